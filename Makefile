@@ -1,0 +1,44 @@
+# make report   set up, train the default run, build its report, print the report's path
+# make test     set up and pass everything
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ok
+TL39 := $(VENV)/tl39
+
+.PHONY: report test test-slow check compat bench clean
+
+report: $(STAMP)
+	@out=$$($(BIN)/python -P -m train.run) && printf '%s\n' "$$out" && \
+	$(BIN)/python -P -m interp.report "$$(printf '%s\n' "$$out" | tail -n 1)"
+
+test: check compat
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+compat: $(STAMP) $(TL39)/.ok
+	PYTHONPATH=$(TL39) $(BIN)/python -m pytest tests/compat
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/step.py
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("groklens needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# TransformerLens 3.9 in a folder of its own, laid over the same environment
+$(TL39)/.ok: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(TL39) transformer-lens==3.9.0
+	touch $@
+
+clean:
+	rm -rf $(VENV)

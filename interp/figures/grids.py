@@ -1,0 +1,31 @@
+"""The table of the operation as an image."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from .style import layout
+
+STATES = ("test, wrong", "test, right", "train, wrong", "train, right", "undefined")
+COLOURS = ("#D55E00", "#56B4E9", "#7A2E00", "#004C7F", "#BBBBBB")
+
+
+def answers_figure(frame: pd.DataFrame) -> go.Figure:
+    """Right and wrong answers; columns a, b, state (index into ``STATES``), labels of a and b in a_name, b_name."""
+    image = frame.pivot(index="a", columns="b", values="state")
+    n = len(STATES)
+    scale = [[(i + side) / n, colour] for i, colour in enumerate(COLOURS) for side in (0, 1)]
+    fig = go.Figure(
+        go.Heatmap(
+            z=image.to_numpy(),
+            x=list(image.columns),
+            y=list(image.index),
+            zmin=-0.5,
+            zmax=n - 0.5,
+            colorscale=scale,
+            colorbar={"tickvals": list(range(n)), "ticktext": list(STATES), "thickness": 14},
+            hovertemplate="a = %{y}, b = %{x}<extra></extra>",
+        )
+    )
+    fig.update_xaxes(title="b (index of the second operand)", constrain="domain")
+    fig.update_yaxes(title="a (index of the first operand)", autorange="reversed", scaleanchor="x", constrain="domain")
+    return layout(fig, height=620)

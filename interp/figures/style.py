@@ -1,0 +1,41 @@
+"""Colours, axes and the step cursor shared by all figures."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+TRAIN, TEST = "#0072B2", "#D55E00"
+"""Okabe-Ito blue and vermilion."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
+CYCLIC = "Phase"
+SEQUENTIAL = "Viridis"
+CURSOR = "#888888"
+STEP_AXIS = "step (updates, log scale; step 0 drawn at 0.5)"
+
+
+def on_log_axis(steps: "list[int] | tuple[int, ...]") -> list[float]:
+    """Steps as they are drawn on a log axis: 0 stands at 0.5."""
+    return [max(float(step), 0.5) for step in steps]
+
+
+def layout(fig: go.Figure, **options: Any) -> go.Figure:
+    """The common layout: no template colours, tight margins, horizontal legend above."""
+    fig.update_layout(
+        template="plotly_white",
+        margin={"l": 60, "r": 20, "t": 30, "b": 50},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        **options,
+    )
+    return fig
+
+
+def cursor(step: int, low: float, high: float, **where: Any) -> go.Scatter:
+    """A vertical line at ``step``, from ``low`` to ``high`` on the y axis."""
+    x = on_log_axis([step, step])
+    line = {"color": CURSOR, "width": 1, "dash": "dot"}
+    return go.Scatter(x=x, y=[low, high], mode="lines", line=line, name="this step", hoverinfo="skip", **where)
+
+
+def log_step_axis(fig: go.Figure, **where: Any) -> None:
+    """Make an x axis the log axis of steps."""
+    fig.update_xaxes(type="log", title=STEP_AXIS, dtick=1, **where)

@@ -1,0 +1,36 @@
+"""A few snapshots that tell the story: spread over the steps and over the transition."""
+
+import numpy as np
+import pandas as pd
+
+WEIGHT_OF_TIME = 0.5
+"""How much the mere passing of (log) steps counts beside the movement of the curves."""
+
+
+def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> list[int]:
+    """At most ``count`` of ``steps``, the first and last among them, evenly spread along the run's curve.
+
+    The distance along the curve adds up the movements of log10 test loss, of both accuracies and, at half
+    weight, of log10 step, each as a share of its own total movement.
+
+    Args:
+        evaluations: columns step, test_loss, train_acc, test_acc; rows at least at ``steps``.
+        steps: the steps to choose from, rising.
+        count: how many to choose, at least 2.
+    """
+    if len(steps) <= count:
+        return list(steps)
+    rows = evaluations.set_index("step").reindex(steps).ffill().bfill()
+    curves = [
+        (np.log10(rows["test_loss"].clip(lower=1e-12)), 1.0),
+        (rows["train_acc"], 1.0),
+        (rows["test_acc"], 1.0),
+        (pd.Series(np.log10(np.array(steps) + 1.0)), WEIGHT_OF_TIME),
+    ]
+    length = np.zeros(len(steps))
+    for curve, weight in curves:
+        moved = np.abs(np.diff(curve.to_numpy(dtype=float), prepend=curve.iloc[0]))
+        length += weight * np.cumsum(moved) / max(moved.sum(), 1e-12)
+    wanted = np.linspace(0, length[-1], count)
+    chosen = {int(np.abs(length - w).argmin()) for w in wanted} | {0, len(steps) - 1}
+    return [steps[i] for i in sorted(chosen)]

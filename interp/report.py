@@ -1,0 +1,161 @@
+"""One self-contained HTML report of a run: ``python -m interp.report RUN [--out DIR] [--only ID ...] [--list]``.
+
+The last line of standard output is the report's path. Exit status 0; 1 if a section failed (the others are
+there); 2 for bad input; 3 if a snapshot is corrupt (the report goes on with the others and says so).
+"""
+
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from train.cli import parse, run_command
+from train.errors import UsageError
+from train.operations import nearest
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+
+@dataclass(frozen=True)
+class Options:
+    """Build the report of a run as one HTML file that opens offline."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """A run's directory, a unique prefix of its name, or a folder that holds one run."""
+    out: Path | None = None
+    """Folder for index.html; reports/<run> where not given."""
+    only: tuple[str, ...] = ()
+    """Sections to build, by id; all where not given."""
+    list: bool = False
+    """Print the sections' ids and titles, and exit."""
+    quiet: bool = False
+    """Print nothing but the report's path (and errors)."""
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Entry point of ``groklens-report`` and ``python -m interp.report``."""
+    return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: "list[str]") -> int:
+    options: Options = parse(Options, argv, "python -m interp.report", Options())
+    if options.run is None and not options.list:
+        raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
+    from .runs import Run, open_run
+    from .sections import SECTIONS
+
+    if options.list:
+        for section in SECTIONS:
+            print(f"{section.id:10} {section.title}")
+        return 0
+    unknown = [name for name in options.only if name not in {s.id for s in SECTIONS}]
+    if unknown:
+        ids = [s.id for s in SECTIONS]
+        raise UsageError(f"unknown section {unknown[0]!r}{nearest(unknown[0], ids)}; allowed are {', '.join(ids)}")
+    assert options.run is not None
+    run = open_run(options.run)
+    problems = run.problems()
+    if problems:
+        run = Run(run.store, without=problems)
+    if not run.steps:
+        raise UsageError(f"{run.path} has no readable snapshots yet: let it train a little")
+    folder = Path("reports") / run.name if options.out is None else options.out
+    status = _build(run, problems, folder, options)
+    print(folder / "index.html")
+    return status
+
+
+def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options) -> int:
+    """Write the report; the exit status."""
+    from .html import PageSection, Text, render_page, write_page
+    from .sections import SECTIONS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    errors = folder / "errors.txt"
+    errors.unlink(missing_ok=True)
+    pages = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
+    failed = False
+    for section in SECTIONS:
+        if options.only and section.id not in options.only:
+            continue
+        if not options.quiet:
+            print(f"{section.title} ...", file=sys.stderr, flush=True)
+        try:
+            blocks = section.build(run)
+        except Exception as error:  # one section must not take the page with it
+            failed = True
+            with errors.open("a") as file:
+                file.write(f"section {section.id}\n{traceback.format_exc()}\n")
+            line = f"error: section {section.id} failed: {type(error).__name__}: {error}"
+            print(f"{' '.join(line.split())} (traceback in {errors})", file=sys.stderr)
+            blocks = [
+                Text(f"This section failed: {type(error).__name__}. The traceback is in errors.txt beside this page.")
+            ]
+        pages.append(PageSection(section.id, section.title, blocks))
+    html = render_page(
+        title=f"{run.config.task.operation.symbol} ({run.config.task.label}), seed {run.config.seed}",
+        subtitle=_subtitle(run),
+        sections=pages,
+        steps=tuple(run.steps),
+        step_labels=_step_labels(run),
+        provenance=_provenance(run),
+    )
+    write_page(folder / "index.html", html)
+    for text in problems.values():
+        print(f"error: {text}; left out of the report", file=sys.stderr)
+    return 3 if problems else 1 if failed else 0
+
+
+def _left_out(problems: dict[int, str]) -> str:
+    lines = "\n".join(f"- step {step:,}: {text}" for step, text in problems.items())
+    return f"{len(problems)} snapshots could not be read and are left out of everything below:\n\n{lines}"
+
+
+def _subtitle(run: "Run") -> str:
+    model, optim = run.config.model, run.config.optim
+    batch = "full batch" if optim.batch_size is None else f"batches of {optim.batch_size}"
+    kind = "MLP" if model.arch == "mlp" else "transformer"
+    return (
+        f"{model.n_layers}-layer {kind}, d_model {model.d_model}, trained on {run.config.task.train_frac:.0%} of the "
+        f"table, {batch}, {optim.optimizer} with weight decay {optim.weight_decay:g}; {len(run.steps)} snapshots up to "
+        f"step {run.steps[-1]:,}"
+    )
+
+
+def _step_labels(run: "Run") -> tuple[str, ...]:
+    rows = run.evaluations.set_index("step")
+    labels = []
+    for step in run.steps:
+        label = f"step {step:,}"
+        if step in rows.index:
+            row = rows.loc[step]
+            label += f" · train {row['train_acc']:.1%} · test {row['test_acc']:.1%}"
+        labels.append(label)
+    return tuple(labels)
+
+
+def _provenance(run: "Run") -> dict[str, object]:
+    from train.provenance import versions
+
+    sessions = run.store.info["sessions"]
+    found: dict[str, object] = {"run": run.name, "seed": run.config.seed, "split seed": run.config.split_seed}
+    for i, session in enumerate(sessions, start=1):
+        name = "trained with" if len(sessions) == 1 else f"training session {i}"
+        found[f"{name}: command"] = session["command"]
+        found[f"{name}: machine"] = f"{session['device']}, {session['threads']} threads, {session['cpu']}"
+        found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
+        git = session["git"]
+        commit = "not a git checkout" if git is None else git["commit"] + (" with changes" if git["dirty"] else "")
+        found[f"{name}: commit"] = commit
+    found["report made with"] = ", ".join(f"{name} {version}" for name, version in versions().items())
+    last = run.store.manifest[run.steps[-1]]
+    found["SHA-256 of the last snapshot"] = last["sha256"]
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

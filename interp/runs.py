@@ -1,0 +1,236 @@
+"""The one way to read a run: in a REPL, in measures, in reports and in tests."""
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from train.config import RunConfig
+from train.engine import cross_entropy
+from train.errors import DataError, UsageError
+from train.model import HookedMLP, HookedTransformer, build_model
+from train.operations import nearest
+from train.store import RunStore
+from train.tasks import Task, make_task
+
+if TYPE_CHECKING:
+    from transformer_lens import ActivationCache
+
+LOG_COLUMNS = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "batch_loss", "wall_s")
+KEPT_SNAPSHOTS = 8
+"""Snapshots whose model and logits stay in memory."""
+
+
+def open_run(name: str | Path, root: str | Path = "checkpoints") -> "Run":
+    """Open a run by its directory or by a unique prefix of its name.
+
+    Args:
+        name: a run's directory, or a prefix of one ("add-p113", "elsewhere/add-p113").
+        root: where a bare prefix is looked for.
+
+    Raises:
+        UsageError: no such run, several, or a directory that is not a run.
+        DataError: the run's files cannot be read.
+    """
+    path = Path(name)
+    if (path / "run.json").is_file():
+        return Run(RunStore.open(path))
+    if path.is_dir() and not find_runs(path):
+        raise UsageError(f"{path} is not a run and holds none: runs are made by python -m train.run")
+    folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name)
+    if folder == Path() and not path.is_dir():
+        folder = Path(root)
+    runs = find_runs(folder)
+    found = [run for run in runs if run.name.startswith(prefix)]
+    if len(found) == 1:
+        return Run(RunStore.open(found[0]))
+    if found:
+        raise UsageError(
+            f"{str(name)!r} is the beginning of {len(found)} runs: {', '.join(map(str, found))}; give more of it"
+        )
+    known = ", ".join(run.name for run in runs) or "none"
+    raise UsageError(
+        f"no run in {folder} begins with {prefix!r}{nearest(prefix, [r.name for r in runs])}; there are {known}"
+    )
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Directories of runs right below ``folder``, sorted by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent for path in folder.glob("*/run.json"))
+
+
+class Run:
+    """A run on disk: its config, log and snapshots.
+
+    Attributes:
+        config: the RunConfig.
+        task: the Task, with its split.
+        path: the run's directory.
+    """
+
+    def __init__(self, store: RunStore, without: Iterable[int] = ()) -> None:
+        """``without``: steps to pass over, such as those of corrupt snapshots."""
+        self.store = store
+        self.path = store.path
+        self.config: RunConfig = store.config
+        self._without = frozenset(without)
+        self._snapshot: Callable[[int], Snapshot] = functools.lru_cache(KEPT_SNAPSHOTS)(lambda s: Snapshot(self, s))
+
+    def __repr__(self) -> str:
+        last = f"{len(self.steps)} snapshots to step {self.steps[-1]:,}" if self.steps else "no snapshots yet"
+        return f"<Run {self.name}: {last}{'' if self.is_done else ', still training or stopped'}>"
+
+    @property
+    def name(self) -> str:
+        """Directory name."""
+        return self.path.name
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """The task this run trains on."""
+        return make_task(self.config)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it reached its last step."""
+        return self.store.done_step is not None
+
+    @functools.cached_property
+    def steps(self) -> list[int]:
+        """Steps with a snapshot, rising (as they were when first asked for)."""
+        return [step for step in self.store.steps if step not in self._without]
+
+    @functools.cached_property
+    def log(self) -> pd.DataFrame:
+        """One row per logged step; losses in nats, NaN where a column was not evaluated at that step."""
+        return pd.DataFrame(self.store.read_log(), columns=list(LOG_COLUMNS)).astype({"step": int})
+
+    @property
+    def evaluations(self) -> pd.DataFrame:
+        """The rows of the log with test loss and accuracies."""
+        return self.log.dropna(subset=["test_loss"]).reset_index(drop=True)
+
+    def __getitem__(self, step: int) -> "Snapshot":
+        """The snapshot at ``step``.
+
+        Raises:
+            KeyError: there is none; the nearest are named.
+        """
+        if step not in self.steps:
+            near = sorted(self.steps, key=lambda s: abs(s - step))[:2]
+            named = ", ".join(map(str, sorted(near))) or "none: this run has no snapshots yet"
+            raise KeyError(f"no snapshot at step {step} in {self.path}; nearest are {named}: use run.nearest({step})")
+        return self._snapshot(step)
+
+    def nearest(self, step: int) -> "Snapshot":
+        """The snapshot nearest to ``step`` (the earlier of two at one distance)."""
+        return self[min(self.steps, key=lambda s: abs(s - step), default=step)]
+
+    @property
+    def last(self) -> "Snapshot":
+        """The snapshot at the largest step."""
+        return self[self.steps[-1] if self.steps else 0]
+
+    def stack(self, read: "Callable[[dict[str, Tensor]], Tensor]") -> Float[Tensor, "n_snapshots ..."]:
+        """``read(weights)`` of every snapshot, stacked in the order of ``steps``."""
+        return torch.stack([read(self.weights(step)) for step in self.steps])
+
+    def weights(self, step: int) -> dict[str, Tensor]:
+        """Tensors by TransformerLens name at a step, on the CPU.
+
+        Raises:
+            DataError: the file is corrupt, or a tensor holds a value that is not finite.
+        """
+        weights = self.store.load_snapshot(step)
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise DataError(f"{name} at step {step} of {self.path} holds values that are not finite")
+        return weights
+
+    def problems(self) -> dict[int, str]:
+        """Snapshots that cannot be read, by step, with the reason."""
+        found = {}
+        for step in self.steps:
+            try:
+                self.weights(step)
+            except DataError as error:
+                found[step] = str(error)
+        return found
+
+
+class Snapshot:
+    """A run's weights at one step.
+
+    ``model`` is one object for the snapshot's life, so hooks put on it act in ``loss`` and ``run_with_cache``.
+    """
+
+    def __init__(self, run: Run, step: int) -> None:
+        self.run = run
+        self.step = step
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.run.name} step {self.step:,}>"
+
+    @property
+    def task(self) -> Task:
+        """The run's task."""
+        return self.run.task
+
+    @functools.cached_property
+    def model(self) -> HookedTransformer | HookedMLP:
+        """The model in eval mode, on the CPU."""
+        model = build_model(self.run.config)
+        try:
+            model.load_state_dict(self.run.weights(self.step))
+        except RuntimeError as error:
+            raise DataError(f"step {self.step} of {self.run.path} does not fit its config: {error}") from error
+        return model.eval()
+
+    @functools.cached_property
+    def logits(self) -> Float[Tensor, "rows ..."]:
+        """Logits at the answer for every row, a-major: [rows, d_vocab_out].
+
+        With several answer positions: [rows, n_answers, d_vocab_out]. Computed once, without hooks in mind:
+        under hooks use ``run_with_cache`` or ``loss``.
+        """
+        logits = self._answer_logits()
+        return logits[:, 0] if len(self.task.answer_positions) == 1 else logits
+
+    @torch.no_grad()
+    def _answer_logits(self) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+        positions = list(self.task.answer_positions)
+        return torch.cat([self.model(tokens)[:, positions] for tokens in self.task.tokens.split(16_384)])
+
+    @torch.no_grad()
+    def run_with_cache(self, **kwargs: Any) -> "tuple[Tensor, ActivationCache]":
+        """Logits [rows, n_ctx, d_vocab_out] and the cache of every hook, for all rows in order (a-major).
+
+        ``kwargs`` go to the model's own ``run_with_cache`` (``names_filter`` saves memory).
+        """
+        return self.model.run_with_cache(self.task.tokens, **kwargs)
+
+    def loss(self, subset: str = "test") -> float:
+        """Mean cross-entropy in nats (float64 log-softmax) over "train", "test" or "all" rows; runs the model.
+
+        Raises:
+            ValueError: unknown subset, or the split is not known.
+        """
+        rows = self.task.rows(subset)
+        return float(cross_entropy(self._answer_logits()[rows], self.task.labels[rows]).mean())
+
+    def accuracy(self, subset: str = "test") -> float:
+        """Share of the rows of "train", "test" or "all" answered right; runs the model.
+
+        Raises:
+            ValueError: unknown subset, or the split is not known.
+        """
+        rows = self.task.rows(subset)
+        right = self._answer_logits()[rows].argmax(-1) == self.task.labels[rows]
+        return float(right.all(dim=1).double().mean())

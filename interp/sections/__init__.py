@@ -1,0 +1,31 @@
+"""The sections of a run's report, in reading order.
+
+A section is a file with ``build(run) -> list of blocks`` and one line here. A section whose needs are not met
+returns one ``Text`` with the reason; one that raises does not take the page with it (see ``interp.report``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..html import Block
+from ..runs import Run
+from . import curves, grid, maps, norms, overview, spectra
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report."""
+
+    id: str
+    title: str
+    build: Callable[[Run], list[Block]]
+
+
+SECTIONS = [
+    Section("overview", "Overview", overview.build),
+    Section("curves", "Loss and accuracy", curves.build),
+    Section("spectra", "Fourier spectra", spectra.build),
+    Section("maps", "Maps of the output layer", maps.build),
+    Section("norms", "Weight norms", norms.build),
+    Section("grid", "The table, answered", grid.build),
+]

@@ -1,0 +1,200 @@
+"""PCA, t-SNE and UMAP of the output layer's rows over training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from train.tasks import Table
+
+from ..figures.maps import map_figure
+from ..html import Block, Figure, Text, Track
+from ..keysteps import key_steps
+from ..maths.circles import chain_order, chain_step, circle_score, circle_score_null
+from ..maths.fourier import frequency_energy
+from ..maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
+from ..readouts import output_rows
+from ..runs import Run
+from ..structure import Cycle, Unavailable, find_cycle
+
+POWER_CHAIN = 8
+"""Power et al. 2022, Figure 3, join n and n + 8."""
+UMAP_SNAPSHOTS = 12
+"""AlignedUMAP is costly, so it takes a few snapshots spread over the transition."""
+MIN_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of making maps: its name, what is done over training, and where it comes from."""
+
+    name: str
+    how: str
+    source: str
+
+
+PCA = Method(
+    "PCA",
+    "every snapshot on the last one's two principal axes",
+    "principal component analysis; every snapshot is centred and projected on the last one's axes",
+)
+TSNE = Method(
+    "t-SNE",
+    "each snapshot started from the next one's map",
+    "van der Maaten & Hinton 2008, scikit-learn; perplexity min(30, (n-1)/3), fitted backwards from the last snapshot",
+)
+UMAP = Method(
+    "UMAP",
+    "snapshots spread over the transition, aligned",
+    "McInnes et al. 2018, umap-learn's AlignedUMAP",
+)
+FRAME_QUANTILE, MARGIN = 0.98, 1.15
+"""The frame holds this share of each snapshot's coordinates, and a margin."""
+
+
+def build(run: Run) -> list[Block]:
+    """Three figures, each with trustworthiness and, on a cycle, a circle score and chains."""
+    table = run.task.table
+    if table is None or table.n < MIN_ROWS:
+        return [Text(f"Not shown: maps need an all-pairs table of at least {MIN_ROWS} elements.")]
+    steps = run.steps
+    rows = run.stack(output_rows(table.n)).double()
+    chosen = key_steps(run.evaluations, steps, UMAP_SNAPSHOTS)
+    some = rows[[steps.index(step) for step in chosen]]
+    pca, explained = pca_over_training(rows)
+    tsne, kl = tsne_over_training(rows)
+    cycle = find_cycle(run.task)
+    view = _View(table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
+    variances = [f"the two axes hold {float(share.sum()):.1%} of the variance" for share in explained]
+    divergences = [f"KL divergence {float(value):.3g} nats" for value in kl]
+    return [
+        Text(view.intro(cycle)),
+        view.figure(PCA, steps, rows, pca, variances),
+        view.figure(TSNE, steps, rows, tsne, divergences),
+        view.figure(UMAP, chosen, some, umap_over_training(some), [""] * len(chosen)),
+    ]
+
+
+class _View:
+    """How the points of one run are coloured, joined and scored."""
+
+    def __init__(self, table: Table, cycle: Cycle | None, last: Float[Tensor, "n d"]) -> None:
+        self.table, self.cycle = table, cycle
+        self.k, self.chains = None, {}
+        colours: dict[str, np.ndarray] = {}
+        self.is_cyclic: dict[str, bool] = {}
+        if cycle is not None:
+            self.k = int(frequency_energy(last[cycle.order]).argmax()) + 1
+            place = torch.full((table.n,), torch.nan, dtype=torch.float64)
+            place[cycle.order] = (self.k * torch.arange(cycle.n) % cycle.n).double() / cycle.n
+            colours[f"turn at k = {self.k}"] = place.numpy()
+            self.chains = _chains(cycle, self.k)
+            colours[f"{self._word} mod {POWER_CHAIN}"] = self._log_or_residue() % POWER_CHAIN
+        elif isinstance(table.structure, str):
+            colours["order of the element"] = _element_orders(table.structure)
+        else:
+            colours["residue"] = np.arange(table.n)
+        self.colours = colours
+        self.is_cyclic = dict.fromkeys(colours, cycle is not None)
+
+    @property
+    def _word(self) -> str:
+        return "discrete log" if self.cycle is not None and self.cycle.is_multiplicative else "residue"
+
+    def _log_or_residue(self) -> np.ndarray:
+        assert self.cycle is not None
+        values = np.full(self.table.n, np.nan)
+        values[self.cycle.order.numpy()] = np.arange(self.cycle.n)
+        return values
+
+    def intro(self, cycle: Cycle | Unavailable) -> str:
+        """What the points are, and how the score is to be read."""
+        text = (
+            f"Each point is a row of the output layer, W_U.T: one of {self.table.n} elements. Trustworthiness is 1 "
+            "when the map's neighbours are the rows' neighbours. Maps of early snapshots are mostly noise, "
+            "and a few of their points may lie outside the frame."
+        )
+        if isinstance(cycle, Unavailable):
+            return f"{text} There is no circle score: {cycle.reason}."
+        return (
+            f"{text} The circle score is 1 when the elements follow one another round a ring; maps without structure "
+            f"stay below {circle_score_null(cycle.n):.2f} (95%). Lines join each {self._word} j to j + s; for the "
+            f"strongest frequency of the last snapshot, k = {self.k}, ring neighbours are s apart with s k = ±1. "
+            f"Power et al. 2022 joined n and n + {POWER_CHAIN}: that chain and its colouring wait in the legends."
+        )
+
+    def figure(
+        self,
+        method: Method,
+        steps: list[int],
+        rows: Float[Tensor, "s n d"],
+        maps: Float[Tensor, "s n 2"],
+        notes: list[str],
+    ) -> Figure:
+        """The block of one method."""
+        texts = [self._scores(step, rows[i], maps[i], notes[i]) for i, step in enumerate(steps)]
+        centred = maps.double() - maps.double().mean(dim=1, keepdim=True)
+        points = centred.numpy()
+        reach = MARGIN * float(centred.abs().flatten(1).quantile(FRAME_QUANTILE, dim=1).max())
+        walks = {name: _walk(points, walk) for name, walk in self.chains.items()}
+        last = {key: pd.DataFrame(walk[-1], columns=["x", "y"]) for key, walk in walks.items()}
+        frame = pd.DataFrame(points[-1], columns=["x", "y"]).assign(label=list(self.table.elements), **self.colours)
+        arrays = [*walks.values(), *([points] * len(self.colours))]
+        tracks = tuple(Track(t, axis, a[:, :, i]) for t, a in enumerate(arrays) for i, axis in enumerate("xy"))
+        return Figure(
+            fig=map_figure(frame, last, self.is_cyclic, reach),
+            heading=f"{method.name} of the output layer's rows",
+            takeaway=f"{method.name}: {method.how}. {texts[-1]}",
+            source=f"{method.source}. After [Power et al. 2022](https://arxiv.org/abs/2201.02177), Figure 3.",
+            alt=f"Scatter plot of {self.table.n} elements by {method.name}, coloured by {next(iter(self.colours))}.",
+            steps=tuple(steps),
+            tracks=tracks,
+            texts=tuple(texts),
+        )
+
+    def _scores(self, step: int, rows: Float[Tensor, "n d"], points: Float[Tensor, "n 2"], note: str) -> str:
+        parts = [f"trustworthiness {trustworthiness(rows, points):.2f}"]
+        if self.cycle is not None:
+            score, k = circle_score(points[self.cycle.order])
+            parts.append(f"circle score {float(score):.2f} at k = {int(k)}")
+        return f"At step {step:,}: " + ", ".join([*parts, *([note] if note else [])]) + "."
+
+
+def _chains(cycle: Cycle, k: int) -> dict[str, list[int]]:
+    """Walks through the elements, -1 lifting the pen, by name; k's own chain first where it closes."""
+    found = {}
+    try:
+        step = chain_step(cycle.n, k)
+        found[f"+{step} chain (k = {k})"] = step
+    except ValueError:  # k and n share a factor: the ring has fewer places than there are elements
+        pass
+    if POWER_CHAIN % cycle.n:
+        found.setdefault(f"+{POWER_CHAIN} chain (Power et al.)", POWER_CHAIN)
+    order = cycle.order.tolist()
+    return {
+        name: [element for walk in chain_order(cycle.n, step) for element in [*(order[j] for j in walk), -1]]
+        for name, step in found.items()
+    }
+
+
+def _walk(points: np.ndarray, walk: list[int]) -> np.ndarray:
+    """[s, len(walk), 2] positions along a walk, NaN where the pen lifts."""
+    padded = np.concatenate([points, np.full((len(points), 1, 2), np.nan)], axis=1)
+    return padded[:, walk]
+
+
+def _element_orders(structure: str) -> np.ndarray:
+    """Order of each element of a group."""
+    from train.groups import group
+
+    table = group(structure).table
+    power, orders = torch.arange(len(table)), torch.zeros(len(table), dtype=torch.long)
+    for exponent in range(1, len(table) + 1):
+        orders[(power == 0) & (orders == 0)] = exponent
+        if (orders > 0).all():
+            break
+        power = table[power, torch.arange(len(table))]
+    return orders.numpy()

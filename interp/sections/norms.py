@@ -1,0 +1,49 @@
+"""Frobenius norms of the weights over training."""
+
+import pandas as pd
+
+from ..figures.curves import norms_figure
+from ..html import Block, Figure
+from ..maths.norms import frobenius, total_norm
+from ..runs import Run
+from .curves import cursor_track
+
+
+def build(run: Run) -> list[Block]:
+    """One figure: the norm of every tensor that is not zero throughout, and of all together."""
+    steps = tuple(run.steps)
+    frame = norms_frame(run)
+    names = list(dict.fromkeys(frame["tensor"]))
+    totals = frame[frame["tensor"] == "total"].set_index("step")["frobenius"]
+    ends = frame[frame["step"] == steps[-1]].set_index("tensor")["frobenius"].drop("total")
+    return [
+        Figure(
+            fig=norms_figure(frame, steps[-1]),
+            heading="Frobenius norms over training",
+            takeaway=(
+                f"The norm of all weights goes from {totals[steps[0]]:.4g} at step {steps[0]:,} to "
+                f"{totals[steps[-1]]:.4g} at step {steps[-1]:,} (largest {totals.max():.4g} at step "
+                f"{totals.idxmax():,}); the largest tensor at the end is {ends.idxmax()} with "
+                f"{ends.max():.4g}."
+            ),
+            source="Root of the sum of squares, per tensor and over all tensors, in float64; "
+            "compare [Liu et al. 2023](https://arxiv.org/abs/2210.01117). Tensors that are zero throughout are not "
+            "drawn.",
+            alt="Line chart of the Frobenius norm of each weight tensor and of all together against step, both axes "
+            "logarithmic.",
+            steps=steps,
+            tracks=(cursor_track(steps, trace=len(names)),),
+            texts=tuple(f"At step {step:,}: total norm {totals[step]:.4g}." for step in steps),
+        )
+    ]
+
+
+def norms_frame(run: Run) -> pd.DataFrame:
+    """Columns step, tensor ("total" for all together), frobenius; one row per snapshot and tensor."""
+    rows = []
+    for step in run.steps:
+        weights = run.weights(step)
+        rows.append({"step": step, "total": total_norm(weights), **frobenius(weights)})
+    wide = pd.DataFrame(rows).set_index("step")
+    wide = wide.loc[:, (wide > 0).any()]
+    return wide.reset_index().melt("step", var_name="tensor", value_name="frobenius")

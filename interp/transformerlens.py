@@ -1,0 +1,160 @@
+"""To TransformerLens's own models and back: 3.9's HookedTransformer, 4's TransformerBridge.
+
+>>> bridge = to_transformer_lens(run.last.model)
+>>> model = from_transformer_lens(torch.load(path, weights_only=True), act_fn="relu", normalization_type=None)
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+import transformer_lens
+from torch import Tensor
+
+from train.config import Activation, Attention
+from train.errors import UsageError
+from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig
+
+BUFFERS = (".mask", ".IGNORE")
+"""Endings of TransformerLens's buffers, which hold no weights."""
+REFUSED = {
+    "rotary_": "rotary positions",
+    "._W_K": "grouped-query attention",
+    "._W_V": "grouped-query attention",
+}
+
+
+def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
+    """The same model in TransformerLens: a TransformerBridge under version 4, a HookedTransformer under 3.9.
+
+    In evaluation mode, on the CPU; sinusoidal positions become fixed values of W_pos.
+
+    Raises:
+        UsageError: an MLP, norm after the residual sums, or an attention rate other than 1.
+    """
+    if not isinstance(model, HookedTransformer):
+        raise UsageError("an MLP has no counterpart in TransformerLens: only transformers can be exported")
+    if model.cfg.normalization_type == "LNPost":
+        raise UsageError("TransformerLens has no norm after the residual sums: norm 'post' cannot be exported")
+    if model.cfg.attn_rate != 1:
+        raise UsageError(f"TransformerLens has no attention rate: attn_rate = {model.cfg.attn_rate} cannot be exported")
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    package: Any = transformer_lens
+    try:
+        legacy = package.HookedTransformer  # raises from version 4 on
+    except ImportError:
+        return _bridge(model.cfg, weights).eval()
+    return _legacy(legacy, package.HookedTransformerConfig, model.cfg, weights).eval()
+
+
+def _shared_fields(cfg: HookedTransformerConfig) -> dict[str, Any]:
+    names = "n_layers d_model n_heads d_head d_mlp n_ctx d_vocab d_vocab_out act_fn"
+    names += " normalization_type attention_dir eps dtype"
+    return {name: getattr(cfg, name) for name in names.split()}
+
+
+def _bridge(cfg: HookedTransformerConfig, weights: dict[str, Tensor]) -> Any:
+    """A TransformerBridge (version 4)."""
+    from transformer_lens.config import TransformerBridgeConfig
+    from transformer_lens.model_bridge.sources import native
+    from transformer_lens.utilities.tl_checkpoint_conversion import convert_tl_checkpoint
+
+    config = TransformerBridgeConfig(**_shared_fields(cfg), init_weights=False)
+    bridge = native.boot(config, device="cpu", dtype=cfg.dtype)
+    bridge.load_state_dict(convert_tl_checkpoint(weights, config), strict=True)
+    return bridge
+
+
+def _legacy(model_class: Any, config_class: Any, cfg: HookedTransformerConfig, weights: dict[str, Tensor]) -> Any:
+    """A HookedTransformer (version 3.9)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
+        legacy = model_class(config_class(**_shared_fields(cfg), init_weights=False, device="cpu"))
+    buffers = {name: tensor for name, tensor in legacy.state_dict().items() if name.endswith(BUFFERS)}
+    legacy.load_state_dict(weights | buffers, strict=True)
+    return legacy
+
+
+def from_transformer_lens(
+    state_dict: Mapping[str, Tensor],
+    *,
+    act_fn: Activation,
+    normalization_type: Literal["LN", "LNPre"] | None,
+    attention_dir: Attention = "causal",
+    vocabulary: tuple[str, ...] | None = None,
+) -> HookedTransformer:
+    """A HookedTransformer, in evaluation mode, from the state dict of TransformerLens 3.9's.
+
+    Sizes come from the tensors' shapes. Buffers are dropped, and so are tensors under other names that equal
+    one of the weights.
+
+    Args:
+        state_dict: weights by name.
+        act_fn: activation function, which a state dict does not tell.
+        normalization_type: none, with trained scale and shift (LN), or with these folded away (LNPre).
+        attention_dir: whether positions attend to later ones too.
+        vocabulary: token names; numbers, then "=" and "op" as far as there are such tokens, where not given.
+
+    Raises:
+        UsageError: weights are missing, unknown, or of an architecture that is not ours.
+    """
+    weights = {name: tensor for name, tensor in state_dict.items() if not name.endswith(BUFFERS)}
+    for name in weights:
+        for part, what in REFUSED.items():
+            if part in name:
+                raise UsageError(f"the state dict has {name}: models with {what} cannot be imported")
+    cfg = _infer(weights, act_fn=act_fn, norm=normalization_type, attention_dir=attention_dir)
+    cfg.vocabulary = vocabulary or _guess_vocabulary(cfg)
+    model = HookedTransformer(cfg)
+    ours = model.state_dict()
+    if normalization_type == "LNPre":
+        weights = {name: ours[name] for name in ours if re.search(r"\bln\w+\.[wb]$", name)} | weights
+    _check(weights, ours)
+    model.load_state_dict({name: weights[name] for name in ours}, strict=True)
+    return model.eval()
+
+
+def _infer(weights: Mapping[str, Tensor], *, act_fn: Any, norm: Any, attention_dir: Any) -> HookedTransformerConfig:
+    """Sizes from shapes."""
+    first = "blocks.0.attn.W_Q", "blocks.0.mlp.W_in", "embed.W_E", "pos_embed.W_pos", "unembed.W_U"
+    missing = [name for name in first if name not in weights]
+    if missing:
+        raise UsageError(f"the state dict has no {missing[0]}: it is not a HookedTransformer's with an MLP")
+    n_heads, d_model, d_head = weights["blocks.0.attn.W_Q"].shape
+    return HookedTransformerConfig(
+        n_layers=1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+        d_model=d_model,
+        n_heads=n_heads,
+        d_head=d_head,
+        d_mlp=weights["blocks.0.mlp.W_in"].shape[1],
+        n_ctx=weights["pos_embed.W_pos"].shape[0],
+        d_vocab=weights["embed.W_E"].shape[0],
+        d_vocab_out=weights["unembed.W_U"].shape[1],
+        act_fn=act_fn,
+        normalization_type=None if norm is None else "LN",
+        attention_dir=attention_dir,
+        biases="all",
+        model_name="imported",
+        dtype=weights["embed.W_E"].dtype,
+    )
+
+
+def _guess_vocabulary(cfg: HookedTransformerConfig) -> tuple[str, ...]:
+    """Numbers, then "=" and "op": as many as have no logit, or as a row of this length has."""
+    n_special = cfg.d_vocab - cfg.d_vocab_out or {3: 1, 4: 2}.get(cfg.n_ctx, 0)
+    special = ("=", "op")[:n_special] if 0 <= n_special <= 2 else ()
+    return tuple(map(str, range(cfg.d_vocab - len(special)))) + special
+
+
+def _check(weights: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
+    """Refuse weights that do not fit the model."""
+    for name, tensor in ours.items():
+        if name not in weights:
+            raise UsageError(f"the state dict has no {name}: check normalization_type, or it is not complete")
+        if weights[name].shape != tensor.shape:
+            raise UsageError(f"{name} has shape {tuple(weights[name].shape)}; the others ask for {tuple(tensor.shape)}")
+    for name, tensor in weights.items():
+        if name not in ours and not any(torch.equal(tensor, weights[known]) for known in ours):
+            raise UsageError(f"the state dict has {name}, which the model has no place for: check normalization_type")

@@ -1,0 +1,97 @@
+"""Shared fixtures. Our packages are imported inside functions: a type-checking import hook must come first.
+
+``train_run``    trains a config into a folder, in this process, with one thread
+``tiny_config``  p = 11, one layer of width 16, full batch, 300 steps
+``tiny_run``     the folder of that run, trained once a session: read it, never change it
+``run_copy``     a copy of it in ``tmp_path``, to damage
+``forked``       starts functions in processes of their own, which take no seconds to import torch
+"""
+
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PRELOADED = ["train.run", "train.display", "train.engine", "train.model", "train.provenance", "train.store"]
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """One CPU thread, so that sums are taken in one order in this process and in those it starts."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_config(one_thread):
+    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+
+    return RunConfig(
+        task=TaskConfig(p=11, train_frac=0.5),
+        model=ModelConfig(d_model=16, n_heads=2, d_mlp=32),
+        schedule=ScheduleConfig(steps=300),
+    )
+
+
+@pytest.fixture(scope="session")
+def train_run(one_thread) -> Callable[..., Any]:
+    """``train_run(root, config, stop_at=None, progress=...)``: its RunStore, trained on from what is on disk.
+
+    With ``stop_at`` the training is stopped there, as by SIGINT.
+    """
+    import torch
+
+    from train.engine import train
+    from train.errors import Stopped
+    from train.store import RunStore
+
+    def go(root: Path, config: Any, stop_at: int | None = None, progress: Any = lambda _: None) -> RunStore:
+        root.mkdir(parents=True, exist_ok=True)
+        store = RunStore.create(root, config)
+        found = store.load_resume()
+        step = found[1]["step"] if found is not None else 0
+
+        def stop_signal() -> int | None:  # asked once a step
+            nonlocal step
+            step += 1
+            return 2 if stop_at is not None and step > stop_at else None
+
+        with store.lock():
+            try:
+                train(config, store, torch.device("cpu"), progress=progress, stop_signal=stop_signal)
+            except Stopped as stopped:
+                assert stopped.step == stop_at
+        return store
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tiny_config, train_run) -> Path:
+    return train_run(tmp_path_factory.mktemp("runs"), tiny_config).path
+
+
+@pytest.fixture
+def run_copy(tiny_run, tmp_path) -> Path:
+    return shutil.copytree(tiny_run, tmp_path / "copies" / tiny_run.name)
+
+
+@pytest.fixture(scope="session")
+def forked() -> Callable[..., Any]:
+    """``forked(function, *args)``: a started process; ``exitcode`` is minus the signal that killed it.
+
+    The function must be at the top of its test file. The first use pays for the imports of all.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+
+    def start(function: Callable[..., None], *args: Any) -> Any:
+        process = context.Process(target=function, args=args)
+        process.start()
+        return process
+
+    return start

@@ -1,0 +1,120 @@
+"""The report command: what it writes, says and returns."""
+
+import pytest
+from oracles.handmade import handmade_run
+
+
+@pytest.fixture(autouse=True)
+def quick_umap(monkeypatch):
+    """PCA stands in for UMAP, which compiles for half a minute; the end-to-end test runs the real one."""
+    import interp.sections.maps as maps
+    from interp.maths.projections import pca_over_training
+
+    monkeypatch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+
+
+def report(*argv):
+    from interp.report import main
+
+    return main([str(arg) for arg in argv])
+
+
+def test_report_of_a_run_and_of_its_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = handmade_run(tmp_path / "checkpoints")
+    assert report(path) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == f"reports/{path.name}/index.html"
+    html = (tmp_path / printed[-1]).read_text()
+    assert "Fourier spectra" in html
+    assert len(html) < 8_000_000
+    assert report("checkpoints", "--out", "again", "--quiet") == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == ["again/index.html"]
+    assert captured.err == ""
+    assert (tmp_path / "again/index.html").read_text() == html  # the same bytes twice
+
+
+def test_several_runs_are_listed(tmp_path, capsys):
+    first, second = handmade_run(tmp_path, p=23), handmade_run(tmp_path, p=19, keys=(2,))
+    assert report(tmp_path) == 2
+    error = capsys.readouterr().err
+    assert first.name in error
+    assert second.name in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "which run?"),
+        (["nowhere/at-all"], "no run"),
+        (["."], "holds none"),
+        (["x", "--only", "spectrum"], "did you mean 'spectra'"),
+    ],
+)
+def test_bad_input_is_one_line(argv, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert report(*argv) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_corrupt_snapshot_is_left_out_and_named(tmp_path, capsys):
+    path = handmade_run(tmp_path / "runs")
+    broken = path / "steps/00000100.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-1])
+    assert report(path, "--out", tmp_path / "r") == 3
+    captured = capsys.readouterr()
+    assert "00000100.safetensors is corrupt or truncated" in captured.err
+    html = (tmp_path / "r/index.html").read_text()
+    assert "Snapshots left out" in html
+    assert "00000100.safetensors" in html
+    assert "Spectrum of W_E" in html  # the report went on
+
+
+def test_section_that_raises_does_not_take_the_page(tmp_path, capsys, monkeypatch):
+    from interp.sections import norms
+
+    def broken(run):
+        raise RuntimeError("boom <script>")
+
+    path = handmade_run(tmp_path / "runs")
+    import interp.sections as sections
+
+    listed = [s if s.id != "norms" else type(s)(s.id, s.title, broken) for s in sections.SECTIONS]
+    monkeypatch.setattr(sections, "SECTIONS", listed)
+    assert norms.build is not broken
+    assert report(path, "--out", tmp_path / "r") == 1
+    html = (tmp_path / "r/index.html").read_text()
+    assert "This section failed: RuntimeError" in html
+    assert "Loss over training" in html
+    assert "boom" in (tmp_path / "r/errors.txt").read_text()
+    assert "boom" in capsys.readouterr().err
+
+
+def test_run_in_progress_is_reported_as_such(tmp_path):
+    path = handmade_run(tmp_path / "runs")
+    (path / "DONE").unlink()
+    assert report(path, "--out", tmp_path / "r", "--only", "overview") == 0
+    html = (tmp_path / "r/index.html").read_text()
+    assert "not finished" in html
+    assert "Loss over training" not in html
+
+
+def test_run_without_snapshots_says_so(tmp_path, capsys):
+    from oracles.handmade import handmade_config
+
+    from train.store import RunStore
+
+    store = RunStore.create(tmp_path, handmade_config(23, [3]))
+    assert report(store.path, "--out", tmp_path / "r") == 2
+    assert "no readable snapshots" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_list(capsys):
+    assert report("--list") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][:3] == ["overview", "curves", "spectra"]

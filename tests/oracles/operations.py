@@ -1,0 +1,164 @@
+"""Plain-Python oracles for the operations: loops, searches and permutations; no torch, nothing of ours.
+
+Residues: a function of (a, b, p). Groups: a function of two symmetries, each a tuple of where every point
+goes, so that a product is found by following points. Undefined is -1.
+"""
+
+import itertools
+from collections.abc import Callable
+
+UNDEFINED = -1
+
+Symmetry = tuple[int, ...]
+
+
+# ---- residues -------------------------------------------------------------------------------------------
+
+
+def quotient(a: int, b: int, p: int) -> int:
+    """The c with c * b = a mod p, by search; undefined unless there is exactly one."""
+    found = [c for c in range(p) if (c * b - a) % p == 0]
+    return found[0] if len(found) == 1 else UNDEFINED
+
+
+def power(x: int, exponent: int, p: int) -> int:
+    result = 1 % p
+    for _ in range(exponent):
+        result = result * x % p
+    return result
+
+
+def add(a: int, b: int, p: int) -> int:
+    for _ in range(b):
+        a = a + 1 if a + 1 < p else 0
+    return a
+
+
+def sub(a: int, b: int, p: int) -> int:
+    return next(c for c in range(p) if (c + b - a) % p == 0)
+
+
+def mul(a: int, b: int, p: int) -> int:
+    return sum(a for _ in range(b)) % p
+
+
+def div(a: int, b: int, p: int) -> int:
+    return quotient(a, b, p)
+
+
+def div_or_sub(a: int, b: int, p: int) -> int:
+    return quotient(a, b, p) if b in range(1, p, 2) else sub(a, b, p)
+
+
+def x2_y2(a: int, b: int, p: int) -> int:
+    return add(power(a, 2, p), power(b, 2, p), p)
+
+
+def x2_xy_y2(a: int, b: int, p: int) -> int:
+    return add(x2_y2(a, b, p), mul(a, b, p), p)
+
+
+def x2_xy_y2_x(a: int, b: int, p: int) -> int:
+    return add(x2_xy_y2(a, b, p), a, p)
+
+
+def x3_xy(a: int, b: int, p: int) -> int:
+    return add(power(a, 3, p), mul(a, b, p), p)
+
+
+def x3_xy2_y(a: int, b: int, p: int) -> int:
+    return add(add(power(a, 3, p), mul(a, power(b, 2, p), p), p), b, p)
+
+
+# ---- groups: symmetries as tuples, the first argument acting first ----------------------------------------
+
+
+def then(*symmetries: Symmetry) -> Symmetry:
+    """One after the other: where each point is after all of them."""
+    after = []
+    for point in range(len(symmetries[0])):
+        for symmetry in symmetries:
+            point = symmetry[point]
+        after.append(point)
+    return tuple(after)
+
+
+def undo(symmetry: Symmetry) -> Symmetry:
+    """The way back: each image returns to its point."""
+    return tuple(symmetry.index(point) for point in range(len(symmetry)))
+
+
+def compose(a: Symmetry, b: Symmetry) -> Symmetry:
+    return then(a, b)
+
+
+def conjugate(a: Symmetry, b: Symmetry) -> Symmetry:
+    return then(a, b, undo(a))
+
+
+def sandwich(a: Symmetry, b: Symmetry) -> Symmetry:
+    return then(a, b, a)
+
+
+def elements(name: str) -> dict[str, Symmetry]:
+    """Printable name -> symmetry, in the order of the group's indices.
+
+    C<n> turns the corners of a polygon. D<n> also turns it over: it acts on (corner, side facing up), so
+    that D1 and D2 are told apart too; r<i>s is i turns, then over. S<n> and A<n> permute n things.
+    """
+    family, n = name[0], int(name[1:])
+    if family == "C":
+        return {str(i): tuple((corner + i) % n for corner in range(n)) for i in range(n)}
+    if family == "D":
+        turn = tuple((corner + 1) % n + n * side for side in (0, 1) for corner in range(n))
+        over = tuple(-corner % n + n * (1 - side) for side in (0, 1) for corner in range(n))
+        here = tuple(range(2 * n))
+        turns = [then(here, *[turn] * i) for i in range(n)]
+        return {f"r{i}": t for i, t in enumerate(turns)} | {f"r{i}s": then(t, over) for i, t in enumerate(turns)}
+    ways = [way for way in itertools.product(range(n), repeat=n) if len(set(way)) == n]
+    kept = ways if family == "S" else [way for way in ways if n_swaps(way) % 2 == 0]
+    return {"".join(map(str, way)): way for way in kept}
+
+
+def n_swaps(way: Symmetry) -> int:
+    """Swaps that sort it, one misplaced thing at a time."""
+    things, swaps = list(way), 0
+    for place in range(len(things)):
+        while things[place] != place:
+            other = things[place]
+            things[place], things[other] = things[other], things[place]
+            swaps += 1
+    return swaps
+
+
+# ---- every oracle, and tables -----------------------------------------------------------------------------
+
+RESIDUE_ORACLES: dict[str, Callable[[int, int, int], int]] = {
+    "add": add,
+    "sub": sub,
+    "mul": mul,
+    "div": div,
+    "div_or_sub": div_or_sub,
+    "x2_y2": x2_y2,
+    "x2_xy_y2": x2_xy_y2,
+    "x2_xy_y2_x": x2_xy_y2_x,
+    "x3_xy": x3_xy,
+    "x3_xy2_y": x3_xy2_y,
+}
+GROUP_ORACLES: dict[str, Callable[[Symmetry, Symmetry], Symmetry]] = {
+    "compose": compose,
+    "conjugate": conjugate,
+    "sandwich": sandwich,
+}
+ORACLES: dict[str, Callable[..., object]] = {**RESIDUE_ORACLES, **GROUP_ORACLES}
+
+
+def oracle_table(name: str, structure: int | str) -> list[list[int]]:
+    """The table of an operation, first operand down the rows."""
+    if isinstance(structure, int):
+        answer = RESIDUE_ORACLES[name]
+        return [[answer(a, b, structure) for b in range(structure)] for a in range(structure)]
+    members = list(elements(structure).values())
+    index = {member: i for i, member in enumerate(members)}
+    act = GROUP_ORACLES[name]
+    return [[index[act(a, b)] for b in members] for a in members]

@@ -1,0 +1,42 @@
+"""The README's tables, made from the registries: ``python tests/readme_tables.py`` rewrites them in place."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+
+SEEN: dict[str, str] = {}
+"""Steps of 99 % train and test accuracy seen in a run of each preset; measured by hand, not by a test."""
+
+
+def operations_table() -> str:
+    """One row per operation."""
+    from train.operations import OPERATIONS
+
+    rows = ["| name | what | on |", "|---|---|---|"]
+    for op in OPERATIONS.values():
+        where = "`--group`" if op.domain == "group" else "`--p`, prime" if op.needs_prime else "`--p`"
+        rows.append(f"| `{op.name}` | {op.doc.rstrip('.')} | {where} |")
+    return "\n".join(rows)
+
+
+def presets_table() -> str:
+    """One row per preset."""
+    from train.presets import PRESETS
+
+    rows = ["| name | what | steps | 99 % at (train / test) |", "|---|---|---|---|"]
+    for name, preset in PRESETS.items():
+        steps = f"{preset.config.schedule.steps:,}"
+        rows.append(f"| `{name}` | {preset.doc} | {steps} | {SEEN.get(name, 'not run')} |")
+    return "\n".join(rows)
+
+
+def filled(text: str) -> str:
+    """``text`` with the tables between their markers."""
+    for name, table in (("operations", operations_table()), ("presets", presets_table())):
+        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{table}\n\g<2>", text, flags=re.S)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))

@@ -1,0 +1,159 @@
+"""Who imports whom: the layers of the house, read from the source."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAYERS = [
+    ("run", "presets", "display"),
+    ("engine",),
+    ("tasks", "model", "optim", "schedule", "store", "frugal"),
+    ("config",),
+    ("operations",),
+    ("groups",),
+]
+"""train/, strictly downwards; files of one row do not import each other, save those named below."""
+ALLOWED_SIDEWAYS = {("run", "presets"), ("run", "display")}
+HELPERS = {"cli", "errors", "files", "streams", "curves", "provenance"}
+"""Small files that any layer may use; they import helpers alone."""
+
+INTERP = {
+    "maths": set(),
+    "figures": set(),
+    "tracks": set(),
+    "html": {"tracks"},
+    "runs": set(),
+    "readouts": {"runs"},
+    "transformerlens": {"runs"},
+    "structure": {"maths"},
+    "keysteps": set(),
+    "sections": {"html", "figures", "maths", "runs", "readouts", "structure", "keysteps"},
+    "report": {"html", "sections", "runs"},
+}
+"""interp/, by file or folder: what of interp each may import."""
+
+MATHS_MAY = {"torch", "numpy", "scipy", "sklearn", "umap", "numba", "threadpoolctl", "jaxtyping", "einops"}
+FIGURES_MAY = {"pandas", "plotly", "numpy"}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute dotted names a file imports, anywhere in it, ours resolved from their relative form."""
+    package = list(path.relative_to(ROOT).with_suffix("").parts)[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            is_package = (ROOT / module.replace(".", "/")).is_dir()
+            found |= {f"{module}.{alias.name}" for alias in node.names} if is_package else {module}
+    return found
+
+
+def part(name: str) -> str:
+    """Second component of a dotted name: the file or folder within train or interp."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def own(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[1]
+
+
+def violations(path: Path, imported: set[str]) -> list[str]:
+    """What a file of train/ imports against the layers."""
+    level = {name: i for i, row in enumerate(LAYERS) for name in row}
+    me = own(path)
+    found = []
+    for name in imported:
+        other = part(name)
+        if not name.startswith("train.") or other in (me, "") or other in HELPERS:
+            continue
+        if me in HELPERS:
+            found.append(name)
+        elif me in level and level.get(other, 99) <= level[me] and (me, other) not in ALLOWED_SIDEWAYS:
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("path", files("train"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_train_imports_downwards_and_never_interp(path):
+    names = imports(path)
+    assert not [name for name in names if name.split(".")[0] == "interp"]
+    assert violations(path, names) == []
+    if own(path) != "model":
+        assert not [name for name in names if name.startswith("transformer_lens")]
+
+
+@pytest.mark.parametrize("path", files("interp"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_interp_imports_what_its_part_may(path):
+    me, names = own(path), imports(path)
+    if me == "__init__":
+        return
+    ours = {part(name) for name in names if name.startswith("interp.")} - {me, ""}
+    assert me in INTERP, f"say in INTERP what {me} may import"
+    assert ours <= INTERP[me]
+    outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"interp"}
+    if me == "maths":
+        assert outside <= MATHS_MAY
+    if me == "figures":
+        assert outside <= FIGURES_MAY
+    if me in ("html", "tracks"):
+        assert "train" not in outside
+        assert "torch" not in outside
+
+
+def test_control_a_layer_turned_upside_down_is_seen():
+    assert violations(ROOT / "train/config.py", {"train.engine"}) == ["train.engine"]
+    assert violations(ROOT / "train/store.py", {"train.tasks"}) == ["train.tasks"]
+    assert violations(ROOT / "train/engine.py", {"train.store"}) == []
+
+
+def test_every_section_file_is_listed():
+    listed = (ROOT / "interp/sections/__init__.py").read_text()
+    for path in files("interp/sections"):
+        assert path.stem == "__init__" or f"{path.stem}.build" in listed, f"list {path.stem} in SECTIONS"
+
+
+def test_nothing_is_unpickled_and_only_commands_print():
+    printing = {"train/run.py", "train/display.py", "train/cli.py", "interp/report.py"}
+    for path in [*files("train"), *files("interp")]:
+        text, name = path.read_text(), str(path.relative_to(ROOT))
+        assert "pickle" not in text, name
+        assert not re.search(r"(?<!safetensors\.)torch\.load\((?!.*weights_only=True)", text), name
+        calls = {
+            n.func.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        }
+        assert "print" not in calls or name in printing, name
+
+
+@pytest.mark.parametrize("module", ["train.run", "interp.report"])
+def test_help_is_quick_and_imports_nothing_heavy(module):
+    """Without torch, transformer_lens, numpy, umap or wandb; in under 0.6 s (the best of three on a noisy machine)."""
+    import time
+
+    script = (
+        "import sys\n"
+        f"from {module} import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code in (0, None)\n"
+        "heavy = {'torch', 'transformer_lens', 'numpy', 'umap', 'wandb', 'pandas', 'plotly'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        times.append(time.perf_counter() - started)
+        assert done.returncode == 0, done.stderr
+        assert "usage:" in done.stdout
+    assert min(times) < 0.6, times

@@ -1,0 +1,96 @@
+"""A user's first minutes: train ``quick``, build its report, open it in a browser, type the README's REPL lines."""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """An empty directory in which the quick run was trained and reported by the commands of the README."""
+    folder = tmp_path_factory.mktemp("user")
+    trained = command(folder, "train.run", "--preset", "quick")
+    reported = command(folder, "interp.report", trained.splitlines()[-1])
+    return folder, trained, reported
+
+
+def command(folder, module, *argv):
+    """Standard output of ``python -m module argv`` in ``folder``; it must succeed."""
+    done = subprocess.run([sys.executable, "-m", module, *argv], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_quick_groks_and_says_so(workplace):
+    folder, trained, _ = workplace
+    *_, summary, path = trained.splitlines()
+    assert (folder / path / "DONE").exists()
+    assert re.fullmatch(r"checkpoints/add-p53-s0-[0-9a-f]{8}", path)
+    steps = [int(n.replace(",", "")) for n in re.findall(r"accuracy at step ([\d,]+)", summary)]
+    assert len(steps) == 2, summary
+    assert steps[0] < steps[1] < 2_000  # it memorised before it generalised
+
+
+def test_report_is_one_small_file(workplace):
+    folder, _, reported = workplace
+    page = folder / reported.splitlines()[-1]
+    assert page.name == "index.html"
+    assert page.stat().st_size < 8_000_000
+    assert sorted(p.name for p in page.parent.iterdir()) == ["index.html"]
+
+
+def test_report_in_a_browser(workplace):
+    """No complaint, no request; moving the slider changes the data of every panel."""
+    from browser import opened
+
+    folder, _, reported = workplace
+    with opened(folder / reported.splitlines()[-1]) as open_page:
+        page = open_page.page
+        snapshot = """async () => {
+            await window.page.flush();
+            const numbers = t => [t.x, t.y, t.z].map(v => Array.from(v || [], row => row.length ? Array.from(row) : row));
+            const data = {};
+            for (const plot of document.querySelectorAll('.js-plotly-plot'))
+                data[plot.closest('figure').id] = JSON.stringify(plot.data.map(numbers));
+            return data;
+        }"""
+        at_end = page.evaluate(snapshot)
+        assert len(at_end) == 10  # loss, accuracy, 3 spectra, 3 maps, norms, grid
+        slider = page.locator("input[type=range]")
+        slider.focus()
+        page.keyboard.press("Home")
+        at_start = page.evaluate(snapshot)
+        unchanged = [name for name in at_end if at_end[name] == at_start[name]]
+        assert unchanged == []
+        page.keyboard.press("End")
+        assert page.evaluate(snapshot) == at_end  # and back
+        assert open_page.problems == []
+        assert open_page.requests == []
+
+
+def test_repl_lines_of_the_readme(workplace, monkeypatch):
+    folder, _, _ = workplace
+    monkeypatch.chdir(folder)
+    blocks = re.findall(r"```python\n(>>> .*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    assert len(blocks) == 1
+    parsed = doctest.DocTestParser().get_doctest(blocks[0], {}, "README.md", None, 0)
+    assert len(parsed.examples) > 8
+    runner = doctest.DocTestRunner()
+    runner.run(parsed)
+    assert runner.failures == 0
+
+
+def test_control_the_doctest_can_fail():
+    parsed = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "control", None, 0)
+    runner = doctest.DocTestRunner()
+    with open(os.devnull, "w") as sink:  # noqa: PTH123 - a sink, not a file
+        runner.run(parsed, out=sink.write)
+    assert runner.failures == 1

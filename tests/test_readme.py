@@ -1,0 +1,20 @@
+"""The README's tables match the registries."""
+
+import readme_tables
+
+
+def test_tables_match_the_registries():
+    text = readme_tables.README.read_text()
+    assert readme_tables.filled(text) == text, "run: python tests/readme_tables.py"
+
+
+def test_control_a_missing_row_is_seen():
+    text = readme_tables.README.read_text()
+    without = "\n".join(line for line in text.splitlines() if not line.startswith("| `mul`"))
+    assert readme_tables.filled(without) != without
+
+
+def test_every_preset_but_power_fig1_was_run():
+    from train.presets import PRESETS
+
+    assert set(PRESETS) - set(readme_tables.SEEN) == {"power-fig1"}

@@ -1,0 +1,127 @@
+"""The optimiser's steps against formulas written out, its learning rate, and the batches."""
+
+import math
+
+import pytest
+import torch
+
+W0 = [1.0, -2.0, 0.5, 3.0]
+GRADS = [[0.3, -0.1, 0.0, 2.0], [-0.2, -0.1, 1e-9, 1.0], [0.25, 0.4, -1.0, -3.0]]
+
+
+def adam_by_hand(config, decoupled: bool) -> list[float]:
+    """Loshchilov and Hutter 2019 (1711.05101), algorithm 2, a number at a time."""
+    w, m, v = list(W0), [0.0] * 4, [0.0] * 4
+    for t, grads in enumerate(GRADS, start=1):
+        for i, grad in enumerate(grads):
+            g = grad if decoupled else grad + config.weight_decay * w[i]
+            m[i] = config.beta1 * m[i] + (1 - config.beta1) * g
+            v[i] = config.beta2 * v[i] + (1 - config.beta2) * g * g
+            m_hat, v_hat = m[i] / (1 - config.beta1**t), v[i] / (1 - config.beta2**t)
+            decay = config.lr * config.weight_decay * w[i] if decoupled else 0.0
+            w[i] = w[i] - decay - config.lr * m_hat / (math.sqrt(v_hat) + config.eps)
+    return w
+
+
+def optimize(config, parameter) -> torch.optim.Optimizer:
+    from train.optim import build_optimizer
+
+    optimizer = build_optimizer([parameter], config)
+    for grads in GRADS:
+        parameter.grad = torch.tensor(grads, dtype=parameter.dtype)
+        optimizer.step()
+    return optimizer
+
+
+@pytest.mark.parametrize(("name", "decoupled"), [("adamw", True), ("adam", False)])
+def test_updates_are_the_formulas(name, decoupled):
+    from train.config import OptimConfig
+
+    config = OptimConfig(optimizer=name, lr=0.05, weight_decay=0.7, beta1=0.8, beta2=0.9, eps=1e-3)
+    parameter = torch.nn.Parameter(torch.tensor(W0, dtype=torch.float64))
+    optimize(config, parameter)
+    expected = torch.tensor(adam_by_hand(config, decoupled), dtype=torch.float64)
+    rtol = 100 * torch.finfo(torch.float64).eps  # three steps of about ten operations
+    torch.testing.assert_close(parameter.data, expected, rtol=rtol, atol=rtol)
+    other = torch.tensor(adam_by_hand(config, not decoupled), dtype=torch.float64)
+    assert (parameter.data - other).abs().max() > 1e-2  # control: the other kind of decay
+
+
+def test_tensors_that_are_not_trained_are_left_out():
+    from train.config import ModelConfig, RunConfig, TaskConfig
+    from train.model import build_model
+    from train.optim import build_optimizer
+
+    for biases, frozen in (("none", {"b_Q", "b_K", "b_V", "b_O", "b_in", "b_out", "b_U"}), ("all", set())):
+        model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases=biases)))
+        optimizer = build_optimizer(model.parameters(), RunConfig().optim)
+        ours = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        left_out = {n.rpartition(".")[2] for n, p in model.named_parameters() if id(p) not in ours}
+        assert left_out == frozen
+
+
+def test_weight_decay_reaches_every_trained_tensor():
+    """One step without a gradient shrinks biases, embeddings and matrices alike."""
+    from train.config import ModelConfig, OptimConfig, RunConfig, TaskConfig
+    from train.model import build_model
+    from train.optim import build_optimizer
+
+    model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases="all", norm="pre")))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(2.0)
+            parameter.grad = torch.zeros_like(parameter)
+    build_optimizer(model.parameters(), OptimConfig(lr=0.1, weight_decay=0.5)).step()
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(parameter, torch.tensor(1.9)), name  # 2 * (1 - 0.1 * 0.5)
+
+
+def test_warm_up():
+    from train.config import OptimConfig
+    from train.optim import lr_at
+
+    config = OptimConfig(lr=0.02, warmup_steps=4)
+    assert [lr_at(step, config) for step in range(7)] == [0.0, 0.005, 0.01, 0.015, 0.02, 0.02, 0.02]
+    assert lr_at(0, OptimConfig(lr=0.02, warmup_steps=0)) == 0.02
+    assert lr_at(10**9, OptimConfig(lr=0.02)) == 0.02
+
+
+# ---- batches -----------------------------------------------------------------------------------------
+
+
+def batches(batch_size: int | None, seed=0):
+    from train.config import OptimConfig, RunConfig, TaskConfig
+    from train.engine import _Batches
+    from train.tasks import make_task
+
+    config = RunConfig(task=TaskConfig(p=7, train_frac=0.5), optim=OptimConfig(batch_size=batch_size), seed=seed)
+    task = make_task(config)
+    return _Batches(task, config, torch.device("cpu")), task.rows("train").tolist()
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(7, [7, 7, 7, 3]), (8, [8, 8, 8]), (1, [1] * 24), (23, [23, 1])])
+def test_every_epoch_covers_every_training_row_once(size, pieces):
+    found, train = batches(size)
+    assert len(train) == 24
+    n = len(pieces)
+    epochs = [[found.at(step).tolist() for step in range(e * n, e * n + n)] for e in range(3)]
+    for epoch in epochs:
+        assert [len(piece) for piece in epoch] == pieces
+        assert sorted(sum(epoch, [])) == train
+    assert epochs[0] != epochs[1] != epochs[2]  # control: the epochs are shuffled, each in its own order
+    assert sum(epochs[0], []) != train
+
+
+def test_batches_are_a_function_of_the_step_alone():
+    forwards, _ = batches(7)
+    rising = [forwards.at(step).tolist() for step in range(20)]
+    for step in (19, 3, 3, 11, 0, 7):
+        assert forwards.at(step).tolist() == rising[step]
+        assert batches(7)[0].at(step).tolist() == rising[step]
+    assert batches(7, seed=1)[0].at(0).tolist() != rising[0]  # control
+
+
+@pytest.mark.parametrize("size", [None, 24, 1000])
+def test_full_batch(size):
+    found, train = batches(size)
+    assert found.at(0).tolist() == found.at(9).tolist() == train

@@ -1,0 +1,93 @@
+"""What every command of ours shares: one-line errors, exit statuses, signals."""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .errors import DataError, DivergedError, Stopped, UsageError
+
+
+def run_command(body: Callable[[], int]) -> int:
+    """Run a command's body, turning errors into one line on standard error and an exit status.
+
+    0 done · 1 the run failed or an internal error · 2 bad input · 3 data or disk · 128 + n stopped by signal n after
+    saving. Set GROKLENS_DEBUG=1 to see tracebacks.
+    """
+    try:
+        return body()
+    except (UsageError, ValueError, KeyError) as error:
+        return _fail(error, 2)
+    except BrokenPipeError:  # the reader of our output left, as in `... | head`
+        return 1
+    except (DataError, OSError) as error:
+        return _fail(error, 3)
+    except DivergedError as error:
+        return _fail(error, 1)
+    except Stopped as stopped:
+        print(
+            f"stopped by signal {stopped.signum} at step {stopped.step}; saved: run again to go on",
+            file=sys.stderr,
+        )
+        return 128 + stopped.signum
+
+
+def _fail(error: Exception, status: int) -> int:
+    if os.environ.get("GROKLENS_DEBUG"):
+        traceback.print_exception(error)
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    print("error: " + " ".join(text.split()), file=sys.stderr)
+    return status
+
+
+def parse(kind: Any, argv: list[str], prog: str, default: Any) -> Any:
+    """Parse flags into the dataclass ``kind`` with tyro; ``--help`` prints and exits.
+
+    Raises:
+        UsageError: tyro's complaint, in one line.
+    """
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(kind, args=argv, prog=prog, default=default, config=(tyro.conf.OmitArgPrefixes,))
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UsageError(_one_line(complaint.getvalue(), prog)) from None
+
+
+def _one_line(box: str, prog: str) -> str:
+    """The first paragraph of tyro's error box, and the flag it suggests."""
+    lines = [re.sub(r"^[│╭╰|]\s?|\s*[│╮╯|]$", "", line).strip() for line in box.splitlines()]
+    inside = [line for line in lines[1:] if line]
+    end = next((i for i, line in enumerate(inside) if set(line) <= {"─", "-"}), len(inside))
+    text = re.sub(r"^Error parsing run(\.\w+)?: ", "", " ".join(inside[:end])) or "bad command line"
+    suggested = re.search(r"Perhaps you meant:\s*(--[\w-]+)", " ".join(inside))
+    hint = f"; did you mean {suggested[1]}?" if suggested else ""
+    return f"{text.rstrip('.')}{hint} (see {prog} --help)"
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[Callable[[], int | None]]:
+    """Note SIGINT and SIGTERM instead of dying; a second one exits at once. Yields a poll for the first."""
+    caught: list[int] = []
+
+    def note(signum: int, _frame: Any) -> None:
+        if caught:
+            os._exit(128 + signum)
+        caught.append(signum)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield lambda: caught[0] if caught else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

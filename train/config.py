@@ -1,0 +1,336 @@
+"""What determines a run's numbers: frozen dataclasses of choices, everything else derived by property.
+
+Where a run is written, on which device and with how many threads are arguments of the command, never config.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from .groups import parse_group
+from .operations import Operation, find_operation, nearest
+
+Split = Literal["stream", "torch", "python"]
+Layout = Literal["a b =", "a op b =", "a b"]
+Arch = Literal["transformer", "mlp"]
+Norm = Literal["none", "pre", "post"]
+Positions = Literal["learned", "sinusoidal"]
+Attention = Literal["causal", "bidirectional"]
+Biases = Literal["none", "mlp", "all"]
+Activation = Literal["relu", "gelu"]
+Outputs = Literal["answers", "tokens"]
+Init = Literal["nanda", "zhong", "transformerlens", "pytorch"]
+Optimizer = Literal["adamw", "adam"]
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """The operation, its all-pairs table, and the split into training and test rows."""
+
+    op: str = "add"
+    """Operation to learn."""
+    p: int | None = 113
+    """Modulus of an operation on residues."""
+    group: str | None = None
+    """Group of compose, conjugate or sandwich: C<n>, D<n>, S<n> or A<n>."""
+    train_frac: float = 0.3
+    """Share of the defined rows that is trained on; the rest is the test set."""
+    split: Split = "stream"
+    """How rows are drawn: our own generator stream, torch.randperm, or Python's random.shuffle (published splits)."""
+    split_seed: int | None = None
+    """Seed of the split alone; the run's seed where not given."""
+    layout: Layout = "a b ="
+    """Token layout of a row."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        operation = find_operation(self.op)
+        if self.p is not None and self.group is not None:
+            raise ValueError(
+                f"got both p = {self.p} and group {self.group!r}: give one (p for residues, group for groups)"
+            )
+        operation.check(self.structure)
+        _check_float(self, "train_frac", -math.inf, math.inf)
+        if not 0 < self.train_frac < 1:
+            raise ValueError(
+                f"train_frac = {self.train_frac} is out of range; it must lie between 0 and 1, both excluded"
+            )
+        _check_int(self, "split_seed", 0, 2**63 - 1)
+
+    @property
+    def operation(self) -> Operation:
+        """The operation itself."""
+        return find_operation(self.op)
+
+    @property
+    def structure(self) -> int | str | None:
+        """The modulus, or the group's name."""
+        return self.p if self.group is None else self.group
+
+    @property
+    def n_elements(self) -> int:
+        """Number of residues or group elements."""
+        if self.group is not None:
+            return parse_group(self.group).order
+        assert self.p is not None
+        return self.p
+
+    @property
+    def d_vocab(self) -> int:
+        """Number of tokens: the elements, then "=" and the operator where the layout has them."""
+        return self.n_elements + {"a b": 0, "a b =": 1, "a op b =": 2}[self.layout]
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens per row."""
+        return len(self.layout.split())
+
+    @property
+    def label(self) -> str:
+        """Short name such as add-p113 or compose-s5."""
+        return f"{self.op}-p{self.p}" if self.group is None else f"{self.op}-{self.group.lower()}"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Architecture and initialisation."""
+
+    arch: Arch = "transformer"
+    """A HookedTransformer, or a HookedMLP on the concatenated embeddings."""
+    n_layers: int = 1
+    """Transformer blocks, or hidden layers of an MLP."""
+    d_model: int = 128
+    """Width of the residual stream (of the embeddings, in an MLP)."""
+    n_heads: int = 4
+    """Attention heads."""
+    d_head: int | None = None
+    """Width of a head; d_model / n_heads where not given."""
+    d_mlp: int | None = None
+    """Hidden width of the MLP; 4 * d_model where not given."""
+    act_fn: Activation = "relu"
+    """Activation function of the MLP."""
+    norm: Norm = "none"
+    """Layer norm: none, before each sublayer (and a last one), or after each residual sum."""
+    positions: Positions = "learned"
+    """Position embeddings."""
+    attention: Attention = "causal"
+    """Attention mask."""
+    attn_rate: float = 1.0
+    """Attention is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
+    biases: Biases = "mlp"
+    """Which b_* are trained; the others stay zero."""
+    outputs: Outputs = "tokens"
+    """Logits over the answers alone, or over every token, "=" included, as in Nanda et al. 2023."""
+    init: Init = "nanda"
+    """Initialisation scheme."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp"):
+            _check_int(self, name, 1, 1_000_000)
+        if self.arch == "transformer" and self.d_head is None and self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}: change one, or give --d-head"
+            )
+        _check_float(self, "attn_rate", 0.0, 1.0)
+
+    @property
+    def head_width(self) -> int:
+        """d_head as used."""
+        return self.d_model // self.n_heads if self.d_head is None else self.d_head
+
+    @property
+    def mlp_width(self) -> int:
+        """d_mlp as used."""
+        return 4 * self.d_model if self.d_mlp is None else self.d_mlp
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimiser, learning rate and batches."""
+
+    optimizer: Optimizer = "adamw"
+    """Decoupled (adamw) or coupled (adam) weight decay."""
+    lr: float = 1e-3
+    """Learning rate after warm-up."""
+    weight_decay: float = 1.0
+    """Weight decay, on every trained tensor."""
+    beta1: float = 0.9
+    """Adam's first moment decay."""
+    beta2: float = 0.98
+    """Adam's second moment decay."""
+    eps: float = 1e-8
+    """Adam's epsilon."""
+    warmup_steps: int = 10
+    """Update s uses lr * min(s / warmup_steps, 1), s counted from 0."""
+    batch_size: int | None = None
+    """Rows per update, drawn without replacement each epoch; all training rows where not given."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        for name, low, high in (("lr", 0.0, 1e3), ("weight_decay", 0.0, 1e6), ("eps", 0.0, 1.0)):
+            _check_float(self, name, low, high)
+        for name in ("beta1", "beta2"):
+            _check_float(self, name, 0.0, 1 - 1e-9)
+        _check_int(self, "warmup_steps", 0, 10**9)
+        _check_int(self, "batch_size", 1, 10**9)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long to train and when to save."""
+
+    steps: int = 15_000
+    """Optimiser steps in all; not part of a run's identity: ask for more to extend it."""
+    per_decade: int = 16
+    """Snapshots per factor of ten in steps, besides those added where the test loss moves."""
+
+    def __post_init__(self) -> None:
+        _check_int(self, "steps", 1, 10**9)
+        _check_int(self, "per_decade", 1, 1000)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run's numbers."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    seed: int = 0
+    """Seed of initialisation, batches and (unless --split-seed is given) the split."""
+
+    def __post_init__(self) -> None:
+        _check_int(self, "seed", 0, 2**63 - 1)
+        if self.model.arch == "mlp" and self.task.layout != "a b":
+            raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
+        n = round(self.task.n_elements**2)
+        if int(self.task.train_frac * n) < 1:
+            raise ValueError(f"train_frac = {self.task.train_frac} of {n} rows leaves nothing to train on; raise it")
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split as used."""
+        return self.seed if self.task.split_seed is None else self.task.split_seed
+
+    @property
+    def d_vocab_out(self) -> int:
+        """Number of logits."""
+        return self.task.n_elements if self.model.outputs == "answers" else self.task.d_vocab
+
+    @property
+    def run_id(self) -> str:
+        """Directory name: task, seed and 8 hex digits of the identity's SHA-256."""
+        return f"{self.task.label}-s{self.seed}-{hashlib.sha256(self.identity.encode()).hexdigest()[:8]}"
+
+    @property
+    def identity(self) -> str:
+        """Canonical JSON of what sets this run apart; two runs with one identity are the same run.
+
+        Fields at their defaults are left out, so that a field added later renames no run; the number of
+        steps is left out, so that a run can be extended.
+        """
+        return json.dumps(_differences(self), sort_keys=True, separators=(",", ":"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dictionary of every field."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "RunConfig":
+        """Inverse of ``to_json``; fields absent from ``data`` take their defaults.
+
+        Raises:
+            ValueError: an unknown field, or a value that is not allowed.
+        """
+        parts = {"task": TaskConfig, "model": ModelConfig, "optim": OptimConfig, "schedule": ScheduleConfig}
+        made = {name: _from_dict(cls, data.get(name, {}), name) for name, cls in parts.items()}
+        rest = {name: value for name, value in data.items() if name not in parts}
+        return _from_dict(RunConfig, {**made, **rest}, "run")
+
+
+def _from_dict(cls: type, data: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(
+            f"unknown field {unknown[0]!r} in {where} configuration; allowed are {', '.join(sorted(known))}"
+        )
+    return cls(**data)
+
+
+def _differences(config: Any) -> dict[str, Any]:
+    """Fields (nested) whose value is not the default, except the number of steps."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            inner = _differences(value)
+            if inner:
+                found[f.name] = inner
+        elif value != f.default and f.name != "steps":
+            found[f.name] = value
+    return found
+
+
+# ---- checks: every message says what came and what is allowed ----------------------------------------
+
+
+def _check_choices(config: Any) -> None:
+    for f in dataclasses.fields(config):
+        allowed = get_args(f.type) if getattr(f.type, "__origin__", None) is Literal else ()
+        value = getattr(config, f.name)
+        if allowed and value not in allowed:
+            raise ValueError(f"{f.name} = {value!r} is not allowed; choose one of {', '.join(map(repr, allowed))}")
+
+
+def _check_int(config: Any, name: str, low: int, high: int) -> None:
+    value = getattr(config, name)
+    if value is None and _is_optional(config, name):
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} = {value!r} is not allowed; it must be a whole number from {low} to {high}")
+
+
+def _check_float(config: Any, name: str, low: float, high: float) -> None:
+    """Check a number, and make it a float: 1 and 1.0 are one identity."""
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} = {value!r} is not allowed; it must be a finite number")
+    if not low <= value <= high:
+        raise ValueError(f"{name} = {value!r} is out of range; it must be from {low:g} to {high:g}")
+    object.__setattr__(config, name, float(value))
+
+
+def _is_optional(config: Any, name: str) -> bool:
+    return any(f.name == name and f.default is None for f in dataclasses.fields(config))
+
+
+def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
+    """``config`` with fields replaced by their flat names, such as ``{"op": "mul", "lr": 3e-4, "steps": 2000}``.
+
+    Giving ``group`` alone drops ``p``, and the reverse.
+
+    Raises:
+        ValueError: an unknown name (the nearest is named), or a value that is not allowed.
+    """
+    parts = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    homes = {f.name: part for part, value in parts.items() if part != "seed" for f in dataclasses.fields(value)}
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in fields.items():
+        if name not in homes and name != "seed":
+            raise ValueError(f"unknown setting {name!r}{nearest(name, [*homes, 'seed'])}")
+        changes.setdefault(homes.get(name, "run"), {})[name] = value
+    task = changes.get("task", {})
+    if task.get("group") is not None and "p" not in task:
+        task["p"] = None
+    elif task.get("p") is not None and "group" not in task and config.task.group is not None:
+        task["group"] = None
+    run = changes.pop("run", {})
+    made = {part: dataclasses.replace(parts[part], **values) for part, values in changes.items()}
+    return dataclasses.replace(config, **made, **run)

@@ -1,0 +1,22 @@
+"""Errors that users meet, and the exit statuses they become."""
+
+
+class UsageError(ValueError):
+    """Bad input: one line saying what came, what is allowed and what to do (exit status 2)."""
+
+
+class DataError(RuntimeError):
+    """Data on disk or the disk itself is at fault; names the file (exit status 3)."""
+
+
+class DivergedError(RuntimeError):
+    """The loss stopped being a number (exit status 1)."""
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
+    """Training was stopped by a signal after saving."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"stopped by signal {signum} at step {step}")
+        self.signum = signum
+        self.step = step

@@ -1,0 +1,139 @@
+"""The training forward: only what the loss sees, equal to the plain model in logits and gradients.
+
+The loss reads the answer positions alone, so (a) layer 0's queries, keys and values come from a table
+over the distinct (position, token) pairs, computed once per step, instead of once per row, and its
+attention scores from a table over pairs of those; (b) the last layer computes queries, MLP and
+unembedding at the answer positions only. Layer norms act on single tokens, so this holds with them too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Params = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch of rows needs, found once: the distinct (position, token) pairs and where each row uses them."""
+
+    table_tokens: Int[Tensor, " pairs"]
+    table_positions: Int[Tensor, " pairs"]
+    index: Int[Tensor, "rows n_ctx"]
+    """Entry of the table at each position of each row."""
+    query_entries: Int[Tensor, " queries"]
+    """Entries of the table that layer 0 asks from: those at the answers, or all if it is not the last layer."""
+    query_index: Int[Tensor, "rows n_queries"]
+    """Which of ``query_entries`` each querying position is."""
+    answer_positions: tuple[int, ...]
+
+    def select(self, rows: Int[Tensor, " chosen"]) -> "Plan":
+        """The plan for some of the rows."""
+        return replace(self, index=self.index[rows], query_index=self.query_index[rows])
+
+
+def make_plan(tokens: Int[Tensor, "rows n_ctx"], answer_positions: tuple[int, ...], n_layers: int) -> Plan:
+    """Plan the rows ``tokens`` for a model of ``n_layers``."""
+    n_ctx = tokens.shape[1]
+    key = tokens * n_ctx + torch.arange(n_ctx, device=tokens.device)
+    table, index = key.unique(return_inverse=True)
+    queries = list(answer_positions) if n_layers == 1 else list(range(n_ctx))
+    query_entries, query_index = index[:, queries].unique(return_inverse=True)
+    return Plan(table // n_ctx, table % n_ctx, index, query_entries, query_index, answer_positions)
+
+
+def answer_logits(params: Params, cfg: Any, plan: Plan) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+    """Logits of a HookedTransformer at the answer positions.
+
+    Args:
+        params: the model's parameters by name.
+        cfg: its HookedTransformerConfig.
+        plan: the rows.
+    """
+    table = params["embed.W_E"][plan.table_tokens] + params["pos_embed.W_pos"][plan.table_positions]
+    answers = list(plan.answer_positions)
+    everywhere = list(range(plan.index.shape[1]))
+    last = cfg.n_layers - 1
+    queries = answers if last == 0 else everywhere
+    resid = table[plan.index[:, queries]] + _table_attention(params, cfg, plan, table, queries)
+    resid = _finish_block(params, cfg, 0, resid)
+    for layer in range(1, cfg.n_layers):
+        queries = answers if layer == last else everywhere
+        resid = resid[:, queries] + _attention(params, cfg, layer, resid, queries)
+        resid = _finish_block(params, cfg, layer, resid)
+    if cfg.normalization_type == "LN":
+        resid = _layer_norm(params, cfg, "ln_final", resid)
+    return resid @ params["unembed.W_U"] + params["unembed.b_U"]
+
+
+def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor) -> Tensor:
+    """From the sum after attention to the block's output."""
+    name = f"blocks.{layer}"
+    if cfg.normalization_type == "LNPost":
+        resid = _layer_norm(params, cfg, f"{name}.ln1", resid)
+    x = _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LN" else resid
+    pre = x @ params[f"{name}.mlp.W_in"] + params[f"{name}.mlp.b_in"]
+    post = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
+    resid = resid + (post @ params[f"{name}.mlp.W_out"] + params[f"{name}.mlp.b_out"])
+    return _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LNPost" else resid
+
+
+def _table_attention(params: Params, cfg: Any, plan: Plan, table: Tensor, queries: list[int]) -> Tensor:
+    """Layer 0's attention output [rows, queries, d_model], scores and values taken from tables."""
+    x = _layer_norm(params, cfg, "blocks.0.ln1", table) if cfg.normalization_type == "LN" else table
+    q = _project(params, "blocks.0.attn", "Q", x[plan.query_entries])
+    k, v = (_project(params, "blocks.0.attn", name, x) for name in "KV")
+    scores = torch.einsum("qhd,khd->qkh", q, k) * cfg.d_head**-0.5
+    flat = plan.query_index[:, :, None] * len(table) + plan.index[:, None, :]
+    pattern = _pattern(cfg, F.embedding(flat, scores.flatten(0, 1)), queries)
+    values = F.embedding(plan.index, v.flatten(1)).unflatten(-1, v.shape[1:])
+    return _output(params, "blocks.0.attn", pattern, values)
+
+
+def _attention(params: Params, cfg: Any, layer: int, resid: Tensor, queries: list[int]) -> Tensor:
+    """A later layer's attention output [rows, queries, d_model]."""
+    name = f"blocks.{layer}.attn"
+    x = _layer_norm(params, cfg, f"blocks.{layer}.ln1", resid) if cfg.normalization_type == "LN" else resid
+    q = _project(params, name, "Q", x[:, queries])
+    k, v = (_project(params, name, letter, x) for letter in "KV")
+    scores = torch.einsum("rqhd,rkhd->rqkh", q, k) * cfg.d_head**-0.5
+    return _output(params, name, _pattern(cfg, scores, queries), v)
+
+
+def _project(params: Params, name: str, letter: str, x: Tensor) -> Tensor:
+    """Queries, keys or values [..., n_heads, d_head], all heads in one product."""
+    weight = params[f"{name}.W_{letter}"]
+    flat = x @ weight.transpose(0, 1).flatten(1)
+    return flat.unflatten(-1, (weight.shape[0], weight.shape[2])) + params[f"{name}.b_{letter}"]
+
+
+def _pattern(cfg: Any, scores: Tensor, queries: list[int]) -> Tensor:
+    """Attention pattern [rows, queries, keys, n_heads] from scores of that shape."""
+    allowed = None
+    if cfg.attention_dir == "causal":
+        n_ctx = scores.shape[2]
+        keep = [[key <= query for key in range(n_ctx)] for query in queries]
+        if not all(map(all, keep)):
+            allowed = torch.tensor(keep, device=scores.device)[None, :, :, None]
+            scores = scores.masked_fill(~allowed, -torch.inf)
+    pattern = scores.softmax(dim=2)
+    if cfg.attn_rate == 1:
+        return pattern
+    rest = 1 - cfg.attn_rate
+    constant = torch.full_like(pattern, rest) if allowed is None else rest * allowed.to(pattern)
+    return cfg.attn_rate * pattern + constant
+
+
+def _output(params: Params, name: str, pattern: Tensor, values: Tensor) -> Tensor:
+    """Mix values [rows, keys, n_heads, d_head] by the pattern and write to the residual stream."""
+    z = (pattern[..., None] * values[:, None]).sum(dim=2)
+    return z.flatten(-2) @ params[f"{name}.W_O"].flatten(0, 1) + params[f"{name}.b_O"]
+
+
+def _layer_norm(params: Params, cfg: Any, name: str, x: Tensor) -> Tensor:
+    return F.layer_norm(x, (x.shape[-1],), params[f"{name}.w"], params[f"{name}.b"], cfg.eps)

@@ -1,0 +1,139 @@
+"""Finite groups as composition tables: cyclic, dihedral, symmetric, alternating.
+
+Everywhere in this package a product ``ab`` means *the first argument acts first*: for permutations
+``(ab)[i] = b[a[i]]``, the convention of Power et al. 2022 and Chughtai et al. 2023.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_ORDER = 5_040
+"""Largest group order (S7): the all-pairs task keeps order^2 rows."""
+
+GROUP_FORMS = "C<n> (cyclic), D<n> (dihedral, 2n elements), S<n> (symmetric), A<n> (alternating)"
+
+
+@dataclass(frozen=True)
+class GroupName:
+    """A parsed group name such as S5: the family letter and the number."""
+
+    family: str
+    n: int
+
+    @property
+    def order(self) -> int:
+        """Number of elements, computed without building the group."""
+        return _ORDERS[self.family](self.n)
+
+    def __str__(self) -> str:
+        return f"{self.family}{self.n}"
+
+
+_ORDERS: dict[str, Callable[[int], int]] = {
+    "C": lambda n: n,
+    "D": lambda n: 2 * n,
+    "S": lambda n: math.factorial(min(n, 20)),
+    "A": lambda n: max(1, math.factorial(min(n, 20)) // 2),
+}
+
+
+def parse_group(name: str) -> GroupName:
+    """Parse ``C113``, ``D59``, ``S5`` or ``A5``.
+
+    Raises:
+        ValueError: not of that form, fewer than 2 elements, or more than ``MAX_ORDER``.
+    """
+    match = re.fullmatch(r"([CDSA])([0-9]{1,6})", name)
+    if match is None:
+        close = name[:1].upper() + name[1:]
+        hint = f"; did you mean {close!r}?" if close != name and re.fullmatch(r"[CDSA][0-9]+", close) else ""
+        raise ValueError(f"unknown group {name!r}{hint}; allowed are {GROUP_FORMS}")
+    group = GroupName(match[1], int(match[2]))
+    if group.n < 1 or not 2 <= group.order <= MAX_ORDER:
+        raise ValueError(f"group {name} has {group.order if group.n else 0} elements; allowed are 2 to {MAX_ORDER}")
+    return group
+
+
+@dataclass(frozen=True)
+class Group:
+    """A finite group on the indices 0..order-1; index 0 is the identity."""
+
+    name: str
+    elements: tuple[str, ...]
+    """Printable names in index order: residues, r^i s^j, or permutations in line notation."""
+    table: "Tensor"
+    """[order, order] int64: ``table[a, b]`` is ab, a acting first."""
+
+    @property
+    def order(self) -> int:
+        """Number of elements."""
+        return len(self.elements)
+
+    @property
+    def inverse(self) -> "Tensor":
+        """[order] int64: index of each element's inverse."""
+        return (self.table == 0).long().argmax(dim=1)
+
+
+def group(name: str) -> Group:
+    """Build the group called ``name``; element 0 is the identity.
+
+    Raises:
+        ValueError: see ``parse_group``.
+    """
+    parsed = parse_group(name)
+    builders = {"C": _cyclic, "D": _dihedral, "S": _symmetric, "A": _alternating}
+    elements, table = builders[parsed.family](parsed.n)
+    return Group(str(parsed), elements, table)
+
+
+def _cyclic(n: int) -> tuple[tuple[str, ...], "Tensor"]:
+    import torch
+
+    i = torch.arange(n)
+    return tuple(map(str, range(n))), (i[:, None] + i) % n
+
+
+def _dihedral(n: int) -> tuple[tuple[str, ...], "Tensor"]:
+    """Elements r^i s^j at index i + n j, with s r = r^-1 s; the product is the word read left to right."""
+    import torch
+
+    index = torch.arange(2 * n)
+    i, j = index % n, index // n
+    turn = (i[:, None] + torch.where(j[:, None] == 1, -i, i)) % n
+    flip = (j[:, None] + j) % 2
+    names = tuple(f"r{k}" for k in range(n)) + tuple(f"r{k}s" for k in range(n))
+    return names, turn + n * flip
+
+
+def _symmetric(n: int) -> tuple[tuple[str, ...], "Tensor"]:
+    return _permutation_group(list(itertools.permutations(range(n))))
+
+
+def _alternating(n: int) -> tuple[tuple[str, ...], "Tensor"]:
+    return _permutation_group([p for p in itertools.permutations(range(n)) if _is_even(p)])
+
+
+def _is_even(permutation: tuple[int, ...]) -> bool:
+    pairs = itertools.combinations(permutation, 2)
+    return sum(x > y for x, y in pairs) % 2 == 0
+
+
+def _permutation_group(permutations: list[tuple[int, ...]]) -> tuple[tuple[str, ...], "Tensor"]:
+    """Lexicographic order; a permutation's code in base n is increasing, so products are found by bisection."""
+    import torch
+
+    perms = torch.tensor(permutations)
+    degree = perms.shape[1]
+    weights = degree ** torch.arange(degree - 1, -1, -1)
+    codes = perms @ weights
+    rows = [torch.searchsorted(codes, perms[:, perm] @ weights) for perm in perms]
+    names = tuple("".join(map(str, p)) if degree <= 10 else " ".join(map(str, p)) for p in permutations)
+    return names, torch.stack(rows)

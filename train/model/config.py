@@ -1,0 +1,117 @@
+"""What a model is made of, in TransformerLens's words, every value resolved.
+
+``HookedTransformerConfig`` carries the fields that TransformerLens's tools read from ``model.cfg``. It is
+mutable, because those tools switch the ``use_*`` flags.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from ..config import Activation, Attention, Biases, Init, RunConfig
+from ..groups import group
+
+Normalization = Literal["LN", "LNPost"]
+NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "post": "LNPost"}
+"""``ModelConfig.norm`` in TransformerLens's words; LNPost, after each residual sum, is ours alone."""
+POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard", "sinusoidal": "sinusoidal"}
+
+
+@dataclass
+class HookedTransformerConfig:
+    """Configuration of a HookedTransformer or a HookedMLP (whose n_heads and d_head are 0)."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_head: int
+    d_mlp: int
+    n_ctx: int
+    d_vocab: int
+    d_vocab_out: int
+    act_fn: Activation = "relu"
+    normalization_type: Normalization | None = None
+    positional_embedding_type: Literal["standard", "sinusoidal"] = "standard"
+    attention_dir: Attention = "causal"
+    attn_rate: float = 1.0
+    """The pattern is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
+    biases: Biases = "mlp"
+    """Which b_* are trained: none, b_in and b_out, or all."""
+    init_mode: Init = "nanda"
+    seed: int | None = None
+    vocabulary: tuple[str, ...] = ()
+    """Printable names of the tokens; the numbers 0, 1, ... where not given."""
+    operator: str | None = None
+    """How the operation is written between two elements, where it is: to_tokens understands it."""
+    model_name: str = "groklens"
+    eps: float = 1e-5
+    """Added to the variance in a layer norm."""
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    use_attn_result: bool = field(default=False, init=False)
+    use_split_qkv_input: bool = field(default=False, init=False)
+    use_attn_in: bool = field(default=False, init=False)
+    use_hook_mlp_in: bool = field(default=False, init=False)
+
+    # Facts about our models that TransformerLens's tools ask for.
+    attn_only: bool = field(default=False, init=False)
+    gated_mlp: bool = field(default=False, init=False)
+    parallel_attn_mlp: bool = field(default=False, init=False)
+    final_rms: bool = field(default=False, init=False)
+    n_key_value_heads: int | None = field(default=None, init=False)
+    use_attn_scale: bool = field(default=True, init=False)
+    default_prepend_bos: bool = field(default=False, init=False)
+    tokenizer_name: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.vocabulary = self.vocabulary or tuple(map(str, range(self.d_vocab)))
+        if len(self.vocabulary) != self.d_vocab:
+            raise ValueError(f"{len(self.vocabulary)} token names for d_vocab = {self.d_vocab}: give one each")
+
+    @property
+    def attn_scale(self) -> float:
+        """Scores are divided by this."""
+        return math.sqrt(self.d_head)
+
+    @property
+    def initializer_range(self) -> float:
+        """TransformerLens's standard deviation of initial weights."""
+        return 0.8 / math.sqrt(self.d_model)
+
+
+def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
+    """The model's configuration in a run."""
+    model, task = run_config.model, run_config.task
+    has_heads = model.arch == "transformer"
+    symbol = task.operation.symbol.split()
+    return HookedTransformerConfig(
+        n_layers=model.n_layers,
+        d_model=model.d_model,
+        n_heads=model.n_heads if has_heads else 0,
+        d_head=model.head_width if has_heads else 0,
+        d_mlp=model.mlp_width,
+        n_ctx=task.n_ctx,
+        d_vocab=task.d_vocab,
+        d_vocab_out=run_config.d_vocab_out,
+        act_fn=model.act_fn,
+        normalization_type=NORMALIZATION[model.norm] if has_heads else None,
+        positional_embedding_type=POSITIONS[model.positions],
+        attention_dir=model.attention,
+        attn_rate=model.attn_rate,
+        biases=model.biases,
+        init_mode=model.init,
+        seed=run_config.seed,
+        vocabulary=_vocabulary(run_config),
+        operator=symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,
+        model_name=task.label,
+    )
+
+
+def _vocabulary(run_config: RunConfig) -> tuple[str, ...]:
+    """Names of the tokens, as in the run's Task."""
+    task = run_config.task
+    elements = tuple(map(str, range(task.n_elements))) if task.group is None else group(task.group).elements
+    return elements + {"a b": (), "a b =": ("=",), "a op b =": ("=", "op")}[task.layout]

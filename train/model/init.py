@@ -1,0 +1,63 @@
+"""Initial weights, by named scheme. Biases start at zero, layer norms at scale 1 and shift 0.
+
+nanda             randn / sqrt(d_model) for every W_*, W_out included, except W_U: randn / sqrt(d_vocab)
+                  (Nanda et al. 2023, 2301.05217, their transformers.py). In an MLP: randn / sqrt(fan-in).
+zhong             as nanda, but W_in: randn / sqrt(d_mlp) (Zhong et al. 2023, 2306.17844, train-main.py).
+                  In an MLP: as nanda.
+transformerlens   N(0, 0.8 / sqrt(d_model)) for every W_*; from ``seed`` itself, drawn as TransformerLens 3.9
+                  does, so that its HookedTransformer with this seed has the same weights, bit for bit.
+pytorch           embeddings N(0, 1), matrices uniform within 1 / sqrt(fan-in) (Power et al. 2022, 2201.02177,
+                  whose code leaves PyTorch's defaults).
+"""
+
+import torch
+from torch import Tensor
+
+from ..config import RunConfig
+from ..streams import stream
+from .base import HookedModel
+from .config import HookedTransformerConfig, hooked_config
+from .mlp import HookedMLP
+from .transformer import HookedTransformer
+
+
+def build_model(run_config: RunConfig, device: str | torch.device = "cpu") -> HookedTransformer | HookedMLP:
+    """A run's model with its initial weights, which are drawn on the CPU, the same for every device."""
+    cfg = hooked_config(run_config)
+    model = HookedTransformer(cfg) if run_config.model.arch == "transformer" else HookedMLP(cfg)
+    initialize(model, run_config.seed)
+    return model.to(device)
+
+
+@torch.no_grad()
+def initialize(model: HookedModel, seed: int) -> None:
+    """Draw the trained W_* by the scheme ``cfg.init_mode``, in the order of ``named_parameters``."""
+    cfg = model.cfg
+    follows_transformer_lens = cfg.init_mode == "transformerlens"
+    generator = torch.Generator().manual_seed(seed) if follows_transformer_lens else stream(seed, "init")
+    for path, weight in model.named_parameters():
+        name = path.rpartition(".")[2]
+        if not name.startswith("W_") or not weight.requires_grad:
+            continue
+        if follows_transformer_lens:
+            weight.normal_(0, cfg.initializer_range, generator=generator)
+        elif cfg.init_mode == "pytorch" and name not in ("W_E", "W_pos"):
+            bound = _fan_in(name, weight) ** -0.5
+            weight.uniform_(-bound, bound, generator=generator)
+        elif cfg.init_mode == "pytorch":
+            weight.normal_(0, 1, generator=generator)
+        else:
+            weight.normal_(0, _nanda_width(cfg, name, weight) ** -0.5, generator=generator)
+
+
+def _nanda_width(cfg: HookedTransformerConfig, name: str, weight: Tensor) -> int:
+    """The schemes nanda and zhong divide by the square root of this."""
+    if cfg.n_heads == 0:
+        return cfg.d_model if name == "W_E" else _fan_in(name, weight)
+    special = {"W_U": cfg.d_vocab} | ({"W_in": cfg.d_mlp} if cfg.init_mode == "zhong" else {})
+    return special.get(name, cfg.d_model)
+
+
+def _fan_in(name: str, weight: Tensor) -> int:
+    """How many numbers each output of a matrix is a weighted sum of; all heads are summed over in W_O."""
+    return weight.shape[0] * weight.shape[1] if name == "W_O" else weight.shape[-2]

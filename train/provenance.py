@@ -1,0 +1,68 @@
+"""Where numbers come from: versions, commit, machine and command of a session."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("groklens", "torch", "transformer-lens", "safetensors", "numpy")
+
+
+def session_info(device: str, threads: int, command: list[str], from_step: int) -> dict[str, Any]:
+    """JSON-able record of a training session."""
+    return {
+        "command": shlex.join(command),
+        "from_step": from_step,
+        "device": device,
+        "threads": threads,
+        "host": socket.gethostname(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "git": git_state(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages whose arithmetic matters."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of this package's checkout and whether it has changes; None where it is not a checkout of ours."""
+    folder = Path(__file__).parent
+    try:
+        top = _git(folder, "rev-parse", "--show-toplevel")
+        if Path(top) != folder.parent:
+            return None
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": _git(folder, "status", "--porcelain") != ""}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def cpu_name() -> str:
+    """The processor's name, as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    if sys.platform == "linux" and info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *args: str) -> str:
+    done = subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,172 @@
+"""Train a small transformer on a modular or group operation: ``python -m train.run [flags]``.
+
+The last line of standard output is the run's directory. Run the same command again to resume, or with a
+larger ``--steps`` to extend.
+"""
+
+import argparse
+import contextlib
+import io
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cli import parse, run_command, signals
+from .config import RunConfig, override
+from .errors import UsageError
+from .operations import nearest
+from .presets import PRESETS, find_preset
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_PRESET = "nanda"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not change the numbers."""
+
+    preset: str = DEFAULT_PRESET
+    """Named set-up that the other flags start from (see --list-presets)."""
+    config: Path | None = None
+    """TOML file of settings by their flag names (op = "mul", train_frac = 0.4); flags win over it."""
+    out: Path = Path("checkpoints")
+    """Folder that runs are written to, one directory each."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto takes cuda where there is one."""
+    threads: int | None = None
+    """CPU threads; PyTorch's own choice where not given."""
+    quiet: bool = False
+    """Print nothing but the run's directory (and errors)."""
+    list_presets: bool = False
+    """Print the presets and their sources, and exit."""
+    list_operations: bool = False
+    """Print the operations, and exit."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Train a small transformer on a modular or group operation, saving checkpoints on a log-spaced schedule."""
+
+    options: Options = field(default_factory=Options)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of ``groklens-train`` and ``python -m train.run``."""
+    return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: list[str]) -> int:
+    command = parse(Command, argv, "python -m train.run", Command(run=_starting_config(argv)))
+    if command.options.list_presets or command.options.list_operations:
+        _print_lists(command.options)
+        return 0
+    return _train(command.run, command.options, argv)
+
+
+def _starting_config(argv: list[str]) -> RunConfig:
+    """The preset and the file, before the other flags; group and p replace each other here."""
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--preset", "--config", "--op", "--group", "--p"):
+        scan.add_argument(flag)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            given = scan.parse_known_args(argv)[0]
+    except SystemExit:  # a flag without its value: the real parser says so
+        return RunConfig()
+    config = find_preset(given.preset if given.preset is not None else DEFAULT_PRESET).config
+    if given.config is not None:
+        config = override(config, _read_toml(Path(given.config)))
+    swap = {}
+    if given.group not in (None, "None"):
+        swap = {"group": given.group}
+    elif given.p is not None and given.p.isdigit() and config.task.group is not None:
+        swap = {"p": int(given.p)}
+    if swap:
+        config = override(config, {**swap, **({"op": given.op} if given.op is not None else {})})
+    return config
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"--config {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"--config {path} is not TOML: {error}") from error
+
+
+def _print_lists(options: Options) -> None:
+    from .operations import OPERATIONS
+
+    if options.list_presets:
+        for name, preset in PRESETS.items():
+            print(f"{name:11} {preset.doc}\n{'':11} {preset.source}")
+    if options.list_operations:
+        for name, op in OPERATIONS.items():
+            where = "--group" if op.domain == "group" else "prime --p" if op.needs_prime else "any --p"
+            print(f"{name:12} {where:10} {op.doc}")
+
+
+def _train(config: RunConfig, options: Options, argv: list[str]) -> int:
+    import torch
+
+    from .display import Display, summary
+    from .engine import train
+    from .provenance import session_info
+    from .store import RunStore
+
+    if options.threads is not None:
+        if options.threads < 1:
+            raise UsageError(f"threads = {options.threads} is not allowed; it must be at least 1")
+        torch.set_num_threads(options.threads)
+    device = find_device(options.device)
+    options.out.mkdir(parents=True, exist_ok=True)
+    store = RunStore.create(options.out, config)
+    with store.lock():
+        done = store.done_step
+        if done is None or done < config.schedule.steps:
+            store.clear_done()
+            resume = store.load_resume()
+            from_step = resume[1]["step"] if resume is not None else 0
+            command = ["python", "-m", "train.run", *argv]
+            store.add_session(config, session_info(str(device), torch.get_num_threads(), command, from_step))
+            with signals() as poll, Display(config, from_step, quiet=options.quiet) as display:
+                train(config, store, device, progress=display.show, stop_signal=poll)
+        elif not options.quiet:
+            print(f"already trained to step {done}; nothing to do (--steps {2 * done} would extend it)")
+    if not options.quiet:
+        print(summary(store.read_log()))
+    print(store.path)
+    return 0
+
+
+def find_device(name: str) -> "torch.device":
+    """The device called ``name``; auto is cuda where there is one, else cpu.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = name.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(
+            f"unknown device {name!r}{nearest(name, ('cpu', 'cuda', 'auto'))}; allowed are auto, cpu, cuda, cuda:<n>"
+        )
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
