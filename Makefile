@@ -37,7 +37,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 # TransformerLens 3.9 in a folder of its own, laid over the same environment
 $(TL39)/.ok: $(STAMP)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(TL39) transformer-lens==3.9.0
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(TL39) transformer-lens==3.9.0 better-abc==0.0.3
+	PYTHONPATH=$(TL39) $(BIN)/python -c 'from transformer_lens import HookedTransformer'  # 3.9 it is: 4 has none
 	touch $@
 
 clean:

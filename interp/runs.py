@@ -12,7 +12,7 @@ from torch import Tensor
 
 from train.config import RunConfig
 from train.engine import cross_entropy
-from train.errors import DataError, UsageError
+from train.errors import DataError, MissingStep, UsageError
 from train.model import HookedMLP, HookedTransformer, build_model
 from train.operations import nearest
 from train.store import RunStore
@@ -121,12 +121,14 @@ class Run:
         """The snapshot at ``step``.
 
         Raises:
-            KeyError: there is none; the nearest are named.
+            MissingStep: a KeyError; there is none, the nearest are named.
         """
         if step not in self.steps:
             near = sorted(self.steps, key=lambda s: abs(s - step))[:2]
             named = ", ".join(map(str, sorted(near))) or "none: this run has no snapshots yet"
-            raise KeyError(f"no snapshot at step {step} in {self.path}; nearest are {named}: use run.nearest({step})")
+            raise MissingStep(
+                f"no snapshot at step {step} in {self.path}; nearest are {named}: use run.nearest({step})"
+            )
         return self._snapshot(step)
 
     def nearest(self, step: int) -> "Snapshot":

@@ -4,10 +4,12 @@
 ``tiny_config``  p = 11, one layer of width 16, full batch, 300 steps
 ``tiny_run``     the folder of that run, trained once a session: read it, never change it
 ``run_copy``     a copy of it in ``tmp_path``, to damage
+``quick_disk``   files are not forced to the disk, which is most of a tiny run's time
 ``forked``       starts functions in processes of their own, which take no seconds to import torch
 """
 
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,8 @@ from typing import Any
 
 import pytest
 
-PRELOADED = ["train.run", "train.display", "train.engine", "train.model", "train.provenance", "train.store"]
+PRELOADED = ["train.run", "train.display", "train.engine", "train.model", "train.provenance", "tyro", "torch._dynamo"]
+"""All that a training command imports; PyTorch's optimisers import the last."""
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +81,11 @@ def tiny_run(tmp_path_factory, tiny_config, train_run) -> Path:
 @pytest.fixture
 def run_copy(tiny_run, tmp_path) -> Path:
     return shutil.copytree(tiny_run, tmp_path / "copies" / tiny_run.name)
+
+
+@pytest.fixture
+def quick_disk(monkeypatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ LAYERS = [
 ]
 """train/, strictly downwards; files of one row do not import each other, save those named below."""
 ALLOWED_SIDEWAYS = {("run", "presets"), ("run", "display")}
-HELPERS = {"cli", "errors", "files", "streams", "curves", "provenance"}
+HELPERS = {"checks", "cli", "errors", "files", "streams", "curves", "provenance"}
 """Small files that any layer may use; they import helpers alone."""
 
 INTERP = {

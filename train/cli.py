@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .errors import DataError, DivergedError, Stopped, UsageError
+from .errors import DataError, DivergedError, MissingStep, Stopped, UsageError
 
 
 def run_command(body: Callable[[], int]) -> int:
@@ -21,7 +21,7 @@ def run_command(body: Callable[[], int]) -> int:
     """
     try:
         return body()
-    except (UsageError, ValueError, KeyError) as error:
+    except UsageError as error:
         return _fail(error, 2)
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
         return 1
@@ -40,7 +40,7 @@ def run_command(body: Callable[[], int]) -> int:
 def _fail(error: Exception, status: int) -> int:
     if os.environ.get("GROKLENS_DEBUG"):
         traceback.print_exception(error)
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = error.args[0] if isinstance(error, MissingStep) else str(error)
     print("error: " + " ".join(text.split()), file=sys.stderr)
     return status
 

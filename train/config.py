@@ -9,8 +9,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from .checks import check_choices, check_float, check_int
 from .groups import parse_group
 from .operations import Operation, find_operation, nearest
 
@@ -47,19 +48,19 @@ class TaskConfig:
     """Token layout of a row."""
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         operation = find_operation(self.op)
         if self.p is not None and self.group is not None:
             raise ValueError(
                 f"got both p = {self.p} and group {self.group!r}: give one (p for residues, group for groups)"
             )
         operation.check(self.structure)
-        _check_float(self, "train_frac", -math.inf, math.inf)
+        check_float(self, "train_frac", -math.inf, math.inf)
         if not 0 < self.train_frac < 1:
             raise ValueError(
                 f"train_frac = {self.train_frac} is out of range; it must lie between 0 and 1, both excluded"
             )
-        _check_int(self, "split_seed", 0, 2**63 - 1)
+        check_int(self, "split_seed", 0, 2**63 - 1)
 
     @property
     def operation(self) -> Operation:
@@ -129,14 +130,14 @@ class ModelConfig:
     """Initialisation scheme."""
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp"):
-            _check_int(self, name, 1, 1_000_000)
+            check_int(self, name, 1, 1_000_000)
         if self.arch == "transformer" and self.d_head is None and self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}: change one, or give --d-head"
             )
-        _check_float(self, "attn_rate", 0.0, 1.0)
+        check_float(self, "attn_rate", 0.0, 1.0)
 
     @property
     def head_width(self) -> int:
@@ -171,13 +172,13 @@ class OptimConfig:
     """Rows per update, drawn without replacement each epoch; all training rows where not given."""
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        check_choices(self)
         for name, low, high in (("lr", 0.0, 1e3), ("weight_decay", 0.0, 1e6), ("eps", 0.0, 1.0)):
-            _check_float(self, name, low, high)
+            check_float(self, name, low, high)
         for name in ("beta1", "beta2"):
-            _check_float(self, name, 0.0, 1 - 1e-9)
-        _check_int(self, "warmup_steps", 0, 10**9)
-        _check_int(self, "batch_size", 1, 10**9)
+            check_float(self, name, 0.0, 1 - 1e-9)
+        check_int(self, "warmup_steps", 0, 10**9)
+        check_int(self, "batch_size", 1, 10**9)
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ class ScheduleConfig:
     """Snapshots per factor of ten in steps, besides those added where the test loss moves."""
 
     def __post_init__(self) -> None:
-        _check_int(self, "steps", 1, 10**9)
-        _check_int(self, "per_decade", 1, 1000)
+        check_int(self, "steps", 1, 10**9)
+        check_int(self, "per_decade", 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ class RunConfig:
     """Seed of initialisation, batches and (unless --split-seed is given) the split."""
 
     def __post_init__(self) -> None:
-        _check_int(self, "seed", 0, 2**63 - 1)
+        check_int(self, "seed", 0, 2**63 - 1)
         if self.model.arch == "mlp" and self.task.layout != "a b":
             raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
         n = round(self.task.n_elements**2)
@@ -276,39 +277,6 @@ def _differences(config: Any) -> dict[str, Any]:
         elif value != f.default and f.name != "steps":
             found[f.name] = value
     return found
-
-
-# ---- checks: every message says what came and what is allowed ----------------------------------------
-
-
-def _check_choices(config: Any) -> None:
-    for f in dataclasses.fields(config):
-        allowed = get_args(f.type) if getattr(f.type, "__origin__", None) is Literal else ()
-        value = getattr(config, f.name)
-        if allowed and value not in allowed:
-            raise ValueError(f"{f.name} = {value!r} is not allowed; choose one of {', '.join(map(repr, allowed))}")
-
-
-def _check_int(config: Any, name: str, low: int, high: int) -> None:
-    value = getattr(config, name)
-    if value is None and _is_optional(config, name):
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} = {value!r} is not allowed; it must be a whole number from {low} to {high}")
-
-
-def _check_float(config: Any, name: str, low: float, high: float) -> None:
-    """Check a number, and make it a float: 1 and 1.0 are one identity."""
-    value = getattr(config, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} = {value!r} is not allowed; it must be a finite number")
-    if not low <= value <= high:
-        raise ValueError(f"{name} = {value!r} is out of range; it must be from {low:g} to {high:g}")
-    object.__setattr__(config, name, float(value))
-
-
-def _is_optional(config: Any, name: str) -> bool:
-    return any(f.name == name and f.default is None for f in dataclasses.fields(config))
 
 
 def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:

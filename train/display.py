@@ -49,8 +49,11 @@ class Display:
         now = time.monotonic()
         if not self.quiet and (now - self.printed_at > PLAIN_EVERY_S or report.step == self.total):
             self.printed_at = now
-            remaining = (self.total - report.step) / max(self._rate(report.step), 1e-9)
-            print(f"{self._line(report)} · {remaining:.0f} s left", file=sys.stderr, flush=True)
+            print(self._line(report) + self._left(report.step), file=sys.stderr, flush=True)
+
+    def _left(self, step: int) -> str:
+        rate = self._rate(step)
+        return f" · {(self.total - step) / rate:.0f} s left" if rate > 0 else ""
 
     def _rate(self, step: int) -> float:
         return (step - self.from_step) / max(time.monotonic() - self.started, 1e-9)

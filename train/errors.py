@@ -5,6 +5,10 @@ class UsageError(ValueError):
     """Bad input: one line saying what came, what is allowed and what to do (exit status 2)."""
 
 
+class MissingStep(UsageError, KeyError):
+    """No snapshot at the step asked for."""
+
+
 class DataError(RuntimeError):
     """Data on disk or the disk itself is at fault; names the file (exit status 3)."""
 

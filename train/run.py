@@ -61,7 +61,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    command = parse(Command, argv, "python -m train.run", Command(run=_starting_config(argv)))
+    try:
+        start = Command(run=_starting_config(argv))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    command = parse(Command, argv, "python -m train.run", start)
     if command.options.list_presets or command.options.list_operations:
         _print_lists(command.options)
         return 0

@@ -13,11 +13,11 @@ import torch
 from tests.oracles.operations import UNDEFINED, div, elements
 
 
-def make(seed=0, outputs="tokens", **task):
-    from train.config import ModelConfig, RunConfig, TaskConfig
+def make(seed=0, **task):
+    from train.config import RunConfig, TaskConfig
     from train.tasks import make_task
 
-    return make_task(RunConfig(task=TaskConfig(**task), model=ModelConfig(outputs=outputs), seed=seed))
+    return make_task(RunConfig(task=TaskConfig(**task), seed=seed))
 
 
 def chosen(task, subset):
@@ -93,6 +93,7 @@ def test_an_undefined_row_is_never_trained_on_whatever_the_mask():
     forced = with_split(task, torch.ones(25, dtype=torch.bool))
     assert chosen(forced, "train") == [(a, b) for a in range(5) for b in range(1, 5)]
     assert chosen(forced, "test") == []
+    assert forced.is_train is not None and not (forced.is_train & ~forced.is_defined).any()
 
 
 # ---- splits -----------------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""Checks of a config's fields: each message says what came and what is allowed."""
+
+import dataclasses
+import math
+from typing import Any, Literal, get_args
+
+
+def check_choices(config: Any) -> None:
+    """Check every field annotated with a Literal."""
+    for f in dataclasses.fields(config):
+        allowed = get_args(f.type) if getattr(f.type, "__origin__", None) is Literal else ()
+        value = getattr(config, f.name)
+        if allowed and value not in allowed:
+            raise ValueError(f"{f.name} = {value!r} is not allowed; choose one of {', '.join(map(repr, allowed))}")
+
+
+def check_int(config: Any, name: str, low: int, high: int) -> None:
+    """Check a whole number from ``low`` to ``high``; None passes where it is the default."""
+    value = getattr(config, name)
+    if value is None and _is_optional(config, name):
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} = {value!r} is not allowed; it must be a whole number from {low} to {high}")
+
+
+def check_float(config: Any, name: str, low: float, high: float) -> None:
+    """Check a finite number from ``low`` to ``high``, and make it a float: 1 and 1.0 are one identity."""
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} = {value!r} is not allowed; it must be a finite number")
+    if not low <= value <= high:
+        raise ValueError(f"{name} = {value!r} is out of range; it must be from {low:g} to {high:g}")
+    object.__setattr__(config, name, float(value))
+
+
+def _is_optional(config: Any, name: str) -> bool:
+    return any(f.name == name and f.default is None for f in dataclasses.fields(config))
