@@ -29,6 +29,8 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
     ]
     length = np.zeros(len(steps))
     for curve, weight in curves:
+        if curve.isna().all():  # not evaluated: the others count
+            continue
         moved = np.abs(np.diff(curve.to_numpy(dtype=float), prepend=curve.iloc[0]))
         length += weight * np.cumsum(moved) / max(moved.sum(), 1e-12)
     wanted = np.linspace(0, length[-1], count)

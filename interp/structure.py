@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from train.groups import group
 from train.operations import OPERATIONS, is_prime
 from train.tasks import Task
 
@@ -50,11 +51,7 @@ def find_cycle(task: Task) -> Cycle | Unavailable:
     if table is None:
         return Unavailable("this task has no all-pairs table")
     if isinstance(table.structure, str):
-        if not table.structure.startswith("C"):
-            return Unavailable(
-                f"{table.structure} is not cyclic, and spectra over its irreps are not part of this version"
-            )
-        return Cycle(f"additive characters of {table.structure}", torch.arange(table.n), ())
+        return _group_cycle(table.structure)
     if OPERATIONS[table.op].basis == "additive":
         return Cycle(f"additive characters of Z_{table.n}", torch.arange(table.n), ())
     if not is_prime(table.n):
@@ -62,3 +59,25 @@ def find_cycle(task: Task) -> Cycle | Unavailable:
     if table.n < 3:
         return Unavailable(f"{table.op} mod {table.n}: only one residue has a discrete logarithm")
     return Cycle(f"multiplicative characters of Z_{table.n}^*", discrete_log_order(table.n), (0,))
+
+
+def element_orders(structure: str) -> Int64[Tensor, " n"]:
+    """Order of each element of a group: the smallest exponent whose power is the identity."""
+    table = group(structure).table
+    power, orders = torch.arange(len(table)), torch.zeros(len(table), dtype=torch.long)
+    for exponent in range(1, len(table) + 1):
+        orders[(power == 0) & (orders == 0)] = exponent
+        power = table[power, torch.arange(len(table))]
+    return orders
+
+
+def _group_cycle(structure: str) -> Cycle | Unavailable:
+    """The powers of the first element that generates the group, 1 in C<n>."""
+    table, orders = group(structure).table, element_orders(structure)
+    generators = (orders == len(table)).nonzero().flatten().tolist()
+    if not generators:
+        return Unavailable(f"{structure} is not cyclic, and spectra over its irreps are not part of this version")
+    powers = [0]
+    for _ in range(len(table) - 1):
+        powers.append(int(table[powers[-1], generators[0]]))
+    return Cycle(f"additive characters of {structure}", torch.tensor(powers), ())

@@ -2,7 +2,36 @@
 
 import dataclasses
 import math
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
+
+
+def typed(field: dataclasses.Field[Any], value: Any) -> Any:
+    """``value``, read from a file, as the type of the config's ``field``: whole numbers become floats where due.
+
+    Raises:
+        ValueError: it is of another type.
+    """
+    kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+    words = []
+    for kind in kinds:
+        if kind is type(None) and value is None:
+            return None
+        if get_origin(kind) is Literal:
+            if isinstance(value, str) and value in get_args(kind):
+                return value
+            words.append(f"one of {', '.join(map(repr, get_args(kind)))}")
+        elif kind is float:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+            words.append("a finite number")
+        elif kind in (int, str):
+            if isinstance(value, kind) and not isinstance(value, bool):
+                return value
+            words.append(
+                "a whole number" if kind is int else "text" + (f", such as {field.default!r}" if field.default else "")
+            )
+    raise ValueError(f"{field.name} = {value!r} is not allowed; it must be {' or '.join(words)}")
 
 
 def check_choices(config: Any) -> None:

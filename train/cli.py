@@ -64,12 +64,12 @@ def parse(kind: Any, argv: list[str], prog: str, default: Any) -> Any:
 
 
 def _one_line(box: str, prog: str) -> str:
-    """The first paragraph of tyro's error box, and the flag it suggests."""
-    lines = [re.sub(r"^[│╭╰|]\s?|\s*[│╮╯|]$", "", line).strip() for line in box.splitlines()]
-    inside = [line for line in lines[1:] if line]
-    end = next((i for i, line in enumerate(inside) if set(line) <= {"─", "-"}), len(inside))
-    text = re.sub(r"^Error parsing run(\.\w+)?: ", "", " ".join(inside[:end])) or "bad command line"
-    suggested = re.search(r"Perhaps you meant:\s*(--[\w-]+)", " ".join(inside))
+    """The first paragraph below the title of tyro's error box (which is plain ASCII without UTF-8), and its advice."""
+    _title, *lines = [line.strip(" │╭╮╰╯|") for line in box.splitlines()] or [""]
+    paragraphs = [" ".join(text.split()) for text in re.split(r"\n[─-]*\n|^[─-]+\n", "\n".join(lines))]
+    first = next((text for text in paragraphs if text.strip("─- ")), "bad command line")
+    text = re.sub(r"^Error parsing run(\.\w+)?: ", "", first)
+    suggested = re.search(r"Perhaps you meant:\s*(--[\w-]+)", " ".join(paragraphs))
     hint = f"; did you mean {suggested[1]}?" if suggested else ""
     return f"{text.rstrip('.')}{hint} (see {prog} --help)"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .checks import check_choices, check_float, check_int
+from .checks import check_choices, check_float, check_int, typed
 from .groups import parse_group
 from .operations import Operation, find_operation, nearest
 
@@ -79,6 +79,11 @@ class TaskConfig:
             return parse_group(self.group).order
         assert self.p is not None
         return self.p
+
+    @property
+    def n_defined(self) -> int:
+        """Number of defined entries of the operation's table."""
+        return self.n_elements * (self.n_elements - self.operation.undefined_columns)
 
     @property
     def d_vocab(self) -> int:
@@ -176,7 +181,9 @@ class OptimConfig:
         for name, low, high in (("lr", 0.0, 1e3), ("weight_decay", 0.0, 1e6), ("eps", 0.0, 1.0)):
             check_float(self, name, low, high)
         for name in ("beta1", "beta2"):
-            check_float(self, name, 0.0, 1 - 1e-9)
+            check_float(self, name, -math.inf, math.inf)
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} is out of range; it must be from 0 to below 1")
         check_int(self, "warmup_steps", 0, 10**9)
         check_int(self, "batch_size", 1, 10**9)
 
@@ -210,7 +217,7 @@ class RunConfig:
         check_int(self, "seed", 0, 2**63 - 1)
         if self.model.arch == "mlp" and self.task.layout != "a b":
             raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
-        n = round(self.task.n_elements**2)
+        n = self.task.n_defined
         if int(self.task.train_frac * n) < 1:
             raise ValueError(f"train_frac = {self.task.train_frac} of {n} rows leaves nothing to train on; raise it")
 
@@ -255,14 +262,20 @@ class RunConfig:
         return _from_dict(RunConfig, {**made, **rest}, "run")
 
 
-def _from_dict(cls: type, data: dict[str, Any], where: str) -> Any:
+def _from_dict(cls: type, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} = {data!r} is not allowed; it must be a dictionary of fields")
     known = {f.name for f in dataclasses.fields(cls)}
     unknown = sorted(set(data) - known)
     if unknown:
         raise ValueError(
             f"unknown field {unknown[0]!r} in {where} configuration; allowed are {', '.join(sorted(known))}"
         )
-    return cls(**data)
+    return cls(**{f.name: _typed(f, data[f.name]) for f in dataclasses.fields(cls) if f.name in data})
+
+
+def _typed(home: dataclasses.Field[Any], value: Any) -> Any:
+    return value if dataclasses.is_dataclass(value) else typed(home, value)
 
 
 def _differences(config: Any) -> dict[str, Any]:
@@ -288,12 +301,14 @@ def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
         ValueError: an unknown name (the nearest is named), or a value that is not allowed.
     """
     parts = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    homes = {f.name: part for part, value in parts.items() if part != "seed" for f in dataclasses.fields(value)}
+    homes = {f.name: (part, f) for part, value in parts.items() if part != "seed" for f in dataclasses.fields(value)}
+    homes |= {f.name: ("run", f) for f in dataclasses.fields(config) if f.name == "seed"}
     changes: dict[str, dict[str, Any]] = {}
     for name, value in fields.items():
-        if name not in homes and name != "seed":
-            raise ValueError(f"unknown setting {name!r}{nearest(name, [*homes, 'seed'])}")
-        changes.setdefault(homes.get(name, "run"), {})[name] = value
+        if name not in homes:
+            raise ValueError(f"unknown setting {name!r}{nearest(name, homes)}")
+        part, home = homes[name]
+        changes.setdefault(part, {})[name] = typed(home, value)
     task = changes.get("task", {})
     if task.get("group") is not None and "p" not in task:
         task["p"] = None

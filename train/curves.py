@@ -12,7 +12,7 @@ def stable_crossing(steps: Sequence[int], values: Sequence[float], threshold: fl
     """First step from which the value stays at least ``threshold`` to the end; None if it ends below."""
     found = None
     for step, value in zip(steps, values, strict=True):
-        if value < threshold:
+        if not value >= threshold:  # NaN is not above it
             found = None
         elif found is None:
             found = step

@@ -21,12 +21,11 @@ class Display:
         self.started = time.monotonic()
         self.printed_at = 0.0
         self.bar: Any = None
+        self.has_begun = False
 
     def __enter__(self) -> "Display":
         if self.quiet:
             return self
-        start = f"from step {self.from_step:,} " if self.from_step else ""
-        print(f"training {self.name} {start}to step {self.total:,}", file=sys.stderr, flush=True)
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -43,6 +42,10 @@ class Display:
 
     def show(self, report: Progress) -> None:
         """Show the latest step, rate and scores."""
+        if not self.quiet and not self.has_begun:
+            self.has_begun = True
+            start = f"from step {self.from_step:,} " if self.from_step else ""
+            print(f"training {self.name} {start}to step {self.total:,}", file=sys.stderr, flush=True)
         if self.bar is not None:
             self.bar.update(self.task, completed=report.step, description=self._line(report))
             return

@@ -32,6 +32,11 @@ class GroupName:
         """Number of elements, computed without building the group."""
         return _ORDERS[self.family](self.n)
 
+    @property
+    def is_allowed(self) -> bool:
+        """Whether it has at least 2 and at most ``MAX_ORDER`` elements."""
+        return self.n <= MAX_ORDER and 2 <= self.order <= MAX_ORDER
+
     def __str__(self) -> str:
         return f"{self.family}{self.n}"
 
@@ -39,8 +44,8 @@ class GroupName:
 _ORDERS: dict[str, Callable[[int], int]] = {
     "C": lambda n: n,
     "D": lambda n: 2 * n,
-    "S": lambda n: math.factorial(min(n, 20)),
-    "A": lambda n: max(1, math.factorial(min(n, 20)) // 2),
+    "S": lambda n: math.factorial(n) if n else 0,
+    "A": lambda n: max(1, math.factorial(n) // 2) if n else 0,
 }
 
 
@@ -50,15 +55,23 @@ def parse_group(name: str) -> GroupName:
     Raises:
         ValueError: not of that form, fewer than 2 elements, or more than ``MAX_ORDER``.
     """
-    match = re.fullmatch(r"([CDSA])([0-9]{1,6})", name)
+    match = re.fullmatch(r"([CDSA])(0|[1-9][0-9]*)", name)
     if match is None:
-        close = name[:1].upper() + name[1:]
-        hint = f"; did you mean {close!r}?" if close != name and re.fullmatch(r"[CDSA][0-9]+", close) else ""
-        raise ValueError(f"unknown group {name!r}{hint}; allowed are {GROUP_FORMS}")
-    group = GroupName(match[1], int(match[2]))
-    if group.n < 1 or not 2 <= group.order <= MAX_ORDER:
-        raise ValueError(f"group {name} has {group.order if group.n else 0} elements; allowed are 2 to {MAX_ORDER}")
+        raise ValueError(f"unknown group {name!r}{_hint(name)}; allowed are {GROUP_FORMS}")
+    group = GroupName(match[1], int(match[2][:9]))
+    if not group.is_allowed:
+        size = group.order if group.n <= 20 or group.family in "CD" else f"more than {MAX_ORDER}"
+        raise ValueError(f"group {name} has {size} elements; allowed are 2 to {MAX_ORDER}")
     return group
+
+
+def _hint(name: str) -> str:
+    """The nearest allowed name: capital, without leading zeros; Z<n> is C<n>."""
+    match = re.fullmatch(r"([CDSAZ])0*([1-9][0-9]{0,8})", name.upper())
+    if match is None:
+        return ""
+    near = GroupName(match[1].replace("Z", "C"), int(match[2]))
+    return f"; did you mean '{near}'?" if near.is_allowed else ""
 
 
 @dataclass(frozen=True)
@@ -135,5 +148,4 @@ def _permutation_group(permutations: list[tuple[int, ...]]) -> tuple[tuple[str, 
     weights = degree ** torch.arange(degree - 1, -1, -1)
     codes = perms @ weights
     rows = [torch.searchsorted(codes, perms[:, perm] @ weights) for perm in perms]
-    names = tuple("".join(map(str, p)) if degree <= 10 else " ".join(map(str, p)) for p in permutations)
-    return names, torch.stack(rows)
+    return tuple("".join(map(str, p)) for p in permutations), torch.stack(rows)

@@ -35,6 +35,8 @@ class Operation:
     basis: Basis
     """Characters that diagonalise it, where known: of (Z_p, +) or of (Z_p^*, x)."""
     entries: "Callable[..., Tensor]"
+    undefined_columns: int = 0
+    """Second operands at which nothing is defined."""
 
     def n_elements(self, structure: int | str) -> int:
         """Number of elements of the structure, without building its table."""
@@ -60,7 +62,7 @@ class Operation:
             raise ValueError(f"p = {structure} is out of range; p must be from 2 to {MAX_MODULUS}")
         if self.needs_prime and not is_prime(structure):
             raise ValueError(
-                f"operation {self.name!r} needs a prime p; got p = {structure} (try {next_prime(structure)})"
+                f"operation {self.name!r} needs a prime p; got p = {structure} (try {_prime_near(structure)})"
             )
 
     def table(self, structure: int | str) -> "Tensor":
@@ -98,13 +100,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def operation(
-    symbol: str, *, domain: Domain = "residues", needs_prime: bool = False, basis: Basis = "additive"
+    symbol: str,
+    *,
+    domain: Domain = "residues",
+    needs_prime: bool = False,
+    basis: Basis = "additive",
+    undefined_columns: int = 0,
 ) -> Callable[["Callable[..., Tensor]"], "Callable[..., Tensor]"]:
     """Register a function (p or Group -> table) in ``OPERATIONS`` under its own name."""
 
     def register(entries: "Callable[..., Tensor]") -> "Callable[..., Tensor]":
         doc = (entries.__doc__ or "").strip().splitlines()[0]
-        OPERATIONS[entries.__name__] = Operation(entries.__name__, symbol, doc, domain, needs_prime, basis, entries)
+        OPERATIONS[entries.__name__] = Operation(
+            entries.__name__, symbol, doc, domain, needs_prime, basis, entries, undefined_columns
+        )
         return entries
 
     return register
@@ -121,6 +130,12 @@ def is_prime(n: int) -> bool:
 def next_prime(n: int) -> int:
     """The smallest prime greater than n."""
     return next(m for m in range(n + 1, 2 * n + 3) if is_prime(m))
+
+
+def _prime_near(n: int) -> int:
+    """The next prime, or below the largest modulus the last one."""
+    after = next_prime(n)
+    return after if after <= MAX_MODULUS else next(m for m in range(MAX_MODULUS, 1, -1) if is_prime(m))
 
 
 def residues(p: int) -> "tuple[Tensor, Tensor]":
@@ -170,7 +185,7 @@ def mul(p: int) -> "Tensor":
     return a * b % p
 
 
-@operation(symbol="a / b", needs_prime=True, basis="multiplicative")
+@operation(symbol="a / b", needs_prime=True, basis="multiplicative", undefined_columns=1)
 def div(p: int) -> "Tensor":
     """a / b mod p, undefined at b = 0."""
     a, b = residues(p)

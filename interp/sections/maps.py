@@ -18,7 +18,7 @@ from ..maths.fourier import frequency_energy
 from ..maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
 from ..readouts import output_rows
 from ..runs import Run
-from ..structure import Cycle, Unavailable, find_cycle
+from ..structure import Cycle, Unavailable, element_orders, find_cycle
 
 POWER_CHAIN = 8
 """Power et al. 2022, Figure 3, join n and n + 8."""
@@ -94,7 +94,7 @@ class _View:
             self.chains = _chains(cycle, self.k)
             colours[f"{self._word} mod {POWER_CHAIN}"] = self._log_or_residue() % POWER_CHAIN
         elif isinstance(table.structure, str):
-            colours["order of the element"] = _element_orders(table.structure)
+            colours["order of the element"] = element_orders(table.structure).numpy()
         else:
             colours["residue"] = np.arange(table.n)
         self.colours = colours
@@ -184,17 +184,3 @@ def _walk(points: np.ndarray, walk: list[int]) -> np.ndarray:
     """[s, len(walk), 2] positions along a walk, NaN where the pen lifts."""
     padded = np.concatenate([points, np.full((len(points), 1, 2), np.nan)], axis=1)
     return padded[:, walk]
-
-
-def _element_orders(structure: str) -> np.ndarray:
-    """Order of each element of a group."""
-    from train.groups import group
-
-    table = group(structure).table
-    power, orders = torch.arange(len(table)), torch.zeros(len(table), dtype=torch.long)
-    for exponent in range(1, len(table) + 1):
-        orders[(power == 0) & (orders == 0)] = exponent
-        if (orders > 0).all():
-            break
-        power = table[power, torch.arange(len(table))]
-    return orders.numpy()
