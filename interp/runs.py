@@ -99,8 +99,9 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether it reached its last step."""
-        return self.store.done_step is not None
+        """Whether it reached the largest step ever asked for."""
+        done = self.store.done_step
+        return done is not None and done >= self.config.schedule.steps
 
     @functools.cached_property
     def steps(self) -> list[int]:

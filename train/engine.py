@@ -125,6 +125,8 @@ class _Loop:
     def _evaluate(self) -> None:
         self._flush_losses()
         scores = evaluate(self.forward, self.labels, self.task)
+        if not math.isfinite(scores["train_loss"]):
+            raise self._diverged(scores["train_loss"], self.step)
         self.row = {"step": self.step, **scores, "wall_s": round(self._wall_s(), 3)}
         self.store.append_log([self.row])
         on_grid = self.step in self.snapshot_steps
@@ -167,9 +169,11 @@ class _Loop:
         self.store.append_log([row for row in finite if row["step"] != evaluated])
         if len(finite) < len(rows):
             bad = next(row for row in rows if row not in finite)
-            raise DivergedError(
-                f"the training loss is {bad[name]} at step {bad['step']}: lower --lr (it is {self.config.optim.lr:g})"
-            )
+            raise self._diverged(bad[name], bad["step"])
+
+    def _diverged(self, loss: float, step: int) -> DivergedError:
+        lr = self.config.optim.lr
+        return DivergedError(f"the training loss is {loss} at step {step}: lower --lr (it is {lr:g})")
 
     def _wall_s(self) -> float:
         return self.wall_before + time.monotonic() - self.started

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_ORDER = 5_040
 """Largest group order (S7): the all-pairs task keeps order^2 rows."""
 
-GROUP_FORMS = "C<n> (cyclic), D<n> (dihedral, 2n elements), S<n> (symmetric), A<n> (alternating)"
+GROUP_FORMS = "C<n> (cyclic), D<n> (dihedral, 2n elements), S<n> (symmetric), A<n> (alternating), such as S5"
 
 
 @dataclass(frozen=True)

@@ -132,17 +132,17 @@ def _train(config: RunConfig, options: Options, argv: list[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     store = RunStore.create(options.out, config)
     with store.lock():
+        resume = store.load_resume()
+        from_step = resume[1]["step"] if resume is not None else 0
         done = store.done_step
-        if done is None or done < config.schedule.steps:
+        if (from_step - 1 if done is None else done) < config.schedule.steps:
             store.clear_done()
-            resume = store.load_resume()
-            from_step = resume[1]["step"] if resume is not None else 0
             command = ["python", "-m", "train.run", *argv]
             store.add_session(config, session_info(str(device), torch.get_num_threads(), command, from_step))
             with signals() as poll, Display(config, from_step, quiet=options.quiet) as display:
                 train(config, store, device, progress=display.show, stop_signal=poll)
         elif not options.quiet:
-            print(f"already trained to step {done}; nothing to do (--steps {2 * done} would extend it)")
+            print(f"already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)")
     if not options.quiet:
         print(summary(store.read_log()))
     print(store.path)

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ import safetensors.torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from .config import RunConfig
+from .config import RunConfig, override
 from .errors import DataError, UsageError
 from .files import sync_folder, write_atomic, write_json
 
@@ -52,7 +51,7 @@ class RunStore:
                     f"{config.identity}): choose another --out, or move that directory away"
                 )
             return store
-        if store.path.exists() and any(p.name != "LOCK" for p in store.path.iterdir()):
+        if store.path.exists() and not _is_unborn(store.path):
             raise UsageError(f"{store.path} exists but is not a run: choose another --out, or move it away")
         (store.path / "steps").mkdir(parents=True, exist_ok=True)
         write_json(store.path / "run.json", {"format": FORMAT, "config": config.to_json(), "sessions": []})
@@ -89,8 +88,9 @@ class RunStore:
             raise DataError(f"{self.path / 'run.json'} holds no valid config: {error}") from error
 
     def add_session(self, config: RunConfig, session: dict[str, Any]) -> None:
-        """Record that a process trains here: its command, versions and machine; ``steps`` may have grown."""
-        info = self.info
+        """Record that a process trains here: its command, versions and machine; ``steps`` may grow, never shrink."""
+        info, steps = self.info, max(config.schedule.steps, self.config.schedule.steps)
+        config = override(config, {"steps": steps})
         write_json(
             self.path / "run.json",
             {**info, "config": config.to_json(), "sessions": [*info["sessions"], session]},
@@ -126,7 +126,8 @@ class RunStore:
         path = self.path / "manifest.json"
         entries = _read_json(path) if path.exists() else []
         try:
-            return {entry["step"]: entry for entry in sorted(entries, key=lambda e: e["step"])}
+            whole = [{key: entry[key] for key in ("step", "file", "bytes", "sha256")} for entry in entries]
+            return {entry["step"]: entry for entry in sorted(whole, key=lambda e: e["step"])}
         except (KeyError, TypeError) as error:
             raise DataError(f"{path} is not a manifest: {error!r}") from error
 
@@ -238,9 +239,11 @@ class RunStore:
         return int(_read_json(path)["step"]) if path.exists() else None
 
 
-def is_run_name(name: str) -> bool:
-    """Whether ``name`` may be a run's directory name."""
-    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,79}", name) is not None
+def _is_unborn(path: Path) -> bool:
+    """Whether a directory holds nothing but what a process killed while making a run leaves behind."""
+    steps = path / "steps"
+    rest = [p for p in path.iterdir() if p != steps and p.name != "LOCK" and not p.match(".*.tmp")]
+    return not rest and (not steps.exists() or steps.is_dir() and not any(steps.iterdir()))
 
 
 def _pack(tensors: Mapping[str, Tensor], state: dict[str, Any]) -> bytes:

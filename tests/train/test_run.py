@@ -210,7 +210,7 @@ def test_divergence(run, tmp_path):
 def train_for_long(argv: list[str], folder: Path) -> None:
     from train.run import main
 
-    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+    with (folder / "stdout").open("w") as out, (folder / "err").open("w") as err:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = main(argv)
     raise SystemExit(status)
