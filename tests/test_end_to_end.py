@@ -56,7 +56,8 @@ def test_report_in_a_browser(workplace):
         page = open_page.page
         snapshot = """async () => {
             await window.page.flush();
-            const numbers = t => [t.x, t.y, t.z].map(v => Array.from(v || [], row => row.length ? Array.from(row) : row));
+            const row = r => r.length ? Array.from(r) : r;
+            const numbers = t => [t.x, t.y, t.z].map(v => Array.from(v || [], row));
             const data = {};
             for (const plot of document.querySelectorAll('.js-plotly-plot'))
                 data[plot.closest('figure').id] = JSON.stringify(plot.data.map(numbers));

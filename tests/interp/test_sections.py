@@ -1,6 +1,7 @@
 """The report's sections on the hand-made run, whose answers are known in closed form."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,13 @@ def run(tmp_path_factory):
     return open_run(handmade_run(tmp_path_factory.mktemp("runs"), P, KEYS))
 
 
-def figures(blocks):
+def figures(blocks) -> list[Any]:
     from interp.html import Figure
 
     return [block for block in blocks if isinstance(block, Figure)]
 
 
-def trace(fig, number):
+def trace(fig, number) -> Any:
     return list(fig.data)[number]
 
 
@@ -117,7 +118,9 @@ def test_grid_marks_undefined_cells(run):
     from train.tasks import make_task
 
     class Zero(Snapshot):
-        task = make_task(RunConfig(task=TaskConfig(op="div", p=5, train_frac=0.5)))
+        @property
+        def task(self):
+            return make_task(RunConfig(task=TaskConfig(op="div", p=5, train_frac=0.5)))
 
         @property
         def logits(self):
@@ -136,7 +139,8 @@ def test_norms_are_plain_sums(run):
     frame = norms_frame(run)
     weights = run.weights(100)
     by_hand = {name: math.sqrt(sum(float(x) ** 2 for x in t.flatten())) for name, t in weights.items()}
-    rows = frame[frame["step"] == 100].set_index("tensor")["frobenius"]
+    at_100: Any = frame[frame["step"] == 100]
+    rows = dict(zip(at_100["tensor"], at_100["frobenius"], strict=True))
     for name, value in by_hand.items():
         if value > 0:
             assert rows[name] == pytest.approx(value, rel=1e-6)

@@ -277,13 +277,13 @@ def test_seeds(tmp_path, tiny_config, train_run):
 
     other, other_task = run("a", seed=1)
     assert not torch.equal(other.load_snapshot(0)["embed.W_E"], first.load_snapshot(0)["embed.W_E"])
-    assert other_task.is_train is not None and not torch.equal(other_task.is_train, task.is_train)
+    assert not torch.equal(other_task.rows("train"), task.rows("train"))
 
     split, split_task = run("a", split_seed=1)
     assert split.path != first.path
     assert split.manifest[0]["sha256"] == first.manifest[0]["sha256"]
     assert split.manifest[20]["sha256"] != first.manifest[20]["sha256"]
-    assert torch.equal(split_task.is_train, other_task.is_train)
+    assert torch.equal(split_task.rows("train"), other_task.rows("train"))
 
 
 # ---- failure -----------------------------------------------------------------------------------------

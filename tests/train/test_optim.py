@@ -1,6 +1,7 @@
 """The optimiser's steps against formulas written out, its learning rate, and the batches."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,8 @@ def test_tensors_that_are_not_trained_are_left_out():
     from train.model import build_model
     from train.optim import build_optimizer
 
-    for biases, frozen in (("none", {"b_Q", "b_K", "b_V", "b_O", "b_in", "b_out", "b_U"}), ("all", set())):
+    choices: Any = (("none", {"b_Q", "b_K", "b_V", "b_O", "b_in", "b_out", "b_U"}), ("all", set()))
+    for biases, frozen in choices:
         model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases=biases)))
         optimizer = build_optimizer(model.parameters(), RunConfig().optim)
         ours = {id(p) for group in optimizer.param_groups for p in group["params"]}

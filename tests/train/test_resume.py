@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,13 @@ def unbroken(mode, tmp_path_factory, train_run):
     return train_run(tmp_path_factory.mktemp("unbroken"), mode)
 
 
-def digest(store) -> dict[str, object]:
+def resume_step(store) -> int:
+    found = store.load_resume()
+    assert found is not None
+    return found[1]["step"]
+
+
+def digest(store) -> dict[str, Any]:
     """Everything that a run's numbers are, times left out."""
     tensors, state = store.load_resume()
     log = [{key: value for key, value in row.items() if key != "wall_s"} for row in store.read_log()]
@@ -152,7 +159,7 @@ def test_resume_state_is_refreshed_by_time(tmp_path, tiny_config, train_run, mon
         root = tmp_path / str(seconds)
         with pytest.raises(Crash):
             train_run(root, config, progress=crash_at_70)
-        found[seconds] = RunStore(root / config.run_id).load_resume()[1]["step"]
+        found[seconds] = resume_step(RunStore(root / config.run_id))
         monkeypatch.setattr(engine, "RESUME_EVERY_S", 3600.0)
         ends[seconds] = train_run(root, config)
     assert found[0.0] == 70
@@ -240,7 +247,7 @@ def test_killed_before_the_first_snapshots(tmp_path, tiny_config, forked, at_syn
     assert store.steps == [0, 1, 2, 3]
     assert [row["step"] for row in store.read_log()] == [0, 1, 2, 3]
     assert store.done_step == 3
-    assert not [path for path in store.path.rglob("*.tmp")]
+    assert not list(store.path.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("mode", ["minibatch"], indirect=True)
@@ -279,7 +286,7 @@ def test_signals_save_and_exit(tmp_path, mode, unbroken, forked, signum, expecte
     argv = argv_of(mode, tmp_path)
     status, out, err = run_command(forked, [*argv, "--quiet"], tmp_path, signum, 60)
     store = RunStore(tmp_path / mode.run_id)
-    step = store.load_resume()[1]["step"]
+    step = resume_step(store)
     assert status == expected
     assert err == f"stopped by signal {signum:d} at step {step}; saved: run again to go on\n"
     assert out == ""

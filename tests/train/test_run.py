@@ -92,7 +92,8 @@ BAD_FLAGS = {
 }
 
 
-def assert_one_line(status, out, err, words, expected=2):
+def assert_one_line(result, words, expected=2):
+    status, out, err = result
     assert (status, len(err)) == (expected, 1), err
     assert out == []
     assert err[0].startswith("error: ")
@@ -104,7 +105,7 @@ def assert_one_line(status, out, err, words, expected=2):
 @pytest.mark.parametrize("flags", BAD_FLAGS)
 def test_bad_flags(run, tmp_path, monkeypatch, flags):
     monkeypatch.chdir(tmp_path)
-    assert_one_line(*run(*[flag.strip("'") for flag in flags.split()]), BAD_FLAGS[flags])
+    assert_one_line(run(*[flag.strip("'") for flag in flags.split()]), BAD_FLAGS[flags])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,14 +140,14 @@ BAD_FILES = {
 def test_bad_config_files(run, tmp_path, text):
     path = tmp_path / "f.toml"
     path.write_text(text)
-    assert_one_line(*run("--config", path), BAD_FILES[text])
+    assert_one_line(run("--config", path), BAD_FILES[text])
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_config_file_that_is_not_text(run, tmp_path):
     path = tmp_path / "f.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    assert_one_line(*run("--config", path), ["f.toml", "not TOML"])
+    assert_one_line(run("--config", path), ["f.toml", "not TOML"])
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -162,7 +163,7 @@ def test_config_that_disagrees_with_the_disk(run, done_run):
     path = done_run / "run.json"
     path.write_text(path.read_text().replace('"train_frac": 0.5', '"train_frac": 0.6'))
     before = everything(done_run)
-    assert_one_line(*run(*TINY), [str(done_run), "another config", "choose another --out"])
+    assert_one_line(run(*TINY), [str(done_run), "another config", "choose another --out"])
     assert everything(done_run) == before
 
 
@@ -170,7 +171,7 @@ def test_directory_that_is_no_run(run, done_run):
     shutil.rmtree(done_run)
     done_run.mkdir()
     (done_run / "notes.txt").write_text("mine")
-    assert_one_line(*run(*TINY), [str(done_run), "is not a run"])
+    assert_one_line(run(*TINY), [str(done_run), "is not a run"])
     assert everything(done_run) == {"notes.txt": b"mine"}
 
 
@@ -178,14 +179,14 @@ def test_out_that_cannot_be_a_folder(run, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         status, lines, err = run(*TINY, "--out", out, out=False)
-        assert_one_line(status, lines, err, [str(tmp_path / "file")], expected=status)
+        assert_one_line((status, lines, err), [str(tmp_path / "file")], expected=status)
         assert status in (2, 3)
 
 
 @pytest.mark.parametrize("name", ["run.json", "manifest.json", "resume.safetensors", "log.jsonl", "DONE"])
 def test_damaged_files_are_named(run, done_run, name):
     (done_run / name).write_bytes(b"\0\1 nonsense\n" * 3)
-    assert_one_line(*run(*TINY, "--steps", 3), [str(done_run / name)], expected=3)
+    assert_one_line(run(*TINY, "--steps", 3), [str(done_run / name)], expected=3)
 
 
 def test_full_disk(run, monkeypatch):
@@ -193,12 +194,12 @@ def test_full_disk(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert_one_line(*run(*TINY, "--quiet"), ["No space left on device"], expected=3)
+    assert_one_line(run(*TINY, "--quiet"), ["No space left on device"], expected=3)
 
 
 def test_divergence(run, tmp_path):
     argv = [*TINY, "--lr", 1000, "--warmup-steps", 0, "--steps", 50, "--quiet"]
-    assert_one_line(*run(*argv), ["training loss is", "lower --lr"], expected=1)
+    assert_one_line(run(*argv), ["training loss is", "lower --lr"], expected=1)
     (path,) = (tmp_path / "out").iterdir()
     assert (path / "log.jsonl").read_text()
     assert not (path / "DONE").exists()
@@ -224,7 +225,7 @@ def test_locked_run(run, tmp_path, forked):
             assert process.is_alive(), (tmp_path / "err").read_text()
             time.sleep(0.01)
         words = [str(manifests[0].parent), f"pid {process.pid} on {socket.gethostname()}"]
-        assert_one_line(*run(*TINY), words)
+        assert_one_line(run(*TINY), words)
         process.terminate()
         process.join(60)
         assert process.exitcode == 143
