@@ -5,8 +5,13 @@ from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
 
-SEEN: dict[str, str] = {}
-"""Steps of 99 % train and test accuracy seen in a run of each preset; measured by hand, not by a test."""
+SEEN: dict[str, str] = {
+    "nanda": "140 / 6,200",
+    "power": "909 / 3,700",
+    "zhong": "95 / 243",
+    "quick": "98 / 887",
+}
+"""Steps of 99% train and test accuracy seen in a run of each preset; measured by hand, not by a test."""
 
 
 def operations_table() -> str:
@@ -24,10 +29,10 @@ def presets_table() -> str:
     """One row per preset."""
     from train.presets import PRESETS
 
-    rows = ["| name | what | steps | 99 % at (train / test) |", "|---|---|---|---|"]
+    rows = ["| name | what | steps | 99% at (train / test) |", "|---|---|---|---|"]
     for name, preset in PRESETS.items():
         steps = f"{preset.config.schedule.steps:,}"
-        rows.append(f"| `{name}` | {preset.doc} | {steps} | {SEEN.get(name, 'not run')} |")
+        rows.append(f"| `{name}` | {preset.doc} | {steps} | {SEEN.get(name, 'not run yet')} |")
     return "\n".join(rows)
 
 
