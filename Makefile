@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ok
 TL39 := $(VENV)/tl39
 
-.PHONY: report test test-slow check compat bench clean
+.PHONY: report test test-slow check compat clean
 
 report: $(STAMP)
 	@out=$$($(BIN)/python -P -m train.run) && printf '%s\n' "$$out" && \
@@ -25,9 +25,6 @@ compat: $(STAMP) $(TL39)/.ok
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
-
-bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/step.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("groklens needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
