@@ -7,6 +7,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 SEEN: dict[str, str] = {
     "nanda": "140 / 6,000",
+    "tl-demo": "158 / 9,900",
     "power": "909 / 3,700",
     "zhong": "95 / 243",
     "s5": "309 / 27,384",

@@ -14,7 +14,7 @@ def test_control_a_missing_row_is_seen():
     assert readme_tables.filled(without) != without
 
 
-def test_steps_seen_belong_to_presets():
+def test_every_preset_but_one_was_run_to_its_transition():
     from train.presets import PRESETS
 
-    assert set(readme_tables.SEEN) <= set(PRESETS)
+    assert set(readme_tables.SEEN) == set(PRESETS) - {"power-fig1"}  # its budget is 10^6 steps: not run

@@ -52,7 +52,7 @@ UMAP = Method(
     "McInnes et al. 2018, umap-learn's AlignedUMAP",
 )
 FRAME_QUANTILE, MARGIN = 0.98, 1.15
-"""The frame holds this share of each snapshot's coordinates, and a margin."""
+"""The frame holds the last map, this share of the coordinates of half the others, and a margin."""
 
 
 def build(run: Run) -> list[Block]:
@@ -114,8 +114,8 @@ class _View:
         """What the points are, and how the score is to be read."""
         text = (
             f"Each point is a row of the output layer, W_U.T: one of {self.table.n} elements. Trustworthiness is 1 "
-            "when the map's neighbours are the rows' neighbours. Maps of early snapshots are mostly noise, "
-            "and a few of their points may lie outside the frame."
+            "when the map's neighbours are the rows' neighbours. Maps of early snapshots are mostly noise; "
+            "the frame is set for the last map, and points of wider ones may lie outside it."
         )
         if isinstance(cycle, Unavailable):
             return f"{text} There is no circle score: {cycle.reason}."
@@ -138,7 +138,8 @@ class _View:
         texts = [self._scores(step, rows[i], maps[i], notes[i]) for i, step in enumerate(steps)]
         centred = maps.double() - maps.double().mean(dim=1, keepdim=True)
         points = centred.numpy()
-        reach = MARGIN * float(centred.abs().flatten(1).quantile(FRAME_QUANTILE, dim=1).max())
+        spread = centred.abs().flatten(1)
+        reach = MARGIN * float(max(spread[-1].max(), spread.quantile(FRAME_QUANTILE, dim=1).median()))
         walks = {name: _walk(points, walk) for name, walk in self.chains.items()}
         last = {key: pd.DataFrame(walk[-1], columns=["x", "y"]) for key, walk in walks.items()}
         frame = pd.DataFrame(points[-1], columns=["x", "y"]).assign(label=list(self.table.elements), **self.colours)

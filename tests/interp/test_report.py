@@ -35,6 +35,35 @@ def test_report_of_a_run_and_of_its_folder(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "again/index.html").read_text() == html  # the same bytes twice
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"arch": "mlp", "layout": "a b", "n_layers": 2}, "2-layer MLP"),
+        ({"op": "div", "n_layers": 2, "norm": "post", "positions": "sinusoidal"}, "discrete log"),
+        ({"op": "compose", "group": "S3"}, "S3"),
+        ({"op": "x2_xy_y2", "layout": "a b", "attention": "bidirectional"}, "x2_xy_y2-p11"),
+    ],
+    ids=["mlp", "two layers", "group", "no equals sign"],
+)
+def test_report_of_every_kind_of_trained_run(changes, says, tmp_path, tiny_config, train_run, capsys, quick_disk):
+    """Trained by the engine and read back: every section is there, and none failed."""
+    from interp import open_run
+    from interp.sections import SECTIONS
+    from train.config import override
+
+    path = train_run(tmp_path / "runs", override(tiny_config, {**changes, "steps": 30})).path
+    assert report(path, "--out", tmp_path / "r") == 0, capsys.readouterr().err
+    html = (tmp_path / "r/index.html").read_text()
+    for section in SECTIONS:
+        assert section.title in html
+    assert says in html
+    run = open_run(path)
+    logged = run.evaluations.set_index("step").loc[run.last.step]
+    for subset in ("train", "test"):  # the model that is read is the model that was trained
+        assert run.last.loss(subset) == pytest.approx(logged[f"{subset}_loss"], rel=1e-5)
+    assert run[0].loss("train") != pytest.approx(logged["train_loss"], rel=1e-3)  # control
+
+
 def test_several_runs_are_listed(tmp_path, capsys):
     first, second = handmade_run(tmp_path, p=23), handmade_run(tmp_path, p=19, keys=(2,))
     assert report(tmp_path) == 2

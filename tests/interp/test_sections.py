@@ -195,6 +195,19 @@ def test_maps_have_scores_and_tracks(map_blocks, run):
         assert len(block.tracks) == 2 * len(list(block.fig.data))
 
 
+def test_the_frame_is_set_for_the_last_map(tmp_path, module_mocker_umap):
+    """A run whose weights were once a hundred times larger: the last map still fills half of its frame."""
+    from interp import open_run
+    from interp.sections import maps
+
+    for number, scales in enumerate([(1.0, 1.0, 100.0, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0, 100.0)]):
+        pca = figures(maps.build(open_run(handmade_run(tmp_path / str(number), P, (5,), scales=scales))))[0]
+        (left, right), points = pca.fig.layout.xaxis.range, trace(pca.fig, 1)
+        assert left == -right
+        widest = max(np.abs(np.asarray(points.x)).max(), np.abs(np.asarray(points.y)).max())
+        assert right / 2 < widest < right
+
+
 def test_groups_without_a_cycle_say_so(tmp_path, module_mocker_umap):
     """S3: the spectra section gives its reason, the maps are there without a circle score."""
     import torch
