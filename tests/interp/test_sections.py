@@ -204,7 +204,7 @@ def test_the_frame_is_set_for_the_last_map(tmp_path, module_mocker_umap):
         pca = figures(maps.build(open_run(handmade_run(tmp_path / str(number), P, (5,), scales=scales))))[0]
         (left, right), points = pca.fig.layout.xaxis.range, trace(pca.fig, 1)
         assert left == -right
-        widest = max(np.abs(np.asarray(points.x)).max(), np.abs(np.asarray(points.y)).max())
+        widest = max(np.nanmax(np.abs(np.asarray(points[axis]))) for axis in "xy")
         assert right / 2 < widest < right
 
 
