@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from train.config import RunConfig
-from train.engine import cross_entropy
 from train.errors import DataError, MissingStep, UsageError
+from train.loss import cross_entropy
 from train.model import HookedMLP, HookedTransformer, build_model
 from train.operations import nearest
 from train.store import RunStore

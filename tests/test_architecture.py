@@ -13,7 +13,10 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ("run", "presets", "display"),
     ("engine",),
-    ("tasks", "model", "optim", "schedule", "store", "frugal"),
+    ("recorder", "stack"),
+    ("batches", "forwards"),
+    ("fused", "frugal", "weights"),
+    ("tasks", "model", "optim", "schedule", "store", "plan", "loss"),
     ("config",),
     ("operations",),
     ("groups",),

@@ -1,37 +1,35 @@
-"""The training loop: evaluate, save, update, in that order, at steps on a schedule; consumers read files."""
+"""The training loop: evaluate, save, update, in that order, at steps on a schedule; consumers read files.
 
-import math
+One loop trains a run or K of one shape side by side. Nothing waits for the device between log points.
+"""
+
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from .config import RunConfig
 from .errors import DivergedError, Stopped
-from .frugal import answer_logits, make_plan
-from .model import HookedMLP, HookedTransformer, build_model
-from .optim import build_optimizer, lr_at
-from .schedule import SnapshotRule, eval_grid, log_grid
+from .recorder import Recorder
+from .stack import Stack
 from .store import RunStore
-from .streams import stream
-from .tasks import Task, make_task
 
 RESUME_EVERY_S = 30.0
 """Seconds between refreshes of the resume state."""
 REPORT_EVERY_S = 0.25
 """Seconds between reports of progress."""
-EVAL_ROWS = 32_768
-"""Rows evaluated at once, to bound memory."""
+FLUSH_EVERY = 1000
+"""Losses wait on the device for at most this many steps."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a caller may show while a run trains."""
+    """What a caller may show of a run while it trains."""
 
     step: int
     row: dict[str, Any] | None
@@ -39,16 +37,7 @@ class Progress:
     last_snapshot: int | None
 
 
-def cross_entropy(
-    logits: Float[Tensor, "rows answers d_vocab_out"], labels: Int[Tensor, "rows answers"]
-) -> Float[Tensor, " rows"]:
-    """Loss of each row in nats, averaged over its answers; the log-softmax is taken in float64.
-
-    In float32 a log-probability near 0 is a multiple of 6e-8, which stalls training near there (Nanda et
-    al. 2023, 2301.05217, train in float64 for that reason).
-    """
-    flat = F.cross_entropy(logits.double().flatten(0, 1), labels.flatten(), reduction="none")
-    return flat.view(labels.shape).mean(dim=1)
+Runs = Sequence[tuple[RunConfig, RunStore]]
 
 
 def train(
@@ -61,8 +50,8 @@ def train(
 ) -> None:
     """Train ``config`` into ``store`` to its last step, from its resume state if it has one.
 
-    The caller holds ``store.lock()``. Within one machine, thread count and version of torch, a run stopped
-    and resumed is bit for bit the run never stopped (on CPU).
+    The caller holds ``store.lock()``. Within one machine and version of the libraries, a run stopped and
+    resumed is bit for bit the run never stopped (on CPU), whatever the number of threads.
 
     Raises:
         Stopped: ``stop_signal`` returned a signal's number; everything is saved.
@@ -70,197 +59,143 @@ def train(
         DataError: files of the run are corrupt.
         OSError: the disk refuses; what was saved before stays.
     """
-    loop = _Loop(config, store, device, progress)
-    while loop.step < config.schedule.steps:
-        loop.events()
-        signum = stop_signal()
-        if signum is not None:
-            loop.save_resume()
-            raise Stopped(signum, loop.step)
-        loop.update()
-    loop.events()
-    loop.save_resume()
-    store.mark_done(loop.step)
+    (error,) = train_together(
+        [(config, store)], device, progress=lambda reports: progress(reports[0]), stop_signal=stop_signal
+    )
+    if error is not None:
+        raise error
+
+
+def train_together(
+    runs: Runs,
+    device: torch.device,
+    *,
+    progress: Callable[[list[Progress]], None] = lambda _: None,
+    stop_signal: Callable[[], int | None] = lambda: None,
+) -> list[DivergedError | None]:
+    """Train runs of one shape side by side, each as ``train`` would; what became of each: None is well.
+
+    Runs that are finished leave the stack, and so does one that diverges; the others go on.
+
+    Raises:
+        Stopped, DataError, OSError: as ``train``; after Stopped every run is saved.
+    """
+    with one_thread_each() as threads:
+        loop = _Loop(runs, device, threads, progress)
+        while loop.active:
+            loop.events()
+            if not loop.active:
+                break
+            signum = stop_signal()
+            if signum is not None:
+                loop.save_all()
+                raise Stopped(signum, max(loop.recorders[i].step for i in loop.active))
+            loop.update()
+    return loop.errors
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[int]:
+    """Our own threads share out the work, each calling libraries that keep to one: sums have one order.
+
+    Yields how many threads PyTorch was set to use.
+    """
+    threads = torch.get_num_threads()
+    with threadpool_limits(1, user_api="blas"):
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)
 
 
 class _Loop:
-    """The state of one training session."""
+    """The state of one training session; ``active`` are the numbers of the runs still in the stack, in its order."""
 
     def __init__(
-        self, config: RunConfig, store: RunStore, device: torch.device, progress: Callable[[Progress], None]
+        self, runs: Runs, device: torch.device, threads: int, progress: Callable[[list[Progress]], None]
     ) -> None:
-        self.config, self.store, self.progress = config, store, progress
-        self.task = make_task(config)
-        self.model = build_model(config, device)
-        self.model.train()
-        self.forward = batch_forward(self.model, self.task, device)
-        self.optimizer = build_optimizer(self.model.parameters(), config.optim)
-        self.rule = SnapshotRule()
-        self.batches = _Batches(self.task, config, device)
-        self.labels = self.task.labels.to(device)
-        last = config.schedule.steps
-        self.snapshot_steps = set(log_grid(config.schedule.per_decade, last))
-        self.eval_steps = {*eval_grid(last), *self.snapshot_steps, *store.steps, last}
+        self.progress = progress
+        self.recorders = [Recorder(config, store) for config, store in runs]
+        self.errors: list[DivergedError | None] = [None] * len(runs)
+        self.active = list(range(len(runs)))
+        self.stack = Stack([config for config, _ in runs], device, threads)
         self.losses: list[Tensor] = []
-        self.row: dict[str, Any] | None = None
-        self.step, self.wall_before = 0, 0.0
-        self._resume()
-        self.last_snapshot = max((s for s in store.steps if s <= self.step), default=None)
-        self.started = self.saved_at = time.monotonic()
         self.reported_at = 0.0
-
-    # ---- events ----------------------------------------------------------------------------------
+        for k, recorder in enumerate(self.recorders):
+            tensors = recorder.resume()
+            if tensors is not None:
+                self.stack.load(k, tensors, recorder.step)
 
     def events(self) -> None:
-        """Evaluate, save and report what is due at this step, before its update."""
+        """Evaluate, save and report what is due at this step, before its update; finished runs leave."""
         now = time.monotonic()
-        if self.step in self.eval_steps:
-            self._evaluate()
-        if now - self.saved_at > RESUME_EVERY_S:
-            self.save_resume()
-        if now - self.reported_at > REPORT_EVERY_S or self.step == self.config.schedule.steps:
+        due = [k for k, i in enumerate(self.active) if self.recorders[i].is_evaluation_due]
+        if due:
+            self._evaluate(due)
+        if now - min(self.recorders[i].saved_at for i in self.active) > RESUME_EVERY_S:
+            self.save_all()
+        finished = [i for i in self.active if self.recorders[i].is_finished and self.errors[i] is None]
+        if now - self.reported_at > REPORT_EVERY_S or finished:
             self.reported_at = now
-            self.progress(Progress(self.step, self.row, self.last_snapshot))
-
-    def _evaluate(self) -> None:
-        self._flush_losses()
-        scores = evaluate(self.forward, self.labels, self.task)
-        if not math.isfinite(scores["train_loss"]):
-            raise self._diverged(scores["train_loss"], self.step)
-        self.row = {"step": self.step, **scores, "wall_s": round(self._wall_s(), 3)}
-        self.store.append_log([self.row])
-        on_grid = self.step in self.snapshot_steps
-        extra = not on_grid and self.rule.wants(scores["test_loss"], scores["test_acc"])
-        is_last = self.step == self.config.schedule.steps
-        if on_grid or extra or is_last:
-            self.store.save_snapshot(self.step, self.model.state_dict())
-            self.last_snapshot = self.step
-        if on_grid or extra:
-            self.rule.saved(scores["test_loss"], scores["test_acc"], extra=extra)
-            self.save_resume()
-
-    # ---- update ----------------------------------------------------------------------------------
+            self.progress([Progress(r.step, r.row, r.last_snapshot) for r in self.recorders])
+        for i in finished:
+            self._save(i)
+            self.recorders[i].store.mark_done(self.recorders[i].step)
+        self._leave(lambda i: i not in finished and self.errors[i] is None)
 
     def update(self) -> None:
-        """One optimiser step; the loss stays on the device."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr_at(self.step, self.config.optim)
-        rows = self.batches.at(self.step)
-        loss = cross_entropy(self.forward(rows), self.labels[rows]).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.losses.append(loss.detach())
-        self.step += 1
+        """One optimiser step of every run; the losses stay on the device."""
+        self.losses.append(self.stack.update())
+        for i in self.active:
+            self.recorders[i].step += 1
+        if len(self.losses) >= FLUSH_EVERY:
+            self._flush_losses()
 
-    # ---- log -------------------------------------------------------------------------------------
+    def save_all(self) -> None:
+        """Make every log durable up to this step, then replace every resume state."""
+        self._flush_losses()
+        for i in self.active:
+            if self.errors[i] is None:
+                self._save(i)
+
+    def _evaluate(self, due: list[int]) -> None:
+        self._flush_losses()
+        due = [k for k in due if self.errors[self.active[k]] is None]
+        for k, scores in zip(due, self.stack.evaluate(due), strict=True):
+            i = self.active[k]
+            with self._divergence_of(i):
+                self.recorders[i].evaluated(
+                    scores, weights=lambda k=k: self.stack.model_state(k), save=lambda i=i: self._save(i)
+                )
+
+    def _save(self, i: int) -> None:
+        self.recorders[i].save_resume(self.stack.full_state(self.active.index(i)))
 
     def _flush_losses(self) -> None:
-        """Write the losses of the updates since the last flush, except where an evaluation wrote that step."""
+        """Hand each run the losses of the updates since the last flush."""
         if not self.losses:
             return
-        values = torch.stack(self.losses).tolist()
-        first = self.step - len(values)
-        name = "train_loss" if self.config.optim.batch_size is None else "batch_loss"
+        columns = torch.stack(self.losses, dim=1).tolist()
         self.losses = []
-        rows = [{"step": first + i, name: value} for i, value in enumerate(values)]
-        finite = [row for row in rows if math.isfinite(row[name])]
-        evaluated = self.row["step"] if self.row is not None else None
-        self.store.append_log([row for row in finite if row["step"] != evaluated])
-        if len(finite) < len(rows):
-            bad = next(row for row in rows if row not in finite)
-            raise self._diverged(bad[name], bad["step"])
+        for i, values in zip(self.active, columns, strict=True):
+            if self.errors[i] is None:
+                with self._divergence_of(i):
+                    self.recorders[i].losses(values)
 
-    def _diverged(self, loss: float, step: int) -> DivergedError:
-        lr = self.config.optim.lr
-        return DivergedError(f"the training loss is {loss} at step {step}: lower --lr (it is {lr:g})")
+    @contextlib.contextmanager
+    def _divergence_of(self, i: int) -> Iterator[None]:
+        try:
+            yield
+        except DivergedError as error:
+            self.errors[i] = error
 
-    def _wall_s(self) -> float:
-        return self.wall_before + time.monotonic() - self.started
-
-    # ---- resume state ----------------------------------------------------------------------------
-
-    def save_resume(self) -> None:
-        """Make the log durable up to this step, then replace the resume state."""
-        self._flush_losses()
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for key in ("exp_avg", "exp_avg_sq"):
-                if parameter in self.optimizer.state:
-                    tensors[f"{key}.{name}"] = self.optimizer.state[parameter][key]
-        state = {"step": self.step, "wall_s": self._wall_s(), "rule": vars(self.rule)}
-        self.store.save_resume(tensors, state)
-        self.saved_at = time.monotonic()
-
-    def _resume(self) -> None:
-        found = self.store.load_resume()
-        if found is None:
-            self.store.truncate_log(0)
+    def _leave(self, stays: Callable[[int], bool]) -> None:
+        """Take runs out of the stack."""
+        kept = [k for k, i in enumerate(self.active) if stays(i)]
+        if len(kept) == len(self.active):
             return
-        tensors, state = found
-        self.step, self.wall_before = state["step"], state["wall_s"]
-        self.rule = SnapshotRule(**state["rule"])
-        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self.model.load_state_dict(weights)
-        if self.step > 0:
-            for name, parameter in self.model.named_parameters():
-                if parameter.requires_grad:
-                    self.optimizer.state[parameter] = {
-                        "step": torch.tensor(float(self.step), device=parameter.device),
-                        "exp_avg": tensors[f"exp_avg.{name}"].to(parameter.device),
-                        "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(parameter.device),
-                    }
-        self.store.truncate_log(self.step)
-
-
-class _Batches:
-    """Training rows of each step: all of them, or a piece of the epoch's shuffle, a function of the step."""
-
-    def __init__(self, task: Task, config: RunConfig, device: torch.device) -> None:
-        self.rows = task.rows("train").to(device)
-        self.seed, self.size = config.seed, config.optim.batch_size
-        self.epoch, self.order = -1, self.rows
-
-    def at(self, step: int) -> Int[Tensor, " batch"]:
-        if self.size is None or self.size >= len(self.rows):
-            return self.rows
-        per_epoch = -(-len(self.rows) // self.size)
-        epoch, piece = divmod(step, per_epoch)
-        if epoch != self.epoch:
-            shuffle = torch.randperm(len(self.rows), generator=stream(self.seed, f"batch/{epoch}"))
-            self.epoch, self.order = epoch, self.rows[shuffle.to(self.rows.device)]
-        return self.order[piece * self.size : (piece + 1) * self.size]
-
-
-def batch_forward(model: HookedTransformer | HookedMLP, task: Task, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """A function from row numbers to logits [rows, answers, d_vocab_out]: the frugal forward, or an MLP's own."""
-    tokens = task.tokens.to(device)
-    if isinstance(model, HookedMLP):
-        return lambda rows: model(tokens[rows])[:, list(task.answer_positions)]
-    plan = make_plan(tokens, task.answer_positions, model.cfg.n_layers)
-    params = dict(model.named_parameters())
-    return lambda rows: answer_logits(params, model.cfg, plan.select(rows))
-
-
-@torch.no_grad()
-def evaluate(forward: Callable[[Tensor], Tensor], labels: Int[Tensor, "rows answers"], task: Task) -> dict[str, float]:
-    """Loss (nats) and accuracy over the training rows and over the test rows; a row is right if all its answers are."""
-    rows = task.rows("all").to(labels.device)
-    losses, rights = [], []
-    for chunk in rows.split(EVAL_ROWS):
-        logits = forward(chunk)
-        losses.append(cross_entropy(logits, labels[chunk]))
-        rights.append((logits.argmax(-1) == labels[chunk]).all(dim=1))
-    assert task.is_train is not None
-    is_train = task.is_train.to(rows.device)[rows]
-    loss, right = torch.cat(losses), torch.cat(rights).double()
-    return {
-        "train_loss": _mean(loss, is_train),
-        "test_loss": _mean(loss, ~is_train),
-        "train_acc": _mean(right, is_train),
-        "test_acc": _mean(right, ~is_train),
-    }
-
-
-def _mean(values: Float[Tensor, " rows"], mask: Bool[Tensor, " rows"]) -> float:
-    return float(values[mask].mean())
+        self._flush_losses()
+        if kept:
+            self.stack.keep(kept)
+        self.active = [self.active[k] for k in kept]

@@ -1,27 +1,31 @@
 """The optimiser and its learning rate."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from .config import OptimConfig
 
 
-def build_optimizer(parameters: Iterable[torch.nn.Parameter], config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW (decoupled weight decay) or Adam (coupled), over the parameters that are trained.
+def build_optimizer(rows: Sequence[nn.Parameter], configs: Sequence[OptimConfig]) -> torch.optim.Adam:
+    """Adam over K models, each a row of trained numbers and a parameter group with settings of its own.
 
-    Weight decay is applied to every trained tensor, as in the published runs.
+    Weight decay is decoupled (AdamW) or coupled (Adam), and is applied to every trained number, as in the
+    published runs.
     """
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    trained = [p for p in parameters if p.requires_grad]
-    return kinds[config.optimizer](
-        trained,
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    return torch.optim.Adam([_group(row, config) for row, config in zip(rows, configs, strict=True)], fused=True)
+
+
+def _group(row: nn.Parameter, config: OptimConfig) -> dict[str, object]:
+    return {
+        "params": [row],
+        "lr": config.lr,
+        "betas": (config.beta1, config.beta2),
+        "eps": config.eps,
+        "weight_decay": config.weight_decay,
+        "decoupled_weight_decay": config.optimizer == "adamw",
+    }
 
 
 def lr_at(step: int, config: OptimConfig) -> float:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("quick_disk")
 
 def test_cross_entropy_keeps_its_float64_promise():
     """At a margin of 20 the loss is log1p(e^-20), which float32 takes for 0."""
-    from train.engine import cross_entropy
+    from train.loss import cross_entropy
 
     logits, labels = torch.tensor([[[20.0, 0.0]], [[0.0, 20.0]]]), torch.tensor([[0], [0]])
     loss = cross_entropy(logits, labels)
@@ -24,7 +24,7 @@ def test_cross_entropy_keeps_its_float64_promise():
 
 
 def test_cross_entropy_has_a_gradient_where_float32_has_none():
-    from train.engine import cross_entropy
+    from train.loss import cross_entropy
 
     logits = torch.tensor([[[20.0, 0.0]]], requires_grad=True)
     cross_entropy(logits, torch.tensor([[0]])).mean().backward()
@@ -33,7 +33,7 @@ def test_cross_entropy_has_a_gradient_where_float32_has_none():
 
 
 def test_cross_entropy_averages_over_the_answers_of_a_row():
-    from train.engine import cross_entropy
+    from train.loss import cross_entropy
 
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 2, 4, generator=generator)
@@ -104,16 +104,17 @@ def test_training_equals_a_plain_loop(tmp_path, tiny_config, train_run, changes)
 
 def test_evaluate_is_a_plain_loop(tiny_config):
     from train.config import override
-    from train.engine import batch_forward, evaluate
     from train.model import build_model
-    from train.tasks import make_task
+    from train.stack import Stack
 
     config = override(tiny_config, {"op": "div", "p": 7})
-    task, model = make_task(config), build_model(config).eval()
+    stack, model = Stack([config], torch.device("cpu")), build_model(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter *= 2  # away from the uniform guess
-    scores = evaluate(batch_forward(model, task, torch.device("cpu")), task.labels, task)
+    stack.weights.load(0, model.state_dict())
+    task = stack.tasks[0]
+    (scores,) = stack.evaluate([0])
     assert task.is_train is not None
     for subset, chosen in (("train", True), ("test", False)):
         losses, rights = [], []
@@ -132,16 +133,16 @@ def test_evaluate_is_a_plain_loop(tiny_config):
     assert scores["train_loss"] != pytest.approx(scores["test_loss"], rel=1e-3)  # control
 
 
-def test_evaluate_in_pieces(tiny_config, monkeypatch):
-    from train import engine
-    from train.model import build_model
-    from train.tasks import make_task
+@pytest.mark.parametrize("changes", [{}, {"n_layers": 2}], ids=str)
+def test_evaluate_in_pieces(tiny_config, monkeypatch, changes):
+    from train import forwards
+    from train.config import override
+    from train.stack import Stack
 
-    task, model = make_task(tiny_config), build_model(tiny_config)
-    forward = engine.batch_forward(model, task, torch.device("cpu"))
-    whole = engine.evaluate(forward, task.labels, task)
-    monkeypatch.setattr(engine, "EVAL_ROWS", 7)
-    assert engine.evaluate(forward, task.labels, task) == pytest.approx(whole, rel=1e-6)
+    stack = Stack([override(tiny_config, changes)], torch.device("cpu"))
+    (whole,) = stack.evaluate([0])
+    monkeypatch.setattr(forwards, "EVAL_ROWS", 7)
+    assert stack.evaluate([0])[0] == pytest.approx(whole, rel=1e-6)
 
 
 # ---- log ---------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """The frugal forward equals the plain model in logits and in every gradient, for every option."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
 
 
-def make(task=None, model=None):
+def make(task=None, model=None, dtype=torch.float64):
     from train.config import ModelConfig, RunConfig, TaskConfig
     from train.model import build_model
     from train.tasks import make_task
@@ -16,39 +17,51 @@ def make(task=None, model=None):
         model=ModelConfig(**{"d_model": 16, "n_heads": 2, "d_mlp": 24, **(model or {})}),
         seed=3,
     )
-    built = build_model(config).double()
+    built = build_model(config).to(dtype)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():  # biases start at zero: move them, so that a forgotten one would show
         for parameter in built.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=dtype)
     return built, make_task(config)
 
 
-def both(built, task, rows):
-    """Logits and gradients of the same loss by the plain model and by the frugal forward."""
-    from train.engine import batch_forward, cross_entropy
+def forwards(built, task):
+    """The engine's ways of taking a loss, and a stack's weights that hold this model."""
+    from train.forwards import AutogradForward, TableForward
+    from train.fused.threads import Threads
+    from train.weights import StackedWeights
 
-    forwards = (
-        lambda r: built(task.tokens[r])[:, list(task.answer_positions)],
-        batch_forward(built, task, torch.device("cpu")),
-    )
-    found = []
-    for forward in forwards:
-        built.zero_grad()
-        logits = forward(rows)
-        cross_entropy(logits, task.labels[rows]).mean().backward()
-        found.append((logits.detach(), {n: p.grad.clone() for n, p in built.named_parameters() if p.requires_grad}))
-    return found
+    weights = StackedWeights([built])
+    found: dict[str, Any] = {"autograd": AutogradForward(built, [task], weights, Threads(1))}
+    if TableForward.serves(built, task):
+        found["tables"] = TableForward(built.cfg, [task], weights, Threads(2))
+    return weights, found
 
 
-def assert_equal(found):
-    (plain, plain_grads), (frugal, frugal_grads) = found
-    tolerance = 1e3 * torch.finfo(torch.float64).eps  # relative to the largest logit, the largest gradient
-    torch.testing.assert_close(frugal, plain, rtol=0, atol=tolerance * float(plain.abs().max()))
-    assert set(plain_grads) == set(frugal_grads)
-    atol = tolerance * max(float(grad.abs().max()) for grad in plain_grads.values())
-    for name, grad in plain_grads.items():
-        torch.testing.assert_close(frugal_grads[name], grad, rtol=0, atol=atol, msg=name)
+def compare(built, task, rows, names=("autograd",)):
+    """Loss, logits' scores and every gradient of the plain model and of each forward, in the model's own precision."""
+    from train.loss import cross_entropy
+
+    logits = built(task.tokens[rows])[:, list(task.answer_positions)]
+    losses = cross_entropy(logits, task.labels[rows])
+    losses.mean().backward()
+    plain = {name: p.grad for name, p in built.named_parameters() if p.requires_grad}
+    weights, found = forwards(built, task)
+    assert set(found) == set(names)
+    eps = torch.finfo(built.cfg.dtype).eps
+    tolerance = 1e3 * eps  # relative to the largest loss, the largest gradient: sums of some hundred products
+    for name, forward in found.items():
+        weights.grads.fill_(float("nan"))
+        loss = forward.backward([forward.prepare(0, rows)])
+        assert float(loss[0]) == pytest.approx(float(losses.detach().mean()), rel=tolerance), name
+        score, right = forward.scorer()(0, rows, map)
+        torch.testing.assert_close(score, losses.detach(), rtol=0, atol=tolerance * float(losses.detach().max()))
+        assert torch.equal(right, (logits.argmax(-1) == task.labels[rows]).all(dim=1))
+        grads = weights.split(weights.grads[0])
+        assert set(grads) == set(plain)
+        atol = tolerance * max(float(grad.abs().max()) for grad in plain.values())
+        for key, grad in plain.items():
+            torch.testing.assert_close(grads[key], grad, rtol=0, atol=atol, msg=f"{name} {key}")
 
 
 OPTIONS = [
@@ -70,14 +83,14 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_equal_to_plain(options):
     built, task = make(model=options)
-    assert_equal(both(built, task, task.rows("train")))
+    compare(built, task, task.rows("train"))
 
 
 @pytest.mark.parametrize("layout", ["a b", "a b =", "a op b ="])
 @pytest.mark.parametrize("op", ["div", "sub"])
 def test_equal_for_every_layout(layout, op):
     built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2})
-    assert_equal(both(built, task, task.rows("all")))
+    compare(built, task, task.rows("all"))
 
 
 def test_several_answer_positions():
@@ -85,19 +98,65 @@ def test_several_answer_positions():
 
     built, task = make(model={"n_layers": 2})
     two = dataclasses.replace(task, labels=task.labels.repeat(1, 2), answer_positions=(1, 2))
-    assert_equal(both(built, two, two.rows("train")))
+    compare(built, two, two.rows("train"))
     one, also_one = make(model={"n_layers": 1})
     two = dataclasses.replace(also_one, labels=also_one.labels.repeat(1, 2), answer_positions=(0, 2))
-    assert_equal(both(one, two, two.rows("train")))
+    compare(one, two, two.rows("train"))
+
+
+TABLED = [
+    {},
+    {"attention": "bidirectional"},
+    {"attn_rate": 0.3},
+    {"attn_rate": 0.0},
+    {"biases": "none"},
+    {"biases": "all"},
+    {"outputs": "answers"},
+    {"d_head": 5, "n_heads": 3},
+    {"d_mlp": 300, "n_heads": 1},
+    {"positions": "sinusoidal"},
+]
+
+
+@pytest.mark.parametrize("layout", ["a b", "a b =", "a op b ="])
+@pytest.mark.parametrize("options", TABLED, ids=str)
+def test_tables_are_equal_to_plain(options, layout):
+    """In float32, which is all that the tables know; every bias is moved from zero, trained or not."""
+    built, task = make(task={"layout": layout, "p": 13}, model=options, dtype=torch.float32)
+    compare(built, task, task.rows("train"), names=("autograd", "tables"))
+
+
+def test_tables_in_several_shards(monkeypatch):
+    from train.fused import rows
+
+    monkeypatch.setattr(rows, "ROWS_PER_SHARD", 40)
+    built, task = make(task={"p": 13}, dtype=torch.float32)
+    assert len(task.rows("train")) > 80
+    compare(built, task, task.rows("train"), names=("autograd", "tables"))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{"n_layers": 2}, {"norm": "pre"}, {"norm": "post"}, {"act_fn": "gelu"}, {"dtype": torch.float64}],
+    ids=str,
+)
+def test_tables_leave_other_models_alone(model):
+    from train.forwards import TableForward
+
+    dtype = model.pop("dtype", torch.float32)
+    built, task = make(model=model, dtype=dtype)
+    assert not TableForward.serves(built, task)
+    assert TableForward.serves(*make(dtype=torch.float32))  # control
 
 
 def test_control_a_changed_weight_is_seen():
-    """The comparison fails when the two forwards use different weights."""
-    from train.engine import batch_forward
-
-    built, task = make()
-    forward = batch_forward(built, task, torch.device("cpu"))
-    plain = built(task.tokens)[:, -1:]
-    with torch.no_grad():
-        built.get_parameter("blocks.0.attn.W_V")[0, 0, 0] += 1e-3
-    assert not torch.allclose(forward(task.rows("all")), plain)
+    """The comparison fails when the two sides use different weights."""
+    for dtype in (torch.float64, torch.float32):
+        built, task = make(dtype=dtype)
+        weights, found = forwards(built, task)
+        rows = task.rows("all")
+        for forward in found.values():
+            before = forward.scorer()(0, rows, map)[0]
+            with torch.no_grad():
+                weights.own[0]["blocks.0.attn.W_V"][0, 0, 0] += 1e-2
+            assert not torch.allclose(forward.scorer()(0, rows, map)[0], before)

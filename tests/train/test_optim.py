@@ -27,7 +27,7 @@ def adam_by_hand(config, decoupled: bool) -> list[float]:
 def optimize(config, parameter) -> torch.optim.Optimizer:
     from train.optim import build_optimizer
 
-    optimizer = build_optimizer([parameter], config)
+    optimizer = build_optimizer([parameter], [config])
     for grads in GRADS:
         parameter.grad = torch.tensor(grads, dtype=parameter.dtype)
         optimizer.step()
@@ -51,15 +51,16 @@ def test_updates_are_the_formulas(name, decoupled):
 def test_tensors_that_are_not_trained_are_left_out():
     from train.config import ModelConfig, RunConfig, TaskConfig
     from train.model import build_model
-    from train.optim import build_optimizer
+    from train.weights import StackedWeights
 
     choices: Any = (("none", {"b_Q", "b_K", "b_V", "b_O", "b_in", "b_out", "b_U"}), ("all", set()))
     for biases, frozen in choices:
         model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases=biases)))
-        optimizer = build_optimizer(model.parameters(), RunConfig().optim)
-        ours = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        left_out = {n.rpartition(".")[2] for n, p in model.named_parameters() if id(p) not in ours}
+        weights = StackedWeights([model])
+        left_out = {n.rpartition(".")[2] for n in weights.names if n not in weights.trained}
         assert left_out == frozen
+        trained = sum(p.numel() for n, p in model.named_parameters() if n.rpartition(".")[2] not in frozen)
+        assert weights.rows[0].numel() == trained
 
 
 def test_weight_decay_reaches_every_trained_tensor():
@@ -67,15 +68,18 @@ def test_weight_decay_reaches_every_trained_tensor():
     from train.config import ModelConfig, OptimConfig, RunConfig, TaskConfig
     from train.model import build_model
     from train.optim import build_optimizer
+    from train.weights import StackedWeights
 
     model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases="all", norm="pre")))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(2.0)
-            parameter.grad = torch.zeros_like(parameter)
-    build_optimizer(model.parameters(), OptimConfig(lr=0.1, weight_decay=0.5)).step()
-    for name, parameter in model.named_parameters():
-        assert torch.allclose(parameter, torch.tensor(1.9)), name  # 2 * (1 - 0.1 * 0.5)
+    weights = StackedWeights([model, model])
+    build_optimizer(weights.rows, [OptimConfig(lr=0.1, weight_decay=0.5), OptimConfig(lr=0.0)]).step()
+    for name, value in weights.state(0).items():
+        assert torch.allclose(value, torch.tensor(1.9)), name  # 2 * (1 - 0.1 * 0.5)
+    for name, value in weights.state(1).items():
+        assert torch.equal(value, torch.full_like(value, 2.0)), name  # its own settings
 
 
 def test_warm_up():
@@ -92,13 +96,13 @@ def test_warm_up():
 
 
 def batches(batch_size: int | None, seed=0):
+    from train.batches import Batches
     from train.config import OptimConfig, RunConfig, TaskConfig
-    from train.engine import _Batches
     from train.tasks import make_task
 
     config = RunConfig(task=TaskConfig(p=7, train_frac=0.5), optim=OptimConfig(batch_size=batch_size), seed=seed)
     task = make_task(config)
-    return _Batches(task, config, torch.device("cpu")), task.rows("train").tolist()
+    return Batches(task, config), task.rows("train").tolist()
 
 
 @pytest.mark.parametrize(("size", "pieces"), [(7, [7, 7, 7, 3]), (8, [8, 8, 8]), (1, [1] * 24), (23, [23, 1])])

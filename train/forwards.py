@@ -1,0 +1,218 @@
+"""Ways to take the loss of K models and its gradient: by autograd for any model, by tables for a plain one-layer one.
+
+Each has ``prepare`` (a model's rows as it wants them), ``backward`` (losses, and the weights' gradients) and
+``scorer`` (losses and right answers of rows, for evaluation). They agree up to rounding, and neither the
+number of threads nor the models beside it change a model's numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .frugal import answer_logits
+from .fused.rows import RowLoss, Rows
+from .fused.tables import TableMaker
+from .fused.threads import Map, Threads
+from .loss import cross_entropy
+from .model import HookedMLP, HookedTransformer
+from .plan import make_plan
+from .tasks import Task
+from .weights import StackedWeights
+
+Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
+"""Loss of each row in nats, and whether all its answers are right."""
+Scorer = Callable[[int, Tensor, Map], Score]
+"""``score(k, rows, each)``: of rows of model k's task; ``each`` maps over pieces of them."""
+PIECE = 256
+"""Rows taken at once by autograd."""
+EVAL_ROWS = 1000
+"""Rows evaluated at once."""
+BLOCK_BYTES = 2_000_000
+"""Models stand side by side as long as their hidden units fit: about a core's cache."""
+
+
+@runtime_checkable
+class Forward(Protocol):
+    """What a stack asks for."""
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Any:
+        """Rows of model ``k``'s task, as ``backward`` takes them."""
+        ...
+
+    def backward(self, batches: Sequence[Any]) -> Float[Tensor, " K"]:
+        """Mean loss of each model over its batch, in nats; its gradient becomes the weights' gradient."""
+        ...
+
+    def scorer(self) -> Scorer:
+        """A function that scores rows at the present weights."""
+        ...
+
+
+class AutogradForward:
+    """Any model: the frugal forward (an MLP's own) under autograd, a piece of a batch at a time."""
+
+    def __init__(
+        self,
+        model: HookedTransformer | HookedMLP,
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+    ) -> None:
+        self.weights, self.threads = weights, threads
+        device = weights.values.device
+        self.tokens = tasks[0].tokens.to(device)
+        self.labels = [task.labels.to(device) for task in tasks]
+        self.positions = tasks[0].answer_positions
+        self.is_mlp = isinstance(model, HookedMLP)
+        self.model, self.cfg = model, model.cfg
+        self.plan = make_plan(self.tokens, self.positions, model.cfg.n_layers)
+        self.piece = PIECE if device.type == "cpu" else len(self.tokens)
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Any]:
+        """What the model reads, and the labels, in pieces."""
+        pieces = rows.to(self.tokens.device).split(self.piece)
+        return [(self.tokens[r] if self.is_mlp else self.plan.select(r), self.labels[k][r]) for r in pieces]
+
+    def logits(self, k: int, inputs: Any) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+        """Logits of model ``k`` at the answers."""
+        own = self.weights.own[k]
+        if self.is_mlp:
+            return torch.func.functional_call(self.model, own, (inputs,))[:, list(self.positions)]
+        return answer_logits(own, self.cfg, inputs)
+
+    def backward(self, batches: Sequence[list[Any]]) -> Float[Tensor, " K"]:
+        """Pieces' gradients are added up in order."""
+        leaves = [[own[name] for name in self.weights.trained] for own in self.weights.own]
+
+        def one(k: int, each: Map) -> Tensor:
+            n = sum(len(labels) for _, labels in batches[k])
+
+            def piece(part: Any) -> tuple[Tensor, Tensor]:
+                inputs, labels = part
+                loss = cross_entropy(self.logits(k, inputs), labels).sum() / n
+                found = torch.autograd.grad(loss, leaves[k], materialize_grads=True)
+                return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
+
+            losses, gradients = zip(*each(piece, batches[k]), strict=True)
+            self.weights.grads[k] = gradients[0]
+            for more in gradients[1:]:
+                self.weights.grads[k] += more
+            return torch.stack(losses).sum()
+
+        return torch.stack(self.threads.over(one, len(batches)))
+
+    def scorer(self) -> Scorer:
+        """By the same forward."""
+
+        def score(k: int, rows: Tensor, each: Map) -> Score:
+            @torch.no_grad()
+            def piece(some: Tensor) -> Score:
+                found = [_score(self.logits(k, inputs), labels) for inputs, labels in self.prepare(k, some)]
+                return _joined(found)
+
+            return _joined(list(each(piece, rows.split(EVAL_ROWS))))
+
+        return score
+
+
+class TableForward:
+    """One-layer transformers without layer norm, on a CPU in float32: see ``fused.tables``."""
+
+    @staticmethod
+    def serves(model: HookedTransformer | HookedMLP, task: Task) -> bool:
+        """Whether this model on this task can be taken so."""
+        cfg = model.cfg
+        sees_all = cfg.attention_dir == "bidirectional" or task.answer_positions == (task.tokens.shape[1] - 1,)
+        return (
+            isinstance(model, HookedTransformer)
+            and cfg.n_layers == 1
+            and cfg.normalization_type is None
+            and cfg.act_fn == "relu"
+            and len(task.answer_positions) == 1
+            and sees_all
+            and cfg.device == "cpu"
+            and cfg.dtype == torch.float32
+        )
+
+    def __init__(self, cfg: Any, tasks: Sequence[Task], weights: StackedWeights, threads: Threads) -> None:
+        self.cfg, self.weights, self.threads = cfg, weights, threads
+        self.labels = [task.labels for task in tasks]
+        self.plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
+        self.makers = [self._maker(k, k + 1) for k in range(len(tasks))]
+        self.row_loss = RowLoss(cfg, self.plan, self.makers[0])
+        self.seen: Sequence[Rows] = ()
+        self.blocks: list[_Block] = []
+
+    def _maker(self, first: int, last: int) -> TableMaker:
+        """Of the models from ``first`` to before ``last``."""
+        weights = self.weights
+        W = {_short(name): t.detach()[first:last].numpy() for name, t in weights.stacked.items()}
+        d_W = {_short(name): t[first:last].numpy() for name, t in weights.split(weights.grads).items()}
+        return TableMaker(self.cfg, self.plan, W, d_W)
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Rows:
+        """The rows' table entries and labels."""
+        return self.row_loss.rows(self.labels[k], rows)
+
+    def backward(self, batches: Sequence[Rows]) -> Float[Tensor, " K"]:
+        """Blocks of models on threads; a block at a time, its rows on threads, where there are too few."""
+        if len(batches) != len(self.seen) or any(a is not b for a, b in zip(batches, self.seen, strict=True)):
+            self.seen, self.blocks = batches, self._blocks(batches)
+
+        def one(i: int, each: Map) -> Tensor:
+            block = self.blocks[i]
+            losses, gradients = self.row_loss.gradients(block.maker.forward(), block.shards, each)
+            block.maker.backward(gradients)
+            return torch.from_numpy(losses)
+
+        return torch.cat(self.threads.over(one, len(self.blocks)))
+
+    def _blocks(self, batches: Sequence[Rows]) -> "list[_Block]":
+        """Neighbours with as many rows stand side by side, as many as fit in a cache."""
+        most = max(1, BLOCK_BYTES // (4 * batches[0].n * self.cfg.d_mlp))
+        most = min(most, -(-len(batches) // self.threads.count))
+        blocks, first = [], 0
+        while first < len(batches):
+            last = first + 1
+            while last < len(batches) and last - first < most and batches[last].n == batches[first].n:
+                last += 1
+            maker = self.makers[first] if last == first + 1 else self._maker(first, last)
+            blocks.append(_Block(maker, Rows.side_by_side(batches[first:last]).shards()))
+            first = last
+        return blocks
+
+    def scorer(self) -> Scorer:
+        """By the same tables."""
+
+        def score(k: int, rows: Tensor, each: Map) -> Score:
+            logits = self.row_loss.reader(self.makers[k].forward())
+
+            def piece(some: Tensor) -> Score:
+                return _score(torch.from_numpy(logits(self.prepare(k, some))).transpose(0, 1), self.labels[k][some])
+
+            return _joined(list(each(piece, rows.split(EVAL_ROWS))))
+
+        return score
+
+
+class _Block:
+    """Models side by side, and their rows."""
+
+    def __init__(self, maker: TableMaker, shards: list[Rows]) -> None:
+        self.maker, self.shards = maker, shards
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _score(logits: Float[Tensor, "rows answers d_vocab_out"], labels: Int[Tensor, "rows answers"]) -> Score:
+    return cross_entropy(logits, labels), (logits.argmax(-1) == labels).all(dim=1)
+
+
+def _joined(scores: Sequence[tuple[Tensor, Tensor]]) -> Score:
+    losses, rights = zip(*scores, strict=True)
+    return torch.cat(losses), torch.cat(rights)

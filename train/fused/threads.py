@@ -1,0 +1,41 @@
+"""Threads that share out the models of a stack, or the pieces of a model's rows where the models are too few."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""As the built-in ``map``; all of it must be consumed."""
+
+
+class Threads:
+    """``count`` threads, the caller's among them; what runs on them must release Python's lock to gain by it."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool = ThreadPoolExecutor(count - 1, "groklens") if count > 1 else None
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """``[function(item) for item in items]``, each item taken by the next free thread."""
+        todo = list(items)
+        if self._pool is None or len(todo) < 2:
+            return [function(item) for item in todo]
+        found: list[Any] = [None] * len(todo)
+        turn = itertools.count()
+
+        def lane() -> None:
+            while (i := next(turn)) < len(todo):
+                found[i] = function(todo[i])
+
+        others = [self._pool.submit(lane) for _ in range(min(self.count, len(todo)) - 1)]
+        lane()
+        for other in others:
+            other.result()
+        return found
+
+    def over(self, run: Callable[[int, Map], Any], n: int) -> list[Any]:
+        """``[run(k, each) for k in range(n)]``, where ``each`` maps over pieces of one k's work."""
+        if n >= self.count:
+            return self.map(lambda k: run(k, map), range(n))
+        return [run(k, self.map) for k in range(n)]

@@ -1,0 +1,36 @@
+"""Which (position, token) pairs the rows of a task are made of, found once."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch of rows needs: the distinct (position, token) pairs and where each row uses them."""
+
+    table_tokens: Int[Tensor, " pairs"]
+    table_positions: Int[Tensor, " pairs"]
+    index: Int[Tensor, "rows n_ctx"]
+    """Entry of the table at each position of each row."""
+    query_entries: Int[Tensor, " queries"]
+    """Entries of the table that layer 0 asks from: those at the answers, or all if it is not the last layer."""
+    query_index: Int[Tensor, "rows n_queries"]
+    """Which of ``query_entries`` each querying position is."""
+    answer_positions: tuple[int, ...]
+
+    def select(self, rows: Int[Tensor, " chosen"]) -> "Plan":
+        """The plan for some of the rows."""
+        return replace(self, index=self.index[rows], query_index=self.query_index[rows])
+
+
+def make_plan(tokens: Int[Tensor, "rows n_ctx"], answer_positions: tuple[int, ...], n_layers: int) -> Plan:
+    """Plan the rows ``tokens`` for a model of ``n_layers``."""
+    n_ctx = tokens.shape[1]
+    key = tokens * n_ctx + torch.arange(n_ctx, device=tokens.device)
+    table, index = key.unique(return_inverse=True)
+    queries = list(answer_positions) if n_layers == 1 else list(range(n_ctx))
+    query_entries, query_index = index[:, queries].unique(return_inverse=True)
+    return Plan(table // n_ctx, table % n_ctx, index, query_entries, query_index, answer_positions)

@@ -1,0 +1,100 @@
+"""What one run writes while it trains: evaluations, losses of every step, snapshots, resume state."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from .config import RunConfig
+from .errors import DivergedError
+from .schedule import SnapshotRule, eval_grid, log_grid
+from .store import RunStore
+
+
+class Recorder:
+    """The books of one run; ``step`` is how many updates it has had."""
+
+    def __init__(self, config: RunConfig, store: RunStore) -> None:
+        self.config, self.store = config, store
+        self.rule = SnapshotRule()
+        self.last = config.schedule.steps
+        self.snapshot_steps = set(log_grid(config.schedule.per_decade, self.last))
+        self.eval_steps = {*eval_grid(self.last), *self.snapshot_steps, *store.steps, self.last}
+        self.row: dict[str, Any] | None = None
+        """The latest evaluation's log row."""
+        self.step, self.wall_before = 0, 0.0
+        self.last_snapshot: int | None = None
+        self.started = self.saved_at = time.monotonic()
+
+    def resume(self) -> dict[str, Tensor] | None:
+        """Go to the resume state on disk, if there is one, and drop log rows after it; its tensors."""
+        found = self.store.load_resume()
+        if found is not None:
+            state = found[1]
+            self.step, self.wall_before = state["step"], state["wall_s"]
+            self.rule = SnapshotRule(**state["rule"])
+        self.store.truncate_log(self.step)
+        self.last_snapshot = max((s for s in self.store.steps if s <= self.step), default=None)
+        return None if found is None else found[0]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last step is reached."""
+        return self.step >= self.last
+
+    @property
+    def is_evaluation_due(self) -> bool:
+        """Whether this step has a test evaluation."""
+        return self.step in self.eval_steps
+
+    def losses(self, values: list[float]) -> None:
+        """Log the losses of the updates just made, except where an evaluation wrote that step.
+
+        Raises:
+            DivergedError: one is not finite; those before it are logged.
+        """
+        first = self.step - len(values)
+        name = "train_loss" if self.config.optim.batch_size is None else "batch_loss"
+        evaluated = self.row["step"] if self.row is not None else None
+        rows = [{"step": first + i, name: value} for i, value in enumerate(values)]
+        bad = next((row for row in rows if not math.isfinite(row[name])), None)
+        finite = rows if bad is None else [row for row in rows if math.isfinite(row[name])]
+        if finite:
+            self.store.append_log([row for row in finite if row["step"] != evaluated])
+        if bad is not None:
+            raise self._diverged(bad[name], bad["step"])
+
+    def evaluated(
+        self, scores: Mapping[str, float], weights: Callable[[], Mapping[str, Tensor]], save: Callable[[], None]
+    ) -> None:
+        """Log an evaluation; save a snapshot of ``weights()`` where one is due, and then ``save()`` to resume.
+
+        Raises:
+            DivergedError: the training loss is not finite; nothing is written then.
+        """
+        if not math.isfinite(scores["train_loss"]):
+            raise self._diverged(scores["train_loss"], self.step)
+        self.row = {"step": self.step, **scores, "wall_s": round(self._wall_s(), 3)}
+        self.store.append_log([self.row])
+        on_grid = self.step in self.snapshot_steps
+        extra = not on_grid and self.rule.wants(scores["test_loss"], scores["test_acc"])
+        if on_grid or extra or self.is_finished:
+            self.store.save_snapshot(self.step, weights())
+            self.last_snapshot = self.step
+        if on_grid or extra:
+            self.rule.saved(scores["test_loss"], scores["test_acc"], extra=extra)
+            save()
+
+    def save_resume(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the resume state; the log is on disk up to this step."""
+        self.store.save_resume(tensors, {"step": self.step, "wall_s": self._wall_s(), "rule": vars(self.rule)})
+        self.saved_at = time.monotonic()
+
+    def _diverged(self, loss: float, step: int) -> DivergedError:
+        lr = self.config.optim.lr
+        return DivergedError(f"the training loss is {loss} at step {step}: lower --lr (it is {lr:g})")
+
+    def _wall_s(self) -> float:
+        return self.wall_before + time.monotonic() - self.started

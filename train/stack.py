@@ -1,0 +1,135 @@
+"""K models of one shape that train side by side: one update steps them all. A single run is a stack of one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from .batches import Batches
+from .config import RunConfig
+from .forwards import AutogradForward, Forward, TableForward
+from .fused.threads import Map, Threads
+from .model import build_model
+from .optim import build_optimizer, lr_at
+from .tasks import Task, make_task
+from .weights import StackedWeights
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Stack:
+    """Models, optimisers and batches of K runs.
+
+    Every run keeps its own step, data, hyper-parameters and optimiser state. Model k's numbers do not depend
+    on the others: on a CPU they are, bit for bit, those of a stack of one.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], device: torch.device, threads: int = 1) -> None:
+        """Initial weights of each config. The configs have one shape: see ``ensemble.shape_of``."""
+        self.configs = list(configs)
+        self.tasks: list[Task] = [make_task(config) for config in configs]
+        models = [build_model(config, device) for config in configs]
+        self.model = models[0]
+        self.steps = [0] * len(self.configs)
+        self.threads = Threads(threads)
+        self.weights = StackedWeights(models)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self.batches = [Batches(task, config) for task, config in zip(self.tasks, self.configs, strict=True)]
+        self.optimizer = build_optimizer(self.weights.rows, [config.optim for config in self.configs])
+        self.forward = self._forward()
+        self.full = [
+            self.forward.prepare(k, batches.rows) if batches.is_full else None for k, batches in enumerate(self.batches)
+        ]
+
+    def _forward(self) -> Forward:
+        if TableForward.serves(self.model, self.tasks[0]):
+            return TableForward(self.model.cfg, self.tasks, self.weights, self.threads)
+        return AutogradForward(self.model, self.tasks, self.weights, self.threads)
+
+    def __len__(self) -> int:
+        return len(self.configs)
+
+    # ---- training --------------------------------------------------------------------------------
+
+    def update(self) -> Float[Tensor, " K"]:
+        """One optimiser step of every model; the losses before it, in nats, stay on the device."""
+        for k, group in enumerate(self.optimizer.param_groups):
+            group["lr"] = lr_at(self.steps[k], self.configs[k].optim)
+        losses = self.forward.backward([self._batch(k) for k in range(len(self))])
+        self.optimizer.step()
+        self.steps = [step + 1 for step in self.steps]
+        return losses
+
+    def _batch(self, k: int) -> Any:
+        full = self.full[k]
+        return self.forward.prepare(k, self.batches[k].at(self.steps[k])) if full is None else full
+
+    def evaluate(self, chosen: Sequence[int]) -> list[dict[str, float]]:
+        """Loss (nats) and accuracy of these models over their training and their test rows.
+
+        A row is right if all its answers are.
+        """
+        score = self.forward.scorer()
+
+        def one(i: int, each: Map) -> dict[str, float]:
+            task = self.tasks[chosen[i]]
+            rows = task.rows("all")
+            loss, right = (values.cpu() for values in score(chosen[i], rows, each))
+            assert task.is_train is not None
+            is_train = task.is_train[rows]
+            return {
+                "train_loss": _mean(loss, is_train),
+                "test_loss": _mean(loss, ~is_train),
+                "train_acc": _mean(right.double(), is_train),
+                "test_acc": _mean(right.double(), ~is_train),
+            }
+
+        return self.threads.over(one, len(chosen))
+
+    # ---- state -----------------------------------------------------------------------------------
+
+    def model_state(self, k: int) -> dict[str, Tensor]:
+        """Weights of model ``k`` by name; views."""
+        return self.weights.state(k)
+
+    def full_state(self, k: int) -> dict[str, Tensor]:
+        """Weights (``model.*``) and Adam's moments (``exp_avg.*``, ``exp_avg_sq.*``) of model ``k``; views."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.weights.state(k).items()}
+        moments = self.optimizer.state.get(self.weights.rows[k], {})
+        for key in MOMENTS:
+            if key in moments:
+                tensors |= {f"{key}.{name}": tensor for name, tensor in self.weights.split(moments[key]).items()}
+        return tensors
+
+    def load(self, k: int, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Set model ``k`` to a saved ``full_state`` of ``step``."""
+        self.weights.load(k, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        self.steps[k] = step
+        if step == 0:
+            return
+        row = self.weights.rows[k]
+        flat = {
+            key: torch.cat([tensors[f"{key}.{name}"].flatten() for name in self.weights.trained]).to(row.device)
+            for key in MOMENTS
+        }
+        self.optimizer.state[row] = {"step": torch.tensor(float(step), device=row.device), **flat}
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Drop all runs but these."""
+        moments = [self.optimizer.state.get(self.weights.rows[k], {}) for k in chosen]
+        self.weights.keep(chosen)
+        self.configs = [self.configs[k] for k in chosen]
+        self.tasks = [self.tasks[k] for k in chosen]
+        self.steps = [self.steps[k] for k in chosen]
+        self._set_up()
+        for row, state in zip(self.weights.rows, moments, strict=True):
+            if state:
+                self.optimizer.state[row] = state
+
+
+def _mean(values: Float[Tensor, " rows"], mask: Bool[Tensor, " rows"]) -> float:
+    return float(values[mask].mean())
