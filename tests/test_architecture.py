@@ -16,7 +16,7 @@ LAYERS = [
     ("recorder", "stack"),
     ("batches", "forwards"),
     ("fused", "frugal", "weights"),
-    ("tasks", "model", "optim", "schedule", "store", "plan", "loss"),
+    ("tasks", "model", "optim", "schedule", "store", "plan", "loss", "ensemble"),
     ("config",),
     ("operations",),
     ("groups",),

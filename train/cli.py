@@ -16,8 +16,8 @@ from .errors import DataError, DivergedError, MissingStep, Stopped, UsageError
 def run_command(body: Callable[[], int]) -> int:
     """Run a command's body, turning errors into one line on standard error and an exit status.
 
-    0 done · 1 the run failed or an internal error · 2 bad input · 3 data or disk · 128 + n stopped by signal n after
-    saving. Set GROKLENS_DEBUG=1 to see tracebacks.
+    0 done · 1 the run failed or an internal error · 2 bad input · 3 data or disk · 4 some of several runs failed ·
+    128 + n stopped by signal n after saving. Set GROKLENS_DEBUG=1 to see tracebacks.
     """
     try:
         return body()

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from .config import RunConfig
@@ -15,9 +16,9 @@ PLAIN_EVERY_S = 10.0
 class Display:
     """Context manager; ``show`` takes each report of the engine. Writes to standard error."""
 
-    def __init__(self, config: RunConfig, from_step: int, *, quiet: bool) -> None:
-        self.total, self.from_step, self.quiet = config.schedule.steps, from_step, quiet
-        self.name = config.run_id
+    def __init__(self, configs: Sequence[RunConfig], from_steps: Sequence[int], *, quiet: bool) -> None:
+        self.totals, self.from_steps, self.quiet = [c.schedule.steps for c in configs], list(from_steps), quiet
+        self.name = configs[0].run_id if len(configs) == 1 else f"{len(configs)} runs of {configs[0].task.label}"
         self.started = time.monotonic()
         self.printed_at = 0.0
         self.bar: Any = None
@@ -33,42 +34,54 @@ class Display:
             columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeRemainingColumn())
             self.bar = Progress(*columns, console=Console(stderr=True))
             self.bar.start()
-            self.task = self.bar.add_task("", total=self.total, completed=self.from_step)
+            self.task = self.bar.add_task("", total=sum(self.totals), completed=sum(self.from_steps))
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
 
-    def show(self, report: Progress) -> None:
-        """Show the latest step, rate and scores."""
+    def show(self, reports: list[Progress]) -> None:
+        """Show the latest steps, rate and scores."""
         if not self.quiet and not self.has_begun:
             self.has_begun = True
-            start = f"from step {self.from_step:,} " if self.from_step else ""
-            print(f"training {self.name} {start}to step {self.total:,}", file=sys.stderr, flush=True)
+            start = f"from step {min(self.from_steps):,} " if any(self.from_steps) else ""
+            print(f"training {self.name} {start}to step {max(self.totals):,}", file=sys.stderr, flush=True)
+        done = sum(report.step for report in reports)
+        line = self._line(reports[0]) if len(reports) == 1 else self._line_of_many(reports)
         if self.bar is not None:
-            self.bar.update(self.task, completed=report.step, description=self._line(report))
+            self.bar.update(self.task, completed=done, description=line)
             return
         now = time.monotonic()
-        if not self.quiet and (now - self.printed_at > PLAIN_EVERY_S or report.step == self.total):
+        if not self.quiet and (now - self.printed_at > PLAIN_EVERY_S or done == sum(self.totals)):
             self.printed_at = now
-            print(self._line(report) + self._left(report.step), file=sys.stderr, flush=True)
+            print(line + self._left(done), file=sys.stderr, flush=True)
 
-    def _left(self, step: int) -> str:
-        rate = self._rate(step)
-        return f" · {(self.total - step) / rate:.0f} s left" if rate > 0 else ""
+    def _left(self, done: int) -> str:
+        rate = self._rate(done)
+        return f" · {(sum(self.totals) - done) / rate:.0f} s left" if rate > 0 else ""
 
-    def _rate(self, step: int) -> float:
-        return (step - self.from_step) / max(time.monotonic() - self.started, 1e-9)
+    def _rate(self, done: int) -> float:
+        """Steps a second, of all runs together."""
+        return (done - sum(self.from_steps)) / max(time.monotonic() - self.started, 1e-9)
 
     def _line(self, report: Progress) -> str:
-        parts = [f"step {report.step:,}/{self.total:,}", f"{self._rate(report.step):.1f} steps/s"]
+        parts = [f"step {report.step:,}/{self.totals[0]:,}", f"{self._rate(report.step):.1f} steps/s"]
         if report.row is not None:
             row = report.row
             parts.append(f"loss train {row['train_loss']:.3g} test {row['test_loss']:.3g}")
             parts.append(f"accuracy train {row['train_acc']:.1%} test {row['test_acc']:.1%}")
         if report.last_snapshot is not None:
             parts.append(f"snapshot {report.last_snapshot:,}")
+        return " · ".join(parts)
+
+    def _line_of_many(self, reports: list[Progress]) -> str:
+        steps, rows = [report.step for report in reports], [report.row for report in reports if report.row is not None]
+        parts = [f"{len(reports)} runs at step {min(steps):,}" + (f" to {max(steps):,}" if len(set(steps)) > 1 else "")]
+        parts.append(f"{self._rate(sum(steps)):.1f} model-steps/s")
+        for name in ("train", "test"):
+            reached = sum(row[f"{name}_acc"] >= 0.99 for row in rows)
+            parts.append(f"{reached} with {name} accuracy 99%")
         return " · ".join(parts)
 
 

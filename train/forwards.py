@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .frugal import answer_logits
+from .frugal import answer_logits, mlp_logits
 from .fused.rows import RowLoss, Rows
 from .fused.tables import TableMaker
 from .fused.threads import Map, Threads
@@ -67,7 +67,7 @@ class AutogradForward:
         self.labels = [task.labels.to(device) for task in tasks]
         self.positions = tasks[0].answer_positions
         self.is_mlp = isinstance(model, HookedMLP)
-        self.model, self.cfg = model, model.cfg
+        self.cfg = model.cfg
         self.plan = make_plan(self.tokens, self.positions, model.cfg.n_layers)
         self.piece = PIECE if device.type == "cpu" else len(self.tokens)
 
@@ -80,7 +80,7 @@ class AutogradForward:
         """Logits of model ``k`` at the answers."""
         own = self.weights.own[k]
         if self.is_mlp:
-            return torch.func.functional_call(self.model, own, (inputs,))[:, list(self.positions)]
+            return mlp_logits(own, self.cfg, inputs)[:, None].expand(-1, len(self.positions), -1)
         return answer_logits(own, self.cfg, inputs)
 
     def backward(self, batches: Sequence[list[Any]]) -> Float[Tensor, " K"]:

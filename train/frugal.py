@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .plan import Plan
@@ -41,6 +41,15 @@ def answer_logits(params: Params, cfg: Any, plan: Plan) -> Float[Tensor, "rows n
     if cfg.normalization_type == "LN":
         resid = _layer_norm(params, cfg, "ln_final", resid)
     return resid @ params["unembed.W_U"] + params["unembed.b_U"]
+
+
+def mlp_logits(params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"]) -> Float[Tensor, "rows d_vocab_out"]:
+    """Logits of a HookedMLP, which has one row of them for all positions."""
+    x = F.embedding(tokens, params["embed.W_E"]).flatten(1)
+    for layer in range(cfg.n_layers):
+        pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
+        x = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
+    return x @ params["unembed.W_U"] + params["unembed.b_U"]
 
 
 def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor) -> Tensor:

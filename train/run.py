@@ -1,7 +1,7 @@
 """Train a small transformer on a modular or group operation: ``python -m train.run [flags]``.
 
-The last line of standard output is the run's directory. Run the same command again to resume, or with a
-larger ``--steps`` to extend.
+The last line of standard output is the run's directory (with ``--seeds``, a line for each run). Run the same
+command again to resume, or with a larger ``--steps`` to extend.
 """
 
 import argparse
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_PRESET = "nanda"
+SOME_FAILED = 4
+"""Exit status where some of several runs failed."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Options:
     """cpu, cuda, cuda:1 ...; auto takes cuda where there is one."""
     threads: int | None = None
     """CPU threads; PyTorch's own choice where not given."""
+    seeds: str | None = None
+    """Several runs side by side, in place of --seed: 0..15, or 3,5,8."""
     quiet: bool = False
-    """Print nothing but the run's directory (and errors)."""
+    """Print nothing but the runs' directories (and errors)."""
     list_presets: bool = False
     """Print the presets and their sources, and exit."""
     list_operations: bool = False
@@ -69,7 +73,10 @@ def _main(argv: list[str]) -> int:
     if command.options.list_presets or command.options.list_operations:
         _print_lists(command.options)
         return 0
-    return _train(command.run, command.options, argv)
+    configs = [command.run]
+    if command.options.seeds is not None:
+        configs = [override(command.run, {"seed": seed}) for seed in parse_seeds(command.options.seeds)]
+    return _train(configs, command.options, argv)
 
 
 def _starting_config(argv: list[str]) -> RunConfig:
@@ -116,11 +123,12 @@ def _print_lists(options: Options) -> None:
             print(f"{name:12} {where:10} {op.doc}")
 
 
-def _train(config: RunConfig, options: Options, argv: list[str]) -> int:
+def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     import torch
 
     from .display import Display, summary
-    from .engine import train
+    from .engine import train_together
+    from .ensemble import check_memory
     from .provenance import session_info
     from .store import RunStore
 
@@ -129,24 +137,60 @@ def _train(config: RunConfig, options: Options, argv: list[str]) -> int:
             raise UsageError(f"threads = {options.threads} is not allowed; it must be at least 1")
         torch.set_num_threads(options.threads)
     device = find_device(options.device)
+    check_memory(configs, device)
     options.out.mkdir(parents=True, exist_ok=True)
-    store = RunStore.create(options.out, config)
-    with store.lock():
-        resume = store.load_resume()
-        from_step = resume[1]["step"] if resume is not None else 0
-        done = store.done_step
-        if (from_step - 1 if done is None else done) < config.schedule.steps:
+    stores = [RunStore.create(options.out, config) for config in configs]
+    errors: list[Exception | None] = []
+    with contextlib.ExitStack() as locks:
+        for store in stores:
+            locks.enter_context(store.lock())
+        todo = []
+        for config, store in zip(configs, stores, strict=True):
+            resume = store.load_resume()
+            from_step = resume[1]["step"] if resume is not None else 0
+            done = store.done_step
+            if (from_step - 1 if done is None else done) < config.schedule.steps:
+                todo.append((config, store, from_step))
+            elif not options.quiet:
+                name = "" if len(configs) == 1 else f"{store.path.name}: "
+                print(
+                    f"{name}already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)"
+                )
+        for config, store, from_step in todo:
             store.clear_done()
             command = ["python", "-m", "train.run", *argv]
             store.add_session(config, session_info(str(device), torch.get_num_threads(), command, from_step))
-            with signals() as poll, Display(config, from_step, quiet=options.quiet) as display:
-                train(config, store, device, progress=display.show, stop_signal=poll)
-        elif not options.quiet:
-            print(f"already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)")
-    if not options.quiet:
-        print(summary(store.read_log()))
-    print(store.path)
-    return 0
+        if todo:
+            shown = Display([config for config, _, _ in todo], [step for _, _, step in todo], quiet=options.quiet)
+            with signals() as poll, shown as display:
+                pairs = [(config, store) for config, store, _ in todo]
+                errors = list(train_together(pairs, device, progress=display.show, stop_signal=poll))
+    failed = [(store, error) for (_, store, _), error in zip(todo, errors, strict=True) if error is not None]
+    if failed and len(configs) == 1:
+        raise failed[0][1]
+    for store in stores:
+        if not options.quiet:
+            print(("" if len(stores) == 1 else f"{store.path.name}: ") + summary(store.read_log()))
+    for store in stores:
+        print(store.path)
+    for store, error in failed:
+        print(f"error: {store.path.name} failed: {error}", file=sys.stderr)
+    return SOME_FAILED if failed else 0
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of "0..15", "3,5,8" or both, "0..3,10": in order, each once.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dots, last = part.strip().partition("..")
+        if not first.isdigit() or dots and not (last.isdigit() and int(last) >= int(first)):
+            raise UsageError(f"--seeds {text!r} is not allowed; give seeds such as 0..15 or 3,5,8")
+        seeds += range(int(first), int(last if dots else first) + 1)
+    return list(dict.fromkeys(seeds))
 
 
 def find_device(name: str) -> "torch.device":

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .batches import Batches
 from .config import RunConfig
+from .ensemble import check_shapes
 from .forwards import AutogradForward, Forward, TableForward
 from .fused.threads import Map, Threads
 from .model import build_model
@@ -27,7 +28,12 @@ class Stack:
     """
 
     def __init__(self, configs: Sequence[RunConfig], device: torch.device, threads: int = 1) -> None:
-        """Initial weights of each config. The configs have one shape: see ``ensemble.shape_of``."""
+        """Initial weights of each config.
+
+        Raises:
+            UsageError: the configs are not of one shape.
+        """
+        check_shapes(configs)
         self.configs = list(configs)
         self.tasks: list[Task] = [make_task(config) for config in configs]
         models = [build_model(config, device) for config in configs]

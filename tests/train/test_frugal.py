@@ -104,6 +104,12 @@ def test_several_answer_positions():
     compare(one, two, two.rows("train"))
 
 
+@pytest.mark.parametrize("options", [{}, {"n_layers": 3}, {"act_fn": "gelu", "biases": "all"}], ids=str)
+def test_mlp(options):
+    built, task = make(task={"layout": "a b"}, model={"arch": "mlp", **options})
+    compare(built, task, task.rows("train"))
+
+
 TABLED = [
     {},
     {"attention": "bidirectional"},

@@ -1,0 +1,97 @@
+"""How many runs may train side by side: what must be alike, and what fits in memory."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import RunConfig
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+FREE_SHARE = 0.8
+"""Share of the free memory that a stack may take."""
+
+
+def shape_of(config: RunConfig) -> dict[str, Any]:
+    """What runs in one stack have in common, by field: the architecture, the number of tokens, the batch size.
+
+    Seeds, splits, train fractions, operations, optimiser settings, initialisation and schedules may differ.
+    """
+    model = {name: value for name, value in vars(config.model).items() if name != "init"}
+    task = config.task
+    return {
+        **model,
+        "elements": task.n_elements,
+        "layout": task.layout,
+        "d_vocab_out": config.d_vocab_out,
+        "batch_size": config.optim.batch_size,
+    }
+
+
+def check_shapes(configs: Sequence[RunConfig]) -> None:
+    """Refuse runs of different shapes.
+
+    Raises:
+        UsageError: naming the fields that differ, and two of their values.
+    """
+    first = shape_of(configs[0])
+    for config in configs[1:]:
+        other = shape_of(config)
+        differ = [f"{name} ({first[name]} and {other[name]})" for name in first if first[name] != other[name]]
+        if differ:
+            raise UsageError(
+                f"runs that train side by side must have one shape; these differ in {', '.join(differ)}: "
+                "train them one after the other, or in a stack for each shape"
+            )
+
+
+def bytes_per_run(config: RunConfig) -> int:
+    """Memory that each further run of a stack takes: weights, gradient, two moments, the task, its training rows.
+
+    Counted, not measured; what a step needs besides is shared by all.
+    """
+    task, model = config.task, config.model
+    width, heads = model.d_model, model.n_heads * model.head_width
+    if model.arch == "mlp":
+        weights = task.n_ctx * width * model.mlp_width + (model.n_layers - 1) * model.mlp_width**2
+    else:
+        weights = model.n_layers * width * (4 * heads + 2 * model.mlp_width + 9)
+    weights += (task.d_vocab + task.n_ctx) * width + max(width, model.mlp_width) * config.d_vocab_out
+    n_train = math.ceil(task.train_frac * task.n_defined)
+    tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
+    rows = n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
+    return 4 * 4 * weights + tokens + rows
+
+
+def check_memory(configs: Sequence[RunConfig], device: "torch.device") -> None:
+    """Refuse more runs than fit.
+
+    Raises:
+        UsageError: naming the largest number that fits.
+    """
+    free = free_bytes(device)
+    most = int(FREE_SHARE * free / bytes_per_run(configs[0]))
+    if len(configs) > most:
+        need = len(configs) * bytes_per_run(configs[0])
+        raise UsageError(
+            f"{len(configs)} runs side by side need {need / 1e9:.1f} GB of the {free / 1e9:.1f} GB that are free on "
+            f"{device}; {most} fit: ask for fewer --seeds at a time"
+        )
+
+
+def free_bytes(device: "torch.device") -> int:
+    """Free memory of a device (of the whole machine, where the system does not say what is free)."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
