@@ -173,6 +173,10 @@ class OptimConfig:
     """Adam's epsilon."""
     warmup_steps: int = 10
     """Update s uses lr * min(s / warmup_steps, 1), s counted from 0."""
+    decay_steps: int | None = None
+    """The learning rate falls along a half cosine to decay_to * lr at this step; constant where not given."""
+    decay_to: float = 0.1
+    """Share of lr that is left from decay_steps on."""
     batch_size: int | None = None
     """Rows per update, drawn without replacement each epoch; all training rows where not given."""
 
@@ -185,6 +189,12 @@ class OptimConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} is out of range; it must be from 0 to below 1")
         check_int(self, "warmup_steps", 0, 10**9)
+        check_float(self, "decay_to", 0.0, 1.0)
+        check_int(self, "decay_steps", 1, 10**9)
+        if self.decay_steps is not None and self.decay_steps <= self.warmup_steps:
+            raise ValueError(
+                f"decay_steps = {self.decay_steps} is not allowed; it must be above warmup_steps = {self.warmup_steps}"
+            )
         check_int(self, "batch_size", 1, 10**9)
 
 

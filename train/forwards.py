@@ -1,4 +1,4 @@
-"""Ways to take the loss of K models and its gradient: by autograd for any model, by tables for a plain one-layer one.
+"""Ways to take the loss of K models and its gradient: by autograd for any model, written out for the usual ones.
 
 Each has ``prepare`` (a model's rows as it wants them), ``backward`` (losses, and the weights' gradients) and
 ``scorer`` (losses and right answers of rows, for evaluation). They agree up to rounding, and neither the
@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .frugal import answer_logits, mlp_logits
+from .fused.arrays import buffer
+from .fused.layers import Layers, NodeMaker, Nodes
 from .fused.rows import RowLoss, Rows
 from .fused.tables import TableMaker
 from .fused.threads import Map, Threads
@@ -27,7 +29,7 @@ Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 Scorer = Callable[[int, Tensor, Map], Score]
 """``score(k, rows, each)``: of rows of model k's task; ``each`` maps over pieces of them."""
 PIECE = 256
-"""Rows taken at once by autograd."""
+"""Rows whose gradient is taken at once, except by tables."""
 EVAL_ROWS = 1000
 """Rows evaluated at once."""
 BLOCK_BYTES = 2_000_000
@@ -112,6 +114,64 @@ class AutogradForward:
             def piece(some: Tensor) -> Score:
                 found = [_score(self.logits(k, inputs), labels) for inputs, labels in self.prepare(k, some)]
                 return _joined(found)
+
+            return _joined(list(each(piece, rows.split(EVAL_ROWS))))
+
+        return score
+
+
+class LayerForward:
+    """Transformers of any depth with ReLU, on a CPU in float32: see ``fused.layers``."""
+
+    @staticmethod
+    def serves(model: HookedTransformer | HookedMLP, task: Task) -> bool:
+        """Whether this model on this task can be taken so."""
+        cfg = model.cfg
+        return (
+            isinstance(model, HookedTransformer)
+            and cfg.act_fn == "relu"
+            and cfg.device == "cpu"
+            and cfg.dtype == torch.float32
+        )
+
+    def __init__(self, cfg: Any, tasks: Sequence[Task], weights: StackedWeights, threads: Threads) -> None:
+        self.weights, self.threads = weights, threads
+        self.labels = [task.labels for task in tasks]
+        plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
+        self.n_answers = len(tasks[0].answer_positions)
+        self.nodes = NodeMaker(plan, cfg.attention_dir == "causal")
+        self.layers = [Layers(cfg, plan, {name: t.detach().numpy() for name, t in own.items()}) for own in weights.own]
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
+        """The rows' nodes, in pieces."""
+        return [self.nodes(self.labels[k], piece) for piece in rows.split(PIECE)]
+
+    def backward(self, batches: Sequence[list[Nodes]]) -> Float[Tensor, " K"]:
+        """Pieces' gradients are added up in order."""
+
+        def one(k: int, each: Map) -> Tensor:
+            pieces = batches[k]
+            share = 1.0 / sum(len(nodes.label) for nodes in pieces)
+            found = torch.from_numpy(buffer("gradients", len(pieces), self.weights.values.shape[1]))
+
+            def piece(i: int) -> float:
+                G = {name: t.numpy() for name, t in self.weights.split(found[i]).items()}
+                return self.layers[k].gradients(pieces[i], share, G)
+
+            losses = list(each(piece, range(len(pieces))))
+            torch.sum(found, dim=0, out=self.weights.grads[k])
+            return torch.tensor(sum(losses), dtype=torch.float64)
+
+        return torch.stack(self.threads.over(one, len(batches)))
+
+    def scorer(self) -> Scorer:
+        """By the same forward."""
+
+        def score(k: int, rows: Tensor, each: Map) -> Score:
+            def piece(some: Tensor) -> Score:
+                nodes = self.nodes(self.labels[k], some)
+                logits = torch.from_numpy(self.layers[k].logits(nodes)).unflatten(0, (len(some), self.n_answers))
+                return _score(logits, self.labels[k][some])
 
             return _joined(list(each(piece, rows.split(EVAL_ROWS))))
 

@@ -1,5 +1,6 @@
 """The optimiser and its learning rate."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,11 +30,16 @@ def _group(row: nn.Parameter, config: OptimConfig) -> dict[str, object]:
 
 
 def lr_at(step: int, config: OptimConfig) -> float:
-    """Learning rate of the update made at ``step`` (0 is the first): linear warm-up from 0, then constant.
+    """Learning rate of the update made at ``step`` (0 is the first): linear warm-up from 0, then constant or a decay.
 
     With warm-up the first update has learning rate 0, as in Power et al. 2022 and Nanda et al. 2023 (both
-    codes multiply by min(step / 10, 1)).
+    codes multiply by min(step / 10, 1)). The decay, from the end of the warm-up to ``decay_steps``, is half a
+    cosine (Loshchilov and Hutter 2017, 1608.03983, equation 5) down to ``decay_to``.
     """
-    if config.warmup_steps == 0:
+    if step < config.warmup_steps:
+        return config.lr * step / config.warmup_steps
+    if config.decay_steps is None:
         return config.lr
-    return config.lr * min(step / config.warmup_steps, 1.0)
+    progress = min((step - config.warmup_steps) / (config.decay_steps - config.warmup_steps), 1.0)
+    falling = (1 + math.cos(math.pi * progress)) / 2
+    return config.lr * (config.decay_to + (1 - config.decay_to) * falling)

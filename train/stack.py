@@ -10,7 +10,7 @@ from torch import Tensor
 from .batches import Batches
 from .config import RunConfig
 from .ensemble import check_shapes
-from .forwards import AutogradForward, Forward, TableForward
+from .forwards import AutogradForward, Forward, LayerForward, TableForward
 from .fused.threads import Map, Threads
 from .model import build_model
 from .optim import build_optimizer, lr_at
@@ -54,6 +54,8 @@ class Stack:
     def _forward(self) -> Forward:
         if TableForward.serves(self.model, self.tasks[0]):
             return TableForward(self.model.cfg, self.tasks, self.weights, self.threads)
+        if LayerForward.serves(self.model, self.tasks[0]):
+            return LayerForward(self.model.cfg, self.tasks, self.weights, self.threads)
         return AutogradForward(self.model, self.tasks, self.weights, self.threads)
 
     def __len__(self) -> int:

@@ -27,12 +27,14 @@ def make(task=None, model=None, dtype=torch.float64):
 
 def forwards(built, task):
     """The engine's ways of taking a loss, and a stack's weights that hold this model."""
-    from train.forwards import AutogradForward, TableForward
+    from train.forwards import AutogradForward, LayerForward, TableForward
     from train.fused.threads import Threads
     from train.weights import StackedWeights
 
     weights = StackedWeights([built])
     found: dict[str, Any] = {"autograd": AutogradForward(built, [task], weights, Threads(1))}
+    if LayerForward.serves(built, task):
+        found["layers"] = LayerForward(built.cfg, [task], weights, Threads(2))
     if TableForward.serves(built, task):
         found["tables"] = TableForward(built.cfg, [task], weights, Threads(2))
     return weights, found
@@ -86,11 +88,44 @@ def test_equal_to_plain(options):
     compare(built, task, task.rows("train"))
 
 
+@pytest.mark.parametrize("options", [o for o in OPTIONS if "act_fn" not in o], ids=str)
+def test_layers_are_equal_to_plain(options, monkeypatch):
+    """In float32, which is all that the written-out passes know, and in several pieces."""
+    from train import forwards
+
+    monkeypatch.setattr(forwards, "PIECE", 16)
+    built, task = make(model=options, dtype=torch.float32)
+    names = ("autograd", "layers", "tables") if tables_serve(options) else ("autograd", "layers")
+    compare(built, task, task.rows("train"), names=names)
+
+
+def tables_serve(options):
+    return options.get("n_layers", 1) == 1 and options.get("norm", "none") == "none"
+
+
 @pytest.mark.parametrize("layout", ["a b", "a b =", "a op b ="])
 @pytest.mark.parametrize("op", ["div", "sub"])
 def test_equal_for_every_layout(layout, op):
     built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2})
     compare(built, task, task.rows("all"))
+    built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2}, dtype=torch.float32)
+    compare(built, task, task.rows("all"), names=("autograd", "layers"))
+
+
+def test_nodes_are_the_distinct_prefixes():
+    from train.fused.layers import NodeMaker
+    from train.plan import make_plan
+
+    _, task = make(task={"layout": "a op b ="})
+    rows = task.rows("train")
+    plan = make_plan(task.tokens, task.answer_positions, 2)
+    nodes = NodeMaker(plan, is_causal=True)(task.labels, rows)
+    prefixes = {tuple(row[: j + 1].tolist()) for row in task.tokens[rows] for j in range(4)}
+    assert len(nodes.entries) == len(prefixes) < 4 * len(rows)
+    assert len(NodeMaker(plan, is_causal=False)(task.labels, rows).entries) == 4 * len(rows)
+    for row, answer in zip(task.tokens[rows], nodes.answers, strict=True):  # its keys spell the row
+        entries = nodes.entries[nodes.keys[answer]]
+        assert plan.table_tokens[entries.astype(int)].tolist() == row.tolist()
 
 
 def test_several_answer_positions():
@@ -129,7 +164,7 @@ TABLED = [
 def test_tables_are_equal_to_plain(options, layout):
     """In float32, which is all that the tables know; every bias is moved from zero, trained or not."""
     built, task = make(task={"layout": layout, "p": 13}, model=options, dtype=torch.float32)
-    compare(built, task, task.rows("train"), names=("autograd", "tables"))
+    compare(built, task, task.rows("train"), names=("autograd", "layers", "tables"))
 
 
 def test_tables_in_several_shards(monkeypatch):
@@ -138,7 +173,7 @@ def test_tables_in_several_shards(monkeypatch):
     monkeypatch.setattr(rows, "ROWS_PER_SHARD", 40)
     built, task = make(task={"p": 13}, dtype=torch.float32)
     assert len(task.rows("train")) > 80
-    compare(built, task, task.rows("train"), names=("autograd", "tables"))
+    compare(built, task, task.rows("train"), names=("autograd", "layers", "tables"))
 
 
 @pytest.mark.parametrize(

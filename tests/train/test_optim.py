@@ -92,6 +92,22 @@ def test_warm_up():
     assert lr_at(10**9, OptimConfig(lr=0.02)) == 0.02
 
 
+def test_decay():
+    """Flat after the last step; halfway, half the way down; a run without it is constant."""
+    from train.config import OptimConfig
+    from train.optim import lr_at
+
+    config = OptimConfig(lr=0.02, warmup_steps=10, decay_steps=110, decay_to=0.2)
+    assert lr_at(5, config) == 0.01
+    assert lr_at(10, config) == pytest.approx(0.02)
+    assert lr_at(60, config) == pytest.approx(0.02 * 0.6)  # (1 + 0.2) / 2
+    assert lr_at(35, config) == pytest.approx(0.02 * (0.6 + 0.4 * math.cos(math.pi / 4)))
+    assert lr_at(110, config) == lr_at(10**6, config) == pytest.approx(0.004)
+    rates = [lr_at(step, config) for step in range(10, 111)]
+    assert rates == sorted(rates, reverse=True)
+    assert lr_at(60, OptimConfig(lr=0.02)) == 0.02  # control
+
+
 # ---- batches -----------------------------------------------------------------------------------------
 
 

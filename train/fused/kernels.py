@@ -19,7 +19,7 @@ from numba import njit
 COLUMNS = 128
 """Width of a table's blocks; a constant, so that the loops over it are compiled without remainders."""
 
-_COMPILE = {
+COMPILE = {
     "nogil": True,
     "cache": True,
     "error_model": "numpy",
@@ -27,7 +27,7 @@ _COMPILE = {
 }
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def expand(parts, less, tokens, positions, d_mlp, mixed):
     """Each entry's row: its token's part plus its position's, less ``less``.
@@ -54,7 +54,7 @@ def expand(parts, less, tokens, positions, d_mlp, mixed):
                         row[c] = np.float32(0)
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def contract(d_mixed, tokens, positions, d_mlp, first, last, d_parts, d_less):
     """Backward of ``expand``, summed over S shards in order; blocks from ``first`` to before ``last``.
@@ -90,7 +90,7 @@ def contract(d_mixed, tokens, positions, d_mlp, first, last, d_parts, d_less):
                         gone[c] -= total[c]
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def _columns(x, d_mlp, C):
     """Columns of a row of width ``C`` that block ``x`` holds: the first, and the one after the last."""
@@ -101,7 +101,7 @@ def _columns(x, d_mlp, C):
     return begin, min(begin + COLUMNS, C)
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def gather_pairs(x, tokens, positions, out):
     """``out[b, i] = x[b, tokens[i]] + x[b, positions[i]]``."""
@@ -111,7 +111,7 @@ def gather_pairs(x, tokens, positions, out):
                 out[b, i, c] = x[b, tokens[i], c] + x[b, positions[i], c]
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def scatter_pairs(d_out, tokens, positions, d_x):
     """Backward of ``gather_pairs``: adds to ``d_x``."""
@@ -122,7 +122,7 @@ def scatter_pairs(d_out, tokens, positions, d_x):
                 d_x[b, positions[i], c] += d_out[b, i, c]
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def attend(scores, index, query, attn_rate, pattern, weight):
     """Softmax over each row's positions, head by head, and the attention made of it.
@@ -153,7 +153,7 @@ def attend(scores, index, query, attn_rate, pattern, weight):
                     weight[b, r, j * H + h] = rate * share + rest
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def mix(mixed, base, source, query, weight, post, logits):
     """Hidden units (after ReLU) and direct logits of each row.
@@ -196,15 +196,13 @@ def mix(mixed, base, source, query, weight, post, logits):
                         direct[c] = total[c]
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
-def shift(logits, add, label, shifted):
-    """Logits plus ``add``, less each row's maximum, in place, for ``exp`` to take; ``shifted``: the right answers'."""
+def shift(logits, label, shifted):
+    """Logits less each row's maximum, in place, for ``exp`` to take; ``shifted`` [B, n]: the right answers'."""
     for b in range(logits.shape[0]):
         for r in range(logits.shape[1]):
-            row, more = logits[b, r], add[b, r]
-            for c in range(row.shape[0]):
-                row[c] += more[c]
+            row = logits[b, r]
             top = row[0]
             for c in range(1, row.shape[0]):
                 top = max(top, row[c])
@@ -213,7 +211,7 @@ def shift(logits, add, label, shifted):
             shifted[b, r] = row[label[b, r]]
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def cross_entropy(odds, label, shifted, share, losses):
     """Rows' cross-entropies in nats, summed and times ``share``, and the gradient of that in place of the odds.
@@ -247,7 +245,7 @@ def cross_entropy(odds, label, shifted, share, losses):
         losses[b] = total * share
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def unmix(mixed, source, query, weight, post, d_post, d_logits, d_mixed, d_base, d_weight):
     """Backward of ``mix``.
@@ -305,7 +303,7 @@ def unmix(mixed, source, query, weight, post, d_post, d_logits, d_mixed, d_base,
                         d0[c] += w0 * grad[c]
 
 
-@njit(**_COMPILE)
+@njit(**COMPILE)
 @no_type_check
 def unattend(pattern, d_weight, index, query, attn_rate, d_scores):
     """Backward of ``attend``: d_scores [B, H, Q, T] is written."""

@@ -4,8 +4,6 @@ Rows are cut into shards by their number alone, and shards are added up in order
 depend on the number of threads, nor on how many models stand side by side.
 """
 
-import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +15,8 @@ from torch import Tensor
 
 from ..plan import Plan
 from . import kernels
-from .tables import Array, TableMaker, Tables, quiet
+from .arrays import Array, buffer, quiet
+from .tables import TableMaker, Tables
 from .threads import Map
 
 ROWS_PER_SHARD = 1000
@@ -93,7 +92,7 @@ class RowLoss:
         mixed, base = self._expand(tables)
         S, share = len(shards), 1.0 / sum(rows.n for rows in shards)
         shapes = (mixed.shape, *(table.shape for table in tables[1:]))
-        sums = Tables(*(_buffer(f"d_{i}", S, *shape) for i, shape in enumerate(shapes)))
+        sums = Tables(*(buffer(f"d_{i}", S, *shape) for i, shape in enumerate(shapes)))
         losses = np.empty((S, len(base)))
 
         def shard(s: int) -> None:
@@ -121,7 +120,7 @@ class RowLoss:
     def _expand(self, tables: Tables) -> tuple[Array, Array]:
         """Rows of the entries [B, blocks, heads * pairs, columns], and what each query entry adds [B, queries, C]."""
         parts, base = tables.parts, tables.base
-        mixed = _buffer("mixed", len(base), self.n_blocks, self.cfg.n_heads * len(self.tokens), kernels.COLUMNS)
+        mixed = buffer("mixed", len(base), self.n_blocks, self.cfg.n_heads * len(self.tokens), kernels.COLUMNS)
         less = np.zeros((*parts.shape[:2], parts.shape[3]), np.float32)
         if self.fixed is not None:
             less += parts[:, :, self.tokens[self.fixed]] + parts[:, :, self.positions[self.fixed]]
@@ -150,8 +149,8 @@ class RowLoss:
     def _forward(self, tables: Tables, mixed: Array, base: Array, rows: Rows) -> tuple[Array, Array, Array, Array]:
         """Hidden units, softmax, attention, and what goes to the logits past the hidden units."""
         B, n, cfg = len(base), rows.n, self.cfg
-        post, direct = _buffer("post", B, n, cfg.d_mlp), _buffer("direct", B, n, cfg.d_vocab_out)
-        pattern, weight = (_buffer(name, B, n, rows.index.shape[2] * cfg.n_heads) for name in ("pattern", "weight"))
+        post, direct = buffer("post", B, n, cfg.d_mlp), buffer("direct", B, n, cfg.d_vocab_out)
+        pattern, weight = (buffer(name, B, n, rows.index.shape[2] * cfg.n_heads) for name in ("pattern", "weight"))
         kernels.attend(tables.scores, rows.index, rows.query, cfg.attn_rate, pattern, weight)
         kernels.mix(mixed, base, rows.source, rows.query, weight, post, direct)
         return post, pattern, weight, direct
@@ -162,31 +161,15 @@ class RowLoss:
     ) -> None:
         """Losses summed over a shard's rows, times ``share``, and their gradients; both are written."""
         post, pattern, weight, direct = self._forward(tables, mixed, base, rows)
-        logits, shifted = _buffer("logits", *direct.shape), _buffer("shifted", *rows.label.shape)
+        logits, shifted = buffer("logits", *direct.shape), buffer("shifted", *rows.label.shape)
         np.matmul(post, tables.W_out_U, out=logits)
-        kernels.shift(logits, direct, rows.label, shifted)
+        logits += direct
+        kernels.shift(logits, rows.label, shifted)
         np.exp(logits, out=logits)
         kernels.cross_entropy(logits, rows.label, shifted, share, losses)
         np.matmul(post.swapaxes(1, 2), logits, out=sums.W_out_U)
-        d_post, d_weight = _buffer("d_post", *post.shape), _buffer("d_weight", *weight.shape)
+        d_post, d_weight = buffer("d_post", *post.shape), buffer("d_weight", *weight.shape)
         np.matmul(logits, tables.W_out_U.swapaxes(1, 2), out=d_post)
         gradients = (sums.parts, sums.base, d_weight)
         kernels.unmix(mixed, rows.source, rows.query, weight, post, d_post, logits, *gradients)
         kernels.unattend(pattern, d_weight, rows.index, rows.query, self.cfg.attn_rate, sums.scores)
-
-
-_kept = threading.local()
-ALIGNED = 16
-"""Numbers to a cache line: rows that begin on one are read faster."""
-
-
-def _buffer(name: str, *shape: int) -> Float32[Array, "..."]:
-    """Memory of this thread's own, kept from step to step; its values are whatever was there."""
-    size = math.prod(shape)
-    kept = getattr(_kept, name, None)
-    if kept is None or len(kept) < size:
-        raw = np.empty(size + ALIGNED, np.float32)
-        skip = -raw.ctypes.data // raw.itemsize % ALIGNED
-        kept = raw[skip : skip + size]
-        setattr(_kept, name, kept)
-    return kept[:size].reshape(shape)

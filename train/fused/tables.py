@@ -17,10 +17,7 @@ from jaxtyping import Float32
 
 from ..plan import Plan
 from . import kernels
-
-Array = np.ndarray
-quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-"""A run that diverges is noticed by its loss, and told in one line."""
+from .arrays import Array, quiet
 
 
 class Tables(NamedTuple):

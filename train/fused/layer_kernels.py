@@ -1,0 +1,165 @@
+"""Loops over rows of layered models, compiled by numba: attention, layer norms, rectifiers, scattered sums.
+
+All arrays are float32; indices are int32. As in ``kernels``, nothing holds Python's lock.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+
+from .kernels import COMPILE
+
+
+@njit(**COMPILE)
+@no_type_check
+def attend(q, k, v, asks, keys, scale, attn_rate, pattern, z):
+    """Attention of M queries, each over its own keys.
+
+    Args:
+        q, k, v: [rows, H * d_head] queries, keys and values, heads side by side.
+        asks: [M] each query's row of ``q``. keys: [M, J] rows of ``k`` and ``v``; -1 for none, at the end.
+        scale: multiplies scores. attn_rate: share of softmax in the attention, the rest being ones.
+        pattern: [M, H, J] softmax and z: [M, H * d_head], written.
+    """
+    H, d_head = pattern.shape[1], z.shape[1] // pattern.shape[1]
+    rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
+    for m in range(asks.shape[0]):
+        for h in range(H):
+            own, out, share = (
+                q[asks[m]][h * d_head : (h + 1) * d_head],
+                z[m][h * d_head : (h + 1) * d_head],
+                pattern[m, h],
+            )
+            top = np.float32(-np.inf)
+            n = 0
+            while n < keys.shape[1] and keys[m, n] >= 0:
+                key = k[keys[m, n]][h * d_head : (h + 1) * d_head]
+                score = np.float32(0)
+                for c in range(d_head):
+                    score += own[c] * key[c]
+                share[n] = score * factor
+                top = max(top, share[n])
+                n += 1
+            mass = np.float32(0)
+            for j in range(n):
+                share[j] = np.exp(share[j] - top)
+                mass += share[j]
+            for c in range(d_head):
+                out[c] = np.float32(0)
+            for j in range(n):
+                share[j] /= mass
+                weight, value = rate * share[j] + rest, v[keys[m, j]][h * d_head : (h + 1) * d_head]
+                for c in range(d_head):
+                    out[c] += weight * value[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def unattend(q, k, v, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_k, d_v):
+    """Backward of ``attend``: adds to d_q, d_k and d_v."""
+    H, J = pattern.shape[1], keys.shape[1]
+    d_head = d_z.shape[1] // H
+    rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
+    d_weight = np.empty(J, np.float32)
+    for m in range(asks.shape[0]):
+        for h in range(H):
+            first, last = h * d_head, (h + 1) * d_head
+            d_out, share = d_z[m][first:last], pattern[m, h]
+            mean = np.float32(0)
+            n = 0
+            while n < J and keys[m, n] >= 0:
+                value, d_value = v[keys[m, n]][first:last], d_v[keys[m, n]][first:last]
+                weight, total = rate * share[n] + rest, np.float32(0)
+                for c in range(d_head):
+                    total += d_out[c] * value[c]
+                for c in range(d_head):
+                    d_value[c] += weight * d_out[c]
+                d_weight[n] = total
+                mean += share[n] * total
+                n += 1
+            own, d_own = q[asks[m]][first:last], d_q[asks[m]][first:last]
+            for j in range(n):
+                change = factor * rate * share[j] * (d_weight[j] - mean)
+                key, d_key = k[keys[m, j]][first:last], d_k[keys[m, j]][first:last]
+                for c in range(d_head):
+                    d_own[c] += change * key[c]
+                for c in range(d_head):
+                    d_key[c] += change * own[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def norm(x, w, b, eps, unit, inverse, y):
+    """Layer norm of rows: ``unit`` is centred and of variance 1, ``inverse`` what it was multiplied by; all written."""
+    d = x.shape[1]
+    for r in range(x.shape[0]):
+        row, one, out = x[r], unit[r], y[r]
+        total = np.float32(0)
+        for c in range(d):
+            total += row[c]
+        mean = total / np.float32(d)
+        square = np.float32(0)
+        for c in range(d):
+            square += (row[c] - mean) * (row[c] - mean)
+        factor = np.float32(1) / np.sqrt(square / np.float32(d) + np.float32(eps))
+        inverse[r] = factor
+        for c in range(d):
+            one[c] = (row[c] - mean) * factor
+        for c in range(d):
+            out[c] = one[c] * w[c] + b[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def unnorm(d_y, w, unit, inverse, d_x, d_w, d_b):
+    """Backward of ``norm``: d_x, d_w and d_b are written."""
+    d = d_y.shape[1]
+    d_w[:] = np.float32(0)
+    d_b[:] = np.float32(0)
+    for r in range(d_y.shape[0]):
+        row, one, out = d_y[r], unit[r], d_x[r]
+        mean, along = np.float32(0), np.float32(0)
+        for c in range(d):
+            mean += row[c] * w[c]
+            along += row[c] * w[c] * one[c]
+        mean, along = mean / np.float32(d), along / np.float32(d)
+        for c in range(d):
+            out[c] = inverse[r] * (row[c] * w[c] - mean - one[c] * along)
+        for c in range(d):
+            d_w[c] += row[c] * one[c]
+        for c in range(d):
+            d_b[c] += row[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def rectify(x, bias):
+    """max(x + bias, 0) of rows, in place."""
+    for r in range(x.shape[0]):
+        row = x[r]
+        for c in range(row.shape[0]):
+            row[c] = max(row[c] + bias[c], np.float32(0))
+
+
+@njit(**COMPILE)
+@no_type_check
+def unrectify(post, d_post, d_bias):
+    """Backward of ``rectify``: ``d_post`` becomes the gradient before it; d_bias is written."""
+    d_bias[:] = np.float32(0)
+    for r in range(post.shape[0]):
+        row, d_row = post[r], d_post[r]
+        for c in range(row.shape[0]):
+            d_row[c] = d_row[c] if row[c] > 0 else np.float32(0)
+        for c in range(row.shape[0]):
+            d_bias[c] += d_row[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def scatter(rows, index, into):
+    """``into[index[i]] += rows[i]``."""
+    for i in range(index.shape[0]):
+        row, out = rows[i], into[index[i]]
+        for c in range(row.shape[0]):
+            out[c] += row[c]
