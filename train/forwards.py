@@ -8,6 +8,7 @@ number of threads nor the models beside it change a model's numbers.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -16,7 +17,7 @@ from .frugal import answer_logits, mlp_logits
 from .fused.arrays import buffer
 from .fused.layers import Layers, NodeMaker, Nodes
 from .fused.rows import RowLoss, Rows
-from .fused.tables import TableMaker
+from .fused.tables import TableMaker, Tables
 from .fused.threads import Map, Threads
 from .loss import cross_entropy
 from .model import HookedMLP, HookedTransformer
@@ -28,12 +29,14 @@ Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""
 Scorer = Callable[[int, Tensor, Map], Score]
 """``score(k, rows, each)``: of rows of model k's task; ``each`` maps over pieces of them."""
+Then = Callable[[int, Map], None]
+"""What to do with model k once its gradient is there; ``each`` maps over pieces of that work."""
 PIECE = 256
 """Rows whose gradient is taken at once, except by tables."""
 EVAL_ROWS = 1000
 """Rows evaluated at once."""
-BLOCK_BYTES = 2_000_000
-"""Models stand side by side as long as their hidden units fit: about a core's cache."""
+BLOCK = 8
+"""Models whose tables a thread makes in one go."""
 
 
 @runtime_checkable
@@ -44,8 +47,8 @@ class Forward(Protocol):
         """Rows of model ``k``'s task, as ``backward`` takes them."""
         ...
 
-    def backward(self, batches: Sequence[Any]) -> Float[Tensor, " K"]:
-        """Mean loss of each model over its batch, in nats; its gradient becomes the weights' gradient."""
+    def backward(self, batches: Sequence[Any], then: Then) -> Float[Tensor, " K"]:
+        """Mean loss of each model over its batch, in nats; its gradient becomes the weights', and ``then(k, each)``."""
         ...
 
     def scorer(self) -> Scorer:
@@ -85,7 +88,7 @@ class AutogradForward:
             return mlp_logits(own, self.cfg, inputs)[:, None].expand(-1, len(self.positions), -1)
         return answer_logits(own, self.cfg, inputs)
 
-    def backward(self, batches: Sequence[list[Any]]) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[list[Any]], then: Then) -> Float[Tensor, " K"]:
         """Pieces' gradients are added up in order."""
         leaves = [[own[name] for name in self.weights.trained] for own in self.weights.own]
 
@@ -102,6 +105,7 @@ class AutogradForward:
             self.weights.grads[k] = gradients[0]
             for more in gradients[1:]:
                 self.weights.grads[k] += more
+            then(k, each)
             return torch.stack(losses).sum()
 
         return torch.stack(self.threads.over(one, len(batches)))
@@ -146,7 +150,7 @@ class LayerForward:
         """The rows' nodes, in pieces."""
         return [self.nodes(self.labels[k], piece) for piece in rows.split(PIECE)]
 
-    def backward(self, batches: Sequence[list[Nodes]]) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[list[Nodes]], then: Then) -> Float[Tensor, " K"]:
         """Pieces' gradients are added up in order."""
 
         def one(k: int, each: Map) -> Tensor:
@@ -160,6 +164,7 @@ class LayerForward:
 
             losses = list(each(piece, range(len(pieces))))
             torch.sum(found, dim=0, out=self.weights.grads[k])
+            then(k, each)
             return torch.tensor(sum(losses), dtype=torch.float64)
 
         return torch.stack(self.threads.over(one, len(batches)))
@@ -203,8 +208,9 @@ class TableForward:
         self.plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
         self.makers = [self._maker(k, k + 1) for k in range(len(tasks))]
         self.row_loss = RowLoss(cfg, self.plan, self.makers[0])
-        self.seen: Sequence[Rows] = ()
-        self.blocks: list[_Block] = []
+        size = max(1, min(BLOCK, len(tasks) // threads.count))
+        self.blocks = [range(first, min(first + size, len(tasks))) for first in range(0, len(tasks), size)]
+        self.block_makers = [self.makers[b[0]] if len(b) == 1 else self._maker(b[0], b[-1] + 1) for b in self.blocks]
 
     def _maker(self, first: int, last: int) -> TableMaker:
         """Of the models from ``first`` to before ``last``."""
@@ -213,56 +219,40 @@ class TableForward:
         d_W = {_short(name): t[first:last].numpy() for name, t in weights.split(weights.grads).items()}
         return TableMaker(self.cfg, self.plan, W, d_W)
 
-    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Rows:
-        """The rows' table entries and labels."""
-        return self.row_loss.rows(self.labels[k], rows)
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Rows]:
+        """The rows' table entries and labels, in shards."""
+        return self.row_loss.rows(self.labels[k], rows).shards()
 
-    def backward(self, batches: Sequence[Rows]) -> Float[Tensor, " K"]:
-        """Blocks of models on threads; a block at a time, its rows on threads, where there are too few."""
-        if len(batches) != len(self.seen) or any(a is not b for a, b in zip(batches, self.seen, strict=True)):
-            self.seen, self.blocks = batches, self._blocks(batches)
+    def backward(self, batches: Sequence[list[Rows]], then: Then) -> Float[Tensor, " K"]:
+        """Blocks of models on threads; a model at a time, its shards on threads, where there are too few."""
+        losses = torch.empty(len(batches), dtype=torch.float64)
 
-        def one(i: int, each: Map) -> Tensor:
-            block = self.blocks[i]
-            losses, gradients = self.row_loss.gradients(block.maker.forward(), block.shards, each)
-            block.maker.backward(gradients)
-            return torch.from_numpy(losses)
+        def one(i: int, each: Map) -> None:
+            maker = self.block_makers[i]
+            tables = maker.forward()
+            found = Tables(*(np.empty_like(table) for table in tables))
+            for b, k in enumerate(self.blocks[i]):
+                losses[k] = self.row_loss.gradients(tables.of(b), batches[k], found.of(b), each)
+            maker.backward(found)
+            for k in self.blocks[i]:
+                then(k, each)
 
-        return torch.cat(self.threads.over(one, len(self.blocks)))
-
-    def _blocks(self, batches: Sequence[Rows]) -> "list[_Block]":
-        """Neighbours with as many rows stand side by side, as many as fit in a cache."""
-        most = max(1, BLOCK_BYTES // (4 * batches[0].n * self.cfg.d_mlp))
-        most = min(most, -(-len(batches) // self.threads.count))
-        blocks, first = [], 0
-        while first < len(batches):
-            last = first + 1
-            while last < len(batches) and last - first < most and batches[last].n == batches[first].n:
-                last += 1
-            maker = self.makers[first] if last == first + 1 else self._maker(first, last)
-            blocks.append(_Block(maker, Rows.side_by_side(batches[first:last]).shards()))
-            first = last
-        return blocks
+        self.threads.over(one, len(self.blocks))
+        return losses
 
     def scorer(self) -> Scorer:
         """By the same tables."""
 
         def score(k: int, rows: Tensor, each: Map) -> Score:
-            logits = self.row_loss.reader(self.makers[k].forward())
+            logits = self.row_loss.reader(self.makers[k].forward().of(0))
 
             def piece(some: Tensor) -> Score:
-                return _score(torch.from_numpy(logits(self.prepare(k, some))).transpose(0, 1), self.labels[k][some])
+                found = torch.from_numpy(logits(self.row_loss.rows(self.labels[k], some)))
+                return _score(found[:, None], self.labels[k][some])
 
             return _joined(list(each(piece, rows.split(EVAL_ROWS))))
 
         return score
-
-
-class _Block:
-    """Models side by side, and their rows."""
-
-    def __init__(self, maker: TableMaker, shards: list[Rows]) -> None:
-        self.maker, self.shards = maker, shards
 
 
 def _short(name: str) -> str:

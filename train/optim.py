@@ -4,29 +4,67 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor
 
 from .config import OptimConfig
+from .fused import kernels
+from .fused.arrays import quiet
+from .fused.threads import Map
+
+CHUNK = 65_536
+"""Numbers that a thread updates at a time."""
 
 
-def build_optimizer(rows: Sequence[nn.Parameter], configs: Sequence[OptimConfig]) -> torch.optim.Adam:
-    """Adam over K models, each a row of trained numbers and a parameter group with settings of its own.
+class Adam:
+    """Adam over K models, each a row of trained numbers with settings and a step count of its own.
 
     Weight decay is decoupled (AdamW) or coupled (Adam), and is applied to every trained number, as in the
     published runs.
     """
-    return torch.optim.Adam([_group(row, config) for row, config in zip(rows, configs, strict=True)], fused=True)
+
+    def __init__(self, configs: Sequence[OptimConfig], values: Float[Tensor, "K n_trained"]) -> None:
+        self.configs, self.steps = list(configs), [0] * len(configs)
+        self.values = values
+        self.exp_avg, self.exp_avg_sq = torch.zeros_like(values), torch.zeros_like(values)
+
+    @quiet
+    def update(self, k: int, grads: Float[Tensor, " n_trained"], each: Map) -> None:
+        """One step of model ``k``; ``each`` maps over chunks of its numbers."""
+        config, lr = self.configs[k], lr_at(self.steps[k], self.configs[k])
+        self.steps[k] += 1
+        rows = (self.values[k], grads, self.exp_avg[k], self.exp_avg_sq[k])
+        if self.values.device.type != "cpu" or self.values.dtype != torch.float32:
+            _adam(*rows, self.steps[k], lr, config)
+            return
+        arrays = [row.numpy() for row in rows]
+        settings = (lr, config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer == "adamw")
+
+        def chunk(first: int) -> None:
+            values, grads, mean, square = (array[first : first + CHUNK] for array in arrays)
+            kernels.adam(values, grads, mean, square, self.steps[k], *settings)
+
+        list(each(chunk, range(0, len(arrays[0]), CHUNK)))
+
+    def keep(self, chosen: Sequence[int], values: Float[Tensor, "K n_trained"]) -> None:
+        """Drop all models but these, whose numbers are now ``values``."""
+        index = list(chosen)
+        self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
+        self.values, self.exp_avg, self.exp_avg_sq = values, self.exp_avg[index], self.exp_avg_sq[index]
 
 
-def _group(row: nn.Parameter, config: OptimConfig) -> dict[str, object]:
-    return {
-        "params": [row],
-        "lr": config.lr,
-        "betas": (config.beta1, config.beta2),
-        "eps": config.eps,
-        "weight_decay": config.weight_decay,
-        "decoupled_weight_decay": config.optimizer == "adamw",
-    }
+def _adam(
+    values: Tensor, grads: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: int, lr: float, config: OptimConfig
+) -> None:
+    """The same update in PyTorch, for other devices and precisions: see ``kernels.adam``."""
+    if config.optimizer == "adam":
+        grads = grads + config.weight_decay * values
+    else:
+        values.mul_(1 - lr * config.weight_decay)
+    exp_avg.lerp_(grads, 1 - config.beta1)
+    exp_avg_sq.mul_(config.beta2).addcmul_(grads, grads, value=1 - config.beta2)
+    scale = exp_avg_sq.sqrt().div_(math.sqrt(1 - config.beta2**step)).add_(config.eps)
+    values.addcdiv_(exp_avg, scale, value=-lr / (1 - config.beta1**step))
 
 
 def lr_at(step: int, config: OptimConfig) -> float:

@@ -13,11 +13,9 @@ from .ensemble import check_shapes
 from .forwards import AutogradForward, Forward, LayerForward, TableForward
 from .fused.threads import Map, Threads
 from .model import build_model
-from .optim import build_optimizer, lr_at
+from .optim import Adam
 from .tasks import Task, make_task
 from .weights import StackedWeights
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Stack:
@@ -38,14 +36,13 @@ class Stack:
         self.tasks: list[Task] = [make_task(config) for config in configs]
         models = [build_model(config, device) for config in configs]
         self.model = models[0]
-        self.steps = [0] * len(self.configs)
         self.threads = Threads(threads)
         self.weights = StackedWeights(models)
+        self.optimizer = Adam([config.optim for config in configs], self.weights.values)
         self._set_up()
 
     def _set_up(self) -> None:
         self.batches = [Batches(task, config) for task, config in zip(self.tasks, self.configs, strict=True)]
-        self.optimizer = build_optimizer(self.weights.rows, [config.optim for config in self.configs])
         self.forward = self._forward()
         self.full = [
             self.forward.prepare(k, batches.rows) if batches.is_full else None for k, batches in enumerate(self.batches)
@@ -65,16 +62,14 @@ class Stack:
 
     def update(self) -> Float[Tensor, " K"]:
         """One optimiser step of every model; the losses before it, in nats, stay on the device."""
-        for k, group in enumerate(self.optimizer.param_groups):
-            group["lr"] = lr_at(self.steps[k], self.configs[k].optim)
-        losses = self.forward.backward([self._batch(k) for k in range(len(self))])
-        self.optimizer.step()
-        self.steps = [step + 1 for step in self.steps]
-        return losses
+        return self.forward.backward([self._batch(k) for k in range(len(self))], self._step)
+
+    def _step(self, k: int, each: Map) -> None:
+        self.optimizer.update(k, self.weights.grads[k], each)
 
     def _batch(self, k: int) -> Any:
         full = self.full[k]
-        return self.forward.prepare(k, self.batches[k].at(self.steps[k])) if full is None else full
+        return self.forward.prepare(k, self.batches[k].at(self.optimizer.steps[k])) if full is None else full
 
     def evaluate(self, chosen: Sequence[int]) -> list[dict[str, float]]:
         """Loss (nats) and accuracy of these models over their training and their test rows.
@@ -107,36 +102,28 @@ class Stack:
     def full_state(self, k: int) -> dict[str, Tensor]:
         """Weights (``model.*``) and Adam's moments (``exp_avg.*``, ``exp_avg_sq.*``) of model ``k``; views."""
         tensors = {f"model.{name}": tensor for name, tensor in self.weights.state(k).items()}
-        moments = self.optimizer.state.get(self.weights.rows[k], {})
-        for key in MOMENTS:
-            if key in moments:
-                tensors |= {f"{key}.{name}": tensor for name, tensor in self.weights.split(moments[key]).items()}
+        for key, moments in self._moments().items():
+            tensors |= {f"{key}.{name}": tensor for name, tensor in self.weights.split(moments[k]).items()}
         return tensors
 
     def load(self, k: int, tensors: Mapping[str, Tensor], step: int) -> None:
         """Set model ``k`` to a saved ``full_state`` of ``step``."""
         self.weights.load(k, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-        self.steps[k] = step
-        if step == 0:
-            return
-        row = self.weights.rows[k]
-        flat = {
-            key: torch.cat([tensors[f"{key}.{name}"].flatten() for name in self.weights.trained]).to(row.device)
-            for key in MOMENTS
-        }
-        self.optimizer.state[row] = {"step": torch.tensor(float(step), device=row.device), **flat}
+        self.optimizer.steps[k] = step
+        for key, moments in self._moments().items():
+            for name, into in self.weights.split(moments[k]).items():
+                into.copy_(tensors[f"{key}.{name}"])
+
+    def _moments(self) -> dict[str, Float[Tensor, "K n_trained"]]:
+        return {"exp_avg": self.optimizer.exp_avg, "exp_avg_sq": self.optimizer.exp_avg_sq}
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Drop all runs but these."""
-        moments = [self.optimizer.state.get(self.weights.rows[k], {}) for k in chosen]
         self.weights.keep(chosen)
+        self.optimizer.keep(chosen, self.weights.values)
         self.configs = [self.configs[k] for k in chosen]
         self.tasks = [self.tasks[k] for k in chosen]
-        self.steps = [self.steps[k] for k in chosen]
         self._set_up()
-        for row, state in zip(self.weights.rows, moments, strict=True):
-            if state:
-                self.optimizer.state[row] = state
 
 
 def _mean(values: Float[Tensor, " rows"], mask: Bool[Tensor, " rows"]) -> float:

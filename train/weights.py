@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class StackedWeights:
     """Weights and gradients of K models.
 
-    ``values`` and ``grads`` hold the trained numbers, a row each; every tensor below is a view of them, so an
-    optimiser may step rows while a forward reads tensors.
+    ``values`` and ``grads`` hold the trained numbers, a row each; every tensor below is a view of ``values``, so
+    an optimiser may step rows while a forward reads tensors.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
@@ -27,22 +27,11 @@ class StackedWeights:
 
     def _adopt(self, values: Float[Tensor, "K n_trained"]) -> None:
         self.values, self.grads = values, torch.zeros_like(values)
-        self.rows = [nn.Parameter(row) for row in values]
-        for row, grad in zip(self.rows, self.grads, strict=True):
-            row.grad = grad
-        self.stacked = self._leaves(self.values, self.grads) | self.frozen
-        self.own = [
-            self._leaves(self.values[k], self.grads[k]) | {name: t[k] for name, t in self.frozen.items()}
-            for k in range(len(values))
-        ]
+        self.stacked = self._leaves(values) | self.frozen
+        self.own = [self._leaves(row) | {name: t[k] for name, t in self.frozen.items()} for k, row in enumerate(values)]
 
-    def _leaves(self, values: Float[Tensor, "*K n_trained"], grads: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
-        leaves = {}
-        for name, value in self.split(values).items():
-            leaves[name] = value.detach().requires_grad_()
-        for name, grad in self.split(grads).items():
-            leaves[name].grad = grad
-        return leaves
+    def _leaves(self, values: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
+        return {name: value.detach().requires_grad_() for name, value in self.split(values).items()}
 
     def split(self, flat: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
         """Rows of trained numbers as tensors by name: views."""

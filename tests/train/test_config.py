@@ -59,6 +59,8 @@ OTHER_VALUES = {
     "beta2": 0.999,
     "eps": 1e-6,
     "warmup_steps": 0,
+    "decay_steps": 500,
+    "decay_to": 0.5,
     "batch_size": 512,
     "steps": 40_000,
     "per_decade": 32,

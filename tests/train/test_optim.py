@@ -24,28 +24,47 @@ def adam_by_hand(config, decoupled: bool) -> list[float]:
     return w
 
 
-def optimize(config, parameter) -> torch.optim.Optimizer:
-    from train.optim import build_optimizer
+def optimize(config, dtype) -> torch.Tensor:
+    """The three steps, the middle one of two models, in ``dtype``."""
+    from train.optim import Adam
 
-    optimizer = build_optimizer([parameter], [config])
+    values = torch.tensor([[9.0] * 4, W0], dtype=dtype)
+    optimizer = Adam([config, config], values)
     for grads in GRADS:
-        parameter.grad = torch.tensor(grads, dtype=parameter.dtype)
-        optimizer.step()
-    return optimizer
+        optimizer.update(1, torch.tensor(grads, dtype=dtype), map)
+    assert values[0].tolist() == [9.0] * 4
+    return values[1]
 
 
 @pytest.mark.parametrize(("name", "decoupled"), [("adamw", True), ("adam", False)])
-def test_updates_are_the_formulas(name, decoupled):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_updates_are_the_formulas(name, decoupled, dtype):
+    """In PyTorch (float64) and in the compiled loop (float32)."""
     from train.config import OptimConfig
 
-    config = OptimConfig(optimizer=name, lr=0.05, weight_decay=0.7, beta1=0.8, beta2=0.9, eps=1e-3)
-    parameter = torch.nn.Parameter(torch.tensor(W0, dtype=torch.float64))
-    optimize(config, parameter)
-    expected = torch.tensor(adam_by_hand(config, decoupled), dtype=torch.float64)
-    rtol = 100 * torch.finfo(torch.float64).eps  # three steps of about ten operations
-    torch.testing.assert_close(parameter.data, expected, rtol=rtol, atol=rtol)
-    other = torch.tensor(adam_by_hand(config, not decoupled), dtype=torch.float64)
-    assert (parameter.data - other).abs().max() > 1e-2  # control: the other kind of decay
+    config = OptimConfig(optimizer=name, lr=0.05, weight_decay=0.7, beta1=0.8, beta2=0.9, eps=1e-3, warmup_steps=0)
+    values = optimize(config, dtype)
+    expected = torch.tensor(adam_by_hand(config, decoupled), dtype=dtype)
+    rtol = 100 * torch.finfo(dtype).eps  # three steps of about ten operations
+    torch.testing.assert_close(values, expected, rtol=rtol, atol=rtol)
+    other = torch.tensor(adam_by_hand(config, not decoupled), dtype=dtype)
+    assert (values - other).abs().max() > 1e-2  # control: the other kind of decay
+
+
+def test_chunks_change_nothing(monkeypatch):
+    from train import optim
+    from train.config import OptimConfig
+
+    found = []
+    for chunk in (16, 10**9):
+        monkeypatch.setattr(optim, "CHUNK", chunk)
+        generator = torch.Generator().manual_seed(0)
+        values = torch.randn(1, 100, generator=generator)
+        optimizer = optim.Adam([OptimConfig(warmup_steps=0)], values)
+        for _ in range(3):
+            optimizer.update(0, torch.randn(100, generator=generator), map)
+        found.append(values)
+    assert torch.equal(*found)
 
 
 def test_tensors_that_are_not_trained_are_left_out():
@@ -60,14 +79,14 @@ def test_tensors_that_are_not_trained_are_left_out():
         left_out = {n.rpartition(".")[2] for n in weights.names if n not in weights.trained}
         assert left_out == frozen
         trained = sum(p.numel() for n, p in model.named_parameters() if n.rpartition(".")[2] not in frozen)
-        assert weights.rows[0].numel() == trained
+        assert weights.values[0].numel() == trained
 
 
 def test_weight_decay_reaches_every_trained_tensor():
     """One step without a gradient shrinks biases, embeddings and matrices alike."""
     from train.config import ModelConfig, OptimConfig, RunConfig, TaskConfig
     from train.model import build_model
-    from train.optim import build_optimizer
+    from train.optim import Adam
     from train.weights import StackedWeights
 
     model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases="all", norm="pre")))
@@ -75,7 +94,9 @@ def test_weight_decay_reaches_every_trained_tensor():
         for parameter in model.parameters():
             parameter.fill_(2.0)
     weights = StackedWeights([model, model])
-    build_optimizer(weights.rows, [OptimConfig(lr=0.1, weight_decay=0.5), OptimConfig(lr=0.0)]).step()
+    adam = Adam([OptimConfig(lr=0.1, weight_decay=0.5, warmup_steps=0), OptimConfig(lr=0.0)], weights.values)
+    for k in range(2):
+        adam.update(k, torch.zeros_like(weights.values[k]), map)
     for name, value in weights.state(0).items():
         assert torch.allclose(value, torch.tensor(1.9)), name  # 2 * (1 - 0.1 * 0.5)
     for name, value in weights.state(1).items():

@@ -5,9 +5,9 @@ multiplications per hidden unit, where the matrix product that it replaces costs
 does all that fits in cache. The functions hold no lock, so threads may run them side by side, and they take
 no short cut with NaN or infinity.
 
-Shapes: B models, n rows each, J positions, H heads, T table entries, Q query entries. A table's columns (into
+Shapes: n rows, J positions, H heads, T table entries, Q query entries. A table's columns (into
 the hidden units, then straight into the logits) are stored as X blocks of ``COLUMNS``, none of them shared by
-hidden units and logits: its shape is [B, X, H * T, COLUMNS], row h * T + t being entry t for head h. A block
+hidden units and logits: its shape is [X, H * T, COLUMNS], row h * T + t being entry t for head h. A block
 stays in a core's cache while all rows pass. All numbers are float32 but the loss.
 """
 
@@ -33,25 +33,24 @@ def expand(parts, less, tokens, positions, d_mlp, mixed):
     """Each entry's row: its token's part plus its position's, less ``less``.
 
     Args:
-        parts: [B, H, rows, d_mlp + d_vocab_out] rows of the tokens, then of the positions.
-        less: [B, H, d_mlp + d_vocab_out].
+        parts: [H, rows, d_mlp + d_vocab_out] rows of the tokens, then of the positions.
+        less: [H, d_mlp + d_vocab_out].
         tokens, positions: [T] rows of ``parts``.
-        mixed: [B, X, H * T, COLUMNS], written; columns beyond the hidden units or the logits become 0.
+        mixed: [X, H * T, COLUMNS], written; columns beyond the hidden units or the logits become 0.
     """
     T = tokens.shape[0]
-    for b in range(parts.shape[0]):
-        for x in range(mixed.shape[1]):
-            begin, end = _columns(x, d_mlp, parts.shape[3])
-            width = end - begin
-            for h in range(parts.shape[1]):
-                gone = less[b, h][begin:end]
-                for t in range(T):
-                    row = mixed[b, x, h * T + t]
-                    y, z = parts[b, h, tokens[t]][begin:end], parts[b, h, positions[t]][begin:end]
-                    for c in range(width):
-                        row[c] = y[c] + z[c] - gone[c]
-                    for c in range(width, COLUMNS):
-                        row[c] = np.float32(0)
+    for x in range(mixed.shape[0]):
+        begin, end = _columns(x, d_mlp, parts.shape[2])
+        width = end - begin
+        for h in range(parts.shape[0]):
+            gone = less[h][begin:end]
+            for t in range(T):
+                row = mixed[x, h * T + t]
+                y, z = parts[h, tokens[t]][begin:end], parts[h, positions[t]][begin:end]
+                for c in range(width):
+                    row[c] = y[c] + z[c] - gone[c]
+                for c in range(width, COLUMNS):
+                    row[c] = np.float32(0)
 
 
 @njit(**COMPILE)
@@ -60,34 +59,33 @@ def contract(d_mixed, tokens, positions, d_mlp, first, last, d_parts, d_less):
     """Backward of ``expand``, summed over S shards in order; blocks from ``first`` to before ``last``.
 
     Args:
-        d_mixed: [S, B, X, H * T, COLUMNS].
-        d_parts: [B, H, rows, d_mlp + d_vocab_out] and d_less: [B, H, d_mlp + d_vocab_out], written.
+        d_mixed: [S, X, H * T, COLUMNS].
+        d_parts: [H, rows, d_mlp + d_vocab_out] and d_less: [H, d_mlp + d_vocab_out], written.
     """
     T = tokens.shape[0]
     total = np.empty(COLUMNS, np.float32)
-    for b in range(d_parts.shape[0]):
-        for x in range(first, last):
-            begin, end = _columns(x, d_mlp, d_parts.shape[3])
-            width = end - begin
-            for h in range(d_parts.shape[1]):
-                for i in range(d_parts.shape[2]):
-                    d_parts[b, h, i][begin:end] = np.float32(0)
-                gone = d_less[b, h][begin:end]
-                gone[:] = np.float32(0)
-                for t in range(T):
+    for x in range(first, last):
+        begin, end = _columns(x, d_mlp, d_parts.shape[2])
+        width = end - begin
+        for h in range(d_parts.shape[0]):
+            for i in range(d_parts.shape[1]):
+                d_parts[h, i][begin:end] = np.float32(0)
+            gone = d_less[h][begin:end]
+            gone[:] = np.float32(0)
+            for t in range(T):
+                for c in range(COLUMNS):
+                    total[c] = np.float32(0)
+                for s in range(d_mixed.shape[0]):
+                    row = d_mixed[s, x, h * T + t]
                     for c in range(COLUMNS):
-                        total[c] = np.float32(0)
-                    for s in range(d_mixed.shape[0]):
-                        row = d_mixed[s, b, x, h * T + t]
-                        for c in range(COLUMNS):
-                            total[c] += row[c]
-                    y, z = d_parts[b, h, tokens[t]][begin:end], d_parts[b, h, positions[t]][begin:end]
-                    for c in range(width):
-                        y[c] += total[c]
-                    for c in range(width):
-                        z[c] += total[c]
-                    for c in range(width):
-                        gone[c] -= total[c]
+                        total[c] += row[c]
+                y, z = d_parts[h, tokens[t]][begin:end], d_parts[h, positions[t]][begin:end]
+                for c in range(width):
+                    y[c] += total[c]
+                for c in range(width):
+                    z[c] += total[c]
+                for c in range(width):
+                    gone[c] -= total[c]
 
 
 @njit(**COMPILE)
@@ -128,29 +126,28 @@ def attend(scores, index, query, attn_rate, pattern, weight):
     """Softmax over each row's positions, head by head, and the attention made of it.
 
     Args:
-        scores: [B, H, Q, T] attention scores. index: [B, n, J] table entries of each row.
-        query: [B, n] its query entry. attn_rate: share of softmax in the attention, the rest being ones.
-        pattern: [B, n, J * H] softmax and weight: [B, n, J * H] attention, written.
+        scores: [H, Q, T] attention scores. index: [n, J] table entries of each row.
+        query: [n] its query entry. attn_rate: share of softmax in the attention, the rest being ones.
+        pattern: [n, J * H] softmax and weight: [n, J * H] attention, written.
     """
-    B, n, J = index.shape
-    H = scores.shape[1]
+    n, J = index.shape
+    H = scores.shape[0]
     rate, rest = np.float32(attn_rate), np.float32(1 - attn_rate)
-    for b in range(B):
-        for r in range(n):
-            for h in range(H):
-                own = scores[b, h, query[b, r]]
-                top = own[index[b, r, 0]]
-                for j in range(1, J):
-                    top = max(top, own[index[b, r, j]])
-                mass = np.float32(0)
-                for j in range(J):
-                    odds = np.exp(own[index[b, r, j]] - top)
-                    pattern[b, r, j * H + h] = odds
-                    mass += odds
-                for j in range(J):
-                    share = pattern[b, r, j * H + h] / mass
-                    pattern[b, r, j * H + h] = share
-                    weight[b, r, j * H + h] = rate * share + rest
+    for r in range(n):
+        for h in range(H):
+            own = scores[h, query[r]]
+            top = own[index[r, 0]]
+            for j in range(1, J):
+                top = max(top, own[index[r, j]])
+            mass = np.float32(0)
+            for j in range(J):
+                odds = np.exp(own[index[r, j]] - top)
+                pattern[r, j * H + h] = odds
+                mass += odds
+            for j in range(J):
+                share = pattern[r, j * H + h] / mass
+                pattern[r, j * H + h] = share
+                weight[r, j * H + h] = rate * share + rest
 
 
 @njit(**COMPILE)
@@ -159,90 +156,86 @@ def mix(mixed, base, source, query, weight, post, logits):
     """Hidden units (after ReLU) and direct logits of each row.
 
     Args:
-        mixed: [B, X, H * T, COLUMNS] what each entry's value adds. base: [B, Q, C] what a query entry adds.
-        source: [B, n, M] rows of ``mixed`` that a row sums up, by the first M of its ``weight`` [B, n, J * H].
-        post: [B, n, d_mlp] and logits: [B, n, d_vocab_out], written.
+        mixed: [X, H * T, COLUMNS] what each entry's value adds. base: [Q, C] what a query entry adds.
+        source: [n, M] rows of ``mixed`` that a row sums up, by the first M of its ``weight`` [n, J * H].
+        post: [n, d_mlp] and logits: [n, d_vocab_out], written.
     """
-    B, n, M = source.shape
-    d_mlp = post.shape[2]
+    n, M = source.shape
+    d_mlp = post.shape[1]
     total = np.empty(COLUMNS, np.float32)
     whole = M - M % 4
-    for b in range(B):
-        for x in range(mixed.shape[1]):
-            begin, end = _columns(x, d_mlp, base.shape[2])
-            width = end - begin
-            table = mixed[b, x]
-            for r in range(n):
-                w, e = weight[b, r], source[b, r]
-                row = base[b, query[b, r]][begin:end]
+    for x in range(mixed.shape[0]):
+        begin, end = _columns(x, d_mlp, base.shape[1])
+        width = end - begin
+        table = mixed[x]
+        for r in range(n):
+            w, e = weight[r], source[r]
+            row = base[query[r]][begin:end]
+            for c in range(width):
+                total[c] = row[c]
+            for i in range(0, whole, 4):
+                w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
+                g0, g1, g2, g3 = table[e[i]], table[e[i + 1]], table[e[i + 2]], table[e[i + 3]]
+                for c in range(COLUMNS):
+                    total[c] += w0 * g0[c] + w1 * g1[c] + w2 * g2[c] + w3 * g3[c]
+            for i in range(whole, M):
+                w0, g0 = w[i], table[e[i]]
+                for c in range(COLUMNS):
+                    total[c] += w0 * g0[c]
+            if begin < d_mlp:
+                hidden = post[r][begin:end]
                 for c in range(width):
-                    total[c] = row[c]
-                for i in range(0, whole, 4):
-                    w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
-                    g0, g1, g2, g3 = table[e[i]], table[e[i + 1]], table[e[i + 2]], table[e[i + 3]]
-                    for c in range(COLUMNS):
-                        total[c] += w0 * g0[c] + w1 * g1[c] + w2 * g2[c] + w3 * g3[c]
-                for i in range(whole, M):
-                    w0, g0 = w[i], table[e[i]]
-                    for c in range(COLUMNS):
-                        total[c] += w0 * g0[c]
-                if begin < d_mlp:
-                    hidden = post[b, r][begin:end]
-                    for c in range(width):
-                        hidden[c] = max(total[c], np.float32(0))
-                else:
-                    direct = logits[b, r][begin - d_mlp : end - d_mlp]
-                    for c in range(width):
-                        direct[c] = total[c]
+                    hidden[c] = max(total[c], np.float32(0))
+            else:
+                direct = logits[r][begin - d_mlp : end - d_mlp]
+                for c in range(width):
+                    direct[c] = total[c]
 
 
 @njit(**COMPILE)
 @no_type_check
 def shift(logits, label, shifted):
-    """Logits less each row's maximum, in place, for ``exp`` to take; ``shifted`` [B, n]: the right answers'."""
-    for b in range(logits.shape[0]):
-        for r in range(logits.shape[1]):
-            row = logits[b, r]
-            top = row[0]
-            for c in range(1, row.shape[0]):
-                top = max(top, row[c])
-            for c in range(row.shape[0]):
-                row[c] -= top
-            shifted[b, r] = row[label[b, r]]
+    """Logits less each row's maximum, in place, for ``exp`` to take; ``shifted`` [n]: the right answers'."""
+    for r in range(logits.shape[0]):
+        row = logits[r]
+        top = row[0]
+        for c in range(1, row.shape[0]):
+            top = max(top, row[c])
+        for c in range(row.shape[0]):
+            row[c] -= top
+        shifted[r] = row[label[r]]
 
 
 @njit(**COMPILE)
 @no_type_check
-def cross_entropy(odds, label, shifted, share, losses):
-    """Rows' cross-entropies in nats, summed and times ``share``, and the gradient of that in place of the odds.
+def cross_entropy(odds, label, shifted, share):
+    """Rows' cross-entropies in nats, summed, times ``share``, and the gradient of that in place of the odds.
 
     The wrong answers' odds are summed apart from the right one's, so that a small loss and its gradient keep
     their relative precision, where a log-softmax in float32 would round both to 0.
 
     Args:
-        odds: [B, n, d_vocab_out] exp(logits - their maximum). label: [B, n] right answers.
-        shifted: [B, n] the right answer's logit minus the maximum, as it was given to ``exp``.
-        losses: [B] float64, written.
+        odds: [n, d_vocab_out] exp(logits - their maximum). label: [n] right answers.
+        shifted: [n] the right answer's logit minus the maximum, as it was given to ``exp``.
     """
-    for b in range(odds.shape[0]):
-        total = 0.0
-        for r in range(odds.shape[1]):
-            row, right = odds[b, r], label[b, r]
-            own = row[right]
-            row[right] = np.float32(0)
-            wrong = np.float32(0)
-            for c in range(row.shape[0]):
-                wrong += row[c]
-            mass = wrong + own
-            if shifted[b, r] == 0:
-                total += np.log1p(np.float64(wrong))
-            else:
-                total += np.log(np.float64(mass)) - np.float64(shifted[b, r])
-            scale = np.float32(share) / mass
-            for c in range(row.shape[0]):
-                row[c] *= scale
-            row[right] = -wrong * scale
-        losses[b] = total * share
+    total = 0.0
+    for r in range(odds.shape[0]):
+        row, right = odds[r], label[r]
+        own = row[right]
+        row[right] = np.float32(0)
+        wrong = np.float32(0)
+        for c in range(row.shape[0]):
+            wrong += row[c]
+        mass = wrong + own
+        if shifted[r] == 0:
+            total += np.log1p(np.float64(wrong))
+        else:
+            total += np.log(np.float64(mass)) - np.float64(shifted[r])
+        scale = np.float32(share) / mass
+        for c in range(row.shape[0]):
+            row[c] *= scale
+        row[right] = -wrong * scale
+    return total * share
 
 
 @njit(**COMPILE)
@@ -251,73 +244,93 @@ def unmix(mixed, source, query, weight, post, d_post, d_logits, d_mixed, d_base,
     """Backward of ``mix``.
 
     Args:
-        post: [B, n, d_mlp] as ``mix`` wrote it. d_post: [B, n, d_mlp]. d_logits: [B, n, d_vocab_out].
-        d_mixed: [B, X, H * T, COLUMNS], d_base: [B, Q, C] and d_weight: [B, n, J * H], written: 0 beyond M.
+        post: [n, d_mlp] as ``mix`` wrote it. d_post: [n, d_mlp]. d_logits: [n, d_vocab_out].
+        d_mixed: [X, H * T, COLUMNS], d_base: [Q, C] and d_weight: [n, J * H], written: 0 beyond M.
     """
-    B, n, M = source.shape
-    d_mlp = post.shape[2]
+    n, M = source.shape
+    d_mlp = post.shape[1]
     grad = np.empty(COLUMNS, np.float32)
     whole = M - M % 4
     d_mixed[:] = np.float32(0)
     d_base[:] = np.float32(0)
     d_weight[:] = np.float32(0)
-    for b in range(B):
-        for x in range(mixed.shape[1]):
-            begin, end = _columns(x, d_mlp, d_base.shape[2])
-            width = end - begin
-            table, d_table = mixed[b, x], d_mixed[b, x]
-            grad[:] = np.float32(0)
-            for r in range(n):
-                w, e, d_w = weight[b, r], source[b, r], d_weight[b, r]
-                if begin < d_mlp:
-                    hidden, d_hidden = post[b, r][begin:end], d_post[b, r][begin:end]
-                    for c in range(width):
-                        grad[c] = d_hidden[c] if hidden[c] > 0 else np.float32(0)
-                else:
-                    d_direct = d_logits[b, r][begin - d_mlp : end - d_mlp]
-                    for c in range(width):
-                        grad[c] = d_direct[c]
-                row = d_base[b, query[b, r]][begin:end]
+    for x in range(mixed.shape[0]):
+        begin, end = _columns(x, d_mlp, d_base.shape[1])
+        width = end - begin
+        table, d_table = mixed[x], d_mixed[x]
+        grad[:] = np.float32(0)
+        for r in range(n):
+            w, e, d_w = weight[r], source[r], d_weight[r]
+            if begin < d_mlp:
+                hidden, d_hidden = post[r][begin:end], d_post[r][begin:end]
                 for c in range(width):
-                    row[c] += grad[c]
-                for i in range(0, whole, 4):
-                    g0, g1, g2, g3 = table[e[i]], table[e[i + 1]], table[e[i + 2]], table[e[i + 3]]
-                    s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-                    for c in range(COLUMNS):
-                        s0 += grad[c] * g0[c]
-                        s1 += grad[c] * g1[c]
-                        s2 += grad[c] * g2[c]
-                        s3 += grad[c] * g3[c]
-                    d_w[i] += s0
-                    d_w[i + 1] += s1
-                    d_w[i + 2] += s2
-                    d_w[i + 3] += s3
-                for i in range(whole, M):
-                    g0, s0 = table[e[i]], np.float32(0)
-                    for c in range(COLUMNS):
-                        s0 += grad[c] * g0[c]
-                    d_w[i] += s0
-                for i in range(M):
-                    w0, d0 = w[i], d_table[e[i]]
-                    for c in range(COLUMNS):
-                        d0[c] += w0 * grad[c]
+                    grad[c] = d_hidden[c] if hidden[c] > 0 else np.float32(0)
+            else:
+                d_direct = d_logits[r][begin - d_mlp : end - d_mlp]
+                for c in range(width):
+                    grad[c] = d_direct[c]
+            row = d_base[query[r]][begin:end]
+            for c in range(width):
+                row[c] += grad[c]
+            for i in range(0, whole, 4):
+                g0, g1, g2, g3 = table[e[i]], table[e[i + 1]], table[e[i + 2]], table[e[i + 3]]
+                s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+                for c in range(COLUMNS):
+                    s0 += grad[c] * g0[c]
+                    s1 += grad[c] * g1[c]
+                    s2 += grad[c] * g2[c]
+                    s3 += grad[c] * g3[c]
+                d_w[i] += s0
+                d_w[i + 1] += s1
+                d_w[i + 2] += s2
+                d_w[i + 3] += s3
+            for i in range(whole, M):
+                g0, s0 = table[e[i]], np.float32(0)
+                for c in range(COLUMNS):
+                    s0 += grad[c] * g0[c]
+                d_w[i] += s0
+            for i in range(M):
+                w0, d0 = w[i], d_table[e[i]]
+                for c in range(COLUMNS):
+                    d0[c] += w0 * grad[c]
 
 
 @njit(**COMPILE)
 @no_type_check
 def unattend(pattern, d_weight, index, query, attn_rate, d_scores):
-    """Backward of ``attend``: d_scores [B, H, Q, T] is written."""
-    B, n, J = index.shape
-    H = d_scores.shape[1]
+    """Backward of ``attend``: d_scores [H, Q, T] is written."""
+    n, J = index.shape
+    H = d_scores.shape[0]
     rate = np.float32(attn_rate)
     d_scores[:] = np.float32(0)
-    for b in range(B):
-        for r in range(n):
-            for h in range(H):
-                mean = np.float32(0)
-                for j in range(J):
-                    mean += pattern[b, r, j * H + h] * d_weight[b, r, j * H + h]
-                for j in range(J):
-                    i = j * H + h
-                    change = rate * pattern[b, r, i] * (d_weight[b, r, i] - mean)
-                    d_scores[b, h, query[b, r], index[b, r, j]] += change
+    for r in range(n):
+        for h in range(H):
+            mean = np.float32(0)
+            for j in range(J):
+                mean += pattern[r, j * H + h] * d_weight[r, j * H + h]
+            for j in range(J):
+                i = j * H + h
+                change = rate * pattern[r, i] * (d_weight[r, i] - mean)
+                d_scores[h, query[r], index[r, j]] += change
+
+
+@njit(**COMPILE)
+@no_type_check
+def adam(values, grads, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, weight_decay, decoupled):
+    """Update number ``step`` (1 is the first) of Adam, in place: Kingma and Ba 2015 (1412.6980), algorithm 1.
+
+    Weight decay is decoupled (Loshchilov and Hutter 2019, 1711.05101, algorithm 2), or added to the gradient.
+    """
+    correction = np.sqrt(1 - beta2**step)
+    keep1, new1 = np.float32(beta1), np.float32(1 - beta1)
+    keep2, new2 = np.float32(beta2), np.float32(1 - beta2)
+    shrink = np.float32(1 - lr * weight_decay) if decoupled else np.float32(1)
+    coupled = np.float32(0) if decoupled else np.float32(weight_decay)
+    size, floor = np.float32(lr * correction / (1 - beta1**step)), np.float32(eps * correction)
+    for i in range(values.shape[0]):
+        grad = grads[i] + coupled * values[i]
+        mean = keep1 * exp_avg[i] + new1 * grad
+        square = keep2 * exp_avg_sq[i] + new2 * grad * grad
+        exp_avg[i] = mean
+        exp_avg_sq[i] = square
+        values[i] = shrink * values[i] - size * mean / (np.sqrt(square) + floor)

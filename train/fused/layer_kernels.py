@@ -13,28 +13,28 @@ from .kernels import COMPILE
 
 @njit(**COMPILE)
 @no_type_check
-def attend(q, k, v, asks, keys, scale, attn_rate, pattern, z):
+def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
     """Attention of M queries, each over its own keys.
 
     Args:
-        q, k, v: [rows, H * d_head] queries, keys and values, heads side by side.
-        asks: [M] each query's row of ``q``. keys: [M, J] rows of ``k`` and ``v``; -1 for none, at the end.
+        q: [rows, any] queries in its first columns, heads side by side.
+        kv: [rows, any] keys, then values, in its last columns.
+        asks: [M] each query's row of ``q``. keys: [M, J] rows of ``kv``; -1 for none, at the end.
         scale: multiplies scores. attn_rate: share of softmax in the attention, the rest being ones.
         pattern: [M, H, J] softmax and z: [M, H * d_head], written.
     """
-    H, d_head = pattern.shape[1], z.shape[1] // pattern.shape[1]
+    H, width, J = pattern.shape[1], z.shape[1], keys.shape[1]
+    d_head = width // H
+    first_k, first_v = kv.shape[1] - 2 * width, kv.shape[1] - width
     rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
     for m in range(asks.shape[0]):
         for h in range(H):
-            own, out, share = (
-                q[asks[m]][h * d_head : (h + 1) * d_head],
-                z[m][h * d_head : (h + 1) * d_head],
-                pattern[m, h],
-            )
+            at = h * d_head
+            own, out, share = q[asks[m]][at : at + d_head], z[m][at : at + d_head], pattern[m, h]
             top = np.float32(-np.inf)
             n = 0
-            while n < keys.shape[1] and keys[m, n] >= 0:
-                key = k[keys[m, n]][h * d_head : (h + 1) * d_head]
+            while n < J and keys[m, n] >= 0:
+                key = kv[keys[m, n]][first_k + at : first_k + at + d_head]
                 score = np.float32(0)
                 for c in range(d_head):
                     score += own[c] * key[c]
@@ -49,27 +49,29 @@ def attend(q, k, v, asks, keys, scale, attn_rate, pattern, z):
                 out[c] = np.float32(0)
             for j in range(n):
                 share[j] /= mass
-                weight, value = rate * share[j] + rest, v[keys[m, j]][h * d_head : (h + 1) * d_head]
+                weight, value = rate * share[j] + rest, kv[keys[m, j]][first_v + at : first_v + at + d_head]
                 for c in range(d_head):
                     out[c] += weight * value[c]
 
 
 @njit(**COMPILE)
 @no_type_check
-def unattend(q, k, v, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_k, d_v):
-    """Backward of ``attend``: adds to d_q, d_k and d_v."""
-    H, J = pattern.shape[1], keys.shape[1]
-    d_head = d_z.shape[1] // H
+def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
+    """Backward of ``attend``: adds to d_q and d_kv, which may be one array."""
+    H, width, J = pattern.shape[1], d_z.shape[1], keys.shape[1]
+    d_head = width // H
+    first_k, first_v = kv.shape[1] - 2 * width, kv.shape[1] - width
     rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
     d_weight = np.empty(J, np.float32)
     for m in range(asks.shape[0]):
         for h in range(H):
-            first, last = h * d_head, (h + 1) * d_head
-            d_out, share = d_z[m][first:last], pattern[m, h]
+            at = h * d_head
+            d_out, share = d_z[m][at : at + d_head], pattern[m, h]
             mean = np.float32(0)
             n = 0
             while n < J and keys[m, n] >= 0:
-                value, d_value = v[keys[m, n]][first:last], d_v[keys[m, n]][first:last]
+                value = kv[keys[m, n]][first_v + at : first_v + at + d_head]
+                d_value = d_kv[keys[m, n]][first_v + at : first_v + at + d_head]
                 weight, total = rate * share[n] + rest, np.float32(0)
                 for c in range(d_head):
                     total += d_out[c] * value[c]
@@ -78,10 +80,11 @@ def unattend(q, k, v, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_k, d_v)
                 d_weight[n] = total
                 mean += share[n] * total
                 n += 1
-            own, d_own = q[asks[m]][first:last], d_q[asks[m]][first:last]
+            own, d_own = q[asks[m]][at : at + d_head], d_q[asks[m]][at : at + d_head]
             for j in range(n):
                 change = factor * rate * share[j] * (d_weight[j] - mean)
-                key, d_key = k[keys[m, j]][first:last], d_k[keys[m, j]][first:last]
+                key = kv[keys[m, j]][first_k + at : first_k + at + d_head]
+                d_key = d_kv[keys[m, j]][first_k + at : first_k + at + d_head]
                 for c in range(d_head):
                     d_own[c] += change * key[c]
                 for c in range(d_head):
@@ -153,6 +156,16 @@ def unrectify(post, d_post, d_bias):
             d_row[c] = d_row[c] if row[c] > 0 else np.float32(0)
         for c in range(row.shape[0]):
             d_bias[c] += d_row[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def add_rows(out, x, index, bias):
+    """``out[i] += x[index[i]] + bias``."""
+    for i in range(index.shape[0]):
+        row, more = out[i], x[index[i]]
+        for c in range(row.shape[0]):
+            row[c] += more[c] + bias[c]
 
 
 @njit(**COMPILE)

@@ -37,39 +37,45 @@ class NodeMaker:
     """Makes nodes of rows."""
 
     def __init__(self, plan: Plan, is_causal: bool) -> None:
-        self.index = plan.index.cpu().numpy().astype(np.int64)
+        self.index = plan.index.cpu().numpy().astype(np.int32)
         self.positions, self.is_causal = list(plan.answer_positions), is_causal
-        ids = self.index[:, 0]
-        columns = [np.unique(ids, return_inverse=True)[1]]
-        for j in range(1, self.index.shape[1]):
-            ids = columns[-1] * (self.index.max() + 1) + self.index[:, j]
-            columns.append(np.unique(ids, return_inverse=True)[1])
-        self.prefixes = columns
+        ids = np.zeros(len(self.index), np.int64)
+        self.prefixes: list[Array] = []
         """Number of each row's prefix up to each position."""
-        self.all_differ = [int(column.max()) + 1 == len(column) for column in columns]
+        for j in range(self.index.shape[1]):
+            _, ids = np.unique(ids * (self.index.max() + 1) + self.index[:, j], return_inverse=True)
+            self.prefixes.append(ids)
+        self.counts = [int(ids.max()) + 1 for ids in self.prefixes]
 
     def __call__(self, labels: Tensor, rows: Tensor) -> Nodes:
         """The nodes of the rows numbered ``rows``."""
         chosen, n_ctx = rows.numpy(), self.index.shape[1]
         n, first = len(chosen), 0
-        places, members = [], []
+        at, members = np.empty((n, n_ctx), np.int32), []
         for j in range(n_ctx):
-            if self.is_causal and not self.all_differ[j]:
-                _, member, place = np.unique(self.prefixes[j][chosen], return_index=True, return_inverse=True)
-            else:
-                member = place = np.arange(n)
-            places.append(place + first)
+            member = place = np.arange(n)
+            if self.is_causal and self.counts[j] < len(self.index):
+                member, place = _distinct(self.prefixes[j][chosen], self.counts[j])
+            at[:, j] = place + first
             members.append(member)
             first += len(member)
-        at = np.stack(places, axis=1)
-        keys = [at[member] for member in members]
-        if self.is_causal:
-            for j, own in enumerate(keys):
-                own[:, j + 1 :] = -1
-        entries = [self.index[chosen[member], j] for j, member in enumerate(members)]
-        found = (np.concatenate(entries), np.concatenate(keys), at[:, self.positions].ravel())
-        label = labels.numpy()[chosen].ravel()
-        return Nodes(*(np.ascontiguousarray(array, np.int32) for array in (*found, label)))
+        keys = np.full((first, n_ctx), -1, np.int32)
+        entries, done = np.empty(first, np.int32), 0
+        for j, member in enumerate(members):
+            last = j + 1 if self.is_causal else n_ctx
+            keys[done : done + len(member), :last] = at[member, :last]
+            entries[done : done + len(member)] = self.index[chosen[member], j]
+            done += len(member)
+        answers = np.ascontiguousarray(at[:, self.positions]).ravel()
+        return Nodes(entries, keys, answers, labels.numpy()[chosen].ravel().astype(np.int32))
+
+
+def _distinct(ids: Array, count: int) -> tuple[Array, Array]:
+    """Of numbers below ``count``: where one of each that occurs stands, and which of those each number is."""
+    where = np.full(count, -1)
+    where[ids] = np.arange(len(ids))
+    there = where >= 0
+    return where[there], (np.cumsum(there) - 1)[ids]
 
 
 class Layers:
@@ -90,12 +96,12 @@ class Layers:
         """Loss summed over the answers, times ``share``, in nats; its gradients are written to ``G`` by name."""
         saved: list[Any] = []
         odds = self._forward(nodes, saved)
-        shifted, losses = np.empty((1, len(odds)), np.float32), np.empty(1)
-        kernels.shift(odds[None], nodes.label[None], shifted)
+        shifted = np.empty(len(odds), np.float32)
+        kernels.shift(odds, nodes.label, shifted)
         np.exp(odds, out=odds)
-        kernels.cross_entropy(odds[None], nodes.label[None], shifted, share, losses)
-        self._backward(nodes, saved, odds, G)
-        return float(losses[0])
+        loss = kernels.cross_entropy(odds, nodes.label, shifted, share)
+        self._backward(saved, odds, G)
+        return loss
 
     # ---- forward ---------------------------------------------------------------------------------
 
@@ -108,15 +114,20 @@ class Layers:
         if cfg.normalization_type == "LN":
             x = self._norm("ln_final", x, saved)
         saved.append(x)
-        return x @ W["unembed.W_U"] + W["unembed.b_U"]
+        logits = _matmul("logits", x, W["unembed.W_U"])
+        logits += W["unembed.b_U"]
+        return logits
 
     def _asks(self, layer: int, nodes: Nodes) -> tuple[Array, Array]:
         """Of each query of a layer: its row of the stream before it, and the rows it attends to."""
-        asks = nodes.answers if layer == self.cfg.n_layers - 1 else np.arange(len(nodes.entries), dtype=np.int32)
-        keys = nodes.keys[asks]
+        is_last = layer == self.cfg.n_layers - 1
         if layer > 0:
-            return asks, keys
-        return nodes.entries[asks], np.where(keys < 0, np.int32(-1), nodes.entries[keys])
+            asks = nodes.answers if is_last else np.arange(len(nodes.entries), dtype=np.int32)
+            return asks, nodes.keys[asks] if is_last else nodes.keys
+        entries, keys = (
+            (nodes.entries[nodes.answers], nodes.keys[nodes.answers]) if is_last else (nodes.entries, nodes.keys)
+        )
+        return entries, np.where(keys < 0, np.int32(-1), nodes.entries[keys])
 
     def _attention(self, layer: int, x: Array, nodes: Nodes, saved: list[Any]) -> Array:
         """The stream after attention, a row for each query."""
@@ -124,53 +135,53 @@ class Layers:
         width = cfg.n_heads * cfg.d_head
         h = self._norm(f"{name}.ln1", x, saved) if cfg.normalization_type == "LN" else x
         asks, keys = self._asks(layer, nodes)
-        is_few = len(asks) < len(x)  # the last layer asks from the answers only
-        weights = [_side_by_side(W[f"{name}.attn.W_{letter}"]) for letter in "QKV"]
-        q_in, rows = (h[asks], np.arange(len(asks), dtype=np.int32)) if is_few else (h, asks)
-        q, k, v = (
-            y @ M + W[f"{name}.attn.b_{letter}"].reshape(width)
-            for y, M, letter in zip((q_in, h, h), weights, "QKV", strict=True)
-        )
-        pattern = np.empty((len(asks), cfg.n_heads, keys.shape[1]), np.float32)
-        z = np.empty((len(asks), width), np.float32)
-        scale = 1 / cfg.attn_scale
-        loops.attend(q, k, v, rows, keys, scale, cfg.attn_rate, pattern, z)
-        total = z @ W[f"{name}.attn.W_O"].reshape(width, cfg.d_model)
-        total += x[asks]
-        total += W[f"{name}.attn.b_O"]
-        saved.append((asks, keys, rows, h, q_in, weights, q, k, v, pattern, z))
+        weights = np.concatenate([_side_by_side(W[f"{name}.attn.W_{letter}"]) for letter in "QKV"], axis=1)
+        bias = np.concatenate([W[f"{name}.attn.b_{letter}"].ravel() for letter in "QKV"])
+        if len(asks) < len(x):  # the last layer asks from the answers only
+            q_in, rows = h[asks], np.arange(len(asks), dtype=np.int32)
+            q, kv = _matmul(f"q {layer}", q_in, weights[:, :width]), _matmul(f"kv {layer}", h, weights[:, width:])
+            q += bias[:width]
+            kv += bias[width:]
+        else:
+            q_in, rows = h, asks
+            q = kv = _matmul(f"kv {layer}", h, weights)
+            kv += bias
+        pattern = buffer(f"pattern {layer}", len(asks), cfg.n_heads, keys.shape[1])
+        z = buffer(f"z {layer}", len(asks), width)
+        loops.attend(q, kv, rows, keys, 1 / cfg.attn_scale, cfg.attn_rate, pattern, z)
+        total = _matmul(f"mid {layer}", z, W[f"{name}.attn.W_O"].reshape(width, cfg.d_model))
+        loops.add_rows(total, x, asks, W[f"{name}.attn.b_O"])
+        saved.append((asks, keys, rows, h, q_in, weights, q, kv, pattern, z))
         return self._norm(f"{name}.ln1", total, saved) if cfg.normalization_type == "LNPost" else total
 
     def _mlp(self, layer: int, x: Array, saved: list[Any]) -> Array:
         cfg, W, name = self.cfg, self.W, f"blocks.{layer}"
         h = self._norm(f"{name}.ln2", x, saved) if cfg.normalization_type == "LN" else x
-        post = buffer(f"post {layer}", len(x), cfg.d_mlp)
-        np.matmul(h, W[f"{name}.mlp.W_in"], out=post)
+        post = _matmul(f"post {layer}", h, W[f"{name}.mlp.W_in"])
         loops.rectify(post, W[f"{name}.mlp.b_in"])
-        total = post @ W[f"{name}.mlp.W_out"]
-        total += x
-        total += W[f"{name}.mlp.b_out"]
+        total = _matmul(f"out {layer}", post, W[f"{name}.mlp.W_out"])
+        loops.add_rows(total, x, np.arange(len(x), dtype=np.int32), W[f"{name}.mlp.b_out"])
         saved.append((h, post))
         return self._norm(f"{name}.ln2", total, saved) if cfg.normalization_type == "LNPost" else total
 
     def _norm(self, name: str, x: Array, saved: list[Any]) -> Array:
-        unit, y, inverse = np.empty_like(x), np.empty_like(x), np.empty(len(x), np.float32)
+        unit, y, inverse = buffer(f"unit {name}", *x.shape), buffer(f"y {name}", *x.shape), np.empty(len(x), np.float32)
         loops.norm(x, self.W[f"{name}.w"], self.W[f"{name}.b"], self.cfg.eps, unit, inverse, y)
         saved.append((unit, inverse))
         return y
 
     # ---- backward --------------------------------------------------------------------------------
 
-    def _backward(self, nodes: Nodes, saved: list[Any], d_logits: Array, G: Mapping[str, Array]) -> None:
+    def _backward(self, saved: list[Any], d_logits: Array, G: Mapping[str, Array]) -> None:
         cfg, W = self.cfg, self.W
         _product(G, "unembed.W_U", saved.pop(), d_logits)
-        _put(G, "unembed.b_U", d_logits.sum(axis=0))
-        d = d_logits @ W["unembed.W_U"].T
+        _sum(G, "unembed.b_U", d_logits)
+        d = _matmul("d_out", d_logits, W["unembed.W_U"].T)
         if cfg.normalization_type == "LN":
             d = self._unnorm("ln_final", d, saved, G)
         for layer in reversed(range(cfg.n_layers)):
             d = self._unmlp(layer, d, saved, G)
-            d = self._unattention(layer, d, nodes, saved, G)
+            d = self._unattention(layer, d, saved, G)
         for name, index in (("embed.W_E", self.tokens), ("pos_embed.W_pos", self.positions)):
             if name in G:
                 G[name][:] = 0
@@ -182,40 +193,47 @@ class Layers:
             d = self._unnorm(f"{name}.ln2", d, saved, G)
         h, post = saved.pop()
         _product(G, f"{name}.mlp.W_out", post, d)
-        _put(G, f"{name}.mlp.b_out", d.sum(axis=0))
-        d_post, d_bias = buffer("d_post", *post.shape), np.empty(cfg.d_mlp, np.float32)
-        np.matmul(d, W[f"{name}.mlp.W_out"].T, out=d_post)
+        _sum(G, f"{name}.mlp.b_out", d)
+        d_post, d_bias = _matmul("d_post", d, W[f"{name}.mlp.W_out"].T), np.empty(cfg.d_mlp, np.float32)
         loops.unrectify(post, d_post, d_bias)
-        _put(G, f"{name}.mlp.b_in", d_bias)
+        if f"{name}.mlp.b_in" in G:
+            G[f"{name}.mlp.b_in"][:] = d_bias
         _product(G, f"{name}.mlp.W_in", h, d_post)
-        d_h = d_post @ W[f"{name}.mlp.W_in"].T
+        d_h = _matmul("d_mid", d_post, W[f"{name}.mlp.W_in"].T)
         if cfg.normalization_type == "LN":
             d_h = self._unnorm(f"{name}.ln2", d_h, saved, G)
         d_h += d
         return d_h
 
-    def _unattention(self, layer: int, d: Array, nodes: Nodes, saved: list[Any], G: Mapping[str, Array]) -> Array:
+    def _unattention(self, layer: int, d: Array, saved: list[Any], G: Mapping[str, Array]) -> Array:
         cfg, W, name = self.cfg, self.W, f"blocks.{layer}"
         if cfg.normalization_type == "LNPost":
             d = self._unnorm(f"{name}.ln1", d, saved, G)
-        asks, keys, rows, h, q_in, weights, q, k, v, pattern, z = saved.pop()
-        _put(G, f"{name}.attn.b_O", d.sum(axis=0))
-        flat_O = W[f"{name}.attn.W_O"].reshape(z.shape[1], cfg.d_model)
-        _put(G, f"{name}.attn.W_O", (z.T @ d).reshape(W[f"{name}.attn.W_O"].shape))
-        d_q, d_k, d_v = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
-        scale = 1 / cfg.attn_scale
-        loops.unattend(q, k, v, rows, keys, scale, cfg.attn_rate, pattern, d @ flat_O.T, d_q, d_k, d_v)
-        for letter, source, own in zip("QKV", (q_in, h, h), (d_q, d_k, d_v), strict=True):
-            shape = W[f"{name}.attn.W_{letter}"].shape
-            _put(G, f"{name}.attn.W_{letter}", (source.T @ own).reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
-            _put(G, f"{name}.attn.b_{letter}", own.sum(axis=0).reshape(shape[0], shape[2]))
-        d_h = d_k @ weights[1].T
-        d_h += d_v @ weights[2].T
-        d_asked = d_q @ weights[0].T
-        if len(q_in) == len(h):
-            d_h += d_asked
+        asks, keys, rows, h, q_in, weights, q, kv, pattern, z = saved.pop()
+        width = z.shape[1]
+        _sum(G, f"{name}.attn.b_O", d)
+        flat_O = W[f"{name}.attn.W_O"].reshape(width, cfg.d_model)
+        G[f"{name}.attn.W_O"][:] = (z.T @ d).reshape(W[f"{name}.attn.W_O"].shape)
+        d_z, d_kv = _matmul("d_z", d, flat_O.T), buffer("d_kv", *kv.shape)
+        d_kv[:] = 0
+        d_q = d_kv
+        if q is not kv:
+            d_q = buffer("d_q", *q.shape)
+            d_q[:] = 0
+        loops.unattend(q, kv, rows, keys, 1 / cfg.attn_scale, cfg.attn_rate, pattern, d_z, d_q, d_kv)
+        if q is kv:
+            d_weights, d_h = h.T @ d_kv, _matmul("d_in", d_kv, weights.T)
         else:
-            loops.scatter(d_asked, asks, d_h)
+            d_weights = np.concatenate([q_in.T @ d_q, h.T @ d_kv], axis=1)
+            d_h = _matmul("d_in", d_kv, weights[:, width:].T)
+            loops.scatter(_matmul("d_asked", d_q, weights[:, :width].T), asks, d_h)
+        first_k = kv.shape[1] - 2 * width
+        parts = (d_q[:, :width], d_kv[:, first_k : first_k + width], d_kv[:, first_k + width :])
+        for i, (letter, own) in enumerate(zip("QKV", parts, strict=True)):
+            shape = W[f"{name}.attn.W_{letter}"].shape
+            d_W = d_weights[:, i * width : (i + 1) * width].reshape(shape[1], shape[0], shape[2])
+            G[f"{name}.attn.W_{letter}"][:] = d_W.swapaxes(0, 1)
+            _sum(G, f"{name}.attn.b_{letter}", own)
         if cfg.normalization_type == "LN":
             d_h = self._unnorm(f"{name}.ln1", d_h, saved, G)
         loops.scatter(d, asks, d_h)
@@ -223,11 +241,8 @@ class Layers:
 
     def _unnorm(self, name: str, d_y: Array, saved: list[Any], G: Mapping[str, Array]) -> Array:
         unit, inverse = saved.pop()
-        w = self.W[f"{name}.w"]
-        d_x, d_w, d_b = np.empty_like(unit), np.empty_like(w), np.empty_like(w)
-        loops.unnorm(d_y, w, unit, inverse, d_x, d_w, d_b)
-        _put(G, f"{name}.w", d_w)
-        _put(G, f"{name}.b", d_b)
+        d_x = buffer(f"d_x {name}", *unit.shape)
+        loops.unnorm(d_y, self.W[f"{name}.w"], unit, inverse, d_x, G[f"{name}.w"], G[f"{name}.b"])
         return d_x
 
 
@@ -236,13 +251,19 @@ def _side_by_side(W: Float32[Array, "n_heads d_model d_head"]) -> Float32[Array,
     return W.swapaxes(0, 1).reshape(W.shape[1], -1)
 
 
-def _put(G: Mapping[str, Array], name: str, value: Array) -> None:
-    """Write a gradient, if its weight is trained."""
-    if name in G:
-        G[name][...] = value
+def _matmul(name: str, a: Array, b: Array) -> Array:
+    """a @ b, in memory kept under ``name``."""
+    out = buffer(name, len(a), b.shape[1])
+    np.matmul(a, b, out=out)
+    return out
 
 
 def _product(G: Mapping[str, Array], name: str, x: Array, d_y: Array) -> None:
     """Gradient of W in y = x @ W."""
+    np.matmul(x.T, d_y, out=G[name])
+
+
+def _sum(G: Mapping[str, Array], name: str, d_y: Array) -> None:
+    """Gradient of a bias, if it is trained."""
     if name in G:
-        np.matmul(x.T, d_y, out=G[name])
+        np.sum(d_y, axis=0, out=G[name].reshape(-1))

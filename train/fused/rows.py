@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Float32, Int32
 from torch import Tensor
 
 from ..plan import Plan
@@ -25,43 +25,28 @@ MAX_SHARDS = 8
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of B models, as many each, as the kernels read them."""
+    """Rows of a task as the kernels read them."""
 
-    index: Int32[Array, "B n n_ctx"]
+    index: Int32[Array, "n n_ctx"]
     """Table entry at each position; the position that is the same in every row, if any, comes last."""
-    source: Int32[Array, "B n moving_times_heads"]
+    source: Int32[Array, "n moving_times_heads"]
     """Rows of the table that a row sums up: of each head, at every position but that last one."""
-    query: Int32[Array, "B n"]
+    query: Int32[Array, " n"]
     """Query entry."""
-    label: Int32[Array, "B n"]
+    label: Int32[Array, " n"]
 
-    @staticmethod
-    def side_by_side(each: "Sequence[Rows]") -> "Rows":
-        """Rows of several models."""
-        return each[0] if len(each) == 1 else Rows(*(np.concatenate(c) for c in zip(*map(_columns, each), strict=True)))
-
-    @property
-    def n(self) -> int:
-        """Rows of each model."""
-        return self.label.shape[1]
+    def __len__(self) -> int:
+        return len(self.label)
 
     def shards(self) -> "list[Rows]":
         """Pieces of at most ``ROWS_PER_SHARD`` rows, or ``MAX_SHARDS`` of them."""
-        count = min(-(-self.n // ROWS_PER_SHARD), MAX_SHARDS)
-        size = -(-self.n // count)
-        return [self] if count == 1 else [self.piece(first, first + size) for first in range(0, self.n, size)]
-
-    def piece(self, first: int, last: int) -> "Rows":
-        """Rows ``first`` to before ``last`` of each model."""
-        return Rows(*(np.ascontiguousarray(column[:, first:last]) for column in _columns(self)))
-
-
-def _columns(rows: Rows) -> tuple[Array, Array, Array, Array]:
-    return rows.index, rows.source, rows.query, rows.label
+        size = -(-len(self) // min(-(-len(self) // ROWS_PER_SHARD), MAX_SHARDS))
+        columns = (self.index, self.source, self.query, self.label)
+        return [Rows(*(c[first : first + size] for c in columns)) for first in range(0, len(self), size)]
 
 
 class RowLoss:
-    """Mean cross-entropy (nats) over rows, and its gradient in the tables.
+    """Mean cross-entropy (nats) over rows, and its gradient in a model's tables.
 
     In the layouts with "=", one position holds the same entry in every row. As a row's attention adds up to a
     constant, that entry's part is taken out of all others and added to every row instead: a position less.
@@ -82,29 +67,28 @@ class RowLoss:
         """What a row's attention adds up to, in each head."""
 
     def rows(self, labels: Tensor, chosen: Tensor) -> Rows:
-        """The rows numbered ``chosen`` of one model's task, which has one answer position."""
+        """The rows numbered ``chosen`` of a task, which has one answer position."""
         columns = (self.index, self.source, self.query, labels[:, 0].to(torch.int32))
-        return Rows(*(column[chosen].numpy()[None] for column in columns))
+        return Rows(*(column[chosen].numpy() for column in columns))
 
     @quiet
-    def gradients(self, tables: Tables, shards: Sequence[Rows], each: Map) -> tuple[Float64[Array, " B"], Tables]:
-        """Loss of each model over its rows, and the gradient of each loss in its tables."""
+    def gradients(self, tables: Tables, shards: Sequence[Rows], into: Tables, each: Map) -> float:
+        """Loss of one model over its rows; its gradient in the model's tables is written ``into`` others."""
         mixed, base = self._expand(tables)
-        S, share = len(shards), 1.0 / sum(rows.n for rows in shards)
+        S, share = len(shards), 1.0 / sum(map(len, shards))
         shapes = (mixed.shape, *(table.shape for table in tables[1:]))
         sums = Tables(*(buffer(f"d_{i}", S, *shape) for i, shape in enumerate(shapes)))
-        losses = np.empty((S, len(base)))
 
-        def shard(s: int) -> None:
-            own = Tables(*(total[s] for total in sums))
-            self._shard(tables, mixed, base, shards[s], share, losses[s], own)
+        def shard(s: int) -> float:
+            return self._shard(tables, mixed, base, shards[s], share, Tables(*(total[s] for total in sums)))
 
-        list(each(shard, range(S)))
-        d_scores, d_base, d_W_out_U = (total.sum(axis=0) if S > 1 else total[0] for total in sums[1:])
-        d_parts = self._contract(sums.parts, d_base, np.empty_like(tables.parts), each)
-        return losses.sum(axis=0), Tables(d_parts, d_scores, d_base, d_W_out_U)
+        losses = list(each(shard, range(S)))
+        for total, out in zip(sums[1:], into[1:], strict=True):
+            np.sum(total, axis=0, out=out)
+        self._contract(sums.parts, into, each)
+        return sum(losses)
 
-    def reader(self, tables: Tables) -> Callable[[Rows], Float32[Array, "B n d_vocab_out"]]:
+    def reader(self, tables: Tables) -> Callable[[Rows], Float32[Array, "n d_vocab_out"]]:
         """A function from rows to logits, for any thread."""
         mixed, base = (table.copy() for table in self._expand(tables))
 
@@ -118,20 +102,20 @@ class RowLoss:
     # ---- tables by entry -------------------------------------------------------------------------
 
     def _expand(self, tables: Tables) -> tuple[Array, Array]:
-        """Rows of the entries [B, blocks, heads * pairs, columns], and what each query entry adds [B, queries, C]."""
+        """Rows of the entries [blocks, heads * pairs, columns], and what each query entry adds [queries, C]."""
         parts, base = tables.parts, tables.base
-        mixed = buffer("mixed", len(base), self.n_blocks, self.cfg.n_heads * len(self.tokens), kernels.COLUMNS)
-        less = np.zeros((*parts.shape[:2], parts.shape[3]), np.float32)
+        mixed = buffer("mixed", self.n_blocks, self.cfg.n_heads * len(self.tokens), kernels.COLUMNS)
+        less = np.zeros((parts.shape[0], parts.shape[2]), np.float32)
         if self.fixed is not None:
-            less += parts[:, :, self.tokens[self.fixed]] + parts[:, :, self.positions[self.fixed]]
-            base = base + np.float32(self.attention) * less.sum(axis=1)[:, None]
-
+            less += parts[:, self.tokens[self.fixed]] + parts[:, self.positions[self.fixed]]
+            base = base + np.float32(self.attention) * less.sum(axis=0)
         kernels.expand(parts, less, self.tokens, self.positions, self.cfg.d_mlp, mixed)
         return mixed, base
 
-    def _contract(self, d_mixed: Array, d_base: Array, d_parts: Array, each: Map) -> Array:
-        """Backward of ``_expand``: ``d_parts``, written."""
-        d_less = np.empty((*d_parts.shape[:2], d_parts.shape[3]), np.float32)
+    def _contract(self, d_mixed: Array, into: Tables, each: Map) -> None:
+        """Backward of ``_expand``: writes ``into.parts``."""
+        d_parts = into.parts
+        d_less = np.empty((d_parts.shape[0], d_parts.shape[2]), np.float32)
 
         def contract(x: int) -> None:
             blocks = (self.cfg.d_mlp, x, x + 1)
@@ -139,37 +123,35 @@ class RowLoss:
 
         list(each(contract, range(self.n_blocks)))
         if self.fixed is not None:
-            d_less += np.float32(self.attention) * d_base.sum(axis=1)[:, None]
-            d_parts[:, :, self.tokens[self.fixed]] += d_less
-            d_parts[:, :, self.positions[self.fixed]] += d_less
-        return d_parts
+            d_less += np.float32(self.attention) * into.base.sum(axis=0)
+            d_parts[:, self.tokens[self.fixed]] += d_less
+            d_parts[:, self.positions[self.fixed]] += d_less
 
     # ---- rows ------------------------------------------------------------------------------------
 
     def _forward(self, tables: Tables, mixed: Array, base: Array, rows: Rows) -> tuple[Array, Array, Array, Array]:
         """Hidden units, softmax, attention, and what goes to the logits past the hidden units."""
-        B, n, cfg = len(base), rows.n, self.cfg
-        post, direct = buffer("post", B, n, cfg.d_mlp), buffer("direct", B, n, cfg.d_vocab_out)
-        pattern, weight = (buffer(name, B, n, rows.index.shape[2] * cfg.n_heads) for name in ("pattern", "weight"))
+        n, cfg = len(rows), self.cfg
+        post, direct = buffer("post", n, cfg.d_mlp), buffer("direct", n, cfg.d_vocab_out)
+        pattern, weight = (buffer(name, n, rows.index.shape[1] * cfg.n_heads) for name in ("pattern", "weight"))
         kernels.attend(tables.scores, rows.index, rows.query, cfg.attn_rate, pattern, weight)
         kernels.mix(mixed, base, rows.source, rows.query, weight, post, direct)
         return post, pattern, weight, direct
 
     @quiet
-    def _shard(
-        self, tables: Tables, mixed: Array, base: Array, rows: Rows, share: float, losses: Array, sums: Tables
-    ) -> None:
-        """Losses summed over a shard's rows, times ``share``, and their gradients; both are written."""
+    def _shard(self, tables: Tables, mixed: Array, base: Array, rows: Rows, share: float, sums: Tables) -> float:
+        """Loss summed over a shard's rows, times ``share``; its gradients are written."""
         post, pattern, weight, direct = self._forward(tables, mixed, base, rows)
-        logits, shifted = buffer("logits", *direct.shape), buffer("shifted", *rows.label.shape)
+        logits, shifted = buffer("logits", *direct.shape), buffer("shifted", len(rows))
         np.matmul(post, tables.W_out_U, out=logits)
         logits += direct
         kernels.shift(logits, rows.label, shifted)
         np.exp(logits, out=logits)
-        kernels.cross_entropy(logits, rows.label, shifted, share, losses)
-        np.matmul(post.swapaxes(1, 2), logits, out=sums.W_out_U)
+        loss = kernels.cross_entropy(logits, rows.label, shifted, share)
+        np.matmul(post.T, logits, out=sums.W_out_U)
         d_post, d_weight = buffer("d_post", *post.shape), buffer("d_weight", *weight.shape)
-        np.matmul(logits, tables.W_out_U.swapaxes(1, 2), out=d_post)
+        np.matmul(logits, tables.W_out_U.T, out=d_post)
         gradients = (sums.parts, sums.base, d_weight)
         kernels.unmix(mixed, rows.source, rows.query, weight, post, d_post, logits, *gradients)
         kernels.unattend(pattern, d_weight, rows.index, rows.query, self.cfg.attn_rate, sums.scores)
+        return loss

@@ -21,16 +21,23 @@ from .arrays import Array, quiet
 
 
 class Tables(NamedTuple):
-    """Tables of B models, or gradients in them; C = d_mlp + d_vocab_out columns, hidden units before logits."""
+    """Tables of a model (of B, with a first axis more), or gradients in them.
 
-    parts: Float32[Array, "B n_heads d_vocab_plus_n_ctx C"]
+    C = d_mlp + d_vocab_out columns, into the hidden units before straight into the logits.
+    """
+
+    parts: Float32[Array, "*B n_heads d_vocab_plus_n_ctx C"]
     """What a token's value adds, then what a position's value adds; an entry's row is the sum of both."""
-    scores: Float32[Array, "B n_heads queries pairs"]
+    scores: Float32[Array, "*B n_heads queries pairs"]
     """Attention scores of query entries against all entries."""
-    base: Float32[Array, "B queries C"]
+    base: Float32[Array, "*B queries C"]
     """What a query entry adds by itself, biases included."""
-    W_out_U: Float32[Array, "B d_mlp d_vocab_out"]
+    W_out_U: Float32[Array, "*B d_mlp d_vocab_out"]
     """The neuron-logit map."""
+
+    def of(self, b: int) -> "Tables":
+        """Those of model ``b``."""
+        return Tables(*(table[b] for table in self))
 
 
 class TableMaker:
