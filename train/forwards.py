@@ -8,7 +8,6 @@ number of threads nor the models beside it change a model's numbers.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -229,11 +228,11 @@ class TableForward:
 
         def one(i: int, each: Map) -> None:
             maker = self.block_makers[i]
-            tables = maker.forward()
-            found = Tables(*(np.empty_like(table) for table in tables))
+            tables = maker.forward(each)
+            found = Tables(*(buffer(f"d {name}", *table.shape) for name, table in tables._asdict().items()))
             for b, k in enumerate(self.blocks[i]):
                 losses[k] = self.row_loss.gradients(tables.of(b), batches[k], found.of(b), each)
-            maker.backward(found)
+            maker.backward(found, each)
             for k in self.blocks[i]:
                 then(k, each)
 
@@ -244,7 +243,7 @@ class TableForward:
         """By the same tables."""
 
         def score(k: int, rows: Tensor, each: Map) -> Score:
-            logits = self.row_loss.reader(self.makers[k].forward().of(0))
+            logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
 
             def piece(some: Tensor) -> Score:
                 found = torch.from_numpy(logits(self.row_loss.rows(self.labels[k], some)))

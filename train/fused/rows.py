@@ -76,15 +76,19 @@ class RowLoss:
         """Loss of one model over its rows; its gradient in the model's tables is written ``into`` others."""
         mixed, base = self._expand(tables)
         S, share = len(shards), 1.0 / sum(map(len, shards))
-        shapes = (mixed.shape, *(table.shape for table in tables[1:]))
-        sums = Tables(*(buffer(f"d_{i}", S, *shape) for i, shape in enumerate(shapes)))
+        d_mixed = buffer("d_mixed", S, *mixed.shape)
+        if S == 1:
+            sums = Tables(d_mixed, *(out[None] for out in into[1:]))
+        else:
+            sums = Tables(d_mixed, *(buffer(f"d_{i}", S, *out.shape) for i, out in enumerate(into[1:])))
 
         def shard(s: int) -> float:
             return self._shard(tables, mixed, base, shards[s], share, Tables(*(total[s] for total in sums)))
 
         losses = list(each(shard, range(S)))
-        for total, out in zip(sums[1:], into[1:], strict=True):
-            np.sum(total, axis=0, out=out)
+        if S > 1:
+            for total, out in zip(sums[1:], into[1:], strict=True):
+                np.sum(total, axis=0, out=out)
         self._contract(sums.parts, into, each)
         return sum(losses)
 
@@ -117,11 +121,12 @@ class RowLoss:
         d_parts = into.parts
         d_less = np.empty((d_parts.shape[0], d_parts.shape[2]), np.float32)
 
-        def contract(x: int) -> None:
-            blocks = (self.cfg.d_mlp, x, x + 1)
-            kernels.contract(d_mixed, self.tokens, self.positions, *blocks, d_parts, d_less)
+        def contract(blocks: range) -> None:
+            some = (self.cfg.d_mlp, blocks[0], blocks[-1] + 1)
+            kernels.contract(d_mixed, self.tokens, self.positions, *some, d_parts, d_less)
 
-        list(each(contract, range(self.n_blocks)))
+        size = self.n_blocks if each is map else 1
+        list(each(contract, [range(x, min(x + size, self.n_blocks)) for x in range(0, self.n_blocks, size)]))
         if self.fixed is not None:
             d_less += np.float32(self.attention) * into.base.sum(axis=0)
             d_parts[:, self.tokens[self.fixed]] += d_less

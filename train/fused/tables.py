@@ -17,7 +17,8 @@ from jaxtyping import Float32
 
 from ..plan import Plan
 from . import kernels
-from .arrays import Array, quiet
+from .arrays import Array, buffer, quiet
+from .threads import Map
 
 
 class Tables(NamedTuple):
@@ -58,73 +59,107 @@ class TableMaker:
         self.asked_tokens, self.asked_positions = self.tokens[asked], self.positions[asked]
 
     @quiet
-    def forward(self) -> Tables:
-        """The tables at the present weights; what ``backward`` needs is kept."""
+    def forward(self, each: Map) -> Tables:
+        """The tables at the present weights, in this thread's memory; what ``backward`` needs is kept there too."""
         W, cfg = self.W, self.cfg
         B, width = len(W["W_E"]), cfg.n_heads * cfg.d_head
-        self.x = np.concatenate([W["W_E"], W["W_pos"]], axis=1)
-        self.qkv = np.concatenate([_side_by_side(W[f"W_{letter}"]) for letter in "QKV"], axis=2)
-        y = self.x @ self.qkv
-        bias = np.concatenate([W[f"b_{letter}"].reshape(B, 1, width) for letter in "QKV"], axis=2)
-        y[:, cfg.d_vocab :] += bias
+        rows = cfg.d_vocab + len(W["W_pos"][0])
+        self.x = buffer("x", B, rows, cfg.d_model)
+        np.concatenate([W["W_E"], W["W_pos"]], axis=1, out=self.x)
+        self.qkv = buffer("qkv", B, cfg.d_model, 3 * width)
+        np.concatenate([_side_by_side(W[f"W_{letter}"]) for letter in "QKV"], axis=2, out=self.qkv)
+        y = buffer("y", B, rows, 3 * width)
+        np.matmul(self.x, self.qkv, out=y)
+        y[:, cfg.d_vocab :] += np.concatenate([W[f"b_{letter}"].reshape(B, 1, width) for letter in "QKV"], axis=2)
         q, k, v = (np.ascontiguousarray(part) for part in np.split(y, 3, axis=2))
         self.queries = self._heads(self._pairs(q, self.asked_tokens, self.asked_positions))
         self.keys = self._heads(self._pairs(k, self.tokens, self.positions))
         self.values = self._heads(v)
-        self.reads = np.concatenate([W["W_in"], W["W_U"]], axis=2)
-        self.flat_O = W["W_O"].reshape(B, width, cfg.d_model)
-        self.writes = (self.flat_O @ self.reads).reshape(B, cfg.n_heads, cfg.d_head, -1)
+        C = cfg.d_mlp + cfg.d_vocab_out
+        self.reads = buffer("reads", B, cfg.d_model, C)
+        np.concatenate([W["W_in"], W["W_U"]], axis=2, out=self.reads)
         self.resid = self._pairs(self.x, self.asked_tokens, self.asked_positions) + W["b_O"][:, None]
+        self.writes = buffer("writes", B, cfg.n_heads, cfg.d_head, C)
+        parts, W_out_U = buffer("parts", B, cfg.n_heads, rows, C), buffer("W_out_U", B, cfg.d_mlp, cfg.d_vocab_out)
+
+        def some(heads: slice | None) -> None:
+            if heads is None:
+                np.matmul(W["W_out"], W["W_U"], out=W_out_U)
+                return
+            np.matmul(W["W_O"][:, heads], self.reads[:, None], out=self.writes[:, heads])
+            np.matmul(self.values[:, heads], self.writes[:, heads], out=parts[:, heads])
+
+        list(each(some, self._shares(each)))
         b_out = W["b_U"] + (W["b_out"][:, None] @ W["W_U"])[:, 0]
         return Tables(
-            parts=self.values @ self.writes,
+            parts=parts,
             scores=(self.queries @ self.keys.swapaxes(2, 3)) * np.float32(1 / cfg.attn_scale),
             base=self.resid @ self.reads + np.concatenate([W["b_in"], b_out], axis=1)[:, None],
-            W_out_U=W["W_out"] @ W["W_U"],
+            W_out_U=W_out_U,
         )
 
     @quiet
-    def backward(self, d: Tables) -> None:
+    def backward(self, d: Tables, each: Map) -> None:
         """Write the gradients of the trained weights, given those of the tables of the last ``forward``."""
         W, cfg = self.W, self.cfg
-        B, d_mlp = len(self.x), cfg.d_mlp
-        d_bias = d.base.sum(axis=1)
-        d_writes = self.values.swapaxes(2, 3) @ d.parts
-        flat_writes = d_writes.reshape(B, cfg.n_heads * cfg.d_head, -1)
-        d_reads = self.flat_O.swapaxes(1, 2) @ flat_writes
-        d_reads += self.resid.swapaxes(1, 2) @ d.base
-        d_resid = d.base @ self.reads.swapaxes(1, 2)
-        d_scores = d.scores * np.float32(1 / cfg.attn_scale)
+        B, d_mlp, width = len(self.x), cfg.d_mlp, cfg.n_heads * cfg.d_head
+        d_values, d_W_O = buffer("d_values", *self.values.shape), buffer("d_W_O", *W["W_O"].shape)
+        d_writes = buffer("d_writes", *self.writes.shape)
+        d_reads_of = buffer("d_reads_of", B, cfg.n_heads, *self.reads.shape[1:])
+        d_W_out, d_W_U = buffer("d_W_out", *W["W_out"].shape), buffer("d_W_U", *W["W_U"].shape)
 
-        d_y = np.zeros((B, self.x.shape[1], self.qkv.shape[2]), np.float32)
+        def some(heads: slice | None) -> None:
+            if heads is None:
+                np.matmul(d.W_out_U, W["W_U"].swapaxes(1, 2), out=d_W_out)
+                np.matmul(W["W_out"].swapaxes(1, 2), d.W_out_U, out=d_W_U)
+                return
+            own = d_writes[:, heads]
+            np.matmul(self.values[:, heads].swapaxes(2, 3), d.parts[:, heads], out=own)
+            np.matmul(d.parts[:, heads], self.writes[:, heads].swapaxes(2, 3), out=d_values[:, heads])
+            np.matmul(own, self.reads[:, None].swapaxes(2, 3), out=d_W_O[:, heads])
+            np.matmul(W["W_O"][:, heads].swapaxes(2, 3), own, out=d_reads_of[:, heads])
+
+        list(each(some, self._shares(each)))
+        d_bias, d_resid = d.base.sum(axis=1), d.base @ self.reads.swapaxes(1, 2)
+        d_reads = buffer("d_reads", *self.reads.shape)
+        np.sum(d_reads_of, axis=1, out=d_reads)
+        d_reads += self.resid.swapaxes(1, 2) @ d.base
+        d_W_U += d_reads[:, :, d_mlp:]
+        d_W_U += W["b_out"][:, :, None] * d_bias[:, None, d_mlp:]
+        d_scores = d.scores * np.float32(1 / cfg.attn_scale)
+        d_y = buffer("d_y", B, self.x.shape[1], self.qkv.shape[2])
+        d_y[:] = 0
         d_q, d_k, d_v = np.split(d_y, 3, axis=2)
         self._unpair(self._flat(d_scores @ self.keys), self.asked_tokens, self.asked_positions, d_q)
         self._unpair(self._flat(d_scores.swapaxes(2, 3) @ self.queries), self.tokens, self.positions, d_k)
-        d_v[:] = self._flat(d.parts @ self.writes.swapaxes(2, 3))
-        d_qkv = self.x.swapaxes(1, 2) @ d_y
-        d_x = d_y @ self.qkv.swapaxes(1, 2)
+        d_v[:] = self._flat(d_values)
+        d_qkv, d_x = buffer("d_qkv", *self.qkv.shape), buffer("d_x", *self.x.shape)
+        np.matmul(self.x.swapaxes(1, 2), d_y, out=d_qkv)
+        np.matmul(d_y, self.qkv.swapaxes(1, 2), out=d_x)
         self._unpair(d_resid, self.asked_tokens, self.asked_positions, d_x)
         found = {
             "W_E": d_x[:, : cfg.d_vocab],
             "W_pos": d_x[:, cfg.d_vocab :],
-            "W_O": (flat_writes @ self.reads.swapaxes(1, 2)).reshape(W["W_O"].shape),
+            "W_O": d_W_O,
             "b_O": d_resid.sum(axis=1),
             "W_in": d_reads[:, :, :d_mlp],
             "b_in": d_bias[:, :d_mlp],
-            "W_out": d.W_out_U @ W["W_U"].swapaxes(1, 2),
+            "W_out": d_W_out,
             "b_out": (W["W_U"] @ d_bias[:, d_mlp:, None])[:, :, 0],
-            "W_U": d_reads[:, :, d_mlp:]
-            + W["W_out"].swapaxes(1, 2) @ d.W_out_U
-            + W["b_out"][:, :, None] * d_bias[:, None, d_mlp:],
+            "W_U": d_W_U,
             "b_U": d_bias[:, d_mlp:],
         }
         for i, letter in enumerate("QKV"):
-            width = cfg.n_heads * cfg.d_head
             own = slice(i * width, (i + 1) * width)
             found[f"W_{letter}"] = d_qkv[:, :, own].reshape(B, cfg.d_model, cfg.n_heads, cfg.d_head).swapaxes(1, 2)
             found[f"b_{letter}"] = d_y[:, cfg.d_vocab :, own].sum(axis=1).reshape(W[f"b_{letter}"].shape)
         for name, into in self.d_W.items():
             into[:] = found[name]
+
+    def _shares(self, each: Map) -> list[slice | None]:
+        """How the work splits: the neuron-logit map (None), and heads, one by one where threads share them out."""
+        H = self.cfg.n_heads
+        return [None, *([slice(0, H)] if each is map else [slice(h, h + 1) for h in range(H)])]
 
     def _heads(self, flat: Array) -> Array:
         """[B, rows, heads * d_head] as [B, heads, rows, d_head]."""
