@@ -100,6 +100,8 @@ def one_thread_each() -> Iterator[int]:
 
     Yields how many threads PyTorch was set to use.
     """
+    import scipy.linalg.cython_blas  # noqa: F401 - numba's products call it: it must be loaded to be limited
+
     threads = torch.get_num_threads()
     with threadpool_limits(1, user_api="blas"):
         torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .config import OptimConfig
-from .fused import kernels
+from .fused.adam import adam
 from .fused.arrays import quiet
 from .fused.threads import Map
 
@@ -42,7 +42,7 @@ class Adam:
 
         def chunk(first: int) -> None:
             values, grads, mean, square = (array[first : first + CHUNK] for array in arrays)
-            kernels.adam(values, grads, mean, square, self.steps[k], *settings)
+            adam(values, grads, mean, square, self.steps[k], *settings)
 
         list(each(chunk, range(0, len(arrays[0]), CHUNK)))
 
@@ -56,7 +56,7 @@ class Adam:
 def _adam(
     values: Tensor, grads: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: int, lr: float, config: OptimConfig
 ) -> None:
-    """The same update in PyTorch, for other devices and precisions: see ``kernels.adam``."""
+    """The same update in PyTorch, for other devices and precisions: see ``fused.adam``."""
     if config.optimizer == "adam":
         grads = grads + config.weight_decay * values
     else:

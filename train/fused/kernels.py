@@ -208,6 +208,32 @@ def shift(logits, label, shifted):
 
 @njit(**COMPILE)
 @no_type_check
+def exponentiate(x):
+    """exp of numbers that are at most 0, in place, to 2 units in the last place; below exp(-87) it is 0.
+
+    The range is reduced to |x| <= log(2) / 2 and a polynomial of degree 6 taken (coefficients of Cephes' expf), in a
+    form that compilers turn into vector instructions.
+    """
+    width = x.shape[1]
+    bits = np.empty(width, np.int32)
+    power = bits.view(np.float32)
+    for r in range(x.shape[0]):
+        row = x[r]
+        for c in range(width):
+            y = max(row[c], np.float32(-87))
+            n = np.floor(y * np.float32(1.44269504) + np.float32(0.5))
+            y = y - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+            z = np.float32(1.9875691500e-4) * y + np.float32(1.3981999507e-3)
+            z = (z * y + np.float32(8.3334519073e-3)) * y + np.float32(4.1665795894e-2)
+            z = (z * y + np.float32(1.6666665459e-1)) * y + np.float32(5.0000001201e-1)
+            bits[c] = (np.int32(n) + np.int32(127)) << np.int32(23) if row[c] >= np.float32(-87) else np.int32(0)
+            row[c] = z * y * y + y + np.float32(1)
+        for c in range(width):
+            row[c] *= power[c]
+
+
+@njit(**COMPILE)
+@no_type_check
 def cross_entropy(odds, label, shifted, share):
     """Rows' cross-entropies in nats, summed, times ``share``, and the gradient of that in place of the odds.
 
@@ -316,21 +342,30 @@ def unattend(pattern, d_weight, index, query, attn_rate, d_scores):
 
 @njit(**COMPILE)
 @no_type_check
-def adam(values, grads, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, weight_decay, decoupled):
-    """Update number ``step`` (1 is the first) of Adam, in place: Kingma and Ba 2015 (1412.6980), algorithm 1.
+def forward(mixed, base, scores, W_out_U, index, source, query, attn_rate, pattern, weight, post, direct, logits):
+    """Attention, hidden units and logits of rows, all written: see ``attend`` and ``mix``."""
+    attend(scores, index, query, attn_rate, pattern, weight)
+    mix(mixed, base, source, query, weight, post, direct)
+    np.dot(post, W_out_U, logits)
+    for r in range(logits.shape[0]):
+        row, more = logits[r], direct[r]
+        for c in range(row.shape[0]):
+            row[c] += more[c]
 
-    Weight decay is decoupled (Loshchilov and Hutter 2019, 1711.05101, algorithm 2), or added to the gradient.
-    """
-    correction = np.sqrt(1 - beta2**step)
-    keep1, new1 = np.float32(beta1), np.float32(1 - beta1)
-    keep2, new2 = np.float32(beta2), np.float32(1 - beta2)
-    shrink = np.float32(1 - lr * weight_decay) if decoupled else np.float32(1)
-    coupled = np.float32(0) if decoupled else np.float32(weight_decay)
-    size, floor = np.float32(lr * correction / (1 - beta1**step)), np.float32(eps * correction)
-    for i in range(values.shape[0]):
-        grad = grads[i] + coupled * values[i]
-        mean = keep1 * exp_avg[i] + new1 * grad
-        square = keep2 * exp_avg_sq[i] + new2 * grad * grad
-        exp_avg[i] = mean
-        exp_avg_sq[i] = square
-        values[i] = shrink * values[i] - size * mean / (np.sqrt(square) + floor)
+
+@njit(**COMPILE)
+@no_type_check
+def backward(
+    mixed, W_out_U, index, source, query, label, attn_rate, share,
+    pattern, weight, post, logits, d_post, shifted, d_weight,
+    d_mixed, d_scores, d_base, d_W_out_U,
+):  # fmt: skip
+    """Summed loss of rows after ``forward``, times ``share``; its gradients in the tables (last line) are written."""
+    shift(logits, label, shifted)
+    exponentiate(logits)
+    loss = cross_entropy(logits, label, shifted, share)
+    np.dot(post.T, logits, d_W_out_U)
+    np.dot(logits, W_out_U.T, d_post)
+    unmix(mixed, source, query, weight, post, d_post, logits, d_mixed, d_base, d_weight)
+    unattend(pattern, d_weight, index, query, attn_rate, d_scores)
+    return loss

@@ -96,10 +96,8 @@ class RowLoss:
         """A function from rows to logits, for any thread."""
         mixed, base = (table.copy() for table in self._expand(tables))
 
-        @quiet
         def logits(rows: Rows) -> Array:
-            post, _, _, direct = self._forward(tables, mixed, base, rows)
-            return direct + post @ tables.W_out_U
+            return self._forward(tables, mixed, base, rows)[3].copy()
 
         return logits
 
@@ -135,28 +133,19 @@ class RowLoss:
     # ---- rows ------------------------------------------------------------------------------------
 
     def _forward(self, tables: Tables, mixed: Array, base: Array, rows: Rows) -> tuple[Array, Array, Array, Array]:
-        """Hidden units, softmax, attention, and what goes to the logits past the hidden units."""
+        """Softmax, attention, hidden units and logits of the rows."""
         n, cfg = len(rows), self.cfg
         post, direct = buffer("post", n, cfg.d_mlp), buffer("direct", n, cfg.d_vocab_out)
         pattern, weight = (buffer(name, n, rows.index.shape[1] * cfg.n_heads) for name in ("pattern", "weight"))
-        kernels.attend(tables.scores, rows.index, rows.query, cfg.attn_rate, pattern, weight)
-        kernels.mix(mixed, base, rows.source, rows.query, weight, post, direct)
-        return post, pattern, weight, direct
+        logits = buffer("logits", n, cfg.d_vocab_out)
+        given = (mixed, base, tables.scores, tables.W_out_U, rows.index, rows.source, rows.query, cfg.attn_rate)
+        kernels.forward(*given, pattern, weight, post, direct, logits)
+        return pattern, weight, post, logits
 
-    @quiet
     def _shard(self, tables: Tables, mixed: Array, base: Array, rows: Rows, share: float, sums: Tables) -> float:
         """Loss summed over a shard's rows, times ``share``; its gradients are written."""
-        post, pattern, weight, direct = self._forward(tables, mixed, base, rows)
-        logits, shifted = buffer("logits", *direct.shape), buffer("shifted", len(rows))
-        np.matmul(post, tables.W_out_U, out=logits)
-        logits += direct
-        kernels.shift(logits, rows.label, shifted)
-        np.exp(logits, out=logits)
-        loss = kernels.cross_entropy(logits, rows.label, shifted, share)
-        np.matmul(post.T, logits, out=sums.W_out_U)
-        d_post, d_weight = buffer("d_post", *post.shape), buffer("d_weight", *weight.shape)
-        np.matmul(logits, tables.W_out_U.T, out=d_post)
-        gradients = (sums.parts, sums.base, d_weight)
-        kernels.unmix(mixed, rows.source, rows.query, weight, post, d_post, logits, *gradients)
-        kernels.unattend(pattern, d_weight, rows.index, rows.query, self.cfg.attn_rate, sums.scores)
-        return loss
+        pattern, weight, post, logits = self._forward(tables, mixed, base, rows)
+        given = (mixed, tables.W_out_U, rows.index, rows.source, rows.query, rows.label, self.cfg.attn_rate, share)
+        spare = (buffer("d_post", *post.shape), buffer("shifted", len(rows)), buffer("d_weight", *weight.shape))
+        into = (sums.parts, sums.scores, sums.base, sums.W_out_U)
+        return kernels.backward(*given, pattern, weight, post, logits, *spare, *into)
