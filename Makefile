@@ -1,12 +1,13 @@
 # make report   set up, train the default run, build its report, print the report's path
 # make test     set up and pass everything
+# make bench    measure speed: others' loops, the floor, runs side by side, the fastest way to grok
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ok
 TL39 := $(VENV)/tl39
 
-.PHONY: report test test-slow check compat clean
+.PHONY: report test test-slow check compat bench clean
 
 report: $(STAMP)
 	@out=$$($(BIN)/python -P -m train.run) && printf '%s\n' "$$out" && \
@@ -25,6 +26,13 @@ compat: $(STAMP) $(TL39)/.ok
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# the tables of speed in the README; an hour on two cores, alone on the machine
+bench: $(STAMP) $(TL39)/.ok
+	$(BIN)/python tests/benchmarks/steps.py --write
+	$(BIN)/python tests/benchmarks/stacks.py
+	$(BIN)/python tests/benchmarks/costs.py
+	$(BIN)/python tests/benchmarks/fast.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("groklens needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

@@ -167,6 +167,20 @@ def test_tables_are_equal_to_plain(options, layout):
     compare(built, task, task.rows("train"), names=("autograd", "layers", "tables"))
 
 
+def test_compiling_without_a_place_for_compiled_code(monkeypatch):
+    from train.fused import compiling
+
+    def refuse(**settings):
+        def decorate(function):
+            raise RuntimeError("cannot cache function '_probe': no locator available for file 'compiling.py'")
+
+        return decorate
+
+    assert compiling.settings()["cache"]
+    monkeypatch.setattr(compiling, "njit", refuse)
+    assert not compiling.settings()["cache"]
+
+
 def test_exponentials():
     """Against math.exp, over the whole range, and what is beyond it."""
     import math

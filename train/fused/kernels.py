@@ -16,15 +16,10 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from .compiling import COMPILE
+
 COLUMNS = 128
 """Width of a table's blocks; a constant, so that the loops over it are compiled without remainders."""
-
-COMPILE = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-}
 
 
 @njit(**COMPILE)

@@ -8,7 +8,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from .kernels import COMPILE
+from .compiling import COMPILE
 
 
 @njit(**COMPILE)

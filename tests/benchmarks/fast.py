@@ -1,0 +1,127 @@
+"""Steps and seconds to 99% test accuracy that stays, over seeds and methods: ``python tests/benchmarks/fast.py``.
+
+A run's step is the first evaluation (every 5 steps) from which its test accuracy stays at 99% or more for 1,000
+further steps; its seconds are those of training that many steps alone, evaluations and start aside. Seeds 0 to 7
+chose the settings of preset ``fast``; others are a fresh check of them.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+EVERY, AFTER = 5, 1000
+
+BASE = {
+    "p": 113,
+    "train_frac": 0.3,
+    "split": "stream",
+    "init": "transformerlens",
+    "biases": "none",
+    "outputs": "answers",
+}
+DECAY = {"lr": 0.015, "weight_decay": 4.0, "decay_steps": 200}
+METHODS: dict[str, dict[str, Any]] = {
+    "AdamW, lr 0.003, decay 6": {"lr": 0.003, "weight_decay": 6.0},
+    "AdamW, lr 0.005, decay 4": {"lr": 0.005, "weight_decay": 4.0},
+    "AdamW, lr 0.007, decay 5": {"lr": 0.007, "weight_decay": 5.0},
+    "AdamW, lr 0.01, decay 2": {"lr": 0.01, "weight_decay": 2.0},
+    "AdamW, lr 0.01, decay 3": {"lr": 0.01, "weight_decay": 3.0},
+    "AdamW, lr 0.015, decay 4": {"lr": 0.015, "weight_decay": 4.0},
+    "the same, lr falling to a tenth by step 200": DECAY,
+    "the same, lr falling to a fifth by step 200": {**DECAY, "decay_to": 0.2},
+    "lr falling to a tenth by step 200, 8 heads": {**DECAY, "n_heads": 8},
+    "lr falling to a thirtieth by step 250, 8 heads": {**DECAY, "n_heads": 8, "decay_steps": 250, "decay_to": 0.03},
+    "lr falling to a tenth by step 250, 8 heads": {**DECAY, "n_heads": 8, "decay_steps": 250},
+    "lr falling to a tenth by step 200, d_mlp 1024": {**DECAY, "d_mlp": 1024},
+}
+
+
+def stable_steps(configs: list[Any], most: int) -> list[int | None]:
+    """Of each run, the step from which 99% stays for ``AFTER`` further steps; None where there is none by ``most``."""
+    import torch
+
+    from train.engine import one_thread_each
+    from train.stack import Stack
+
+    since: list[int | None] = [None] * len(configs)
+    with one_thread_each() as threads:
+        stack = Stack(configs, torch.device("cpu"), threads)
+        active = list(range(len(configs)))
+        found: list[int | None] = [None] * len(configs)
+        for step in range(1, most + AFTER + 1):
+            stack.update()
+            if step % EVERY:
+                continue
+            for i, scores in zip(active, stack.evaluate(range(len(active))), strict=True):
+                if scores["test_acc"] < 0.99:
+                    since[i] = None
+                elif since[i] is None:
+                    since[i] = step
+                if since[i] is not None and step - since[i] >= AFTER:  # type: ignore[operator]
+                    found[i] = since[i]
+            kept = [k for k, i in enumerate(active) if found[i] is None and (since[i] is not None or step < most)]
+            if not kept:
+                break
+            if len(kept) < len(active):
+                stack.keep(kept)
+                active = [active[k] for k in kept]
+    return found
+
+
+def seconds_of(config: Any, steps: int) -> float:
+    """Training alone."""
+    import torch
+
+    from train.engine import one_thread_each
+    from train.stack import Stack
+
+    with one_thread_each() as threads:
+        stack = Stack([config], torch.device("cpu"), threads)
+        started = time.perf_counter()
+        for _ in range(steps):
+            stack.update()
+        return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0..7")
+    parser.add_argument("--most", type=int, default=500, help="give up on a run that is not there by this step")
+    parser.add_argument("--only", help="part of the names of the methods")
+    given = parser.parse_args()
+    sys.path[:0] = [str(ROOT), str(HERE)]
+    from steps import machine
+
+    from train.config import RunConfig, override
+    from train.presets import PRESETS
+    from train.run import parse_seeds
+
+    base = override(RunConfig(), BASE)
+    methods = {name: override(base, changes) for name, changes in METHODS.items()}
+    if "fast" in PRESETS:
+        methods["preset `fast`"] = PRESETS["fast"].config
+    print(f"Measured on {machine()}, seeds {given.seeds}.\n")
+    print("| method | stable | median step | range | median s | range | steps |\n|---|---|---|---|---|---|---|")
+    for name, config in methods.items():
+        if given.only is not None and given.only not in name:
+            continue
+        configs = [override(config, {"seed": seed}) for seed in parse_seeds(given.seeds)]
+        steps = stable_steps(configs, given.most)
+        there = [step for step in steps if step is not None]
+        row = f"| {name} | {len(there)} of {len(steps)} |"
+        if there:
+            seconds = [seconds_of(c, step) for c, step in zip(configs, steps, strict=True) if step is not None]
+            row += f" {statistics.median(there):.0f} | {min(there)} to {max(there)} |"
+            row += f" {statistics.median(seconds):.1f} | {min(seconds):.1f} to {max(seconds):.1f} |"
+        print(row + f" {json.dumps(steps)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

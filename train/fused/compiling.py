@@ -1,0 +1,33 @@
+"""How our loops are compiled."""
+
+from typing import Any
+
+from numba import njit
+
+
+def settings() -> dict[str, Any]:
+    """numba's settings: no lock held, no short cut with NaN or infinity, kept on disk where there is a place.
+
+    numba keeps compiled code beside the source file, or in the user's cache; with neither writable it refuses
+    to be asked, and every process compiles anew, for some seconds.
+    """
+    found: dict[str, Any] = {
+        "nogil": True,
+        "cache": True,
+        "error_model": "numpy",
+        "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    }
+    try:
+        njit(**found)(_probe)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        found["cache"] = False
+    return found
+
+
+def _probe() -> None:
+    """Never called."""
+
+
+COMPILE = settings()
