@@ -82,6 +82,15 @@ PRESETS: dict[str, Preset] = {
         "composition in S5, 1 layer, full batch",
         "Chughtai et al. 2023 (2302.03025), rep-theory's transformer; deviation: elements in lexicographic order",
     ),
+    "fast": Preset(
+        RunConfig(
+            model=ModelConfig(n_heads=8, biases="none", outputs="answers", init="transformerlens"),
+            optim=OptimConfig(lr=0.015, weight_decay=4.0, decay_steps=250, decay_to=0.03),
+            schedule=ScheduleConfig(steps=1_500),
+        ),
+        "p=113 addition in seconds: AdamW at a high learning rate and weight decay, the rate falling by step 250",
+        "ours, settings chosen on seeds 0 to 7 (tests/benchmarks/fast.py)",
+    ),
     "quick": Preset(
         RunConfig(task=TaskConfig(p=53, train_frac=0.5), schedule=ScheduleConfig(steps=2_000)),
         "the default's architecture at a smaller p: groks in well under a minute",

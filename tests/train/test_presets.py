@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-NAMES = ["nanda", "tl-demo", "power", "power-fig1", "zhong", "s5", "quick"]
+NAMES = ["nanda", "tl-demo", "power", "power-fig1", "zhong", "s5", "fast", "quick"]
 
 
 def preset(name):
