@@ -1,8 +1,8 @@
 """Ways to take the loss of K models and its gradient: by autograd for any model, written out for the usual ones.
 
 Each has ``prepare`` (a model's rows as it wants them), ``backward`` (losses, and the weights' gradients) and
-``scorer`` (losses and right answers of rows, for evaluation). They agree up to rounding, and neither the
-number of threads nor the models beside it change a model's numbers.
+``reader`` (logits of rows, for evaluation). They agree up to rounding, and neither the number of threads nor the
+models beside it change a model's numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ from .weights import StackedWeights
 
 Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""
-Scorer = Callable[[int, Tensor, Map], Score]
-"""``score(k, rows, each)``: of rows of model k's task; ``each`` maps over pieces of them."""
+Reader = Callable[[Tensor], Float[Tensor, "rows n_answers d_vocab_out"]]
+"""From numbers of rows to their logits at the answers; any thread may call it."""
 Then = Callable[[int, Map], None]
 """What to do with model k once its gradient is there; ``each`` maps over pieces of that work."""
 PIECE = 256
@@ -40,7 +40,9 @@ BLOCK = 8
 
 @runtime_checkable
 class Forward(Protocol):
-    """What a stack asks for."""
+    """What a stack asks for; ``labels`` are those of all rows, by model."""
+
+    labels: list[Tensor]
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Any:
         """Rows of model ``k``'s task, as ``backward`` takes them."""
@@ -50,9 +52,22 @@ class Forward(Protocol):
         """Mean loss of each model over its batch, in nats; its gradient becomes the weights', and ``then(k, each)``."""
         ...
 
-    def scorer(self) -> Scorer:
-        """A function that scores rows at the present weights."""
+    def reader(self, k: int, each: Map) -> Reader:
+        """Reads rows of model ``k``'s task at the present weights; ``each`` maps over pieces of what that takes."""
         ...
+
+
+def score(forward: Forward, k: int, rows: Int[Tensor, " chosen"], each: Map) -> Score:
+    """Scores of rows of model ``k``'s task; ``each`` maps over pieces of them."""
+    logits, labels = forward.reader(k, each), forward.labels[k]
+
+    @torch.no_grad()
+    def piece(some: Tensor) -> Score:
+        found, right = logits(some), labels[some]
+        return cross_entropy(found, right), (found.argmax(-1) == right).all(dim=1)
+
+    losses, rights = zip(*each(piece, rows.split(EVAL_ROWS)), strict=True)
+    return torch.cat(losses), torch.cat(rights)
 
 
 class AutogradForward:
@@ -89,15 +104,15 @@ class AutogradForward:
 
     def backward(self, batches: Sequence[list[Any]], then: Then) -> Float[Tensor, " K"]:
         """Pieces' gradients are added up in order."""
-        leaves = [[own[name] for name in self.weights.trained] for own in self.weights.own]
 
         def one(k: int, each: Map) -> Tensor:
+            leaves = [self.weights.own[k][name] for name in self.weights.trained]
             n = sum(len(labels) for _, labels in batches[k])
 
             def piece(part: Any) -> tuple[Tensor, Tensor]:
                 inputs, labels = part
                 loss = cross_entropy(self.logits(k, inputs), labels).sum() / n
-                found = torch.autograd.grad(loss, leaves[k], materialize_grads=True)
+                found = torch.autograd.grad(loss, leaves, materialize_grads=True)
                 return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
 
             losses, gradients = zip(*each(piece, batches[k]), strict=True)
@@ -109,26 +124,17 @@ class AutogradForward:
 
         return torch.stack(self.threads.over(one, len(batches)))
 
-    def scorer(self) -> Scorer:
-        """By the same forward."""
-
-        def score(k: int, rows: Tensor, each: Map) -> Score:
-            @torch.no_grad()
-            def piece(some: Tensor) -> Score:
-                found = [_score(self.logits(k, inputs), labels) for inputs, labels in self.prepare(k, some)]
-                return _joined(found)
-
-            return _joined(list(each(piece, rows.split(EVAL_ROWS))))
-
-        return score
+    def reader(self, k: int, each: Map) -> Reader:
+        """By the same forward, in pieces."""
+        return lambda rows: torch.cat([self.logits(k, inputs) for inputs, _ in self.prepare(k, rows)])
 
 
 class LayerForward:
     """Transformers of any depth with ReLU, on a CPU in float32: see ``fused.layers``."""
 
     @staticmethod
-    def serves(model: HookedTransformer | HookedMLP, task: Task) -> bool:
-        """Whether this model on this task can be taken so."""
+    def serves(model: HookedTransformer | HookedMLP) -> bool:
+        """Whether this model can be taken so."""
         cfg = model.cfg
         return (
             isinstance(model, HookedTransformer)
@@ -168,38 +174,26 @@ class LayerForward:
 
         return torch.stack(self.threads.over(one, len(batches)))
 
-    def scorer(self) -> Scorer:
+    def reader(self, k: int, each: Map) -> Reader:
         """By the same forward."""
 
-        def score(k: int, rows: Tensor, each: Map) -> Score:
-            def piece(some: Tensor) -> Score:
-                nodes = self.nodes(self.labels[k], some)
-                logits = torch.from_numpy(self.layers[k].logits(nodes)).unflatten(0, (len(some), self.n_answers))
-                return _score(logits, self.labels[k][some])
+        def logits(rows: Tensor) -> Tensor:
+            found = self.layers[k].logits(self.nodes(self.labels[k], rows))
+            return torch.from_numpy(found).unflatten(0, (len(rows), self.n_answers))
 
-            return _joined(list(each(piece, rows.split(EVAL_ROWS))))
-
-        return score
+        return logits
 
 
 class TableForward:
-    """One-layer transformers without layer norm, on a CPU in float32: see ``fused.tables``."""
+    """Of those that ``LayerForward`` serves, the ones of one layer without layer norm: see ``fused.tables``."""
 
     @staticmethod
     def serves(model: HookedTransformer | HookedMLP, task: Task) -> bool:
         """Whether this model on this task can be taken so."""
         cfg = model.cfg
         sees_all = cfg.attention_dir == "bidirectional" or task.answer_positions == (task.tokens.shape[1] - 1,)
-        return (
-            isinstance(model, HookedTransformer)
-            and cfg.n_layers == 1
-            and cfg.normalization_type is None
-            and cfg.act_fn == "relu"
-            and len(task.answer_positions) == 1
-            and sees_all
-            and cfg.device == "cpu"
-            and cfg.dtype == torch.float32
-        )
+        is_plain = cfg.n_layers == 1 and cfg.normalization_type is None and len(task.answer_positions) == 1
+        return LayerForward.serves(model) and is_plain and sees_all
 
     def __init__(self, cfg: Any, tasks: Sequence[Task], weights: StackedWeights, threads: Threads) -> None:
         self.cfg, self.weights, self.threads = cfg, weights, threads
@@ -239,29 +233,11 @@ class TableForward:
         self.threads.over(one, len(self.blocks))
         return losses
 
-    def scorer(self) -> Scorer:
+    def reader(self, k: int, each: Map) -> Reader:
         """By the same tables."""
-
-        def score(k: int, rows: Tensor, each: Map) -> Score:
-            logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
-
-            def piece(some: Tensor) -> Score:
-                found = torch.from_numpy(logits(self.row_loss.rows(self.labels[k], some)))
-                return _score(found[:, None], self.labels[k][some])
-
-            return _joined(list(each(piece, rows.split(EVAL_ROWS))))
-
-        return score
+        logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
+        return lambda rows: torch.from_numpy(logits(self.row_loss.rows(self.labels[k], rows)))[:, None]
 
 
 def _short(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _score(logits: Float[Tensor, "rows answers d_vocab_out"], labels: Int[Tensor, "rows answers"]) -> Score:
-    return cross_entropy(logits, labels), (logits.argmax(-1) == labels).all(dim=1)
-
-
-def _joined(scores: Sequence[tuple[Tensor, Tensor]]) -> Score:
-    losses, rights = zip(*scores, strict=True)
-    return torch.cat(losses), torch.cat(rights)

@@ -10,7 +10,7 @@ from torch import Tensor
 from .batches import Batches
 from .config import RunConfig
 from .ensemble import check_shapes
-from .forwards import AutogradForward, Forward, LayerForward, TableForward
+from .forwards import AutogradForward, Forward, LayerForward, TableForward, score
 from .fused.threads import Map, Threads
 from .model import build_model
 from .optim import Adam
@@ -51,7 +51,7 @@ class Stack:
     def _forward(self) -> Forward:
         if TableForward.serves(self.model, self.tasks[0]):
             return TableForward(self.model.cfg, self.tasks, self.weights, self.threads)
-        if LayerForward.serves(self.model, self.tasks[0]):
+        if LayerForward.serves(self.model):
             return LayerForward(self.model.cfg, self.tasks, self.weights, self.threads)
         return AutogradForward(self.model, self.tasks, self.weights, self.threads)
 
@@ -76,12 +76,11 @@ class Stack:
 
         A row is right if all its answers are.
         """
-        score = self.forward.scorer()
 
         def one(i: int, each: Map) -> dict[str, float]:
             task = self.tasks[chosen[i]]
             rows = task.rows("all")
-            loss, right = (values.cpu() for values in score(chosen[i], rows, each))
+            loss, right = (values.cpu() for values in score(self.forward, chosen[i], rows, each))
             assert task.is_train is not None
             is_train = task.is_train[rows]
             return {

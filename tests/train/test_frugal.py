@@ -33,7 +33,7 @@ def forwards(built, task):
 
     weights = StackedWeights([built])
     found: dict[str, Any] = {"autograd": AutogradForward(built, [task], weights, Threads(1))}
-    if LayerForward.serves(built, task):
+    if LayerForward.serves(built):
         found["layers"] = LayerForward(built.cfg, [task], weights, Threads(2))
     if TableForward.serves(built, task):
         found["tables"] = TableForward(built.cfg, [task], weights, Threads(2))
@@ -42,6 +42,7 @@ def forwards(built, task):
 
 def compare(built, task, rows, names=("autograd",)):
     """Loss, logits' scores and every gradient of the plain model and of each forward, in the model's own precision."""
+    from train.forwards import score
     from train.loss import cross_entropy
 
     logits = built(task.tokens[rows])[:, list(task.answer_positions)]
@@ -56,8 +57,8 @@ def compare(built, task, rows, names=("autograd",)):
         weights.grads.fill_(float("nan"))
         loss = forward.backward([forward.prepare(0, rows)], lambda k, each: None)
         assert float(loss[0]) == pytest.approx(float(losses.detach().mean()), rel=tolerance), name
-        score, right = forward.scorer()(0, rows, map)
-        torch.testing.assert_close(score, losses.detach(), rtol=0, atol=tolerance * float(losses.detach().max()))
+        scores, right = score(forward, 0, rows, map)
+        torch.testing.assert_close(scores, losses.detach(), rtol=0, atol=tolerance * float(losses.detach().max()))
         assert torch.equal(right, (logits.argmax(-1) == task.labels[rows]).all(dim=1))
         grads = weights.split(weights.grads[0])
         assert set(grads) == set(plain)
@@ -226,12 +227,14 @@ def test_tables_leave_other_models_alone(model):
 
 def test_control_a_changed_weight_is_seen():
     """The comparison fails when the two sides use different weights."""
+    from train.forwards import score
+
     for dtype in (torch.float64, torch.float32):
         built, task = make(dtype=dtype)
         weights, found = forwards(built, task)
         rows = task.rows("all")
         for forward in found.values():
-            before = forward.scorer()(0, rows, map)[0]
+            before = score(forward, 0, rows, map)[0]
             with torch.no_grad():
                 weights.own[0]["blocks.0.attn.W_V"][0, 0, 0] += 1e-2
-            assert not torch.allclose(forward.scorer()(0, rows, map)[0], before)
+            assert not torch.allclose(score(forward, 0, rows, map)[0], before)

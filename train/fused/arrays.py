@@ -25,3 +25,11 @@ def buffer(name: str, *shape: int) -> Float32[Array, "..."]:
         kept = raw[skip : skip + size]
         setattr(_kept, name, kept)
     return kept[:size].reshape(shape)
+
+
+def side_by_side(
+    W: Float32[Array, "*B n_heads d_model d_head"],
+) -> Float32[Array, "*B d_model heads_times_d_head"]:
+    """All heads' matrices in one."""
+    *B, n_heads, d_model, d_head = W.shape
+    return W.swapaxes(-3, -2).reshape(*B, d_model, n_heads * d_head)

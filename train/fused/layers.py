@@ -17,7 +17,7 @@ from torch import Tensor
 from ..plan import Plan
 from . import kernels
 from . import layer_kernels as loops
-from .arrays import Array, buffer, quiet
+from .arrays import Array, buffer, quiet, side_by_side
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,11 @@ class Layers:
     def _asks(self, layer: int, nodes: Nodes) -> tuple[Array, Array]:
         """Of each query of a layer: its row of the stream before it, and the rows it attends to."""
         is_last = layer == self.cfg.n_layers - 1
+        asks = nodes.answers if is_last else np.arange(len(nodes.entries), dtype=np.int32)
+        keys = nodes.keys[asks]
         if layer > 0:
-            asks = nodes.answers if is_last else np.arange(len(nodes.entries), dtype=np.int32)
-            return asks, nodes.keys[asks] if is_last else nodes.keys
-        entries, keys = (
-            (nodes.entries[nodes.answers], nodes.keys[nodes.answers]) if is_last else (nodes.entries, nodes.keys)
-        )
-        return entries, np.where(keys < 0, np.int32(-1), nodes.entries[keys])
+            return asks, keys
+        return nodes.entries[asks], np.where(keys < 0, np.int32(-1), nodes.entries[keys])
 
     def _attention(self, layer: int, x: Array, nodes: Nodes, saved: list[Any]) -> Array:
         """The stream after attention, a row for each query."""
@@ -135,7 +133,7 @@ class Layers:
         width = cfg.n_heads * cfg.d_head
         h = self._norm(f"{name}.ln1", x, saved) if cfg.normalization_type == "LN" else x
         asks, keys = self._asks(layer, nodes)
-        weights = np.concatenate([_side_by_side(W[f"{name}.attn.W_{letter}"]) for letter in "QKV"], axis=1)
+        weights = np.concatenate([side_by_side(W[f"{name}.attn.W_{letter}"]) for letter in "QKV"], axis=1)
         bias = np.concatenate([W[f"{name}.attn.b_{letter}"].ravel() for letter in "QKV"])
         if len(asks) < len(x):  # the last layer asks from the answers only
             q_in, rows = h[asks], np.arange(len(asks), dtype=np.int32)
@@ -244,11 +242,6 @@ class Layers:
         d_x = buffer(f"d_x {name}", *unit.shape)
         loops.unnorm(d_y, self.W[f"{name}.w"], unit, inverse, d_x, G[f"{name}.w"], G[f"{name}.b"])
         return d_x
-
-
-def _side_by_side(W: Float32[Array, "n_heads d_model d_head"]) -> Float32[Array, "d_model heads_times_d_head"]:
-    """All heads' matrices in one."""
-    return W.swapaxes(0, 1).reshape(W.shape[1], -1)
 
 
 def _matmul(name: str, a: Array, b: Array) -> Array:

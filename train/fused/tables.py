@@ -17,7 +17,7 @@ from jaxtyping import Float32
 
 from ..plan import Plan
 from . import kernels
-from .arrays import Array, buffer, quiet
+from .arrays import Array, buffer, quiet, side_by_side
 from .threads import Map
 
 
@@ -67,7 +67,7 @@ class TableMaker:
         self.x = buffer("x", B, rows, cfg.d_model)
         np.concatenate([W["W_E"], W["W_pos"]], axis=1, out=self.x)
         self.qkv = buffer("qkv", B, cfg.d_model, 3 * width)
-        np.concatenate([_side_by_side(W[f"W_{letter}"]) for letter in "QKV"], axis=2, out=self.qkv)
+        np.concatenate([side_by_side(W[f"W_{letter}"]) for letter in "QKV"], axis=2, out=self.qkv)
         y = buffer("y", B, rows, 3 * width)
         np.matmul(self.x, self.qkv, out=y)
         y[:, cfg.d_vocab :] += np.concatenate([W[f"b_{letter}"].reshape(B, 1, width) for letter in "QKV"], axis=2)
@@ -180,9 +180,3 @@ class TableMaker:
     @staticmethod
     def _unpair(d_out: Array, tokens: Array, positions: Array, d_x: Array) -> None:
         kernels.scatter_pairs(d_out, tokens, positions, d_x)
-
-
-def _side_by_side(W: Float32[Array, "B n_heads d_model d_head"]) -> Float32[Array, "B d_model heads_times_d_head"]:
-    """All heads' matrices in one."""
-    B, H, d_model, d_head = W.shape
-    return W.swapaxes(1, 2).reshape(B, d_model, H * d_head)
