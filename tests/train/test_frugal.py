@@ -168,40 +168,6 @@ def test_tables_are_equal_to_plain(options, layout):
     compare(built, task, task.rows("train"), names=("autograd", "layers", "tables"))
 
 
-def test_compiling_without_a_place_for_compiled_code(monkeypatch):
-    from train.fused import compiling
-
-    def refuse(**settings):
-        def decorate(function):
-            raise RuntimeError("cannot cache function '_probe': no locator available for file 'compiling.py'")
-
-        return decorate
-
-    assert compiling.settings()["cache"]
-    monkeypatch.setattr(compiling, "njit", refuse)
-    assert not compiling.settings()["cache"]
-
-
-def test_exponentials():
-    """Against math.exp, over the whole range, and what is beyond it."""
-    import math
-
-    import numpy as np
-
-    from train.fused.kernels import exponentiate
-
-    x = np.concatenate([-np.logspace(-8, math.log10(86.9), 5000), [0.0, -87.5, -200.0, -np.inf]]).astype(np.float32)
-    found = x[None].copy()
-    exponentiate(found)
-    eps = float(np.finfo(np.float32).eps)
-    for value, result in zip(x[:-3].tolist(), found[0, :-3].tolist(), strict=True):
-        assert result == pytest.approx(math.exp(value), rel=2 * eps)
-    assert found[0, -3:].tolist() == [0.0, 0.0, 0.0]
-    broken = np.array([[np.nan, 0.0]], np.float32)
-    exponentiate(broken)
-    assert np.isnan(broken[0, 0]) and broken[0, 1] == 1.0
-
-
 def test_tables_in_several_shards(monkeypatch):
     from train.fused import rows
 

@@ -31,3 +31,11 @@ def _probe() -> None:
 
 
 COMPILE = settings()
+
+WITHIN = COMPILE | {"inline": "always"}
+"""For a function that another compiled one calls. It becomes part of the caller.
+
+As a function of its own it would be compiled twice, apart and in the caller's surroundings, to different machine
+code. The process that compiles runs the one, those that load the caller from disk the other, and sums differ in
+their last bits.
+"""

@@ -16,7 +16,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from .compiling import COMPILE
+from .compiling import COMPILE, WITHIN
 
 COLUMNS = 128
 """Width of a table's blocks; a constant, so that the loops over it are compiled without remainders."""
@@ -83,7 +83,7 @@ def contract(d_mixed, tokens, positions, d_mlp, first, last, d_parts, d_less):
                     gone[c] -= total[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def _columns(x, d_mlp, C):
     """Columns of a row of width ``C`` that block ``x`` holds: the first, and the one after the last."""
@@ -115,7 +115,7 @@ def scatter_pairs(d_out, tokens, positions, d_x):
                 d_x[b, positions[i], c] += d_out[b, i, c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def attend(scores, index, query, attn_rate, pattern, weight):
     """Softmax over each row's positions, head by head, and the attention made of it.
@@ -145,7 +145,7 @@ def attend(scores, index, query, attn_rate, pattern, weight):
                 weight[r, j * H + h] = rate * share + rest
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def mix(mixed, base, source, query, weight, post, logits):
     """Hidden units (after ReLU) and direct logits of each row.
@@ -187,7 +187,7 @@ def mix(mixed, base, source, query, weight, post, logits):
                     direct[c] = total[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def shift(logits, label, shifted):
     """Logits less each row's maximum, in place, for ``exp`` to take; ``shifted`` [n]: the right answers'."""
@@ -201,7 +201,7 @@ def shift(logits, label, shifted):
         shifted[r] = row[label[r]]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def exponentiate(x):
     """exp of numbers that are at most 0, in place, to 2 units in the last place; below exp(-87) it is 0.
@@ -227,7 +227,7 @@ def exponentiate(x):
             row[c] *= power[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def cross_entropy(odds, label, shifted, share):
     """Rows' cross-entropies in nats, summed, times ``share``, and the gradient of that in place of the odds.
@@ -259,7 +259,7 @@ def cross_entropy(odds, label, shifted, share):
     return total * share
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def unmix(mixed, source, query, weight, post, d_post, d_logits, d_mixed, d_base, d_weight):
     """Backward of ``mix``.
@@ -316,7 +316,7 @@ def unmix(mixed, source, query, weight, post, d_post, d_logits, d_mixed, d_base,
                     d0[c] += w0 * grad[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def unattend(pattern, d_weight, index, query, attn_rate, d_scores):
     """Backward of ``attend``: d_scores [H, Q, T] is written."""
