@@ -32,7 +32,7 @@ def _probe() -> None:
 
 COMPILE = settings()
 
-WITHIN = COMPILE | {"inline": "always"}
+WITHIN: dict[str, Any] = COMPILE | {"inline": "always"}
 """For a function that another compiled one calls. It becomes part of the caller.
 
 As a function of its own it would be compiled twice, apart and in the caller's surroundings, to different machine
