@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,10 +71,11 @@ def test_no_function_is_compiled_twice(name):
 def test_control_one_is_seen():
     from numba import njit
 
+    names: dict[str, Any] = {}
+    exec("def one():\n    return 1\ndef two():\n    return one()\ndef three():\n    return two()\n", names)
+    found = {"one": njit(names["one"]), "two": njit(inline="always")(names["two"]), "three": njit(names["three"])}
     module = ModuleType("twice")
-    exec("def one():\n    return 1\ndef two():\n    return one()\ndef three():\n    return two()\n", vars(module))
-    module.one, module.three = njit(module.one), njit(module.three)
-    module.two = njit(inline="always")(module.two)
+    vars(module).update(found)
     assert compiled_twice(module) == {"one"}
 
 
