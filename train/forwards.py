@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .frugal import answer_logits, mlp_logits
 from .fused.arrays import buffer
+from .fused.layer_kernels import add_up
 from .fused.layers import Layers, NodeMaker, Nodes
 from .fused.rows import RowLoss, Rows
 from .fused.tables import TableMaker, Tables
@@ -28,12 +29,14 @@ Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""
 Reader = Callable[[Tensor], Float[Tensor, "rows n_answers d_vocab_out"]]
 """From numbers of rows to their logits at the answers; any thread may call it."""
-Then = Callable[[int, Map], None]
-"""What to do with model k once its gradient is there; ``each`` maps over pieces of that work."""
+Then = Callable[[range, Map], None]
+"""What to do with models once their gradients are there; ``each`` maps over pieces of that work."""
 PIECE = 256
 """Rows whose gradient is taken at once, except by tables."""
+CHUNK = 65_536
+"""Numbers of a gradient that a thread adds up at a time."""
 EVAL_ROWS = 1000
-"""Rows evaluated at once."""
+"""Rows evaluated at once on a CPU."""
 BLOCK = 8
 """Models whose tables a thread makes in one go."""
 
@@ -49,7 +52,7 @@ class Forward(Protocol):
         ...
 
     def backward(self, batches: Sequence[Any], then: Then) -> Float[Tensor, " K"]:
-        """Mean loss of each model over its batch, in nats; its gradient becomes the weights', and ``then(k, each)``."""
+        """Mean loss of each model over its batch, in nats; its gradient becomes the weights'. Then ``then``."""
         ...
 
     def reader(self, k: int, each: Map) -> Reader:
@@ -66,7 +69,8 @@ def score(forward: Forward, k: int, rows: Int[Tensor, " chosen"], each: Map) -> 
         found, right = logits(some), labels[some]
         return cross_entropy(found, right), (found.argmax(-1) == right).all(dim=1)
 
-    losses, rights = zip(*each(piece, rows.split(EVAL_ROWS)), strict=True)
+    size = EVAL_ROWS if labels.device.type == "cpu" else len(rows)
+    losses, rights = zip(*each(piece, rows.split(size)), strict=True)
     return torch.cat(losses), torch.cat(rights)
 
 
@@ -119,7 +123,7 @@ class AutogradForward:
             self.weights.grads[k] = gradients[0]
             for more in gradients[1:]:
                 self.weights.grads[k] += more
-            then(k, each)
+            then(range(k, k + 1), each)
             return torch.stack(losses).sum()
 
         return torch.stack(self.threads.over(one, len(batches)))
@@ -152,8 +156,8 @@ class LayerForward:
         self.layers = [Layers(cfg, plan, {name: t.detach().numpy() for name, t in own.items()}) for own in weights.own]
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
-        """The rows' nodes, in pieces."""
-        return [self.nodes(self.labels[k], piece) for piece in rows.split(PIECE)]
+        """The rows' nodes, in pieces. Rows of one first operand go together: they share nodes."""
+        return [self.nodes(self.labels[k], piece) for piece in rows.sort().values.split(PIECE)]
 
     def backward(self, batches: Sequence[list[Nodes]], then: Then) -> Float[Tensor, " K"]:
         """Pieces' gradients are added up in order."""
@@ -167,15 +171,21 @@ class LayerForward:
                 G = {name: t.numpy() for name, t in self.weights.split(found[i]).items()}
                 return self.layers[k].gradients(pieces[i], share, G)
 
+            def add(some: slice) -> None:
+                add_up(parts[:, some], total[some])
+
+            self.layers[k].read()
             losses = list(each(piece, range(len(pieces))))
-            torch.sum(found, dim=0, out=self.weights.grads[k])
-            then(k, each)
+            parts, total = found.numpy(), self.weights.grads[k].numpy()
+            list(each(add, [slice(i, i + CHUNK) for i in range(0, len(total), CHUNK)]))
+            then(range(k, k + 1), each)
             return torch.tensor(sum(losses), dtype=torch.float64)
 
         return torch.stack(self.threads.over(one, len(batches)))
 
     def reader(self, k: int, each: Map) -> Reader:
         """By the same forward."""
+        self.layers[k].read()
 
         def logits(rows: Tensor) -> Tensor:
             found = self.layers[k].logits(self.nodes(self.labels[k], rows))
@@ -227,8 +237,7 @@ class TableForward:
             for b, k in enumerate(self.blocks[i]):
                 losses[k] = self.row_loss.gradients(tables.of(b), batches[k], found.of(b), each)
             maker.backward(found, each)
-            for k in self.blocks[i]:
-                then(k, each)
+            then(self.blocks[i], each)
 
         self.threads.over(one, len(self.blocks))
         return losses

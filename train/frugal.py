@@ -6,7 +6,7 @@ attention scores from a table over pairs of those; (b) the last layer computes q
 unembedding at the answer positions only. Layer norms act on single tokens, so this holds with them too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,35 +17,47 @@ from torch import Tensor
 from .plan import Plan
 
 Params = Mapping[str, Tensor]
+Take = Callable[[Tensor, Tensor], Tensor]
+"""``take(table [T, width], index [...])``: rows of the table, [..., width]."""
 
 
-def answer_logits(params: Params, cfg: Any, plan: Plan) -> Float[Tensor, "rows n_answers d_vocab_out"]:
-    """Logits of a HookedTransformer at the answer positions.
+def take_rows(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Tensor, "*n width"]:
+    """By PyTorch's own gather, whose gradient is a scattered sum."""
+    return F.embedding(index, table)
+
+
+def answer_logits(
+    params: Params, cfg: Any, plan: Plan, take: Take = take_rows
+) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+    """Logits of a HookedTransformer at the answer positions. No value is read by the host.
 
     Args:
         params: the model's parameters by name.
         cfg: its HookedTransformerConfig.
         plan: the rows.
+        take: how rows of tables are gathered.
     """
     table = params["embed.W_E"][plan.table_tokens] + params["pos_embed.W_pos"][plan.table_positions]
     answers = list(plan.answer_positions)
     everywhere = list(range(plan.index.shape[1]))
     last = cfg.n_layers - 1
     queries = answers if last == 0 else everywhere
-    resid = table[plan.index[:, queries]] + _table_attention(params, cfg, plan, table, queries)
+    resid = take(table, _at(plan.index, queries)) + _table_attention(params, cfg, plan, table, queries, take)
     resid = _finish_block(params, cfg, 0, resid)
     for layer in range(1, cfg.n_layers):
         queries = answers if layer == last else everywhere
-        resid = resid[:, queries] + _attention(params, cfg, layer, resid, queries)
+        resid = _at(resid, queries) + _attention(params, cfg, layer, resid, queries)
         resid = _finish_block(params, cfg, layer, resid)
     if cfg.normalization_type == "LN":
         resid = _layer_norm(params, cfg, "ln_final", resid)
     return resid @ params["unembed.W_U"] + params["unembed.b_U"]
 
 
-def mlp_logits(params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"]) -> Float[Tensor, "rows d_vocab_out"]:
+def mlp_logits(
+    params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"], take: Take = take_rows
+) -> Float[Tensor, "rows d_vocab_out"]:
     """Logits of a HookedMLP, which has one row of them for all positions."""
-    x = F.embedding(tokens, params["embed.W_E"]).flatten(1)
+    x = take(params["embed.W_E"], tokens).flatten(1)
     for layer in range(cfg.n_layers):
         pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
         x = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
@@ -64,15 +76,22 @@ def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor) -> Tensor
     return _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LNPost" else resid
 
 
-def _table_attention(params: Params, cfg: Any, plan: Plan, table: Tensor, queries: list[int]) -> Tensor:
+def _at(x: Tensor, positions: list[int]) -> Tensor:
+    """x[:, positions], by slices alone."""
+    if positions == list(range(x.shape[1])):
+        return x
+    return torch.cat([x[:, j : j + 1] for j in positions], dim=1)
+
+
+def _table_attention(params: Params, cfg: Any, plan: Plan, table: Tensor, queries: list[int], take: Take) -> Tensor:
     """Layer 0's attention output [rows, queries, d_model], scores and values taken from tables."""
     x = _layer_norm(params, cfg, "blocks.0.ln1", table) if cfg.normalization_type == "LN" else table
     q = _project(params, "blocks.0.attn", "Q", x[plan.query_entries])
     k, v = (_project(params, "blocks.0.attn", name, x) for name in "KV")
     scores = torch.einsum("qhd,khd->qkh", q, k) * cfg.d_head**-0.5
     flat = plan.query_index[:, :, None] * len(table) + plan.index[:, None, :]
-    pattern = _pattern(cfg, F.embedding(flat, scores.flatten(0, 1)), queries)
-    values = F.embedding(plan.index, v.flatten(1)).unflatten(-1, v.shape[1:])
+    pattern = _pattern(cfg, take(scores.flatten(0, 1), flat), queries)
+    values = take(v.flatten(1), plan.index).unflatten(-1, v.shape[1:])
     return _output(params, "blocks.0.attn", pattern, values)
 
 
@@ -80,7 +99,7 @@ def _attention(params: Params, cfg: Any, layer: int, resid: Tensor, queries: lis
     """A later layer's attention output [rows, queries, d_model]."""
     name = f"blocks.{layer}.attn"
     x = _layer_norm(params, cfg, f"blocks.{layer}.ln1", resid) if cfg.normalization_type == "LN" else resid
-    q = _project(params, name, "Q", x[:, queries])
+    q = _project(params, name, "Q", _at(x, queries))
     k, v = (_project(params, name, letter, x) for letter in "KV")
     scores = torch.einsum("rqhd,rkhd->rqkh", q, k) * cfg.d_head**-0.5
     return _output(params, name, _pattern(cfg, scores, queries), v)
@@ -98,9 +117,9 @@ def _pattern(cfg: Any, scores: Tensor, queries: list[int]) -> Tensor:
     allowed = None
     if cfg.attention_dir == "causal":
         n_ctx = scores.shape[2]
-        keep = [[key <= query for key in range(n_ctx)] for query in queries]
-        if not all(map(all, keep)):
-            allowed = torch.tensor(keep, device=scores.device)[None, :, :, None]
+        if min(queries) < n_ctx - 1:
+            keys = torch.arange(n_ctx, device=scores.device)
+            allowed = torch.stack([keys <= query for query in queries])[None, :, :, None]
             scores = scores.masked_fill(~allowed, -torch.inf)
     pattern = scores.softmax(dim=2)
     if cfg.attn_rate == 1:

@@ -29,22 +29,38 @@ class Adam:
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(values), torch.zeros_like(values)
 
     @quiet
-    def update(self, k: int, grads: Float[Tensor, " n_trained"], each: Map) -> None:
-        """One step of model ``k``; ``each`` maps over chunks of its numbers."""
-        config, lr = self.configs[k], lr_at(self.steps[k], self.configs[k])
-        self.steps[k] += 1
-        rows = (self.values[k], grads, self.exp_avg[k], self.exp_avg_sq[k])
+    def update(self, models: range, grads: Float[Tensor, "K n_trained"], each: Map) -> None:
+        """One step of these models, of all K gradients; ``each`` maps over chunks of a model's numbers."""
+        steps = [self.steps[k] for k in models]
+        for k in models:
+            self.steps[k] += 1
         if self.values.device.type != "cpu" or self.values.dtype != torch.float32:
-            _adam(*rows, self.steps[k], lr, config)
+            self._together(models, grads, steps)
             return
-        arrays = [row.numpy() for row in rows]
+        for k, step in zip(models, steps, strict=True):
+            self._compiled(k, grads[k], step, each)
+
+    def _compiled(self, k: int, grads: Tensor, step: int, each: Map) -> None:
+        config, lr = self.configs[k], lr_at(step, self.configs[k])
+        arrays = [row.numpy() for row in (self.values[k], grads, self.exp_avg[k], self.exp_avg_sq[k])]
         settings = (lr, config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer == "adamw")
 
         def chunk(first: int) -> None:
             values, grads, mean, square = (array[first : first + CHUNK] for array in arrays)
-            adam(values, grads, mean, square, self.steps[k], *settings)
+            adam(values, grads, mean, square, step + 1, *settings)
 
         list(each(chunk, range(0, len(arrays[0]), CHUNK)))
+
+    def _together(self, models: range, grads: Tensor, steps: list[int]) -> None:
+        """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``fused.adam``."""
+        rows = slice(models.start, models.stop)
+        values, grads, mean, square = (t[rows] for t in (self.values, grads, self.exp_avg, self.exp_avg_sq))
+        settings = [_settings(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
+        shrink, coupled, new1, keep2, size, floor = _columns(settings, values)
+        grads = torch.addcmul(grads, coupled, values)
+        mean.add_(new1 * (grads - mean))
+        square.mul_(keep2).addcmul_(grads * (1 - keep2), grads)
+        values.mul_(shrink).sub_(size * mean / (square.sqrt() + floor))
 
     def keep(self, chosen: Sequence[int], values: Float[Tensor, "K n_trained"]) -> None:
         """Drop all models but these, whose numbers are now ``values``."""
@@ -53,18 +69,26 @@ class Adam:
         self.values, self.exp_avg, self.exp_avg_sq = values, self.exp_avg[index], self.exp_avg_sq[index]
 
 
-def _adam(
-    values: Tensor, grads: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, step: int, lr: float, config: OptimConfig
-) -> None:
-    """The same update in PyTorch, for other devices and precisions: see ``fused.adam``."""
-    if config.optimizer == "adam":
-        grads = grads + config.weight_decay * values
-    else:
-        values.mul_(1 - lr * config.weight_decay)
-    exp_avg.lerp_(grads, 1 - config.beta1)
-    exp_avg_sq.mul_(config.beta2).addcmul_(grads, grads, value=1 - config.beta2)
-    scale = exp_avg_sq.sqrt().div_(math.sqrt(1 - config.beta2**step)).add_(config.eps)
-    values.addcdiv_(exp_avg, scale, value=-lr / (1 - config.beta1**step))
+def _settings(config: OptimConfig, step: int) -> tuple[float, ...]:
+    """Factors of the update made at ``step`` (0 is the first), in the order that ``_together`` names them."""
+    lr, correction = lr_at(step, config), math.sqrt(1 - config.beta2 ** (step + 1))
+    is_decoupled = config.optimizer == "adamw"
+    return (
+        1 - lr * config.weight_decay if is_decoupled else 1.0,
+        0.0 if is_decoupled else config.weight_decay,
+        1 - config.beta1,
+        config.beta2,
+        lr * correction / (1 - config.beta1 ** (step + 1)),
+        config.eps * correction,
+    )
+
+
+def _columns(rows: list[tuple[float, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
+    """Each setting as a column on the device of ``like``, to which nothing waits for their way there."""
+    table = torch.tensor(rows, dtype=like.dtype)
+    if like.device.type == "cuda":
+        table = table.pin_memory()
+    return table.to(like.device, non_blocking=True).split(1, dim=1)
 
 
 def lr_at(step: int, config: OptimConfig) -> float:

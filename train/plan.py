@@ -25,6 +25,11 @@ class Plan:
         """The plan for some of the rows."""
         return replace(self, index=self.index[rows], query_index=self.query_index[rows])
 
+    def to(self, device: torch.device) -> "Plan":
+        """The plan on another device."""
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
+
 
 def make_plan(tokens: Int[Tensor, "rows n_ctx"], answer_positions: tuple[int, ...], n_layers: int) -> Plan:
     """Plan the rows ``tokens`` for a model of ``n_layers``."""

@@ -15,6 +15,7 @@ from .fused.threads import Map, Threads
 from .model import build_model
 from .optim import Adam
 from .tasks import Task, make_task
+from .vmapped import VmapForward
 from .weights import StackedWeights
 
 
@@ -37,6 +38,7 @@ class Stack:
         models = [build_model(config, device) for config in configs]
         self.model = models[0]
         self.threads = Threads(threads)
+        self.device = device
         self.weights = StackedWeights(models)
         self.optimizer = Adam([config.optim for config in configs], self.weights.values)
         self._set_up()
@@ -49,6 +51,8 @@ class Stack:
         ]
 
     def _forward(self) -> Forward:
+        if self.device.type != "cpu":
+            return VmapForward(self.model, self.tasks, self.weights)
         if TableForward.serves(self.model, self.tasks[0]):
             return TableForward(self.model.cfg, self.tasks, self.weights, self.threads)
         if LayerForward.serves(self.model):
@@ -64,8 +68,8 @@ class Stack:
         """One optimiser step of every model; the losses before it, in nats, stay on the device."""
         return self.forward.backward([self._batch(k) for k in range(len(self))], self._step)
 
-    def _step(self, k: int, each: Map) -> None:
-        self.optimizer.update(k, self.weights.grads[k], each)
+    def _step(self, models: range, each: Map) -> None:
+        self.optimizer.update(models, self.weights.grads, each)
 
     def _batch(self, k: int) -> Any:
         full = self.full[k]

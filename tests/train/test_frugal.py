@@ -29,10 +29,14 @@ def forwards(built, task):
     """The engine's ways of taking a loss, and a stack's weights that hold this model."""
     from train.forwards import AutogradForward, LayerForward, TableForward
     from train.fused.threads import Threads
+    from train.vmapped import VmapForward
     from train.weights import StackedWeights
 
     weights = StackedWeights([built])
-    found: dict[str, Any] = {"autograd": AutogradForward(built, [task], weights, Threads(1))}
+    found: dict[str, Any] = {
+        "autograd": AutogradForward(built, [task], weights, Threads(1)),
+        "vmapped": VmapForward(built, [task], weights),
+    }
     if LayerForward.serves(built):
         found["layers"] = LayerForward(built.cfg, [task], weights, Threads(2))
     if TableForward.serves(built, task):
@@ -40,7 +44,7 @@ def forwards(built, task):
     return weights, found
 
 
-def compare(built, task, rows, names=("autograd",)):
+def compare(built, task, rows, names=()):
     """Loss, logits' scores and every gradient of the plain model and of each forward, in the model's own precision."""
     from train.forwards import score
     from train.loss import cross_entropy
@@ -50,12 +54,12 @@ def compare(built, task, rows, names=("autograd",)):
     losses.mean().backward()
     plain = {name: p.grad for name, p in built.named_parameters() if p.requires_grad}
     weights, found = forwards(built, task)
-    assert set(found) == set(names)
+    assert set(found) == {"autograd", "vmapped", *names}
     eps = torch.finfo(built.cfg.dtype).eps
     tolerance = 1e3 * eps  # relative to the largest loss, the largest gradient: sums of some hundred products
     for name, forward in found.items():
         weights.grads.fill_(float("nan"))
-        loss = forward.backward([forward.prepare(0, rows)], lambda k, each: None)
+        loss = forward.backward([forward.prepare(0, rows)], lambda models, each: None)
         assert float(loss[0]) == pytest.approx(float(losses.detach().mean()), rel=tolerance), name
         scores, right = score(forward, 0, rows, map)
         torch.testing.assert_close(scores, losses.detach(), rtol=0, atol=tolerance * float(losses.detach().max()))
@@ -96,7 +100,7 @@ def test_layers_are_equal_to_plain(options, monkeypatch):
 
     monkeypatch.setattr(forwards, "PIECE", 16)
     built, task = make(model=options, dtype=torch.float32)
-    names = ("autograd", "layers", "tables") if tables_serve(options) else ("autograd", "layers")
+    names = ("layers", "tables") if tables_serve(options) else ("layers",)
     compare(built, task, task.rows("train"), names=names)
 
 
@@ -110,7 +114,7 @@ def test_equal_for_every_layout(layout, op):
     built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2})
     compare(built, task, task.rows("all"))
     built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2}, dtype=torch.float32)
-    compare(built, task, task.rows("all"), names=("autograd", "layers"))
+    compare(built, task, task.rows("all"), names=("layers",))
 
 
 def test_nodes_are_the_distinct_prefixes():
@@ -165,7 +169,7 @@ TABLED = [
 def test_tables_are_equal_to_plain(options, layout):
     """In float32, which is all that the tables know; every bias is moved from zero, trained or not."""
     built, task = make(task={"layout": layout, "p": 13}, model=options, dtype=torch.float32)
-    compare(built, task, task.rows("train"), names=("autograd", "layers", "tables"))
+    compare(built, task, task.rows("train"), names=("layers", "tables"))
 
 
 def test_tables_in_several_shards(monkeypatch):
@@ -174,7 +178,7 @@ def test_tables_in_several_shards(monkeypatch):
     monkeypatch.setattr(rows, "ROWS_PER_SHARD", 40)
     built, task = make(task={"p": 13}, dtype=torch.float32)
     assert len(task.rows("train")) > 80
-    compare(built, task, task.rows("train"), names=("autograd", "layers", "tables"))
+    compare(built, task, task.rows("train"), names=("layers", "tables"))
 
 
 @pytest.mark.parametrize(

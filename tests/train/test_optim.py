@@ -31,7 +31,7 @@ def optimize(config, dtype) -> torch.Tensor:
     values = torch.tensor([[9.0] * 4, W0], dtype=dtype)
     optimizer = Adam([config, config], values)
     for grads in GRADS:
-        optimizer.update(1, torch.tensor(grads, dtype=dtype), map)
+        optimizer.update(range(1, 2), torch.tensor([[0.0] * 4, grads], dtype=dtype), map)
     assert values[0].tolist() == [9.0] * 4
     return values[1]
 
@@ -62,7 +62,7 @@ def test_chunks_change_nothing(monkeypatch):
         values = torch.randn(1, 100, generator=generator)
         optimizer = optim.Adam([OptimConfig(warmup_steps=0)], values)
         for _ in range(3):
-            optimizer.update(0, torch.randn(100, generator=generator), map)
+            optimizer.update(range(1), torch.randn(1, 100, generator=generator), map)
         found.append(values)
     assert torch.equal(*found)
 
@@ -95,8 +95,7 @@ def test_weight_decay_reaches_every_trained_tensor():
             parameter.fill_(2.0)
     weights = StackedWeights([model, model])
     adam = Adam([OptimConfig(lr=0.1, weight_decay=0.5, warmup_steps=0), OptimConfig(lr=0.0)], weights.values)
-    for k in range(2):
-        adam.update(k, torch.zeros_like(weights.values[k]), map)
+    adam.update(range(2), torch.zeros_like(weights.values), map)
     for name, value in weights.state(0).items():
         assert torch.allclose(value, torch.tensor(1.9)), name  # 2 * (1 - 0.1 * 0.5)
     for name, value in weights.state(1).items():

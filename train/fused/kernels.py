@@ -261,6 +261,19 @@ def cross_entropy(odds, label, shifted, share):
 
 @njit(**WITHIN)
 @no_type_check
+def loss_of(logits, label, shifted, share):
+    """Rows' cross-entropies in nats, summed, times ``share``; its gradient takes the place of the logits.
+
+    Args:
+        logits: [n, d_vocab_out]. label: [n] right answers. shifted: [n], written.
+    """
+    shift(logits, label, shifted)
+    exponentiate(logits)
+    return cross_entropy(logits, label, shifted, share)
+
+
+@njit(**WITHIN)
+@no_type_check
 def unmix(mixed, source, query, weight, post, d_post, d_logits, d_mixed, d_base, d_weight):
     """Backward of ``mix``.
 
@@ -356,9 +369,7 @@ def backward(
     d_mixed, d_scores, d_base, d_W_out_U,
 ):  # fmt: skip
     """Summed loss of rows after ``forward``, times ``share``; its gradients in the tables (last line) are written."""
-    shift(logits, label, shifted)
-    exponentiate(logits)
-    loss = cross_entropy(logits, label, shifted, share)
+    loss = loss_of(logits, label, shifted, share)
     np.dot(post.T, logits, d_W_out_U)
     np.dot(logits, W_out_U.T, d_post)
     unmix(mixed, source, query, weight, post, d_post, logits, d_mixed, d_base, d_weight)

@@ -13,6 +13,47 @@ from .compiling import COMPILE
 
 @njit(**COMPILE)
 @no_type_check
+def find_nodes(prefixes, shared, index, chosen, is_causal, at, member, keys, entries, key_entries):
+    """Nodes of rows, by position, each where its first row comes; their number.
+
+    Args:
+        prefixes: [n_ctx, all rows] number of each row's prefix up to each position.
+        shared: [n_ctx] how many prefixes a position has, if nodes are shared among rows there; else 0.
+        index: [all rows, n_ctx] (position, token) pair at each position of each row.
+        chosen: [n] the rows.
+        at: [n, n_ctx] each row's nodes, written. member: [most] the row of each node, likewise.
+        keys, key_entries: [most, n_ctx], entries: [most], written: see ``layers.Nodes``.
+    """
+    n, n_ctx = at.shape
+    where = np.empty(max(shared.max(), 1), np.int32)
+    count = 0
+    for j in range(n_ctx):
+        begin = count
+        where[: shared[j]] = -1
+        for r in range(n):
+            known = np.int32(-1)
+            if shared[j] > 0:
+                known = where[prefixes[j, chosen[r]]]
+            if known < 0:
+                known = np.int32(count)
+                member[count] = r
+                count += 1
+                if shared[j] > 0:
+                    where[prefixes[j, chosen[r]]] = known
+            at[r, j] = known
+        for i in range(begin, count):
+            entries[i] = index[chosen[member[i]], j]
+    for i in range(count):
+        r = member[i]
+        for j in range(n_ctx):
+            is_seen = not is_causal or at[r, j] <= i
+            keys[i, j] = at[r, j] if is_seen else -1
+            key_entries[i, j] = index[chosen[r], j] if is_seen else -1
+    return count
+
+
+@njit(**COMPILE)
+@no_type_check
 def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
     """Attention of M queries, each over its own keys.
 
@@ -176,3 +217,16 @@ def scatter(rows, index, into):
         row, out = rows[i], into[index[i]]
         for c in range(row.shape[0]):
             out[c] += row[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def add_up(parts, out):
+    """Sums of the columns of ``parts`` [S, n], in order, written to ``out`` [n]."""
+    first = parts[0]
+    for c in range(out.shape[0]):
+        out[c] = first[c]
+    for s in range(1, parts.shape[0]):
+        more = parts[s]
+        for c in range(out.shape[0]):
+            out[c] += more[c]

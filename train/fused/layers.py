@@ -17,7 +17,7 @@ from torch import Tensor
 from ..plan import Plan
 from . import kernels
 from . import layer_kernels as loops
-from .arrays import Array, buffer, quiet, side_by_side
+from .arrays import Array, buffer, quiet
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,18 @@ class Nodes:
     """The (position, token) pair at the end of each."""
     keys: Int32[Array, "nodes n_ctx"]
     """Nodes that each attends to; -1 for none, at the end."""
+    key_entries: Int32[Array, "nodes n_ctx"]
+    """The (position, token) pairs of those; -1 for none."""
     answers: Int32[Array, " answers"]
     """The node of each answer of each row."""
     label: Int32[Array, " answers"]
+
+    def asks(self, is_first: bool, is_last: bool) -> tuple[Array, Array]:
+        """Of each query of a layer: its row of the stream before the layer, and the rows it attends to."""
+        rows, keys = (
+            (self.entries, self.key_entries) if is_first else (np.arange(len(self.keys), dtype=np.int32), self.keys)
+        )
+        return (rows[self.answers], keys[self.answers]) if is_last else (rows, keys)
 
 
 class NodeMaker:
@@ -39,52 +48,47 @@ class NodeMaker:
     def __init__(self, plan: Plan, is_causal: bool) -> None:
         self.index = plan.index.cpu().numpy().astype(np.int32)
         self.positions, self.is_causal = list(plan.answer_positions), is_causal
-        ids = np.zeros(len(self.index), np.int64)
-        self.prefixes: list[Array] = []
-        """Number of each row's prefix up to each position."""
+        ids, prefixes = np.zeros(len(self.index), np.int64), []
         for j in range(self.index.shape[1]):
             _, ids = np.unique(ids * (self.index.max() + 1) + self.index[:, j], return_inverse=True)
-            self.prefixes.append(ids)
-        self.counts = [int(ids.max()) + 1 for ids in self.prefixes]
+            prefixes.append(ids.astype(np.int32))
+        self.prefixes = np.stack(prefixes)
+        counts = self.prefixes.max(axis=1) + 1
+        self.shared = np.where((counts < len(self.index)) & is_causal, counts, 0).astype(np.int32)
 
     def __call__(self, labels: Tensor, rows: Tensor) -> Nodes:
         """The nodes of the rows numbered ``rows``."""
         chosen, n_ctx = rows.numpy(), self.index.shape[1]
-        n, first = len(chosen), 0
-        at, members = np.empty((n, n_ctx), np.int32), []
-        for j in range(n_ctx):
-            member = place = np.arange(n)
-            if self.is_causal and self.counts[j] < len(self.index):
-                member, place = _distinct(self.prefixes[j][chosen], self.counts[j])
-            at[:, j] = place + first
-            members.append(member)
-            first += len(member)
-        keys = np.full((first, n_ctx), -1, np.int32)
-        entries, done = np.empty(first, np.int32), 0
-        for j, member in enumerate(members):
-            last = j + 1 if self.is_causal else n_ctx
-            keys[done : done + len(member), :last] = at[member, :last]
-            entries[done : done + len(member)] = self.index[chosen[member], j]
-            done += len(member)
+        most = len(chosen) * n_ctx
+        at, member = np.empty((len(chosen), n_ctx), np.int32), np.empty(most, np.int32)
+        keys, key_entries = np.empty((most, n_ctx), np.int32), np.empty((most, n_ctx), np.int32)
+        entries = np.empty(most, np.int32)
+        count = loops.find_nodes(
+            self.prefixes, self.shared, self.index, chosen, self.is_causal, at, member, keys, entries, key_entries
+        )
         answers = np.ascontiguousarray(at[:, self.positions]).ravel()
-        return Nodes(entries, keys, answers, labels.numpy()[chosen].ravel().astype(np.int32))
-
-
-def _distinct(ids: Array, count: int) -> tuple[Array, Array]:
-    """Of numbers below ``count``: where one of each that occurs stands, and which of those each number is."""
-    where = np.full(count, -1)
-    where[ids] = np.arange(len(ids))
-    there = where >= 0
-    return where[there], (np.cumsum(there) - 1)[ids]
+        label = labels.numpy()[chosen].ravel().astype(np.int32)
+        return Nodes(entries[:count], keys[:count], key_entries[:count], answers, label)
 
 
 class Layers:
-    """One model's step over nodes. ``W`` are its weights by name, read anew at each call."""
+    """One model's step over nodes. ``W`` are its weights by name; after they change comes ``read``."""
 
     def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array]) -> None:
         self.cfg, self.W = cfg, W
         self.tokens = plan.table_tokens.cpu().numpy().astype(np.int32)
         self.positions = plan.table_positions.cpu().numpy().astype(np.int32)
+        width = cfg.n_heads * cfg.d_head
+        self.qkv = np.empty((cfg.n_layers, cfg.d_model + 1, 3 * width), np.float32)
+        """Each layer's W_Q, W_K and W_V side by side, and below them the biases."""
+
+    def read(self) -> None:
+        """Take the present weights."""
+        by_head = self.qkv.reshape(*self.qkv.shape[:2], 3, self.cfg.n_heads, self.cfg.d_head)
+        for layer in range(self.cfg.n_layers):
+            for i, letter in enumerate("QKV"):
+                by_head[layer, :-1, i] = self.W[f"blocks.{layer}.attn.W_{letter}"].swapaxes(0, 1)
+                by_head[layer, -1, i] = self.W[f"blocks.{layer}.attn.b_{letter}"]
 
     @quiet
     def logits(self, nodes: Nodes) -> Float32[Array, "answers d_vocab_out"]:
@@ -95,12 +99,9 @@ class Layers:
     def gradients(self, nodes: Nodes, share: float, G: Mapping[str, Array]) -> float:
         """Loss summed over the answers, times ``share``, in nats; its gradients are written to ``G`` by name."""
         saved: list[Any] = []
-        odds = self._forward(nodes, saved)
-        shifted = np.empty(len(odds), np.float32)
-        kernels.shift(odds, nodes.label, shifted)
-        np.exp(odds, out=odds)
-        loss = kernels.cross_entropy(odds, nodes.label, shifted, share)
-        self._backward(saved, odds, G)
+        d_logits = self._forward(nodes, saved)  # in whose place their gradient comes
+        loss = kernels.loss_of(d_logits, nodes.label, np.empty(len(d_logits), np.float32), share)
+        self._backward(saved, d_logits, G)
         return loss
 
     # ---- forward ---------------------------------------------------------------------------------
@@ -118,23 +119,13 @@ class Layers:
         logits += W["unembed.b_U"]
         return logits
 
-    def _asks(self, layer: int, nodes: Nodes) -> tuple[Array, Array]:
-        """Of each query of a layer: its row of the stream before it, and the rows it attends to."""
-        is_last = layer == self.cfg.n_layers - 1
-        asks = nodes.answers if is_last else np.arange(len(nodes.entries), dtype=np.int32)
-        keys = nodes.keys[asks]
-        if layer > 0:
-            return asks, keys
-        return nodes.entries[asks], np.where(keys < 0, np.int32(-1), nodes.entries[keys])
-
     def _attention(self, layer: int, x: Array, nodes: Nodes, saved: list[Any]) -> Array:
         """The stream after attention, a row for each query."""
         cfg, W, name = self.cfg, self.W, f"blocks.{layer}"
         width = cfg.n_heads * cfg.d_head
         h = self._norm(f"{name}.ln1", x, saved) if cfg.normalization_type == "LN" else x
-        asks, keys = self._asks(layer, nodes)
-        weights = np.concatenate([side_by_side(W[f"{name}.attn.W_{letter}"]) for letter in "QKV"], axis=1)
-        bias = np.concatenate([W[f"{name}.attn.b_{letter}"].ravel() for letter in "QKV"])
+        asks, keys = nodes.asks(layer == 0, layer == cfg.n_layers - 1)
+        weights, bias = self.qkv[layer, :-1], self.qkv[layer, -1]
         if len(asks) < len(x):  # the last layer asks from the answers only
             q_in, rows = h[asks], np.arange(len(asks), dtype=np.int32)
             q, kv = _matmul(f"q {layer}", q_in, weights[:, :width]), _matmul(f"kv {layer}", h, weights[:, width:])
@@ -149,7 +140,7 @@ class Layers:
         loops.attend(q, kv, rows, keys, 1 / cfg.attn_scale, cfg.attn_rate, pattern, z)
         total = _matmul(f"mid {layer}", z, W[f"{name}.attn.W_O"].reshape(width, cfg.d_model))
         loops.add_rows(total, x, asks, W[f"{name}.attn.b_O"])
-        saved.append((asks, keys, rows, h, q_in, weights, q, kv, pattern, z))
+        saved.append((asks, keys, rows, h, q_in, q, kv, pattern, z))
         return self._norm(f"{name}.ln1", total, saved) if cfg.normalization_type == "LNPost" else total
 
     def _mlp(self, layer: int, x: Array, saved: list[Any]) -> Array:
@@ -207,8 +198,8 @@ class Layers:
         cfg, W, name = self.cfg, self.W, f"blocks.{layer}"
         if cfg.normalization_type == "LNPost":
             d = self._unnorm(f"{name}.ln1", d, saved, G)
-        asks, keys, rows, h, q_in, weights, q, kv, pattern, z = saved.pop()
-        width = z.shape[1]
+        asks, keys, rows, h, q_in, q, kv, pattern, z = saved.pop()
+        width, weights = z.shape[1], self.qkv[layer, :-1]
         _sum(G, f"{name}.attn.b_O", d)
         flat_O = W[f"{name}.attn.W_O"].reshape(width, cfg.d_model)
         G[f"{name}.attn.W_O"][:] = (z.T @ d).reshape(W[f"{name}.attn.W_O"].shape)

@@ -1,0 +1,219 @@
+"""K models as one on an accelerator: every operation of the forward and of autograd is taken for all at once.
+
+The rows of each model are numbers on the device, so a step copies a few integers there and reads nothing back. On
+CUDA the whole pass is recorded once, as a graph, and replayed with one launch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .forwards import Reader, Then
+from .frugal import answer_logits, mlp_logits, take_rows
+from .fused.threads import Map
+from .loss import cross_entropy
+from .model import HookedMLP, HookedTransformer
+from .plan import make_plan
+from .precision import products
+from .tasks import Task
+from .weights import StackedWeights
+
+MOST_ENTRIES = 1024
+"""Tables of up to so many rows have their gradients summed by a product; larger ones by sorting."""
+WARM_UP = 3
+"""Passes before a graph is recorded, in which libraries settle."""
+FREE_SHARE = 0.6
+"""Share of the free memory that the passes of models at a time may take."""
+
+
+class _TakeByProduct(torch.autograd.Function):
+    """Rows of a table; the gradient is a product with the rows' indicators.
+
+    A scattered sum is either not reproducible (atomic additions) or slow where one row is taken by all, as "=" is.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(table: Tensor, index: Tensor) -> Tensor:
+        return table[index]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        table, index = inputs
+        ctx.save_for_backward(index)
+        ctx.entries = table.shape[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        (grad,) = grads
+        is_row = index.flatten()[:, None] == torch.arange(ctx.entries, device=index.device)
+        return is_row.to(grad).T @ grad.flatten(0, index.dim() - 1), None
+
+
+def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Tensor, "*n width"]:
+    """Rows of a table, with a gradient that is the same at every run."""
+    if table.shape[0] > MOST_ENTRIES:
+        return take_rows(table, index)
+    return _TakeByProduct.apply(table, index)  # type: ignore[return-value]
+
+
+class Replay:
+    """A function that reads and writes the same tensors at each call: on CUDA a graph, recorded at the first call."""
+
+    def __init__(self, function: Callable[[], None], device: torch.device) -> None:
+        self.function, self.device = function, device
+        self._graph: Any = None
+
+    def __call__(self) -> None:
+        """Call it, or replay what it did."""
+        if self.device.type != "cuda":
+            self.function()
+            return
+        if self._graph is None:
+            self._graph = self._record()
+        self._graph.replay()
+
+    def _record(self) -> Any:
+        aside = torch.cuda.Stream(self.device)
+        aside.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                self.function()
+        torch.cuda.current_stream(self.device).wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.function()
+        return graph
+
+
+class VmapForward:
+    """See ``forwards.Forward``; any model of ours, on any device.
+
+    Args:
+        precision: of the matrix products.
+        at_once: models whose pass is taken together; by the device's memory where not given.
+    """
+
+    def __init__(
+        self,
+        model: HookedTransformer | HookedMLP,
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        precision: str = "float32",
+        at_once: int | None = None,
+    ) -> None:
+        self.weights, self.precision = weights, precision
+        self.device = weights.values.device
+        self.cfg, self.is_mlp = model.cfg, isinstance(model, HookedMLP)
+        self.tokens, self.positions = tasks[0].tokens.to(self.device), tasks[0].answer_positions
+        self.plan = make_plan(tasks[0].tokens, self.positions, model.cfg.n_layers).to(self.device)
+        self.stacked_labels = torch.stack([task.labels for task in tasks]).to(self.device)
+        self.labels = list(self.stacked_labels)
+        K = len(tasks)
+        self.losses = torch.zeros(K, dtype=torch.float64, device=self.device)
+        self._batches: list[Tensor] = []
+        self._leaves: list[tuple[slice, dict[str, Tensor]]] = []
+        self._at_once = at_once
+        self._allocate(0)
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
+        """The numbers themselves."""
+        return rows
+
+    def backward(self, batches: Sequence[Tensor], then: Then) -> Float[Tensor, " K"]:
+        """Nothing is awaited: the losses stay on the device."""
+        self._load(list(batches))
+        if not self._leaves:
+            self._split()
+        self._replay()
+        then(range(len(self.labels)), map)
+        return self.losses.clone()
+
+    def reader(self, k: int, each: Map) -> Reader:
+        """By the same forward, a model at a time."""
+        own = {name: tensor.detach() for name, tensor in self.weights.own[k].items()}
+
+        def logits(rows: Tensor) -> Tensor:
+            with products(self.precision, self.device):
+                return self._logits(own, rows.to(self.device))
+
+        return logits
+
+    # ---- a pass ----------------------------------------------------------------------------------
+
+    def _logits(self, params: dict[str, Tensor], rows: Tensor) -> Tensor:
+        if self.is_mlp:
+            return mlp_logits(params, self.cfg, self.tokens[rows], take)[:, None].expand(-1, len(self.positions), -1)
+        return answer_logits(params, self.cfg, self.plan.select(rows), take)
+
+    def _loss(self, params: dict[str, Tensor], labels: Tensor, rows: Tensor, share: Tensor) -> Tensor:
+        return (cross_entropy(self._logits(params, rows), labels[rows]) * share).sum()
+
+    def _pass(self, some: slice, leaves: dict[str, Tensor]) -> None:
+        """Losses and gradients of some models, into the stack's."""
+        params = leaves | {name: tensor[some] for name, tensor in self.weights.frozen.items()}
+        with products(self.precision, self.device):
+            per_model = torch.vmap(self._loss)(params, self.stacked_labels[some], self.rows[some], self.share[some])
+            found = torch.autograd.grad(per_model.sum(), list(leaves.values()), materialize_grads=True)
+        self.losses[some] = per_model.detach()
+        for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), found, strict=True):
+            into.copy_(gradient)
+
+    def _all(self) -> None:
+        for some, leaves in self._leaves:
+            self._pass(some, leaves)
+
+    # ---- memory ----------------------------------------------------------------------------------
+
+    def _load(self, batches: list[Tensor]) -> None:
+        """Bring the rows' numbers to the device, with zero shares where a model has fewer of them."""
+        if len(batches) == len(self._batches) and all(a is b for a, b in zip(batches, self._batches, strict=True)):
+            return
+        most = max(map(len, batches))
+        if most > self.rows.shape[1]:
+            self._allocate(most)
+        rows = torch.zeros(self.rows.shape, dtype=torch.int64)
+        share = torch.zeros(self.share.shape, dtype=torch.float64)
+        for k, batch in enumerate(batches):
+            rows[k, : len(batch)] = batch
+            share[k, : len(batch)] = 1 / len(batch)
+        if self.device.type == "cuda":
+            rows, share = rows.pin_memory(), share.pin_memory()
+        self.rows.copy_(rows, non_blocking=True)
+        self.share.copy_(share, non_blocking=True)
+        self._batches = batches
+
+    def _allocate(self, n: int) -> None:
+        K = len(self.labels)
+        self.rows = torch.zeros(K, n, dtype=torch.int64, device=self.device)
+        self.share = torch.zeros(K, n, dtype=torch.float64, device=self.device)
+        self._replay = Replay(self._all, self.device)
+
+    def _split(self) -> None:
+        """Leaves of as many models as are taken at once."""
+        K = len(self.labels)
+        size = self._at_once or self._fitting()
+        self._leaves = [(slice(k, min(k + size, K)), self._own_leaves(k, min(k + size, K))) for k in range(0, K, size)]
+
+    def _own_leaves(self, first: int, last: int) -> dict[str, Tensor]:
+        split = self.weights.split(self.weights.values[first:last])
+        return {name: tensor.detach().requires_grad_() for name, tensor in split.items()}
+
+    def _fitting(self) -> int:
+        """How many models' passes fit in the device's memory, from what one takes."""
+        K = len(self.labels)
+        if self.device.type != "cuda":
+            return K
+        self._pass(slice(0, 1), self._own_leaves(0, 1))  # libraries take their memory at the first
+        torch.cuda.reset_peak_memory_stats(self.device)
+        before = torch.cuda.memory_allocated(self.device)
+        self._pass(slice(0, 1), self._own_leaves(0, 1))
+        need = max(1, torch.cuda.max_memory_allocated(self.device) - before)
+        free = torch.cuda.mem_get_info(self.device)[0]
+        most = max(1, int(FREE_SHARE * free / need))
+        return -(-K // -(-K // most))
