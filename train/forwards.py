@@ -5,6 +5,7 @@ Each has ``prepare`` (a model's rows as it wants them), ``backward`` (losses, an
 models beside it change a model's numbers.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,8 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .frugal import answer_logits, mlp_logits
-from .fused.arrays import buffer
-from .fused.layer_kernels import add_up
+from .fused.arrays import Array, buffer
 from .fused.layers import Layers, NodeMaker, Nodes
 from .fused.rows import RowLoss, Rows
 from .fused.tables import TableMaker, Tables
@@ -29,12 +29,13 @@ Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""
 Reader = Callable[[Tensor], Float[Tensor, "rows n_answers d_vocab_out"]]
 """From numbers of rows to their logits at the answers; any thread may call it."""
-Then = Callable[[range, Map], None]
-"""What to do with models once their gradients are there; ``each`` maps over pieces of that work."""
+Then = Callable[[range, Map, Sequence[Array]], None]
+"""What to do with models once their gradients are there; ``each`` maps over pieces of that work.
+
+Rows of numbers may be left, which are first to be added to the gradient, in order.
+"""
 PIECE = 256
 """Rows whose gradient is taken at once, except by tables."""
-CHUNK = 65_536
-"""Numbers of a gradient that a thread adds up at a time."""
 EVAL_ROWS = 1000
 """Rows evaluated at once on a CPU."""
 BLOCK = 8
@@ -123,7 +124,7 @@ class AutogradForward:
             self.weights.grads[k] = gradients[0]
             for more in gradients[1:]:
                 self.weights.grads[k] += more
-            then(range(k, k + 1), each)
+            then(range(k, k + 1), each, [])
             return torch.stack(losses).sum()
 
         return torch.stack(self.threads.over(one, len(batches)))
@@ -131,6 +132,14 @@ class AutogradForward:
     def reader(self, k: int, each: Map) -> Reader:
         """By the same forward, in pieces."""
         return lambda rows: torch.cat([self.logits(k, inputs) for inputs, _ in self.prepare(k, rows)])
+
+
+class _Gradient:
+    """A row of gradients, as numbers and by name."""
+
+    def __init__(self, weights: StackedWeights, row: Tensor) -> None:
+        self.flat = row.numpy()
+        self.by_name = {name: t.numpy() for name, t in weights.split(row).items()}
 
 
 class LayerForward:
@@ -152,8 +161,10 @@ class LayerForward:
         self.labels = [task.labels for task in tasks]
         plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
         self.n_answers = len(tasks[0].answer_positions)
-        self.nodes = NodeMaker(plan, cfg.attention_dir == "causal")
+        self.nodes = NodeMaker(plan, cfg.attention_dir == "causal", cfg.n_layers)
         self.layers = [Layers(cfg, plan, {name: t.detach().numpy() for name, t in own.items()}) for own in weights.own]
+        self._own = [_Gradient(weights, row) for row in weights.grads]
+        self._spare = threading.local()
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
         """The rows' nodes, in pieces. Rows of one first operand go together: they share nodes."""
@@ -165,23 +176,24 @@ class LayerForward:
         def one(k: int, each: Map) -> Tensor:
             pieces = batches[k]
             share = 1.0 / sum(len(nodes.label) for nodes in pieces)
-            found = torch.from_numpy(buffer("gradients", len(pieces), self.weights.values.shape[1]))
+            rows = self._gradients(k, len(pieces))
 
             def piece(i: int) -> float:
-                G = {name: t.numpy() for name, t in self.weights.split(found[i]).items()}
-                return self.layers[k].gradients(pieces[i], share, G)
-
-            def add(some: slice) -> None:
-                add_up(parts[:, some], total[some])
+                return self.layers[k].gradients(pieces[i], share, rows[i].by_name)
 
             self.layers[k].read()
             losses = list(each(piece, range(len(pieces))))
-            parts, total = found.numpy(), self.weights.grads[k].numpy()
-            list(each(add, [slice(i, i + CHUNK) for i in range(0, len(total), CHUNK)]))
-            then(range(k, k + 1), each)
+            then(range(k, k + 1), each, [row.flat for row in rows[1:]])
             return torch.tensor(sum(losses), dtype=torch.float64)
 
         return torch.stack(self.threads.over(one, len(batches)))
+
+    def _gradients(self, k: int, n: int) -> "list[_Gradient]":
+        """Where the gradients of ``n`` pieces go: the first to the stack's, the others to this thread's memory."""
+        spare = vars(self._spare).setdefault("rows", [])
+        while len(spare) < n - 1:
+            spare.append(_Gradient(self.weights, torch.empty_like(self.weights.grads[k])))
+        return [self._own[k], *spare[: n - 1]]
 
     def reader(self, k: int, each: Map) -> Reader:
         """By the same forward."""
@@ -237,7 +249,7 @@ class TableForward:
             for b, k in enumerate(self.blocks[i]):
                 losses[k] = self.row_loss.gradients(tables.of(b), batches[k], found.of(b), each)
             maker.backward(found, each)
-            then(self.blocks[i], each)
+            then(self.blocks[i], each, [])
 
         self.threads.over(one, len(self.blocks))
         return losses

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .config import OptimConfig
 from .fused.adam import adam
-from .fused.arrays import quiet
+from .fused.arrays import Array, quiet
 from .fused.threads import Map
 
 CHUNK = 65_536
@@ -29,8 +29,11 @@ class Adam:
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(values), torch.zeros_like(values)
 
     @quiet
-    def update(self, models: range, grads: Float[Tensor, "K n_trained"], each: Map) -> None:
-        """One step of these models, of all K gradients; ``each`` maps over chunks of a model's numbers."""
+    def update(self, models: range, grads: Float[Tensor, "K n_trained"], each: Map, more: Sequence[Array] = ()) -> None:
+        """One step of these models, of all K gradients; ``each`` maps over chunks of a model's numbers.
+
+        Rows ``more`` are first added to the gradient of the one model.
+        """
         steps = [self.steps[k] for k in models]
         for k in models:
             self.steps[k] += 1
@@ -38,15 +41,17 @@ class Adam:
             self._together(models, grads, steps)
             return
         for k, step in zip(models, steps, strict=True):
-            self._compiled(k, grads[k], step, each)
+            self._compiled(k, grads[k], step, each, more)
 
-    def _compiled(self, k: int, grads: Tensor, step: int, each: Map) -> None:
+    def _compiled(self, k: int, grads: Tensor, step: int, each: Map, more: Sequence[Array]) -> None:
         config, lr = self.configs[k], lr_at(step, self.configs[k])
         arrays = [row.numpy() for row in (self.values[k], grads, self.exp_avg[k], self.exp_avg_sq[k])]
         settings = (lr, config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer == "adamw")
 
         def chunk(first: int) -> None:
             values, grads, mean, square = (array[first : first + CHUNK] for array in arrays)
+            for row in more:
+                grads += row[first : first + CHUNK]
             adam(values, grads, mean, square, step + 1, *settings)
 
         list(each(chunk, range(0, len(arrays[0]), CHUNK)))

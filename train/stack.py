@@ -11,6 +11,7 @@ from .batches import Batches
 from .config import RunConfig
 from .ensemble import check_shapes
 from .forwards import AutogradForward, Forward, LayerForward, TableForward, score
+from .fused.arrays import Array
 from .fused.threads import Map, Threads
 from .model import build_model
 from .optim import Adam
@@ -68,8 +69,8 @@ class Stack:
         """One optimiser step of every model; the losses before it, in nats, stay on the device."""
         return self.forward.backward([self._batch(k) for k in range(len(self))], self._step)
 
-    def _step(self, models: range, each: Map) -> None:
-        self.optimizer.update(models, self.weights.grads, each)
+    def _step(self, models: range, each: Map, more: Sequence[Array]) -> None:
+        self.optimizer.update(models, self.weights.grads, each, more)
 
     def _batch(self, k: int) -> Any:
         full = self.full[k]

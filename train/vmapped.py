@@ -131,7 +131,7 @@ class VmapForward:
         if not self._leaves:
             self._split()
         self._replay()
-        then(range(len(self.labels)), map)
+        then(range(len(self.labels)), map, [])
         return self.losses.clone()
 
     def reader(self, k: int, each: Map) -> Reader:

@@ -8,13 +8,13 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from .compiling import COMPILE
+from .compiling import COMPILE, WITHIN
 
 
 @njit(**COMPILE)
 @no_type_check
-def find_nodes(prefixes, shared, index, chosen, is_causal, at, member, keys, entries, key_entries):
-    """Nodes of rows, by position, each where its first row comes; their number.
+def find_nodes(prefixes, shared, index, chosen, is_causal, at, member, keys, pairs, entries, key_entries):
+    """Nodes of rows, by position, each where its first row comes; how many there are, and how many pairs.
 
     Args:
         prefixes: [n_ctx, all rows] number of each row's prefix up to each position.
@@ -22,11 +22,13 @@ def find_nodes(prefixes, shared, index, chosen, is_causal, at, member, keys, ent
         index: [all rows, n_ctx] (position, token) pair at each position of each row.
         chosen: [n] the rows.
         at: [n, n_ctx] each row's nodes, written. member: [most] the row of each node, likewise.
-        keys, key_entries: [most, n_ctx], entries: [most], written: see ``layers.Nodes``.
+        pairs: [T] pairs that occur, written; [most] ``entries`` count among these.
+        keys, key_entries: [most, n_ctx], written: nodes and pairs that each node attends to, else -1.
     """
     n, n_ctx = at.shape
     where = np.empty(max(shared.max(), 1), np.int32)
-    count = 0
+    local = np.full(pairs.shape[0], np.int32(-1), np.int32)
+    count, n_pairs = 0, 0
     for j in range(n_ctx):
         begin = count
         where[: shared[j]] = -1
@@ -42,17 +44,22 @@ def find_nodes(prefixes, shared, index, chosen, is_causal, at, member, keys, ent
                     where[prefixes[j, chosen[r]]] = known
             at[r, j] = known
         for i in range(begin, count):
-            entries[i] = index[chosen[member[i]], j]
+            pair = index[chosen[member[i]], j]
+            if local[pair] < 0:
+                local[pair] = n_pairs
+                pairs[n_pairs] = pair
+                n_pairs += 1
+            entries[i] = local[pair]
     for i in range(count):
         r = member[i]
         for j in range(n_ctx):
             is_seen = not is_causal or at[r, j] <= i
             keys[i, j] = at[r, j] if is_seen else -1
-            key_entries[i, j] = index[chosen[r], j] if is_seen else -1
-    return count
+            key_entries[i, j] = entries[at[r, j]] if is_seen else -1
+    return count, n_pairs
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
     """Attention of M queries, each over its own keys.
@@ -95,7 +102,7 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
                     out[c] += weight * value[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
     """Backward of ``attend``: adds to d_q and d_kv, which may be one array."""
@@ -132,7 +139,7 @@ def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
                     d_key[c] += change * own[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def norm(x, w, b, eps, unit, inverse, y):
     """Layer norm of rows: ``unit`` is centred and of variance 1, ``inverse`` what it was multiplied by; all written."""
@@ -154,29 +161,29 @@ def norm(x, w, b, eps, unit, inverse, y):
             out[c] = one[c] * w[c] + b[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
-def unnorm(d_y, w, unit, inverse, d_x, d_w, d_b):
-    """Backward of ``norm``: d_x, d_w and d_b are written."""
-    d = d_y.shape[1]
+def unnorm(d, w, unit, inverse, d_w, d_b):
+    """Backward of ``norm``: ``d`` becomes the gradient before it; d_w and d_b are written."""
+    width = d.shape[1]
     d_w[:] = np.float32(0)
     d_b[:] = np.float32(0)
-    for r in range(d_y.shape[0]):
-        row, one, out = d_y[r], unit[r], d_x[r]
+    for r in range(d.shape[0]):
+        row, one = d[r], unit[r]
         mean, along = np.float32(0), np.float32(0)
-        for c in range(d):
+        for c in range(width):
             mean += row[c] * w[c]
             along += row[c] * w[c] * one[c]
-        mean, along = mean / np.float32(d), along / np.float32(d)
-        for c in range(d):
-            out[c] = inverse[r] * (row[c] * w[c] - mean - one[c] * along)
-        for c in range(d):
+        mean, along = mean / np.float32(width), along / np.float32(width)
+        for c in range(width):
             d_w[c] += row[c] * one[c]
-        for c in range(d):
+        for c in range(width):
             d_b[c] += row[c]
+        for c in range(width):
+            row[c] = inverse[r] * (row[c] * w[c] - mean - one[c] * along)
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
 def rectify(x, bias):
     """max(x + bias, 0) of rows, in place."""
@@ -186,30 +193,74 @@ def rectify(x, bias):
             row[c] = max(row[c] + bias[c], np.float32(0))
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
-def unrectify(post, d_post, d_bias):
-    """Backward of ``rectify``: ``d_post`` becomes the gradient before it; d_bias is written."""
-    d_bias[:] = np.float32(0)
+def unrectify(post, d_post):
+    """Backward of ``rectify``: ``d_post`` becomes the gradient before it."""
     for r in range(post.shape[0]):
         row, d_row = post[r], d_post[r]
         for c in range(row.shape[0]):
             d_row[c] = d_row[c] if row[c] > 0 else np.float32(0)
-        for c in range(row.shape[0]):
-            d_bias[c] += d_row[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
 @no_type_check
-def add_rows(out, x, index, bias):
-    """``out[i] += x[index[i]] + bias``."""
+def add_rows(x, bias):
+    """Add a bias to every row, unless it is zero."""
+    if np.any(bias):
+        for r in range(x.shape[0]):
+            row = x[r]
+            for c in range(row.shape[0]):
+                row[c] += bias[c]
+
+
+@njit(**WITHIN)
+@no_type_check
+def sum_rows(d, first, into):
+    """Backward of ``add_rows``, for the columns from ``first``; a bias that is not trained has a gradient of size 0."""
+    width = into.shape[0]
+    if width > 0:
+        into[:] = np.float32(0)
+        for r in range(d.shape[0]):
+            row = d[r][first : first + width]
+            for c in range(width):
+                into[c] += row[c]
+
+
+@njit(**WITHIN)
+@no_type_check
+def split_heads(d_W, first, into):
+    """Columns from ``first`` [d_model, heads * d_head] as [n_heads, d_model, d_head]."""
+    H, d_model, d_head = into.shape
+    for h in range(H):
+        for i in range(d_model):
+            begin = first + h * d_head
+            row, out = d_W[i][begin : begin + d_head], into[h, i]
+            for c in range(d_head):
+                out[c] = row[c]
+
+
+@njit(**WITHIN)
+@no_type_check
+def gather(x, index, out):
+    """``out[i] = x[index[i]]``."""
     for i in range(index.shape[0]):
         row, more = out[i], x[index[i]]
         for c in range(row.shape[0]):
-            row[c] += more[c] + bias[c]
+            row[c] = more[c]
 
 
-@njit(**COMPILE)
+@njit(**WITHIN)
+@no_type_check
+def add_gathered(out, x, index):
+    """``out[i] += x[index[i]]``."""
+    for i in range(index.shape[0]):
+        row, more = out[i], x[index[i]]
+        for c in range(row.shape[0]):
+            row[c] += more[c]
+
+
+@njit(**WITHIN)
 @no_type_check
 def scatter(rows, index, into):
     """``into[index[i]] += rows[i]``."""
@@ -217,16 +268,3 @@ def scatter(rows, index, into):
         row, out = rows[i], into[index[i]]
         for c in range(row.shape[0]):
             out[c] += row[c]
-
-
-@njit(**COMPILE)
-@no_type_check
-def add_up(parts, out):
-    """Sums of the columns of ``parts`` [S, n], in order, written to ``out`` [n]."""
-    first = parts[0]
-    for c in range(out.shape[0]):
-        out[c] = first[c]
-    for s in range(1, parts.shape[0]):
-        more = parts[s]
-        for c in range(out.shape[0]):
-            out[c] += more[c]

@@ -1,0 +1,320 @@
+"""A layer's forward and backward, compiled whole: products and loops in one call that holds no lock.
+
+Threads that take pieces of one model's rows meet at Python's lock at every call; so a piece makes few of them. All
+arrays are float32; indices are int32. What backward needs of forward lies in one block of memory, which both lay
+out alike.
+"""
+
+from typing import Any, NamedTuple, no_type_check
+
+import numpy as np
+from numba import njit
+
+from .compiling import COMPILE, WITHIN
+from .kernels import loss_of as loss_and_gradient
+from .layer_kernels import (
+    add_gathered,
+    add_rows,
+    attend,
+    gather,
+    norm,
+    rectify,
+    scatter,
+    split_heads,
+    sum_rows,
+    unattend,
+    unnorm,
+    unrectify,
+)
+
+NORMS = {None: 0, "LN": 1, "LNPost": 2}
+"""Number of a model's ``normalization_type``."""
+ALIGNED = 16
+
+
+class Block(NamedTuple):
+    """A layer's weights: of attention with heads side by side; norms that it has not are empty."""
+
+    W_q: Any
+    b_q: Any
+    W_kv: Any
+    """[d_model, 2 * heads * d_head] of keys, then values."""
+    b_kv: Any
+    W_O: Any
+    b_O: Any
+    W_in: Any
+    b_in: Any
+    W_out: Any
+    b_out: Any
+    ln1_w: Any
+    ln1_b: Any
+    ln2_w: Any
+    ln2_b: Any
+
+
+class Gradients(NamedTuple):
+    """Gradients in a layer's weights; a bias that is not trained is empty."""
+
+    W_Q: Any
+    """[n_heads, d_model, d_head], as the next two."""
+    W_K: Any
+    W_V: Any
+    b_Q: Any
+    """[heads * d_head], as the next two."""
+    b_K: Any
+    b_V: Any
+    W_O: Any
+    b_O: Any
+    W_in: Any
+    b_in: Any
+    W_out: Any
+    b_out: Any
+    ln1_w: Any
+    ln1_b: Any
+    ln2_w: Any
+    ln2_b: Any
+
+
+class Sizes(NamedTuple):
+    """Numbers that a pass over a layer depends on."""
+
+    n_heads: int
+    d_mlp: int
+    norm: int
+    scale: float
+    """Multiplies attention scores."""
+    attn_rate: float
+    eps: float
+
+
+def memory_size(n_in: int, n_out: int, n_keys: int, d_model: int, width: int, sizes: Sizes) -> int:
+    """Numbers that ``saved`` lays out."""
+    most, n_q = max(n_in, n_out), min(n_in, n_out)
+    shapes = [
+        (n_in, d_model),
+        (most, d_model),
+        (1, most),
+        (n_q, d_model),
+        (n_q, width),
+        (n_in, 2 * width),
+        (n_out, sizes.n_heads * n_keys),
+        (n_out, width),
+        (n_out, d_model),
+        (n_out, d_model),
+        (1, n_out),
+        (n_out, d_model),
+        (n_out, sizes.d_mlp),
+        (n_out, d_model),
+    ]
+    return sum(-(-rows * columns // ALIGNED) * ALIGNED for rows, columns in shapes)
+
+
+def spare_size(n_in: int, n_out: int, d_model: int, width: int, sizes: Sizes) -> int:
+    """Numbers that ``backward`` needs besides."""
+    n_q = min(n_in, n_out)
+    counts = (n_in * d_model, n_out * sizes.d_mlp, n_out * d_model, n_out * width, n_q * width, n_in * 2 * width)
+    return sum(counts) + n_q * d_model + 3 * d_model * width + 9 * ALIGNED
+
+
+@njit(**WITHIN)
+@no_type_check
+def carve(memory, at, rows, columns):
+    """A matrix that begins at ``at``, and where the next one may."""
+    size = rows * columns
+    return memory[at : at + size].reshape(rows, columns), at + (size + 15) // 16 * 16
+
+
+@njit(**WITHIN)
+@no_type_check
+def saved(memory, n_in, n_out, n_q, n_keys, d_model, width, n_heads, d_mlp):
+    """Views of a layer's memory: see ``forward``, which writes them."""
+    most = max(n_in, n_out)
+    h, at = carve(memory, 0, n_in, d_model)
+    unit1, at = carve(memory, at, most, d_model)
+    inverse1, at = carve(memory, at, 1, most)
+    q_in, at = carve(memory, at, n_q, d_model)
+    q, at = carve(memory, at, n_q, width)
+    kv, at = carve(memory, at, n_in, 2 * width)
+    pattern, at = carve(memory, at, n_out, n_heads * n_keys)
+    z, at = carve(memory, at, n_out, width)
+    mid, at = carve(memory, at, n_out, d_model)
+    unit2, at = carve(memory, at, n_out, d_model)
+    inverse2, at = carve(memory, at, 1, n_out)
+    h2, at = carve(memory, at, n_out, d_model)
+    post, at = carve(memory, at, n_out, d_mlp)
+    out, at = carve(memory, at, n_out, d_model)
+    return h, unit1, inverse1[0], q_in, q, kv, pattern, z, mid, unit2, inverse2[0], h2, post, out
+
+
+@njit(**COMPILE)
+@no_type_check
+def forward(x, asks, rows, keys, W, sizes, memory):
+    """A layer's output [n_out, d_model]: a view of ``memory``.
+
+    Args:
+        x: [n_in, d_model] the stream before the layer.
+        asks: [n_out] the row of ``x`` that each query stands at.
+        rows: [n_out] its row among the queries that are computed: of all rows of ``x`` if these are fewer, else
+            of the rows asked from alone.
+        keys: [n_out, n_keys] rows of ``x`` that each attends to; -1 for none, at the end.
+        W: the ``Block`` of weights.
+        memory: of ``memory_size``, written: what ``backward`` needs.
+    """
+    n_in, d_model = x.shape
+    n_out, n_keys = keys.shape
+    width = W.W_q.shape[1]
+    n_q = min(n_in, n_out)
+    h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
+        memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, sizes.d_mlp
+    )
+    if sizes.norm == 1:
+        norm(x, W.ln1_w, W.ln1_b, sizes.eps, unit1, inverse1, h)
+    else:
+        h = x
+    if n_out < n_in:
+        gather(h, asks, q_in)
+    else:
+        q_in = h
+    np.dot(q_in, W.W_q, q)
+    np.dot(h, W.W_kv, kv)
+    add_rows(q, W.b_q)
+    add_rows(kv, W.b_kv)
+    attend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, pattern.reshape(n_out, sizes.n_heads, n_keys), z)
+    np.dot(z, W.W_O, mid)
+    add_rows(mid, W.b_O)
+    add_gathered(mid, x, asks)
+    if sizes.norm == 2:
+        norm(mid, W.ln1_w, W.ln1_b, sizes.eps, unit1, inverse1, mid)
+    if sizes.norm == 1:
+        norm(mid, W.ln2_w, W.ln2_b, sizes.eps, unit2, inverse2, h2)
+    else:
+        h2 = mid
+    np.dot(h2, W.W_in, post)
+    rectify(post, W.b_in)
+    np.dot(post, W.W_out, out)
+    add_rows(out, W.b_out)
+    out += mid
+    if sizes.norm == 2:
+        norm(out, W.ln2_w, W.ln2_b, sizes.eps, unit2, inverse2, out)
+    return out
+
+
+@njit(**COMPILE)
+@no_type_check
+def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
+    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; those of its weights are written to ``G``.
+
+    Args:
+        d: [n_out, d_model] gradient of its output; overwritten.
+        x, asks, rows, keys, W, sizes, memory: as ``forward`` had them.
+        G: the ``Block`` of gradients.
+        spare: of ``spare_size``, written.
+    """
+    n_out, d_model = d.shape
+    n_in = x.shape[0]
+    n_keys, width = keys.shape[1], W.W_q.shape[1]
+    n_q, d_mlp = min(n_in, n_out), sizes.d_mlp
+    h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
+        memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, d_mlp
+    )
+    if sizes.norm != 1:
+        h, h2 = x, mid
+    if n_out >= n_in:
+        q_in = h
+    d_h, at = carve(spare, 0, n_in, d_model)
+    d_post, at = carve(spare, at, n_out, d_mlp)
+    d_mid, at = carve(spare, at, n_out, d_model)
+    d_z, at = carve(spare, at, n_out, width)
+    d_q, at = carve(spare, at, n_q, width)
+    d_kv, at = carve(spare, at, n_in, 2 * width)
+    d_q_in, at = carve(spare, at, n_q, d_model)
+    d_W_q, at = carve(spare, at, d_model, width)
+    d_W_kv, at = carve(spare, at, d_model, 2 * width)
+    if sizes.norm == 2:
+        unnorm(d, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
+    np.dot(post.T, d, G.W_out)
+    sum_rows(d, 0, G.b_out)
+    np.dot(d, W.W_out.T, d_post)
+    unrectify(post, d_post)
+    np.dot(h2.T, d_post, G.W_in)
+    sum_rows(d_post, 0, G.b_in)
+    np.dot(d_post, W.W_in.T, d_mid)
+    if sizes.norm == 1:
+        unnorm(d_mid, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
+    d_mid += d
+    if sizes.norm == 2:
+        unnorm(d_mid, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
+    np.dot(z.T, d_mid, G.W_O)
+    sum_rows(d_mid, 0, G.b_O)
+    np.dot(d_mid, W.W_O.T, d_z)
+    d_q[:] = np.float32(0)
+    d_kv[:] = np.float32(0)
+    weights = pattern.reshape(n_out, sizes.n_heads, n_keys)
+    unattend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, weights, d_z, d_q, d_kv)
+    np.dot(q_in.T, d_q, d_W_q)
+    np.dot(h.T, d_kv, d_W_kv)
+    split_heads(d_W_q, 0, G.W_Q)
+    split_heads(d_W_kv, 0, G.W_K)
+    split_heads(d_W_kv, width, G.W_V)
+    sum_rows(d_q, 0, G.b_Q)
+    sum_rows(d_kv, 0, G.b_K)
+    sum_rows(d_kv, width, G.b_V)
+    np.dot(d_kv, W.W_kv.T, d_h)
+    np.dot(d_q, W.W_q.T, d_q_in)
+    if n_out < n_in:
+        scatter(d_q_in, asks, d_h)
+    else:
+        d_h += d_q_in
+    if sizes.norm == 1:
+        unnorm(d_h, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
+    scatter(d_mid, asks, d_h)
+    return d_h
+
+
+@njit(**COMPILE)
+@no_type_check
+def embed(W_E, W_pos, tokens, positions, x):
+    """``x[i] = W_E[tokens[i]] + W_pos[positions[i]]``."""
+    for i in range(tokens.shape[0]):
+        row, y, z = x[i], W_E[tokens[i]], W_pos[positions[i]]
+        for c in range(row.shape[0]):
+            row[c] = y[c] + z[c]
+
+
+@njit(**COMPILE)
+@no_type_check
+def unembed(d, tokens, positions, d_W_E, d_W_pos):
+    """Backward of ``embed``; a gradient of no rows is left out."""
+    if d_W_E.shape[0] > 0:
+        d_W_E[:] = np.float32(0)
+        scatter(d, tokens, d_W_E)
+    if d_W_pos.shape[0] > 0:
+        d_W_pos[:] = np.float32(0)
+        scatter(d, positions, d_W_pos)
+
+
+@njit(**COMPILE)
+@no_type_check
+def logits_of(x, has_norm, w, b, eps, W_U, b_U, unit, inverse, y, logits):
+    """Logits of the answers' rows of the stream: a last norm, if there is one, and the unembedding."""
+    if has_norm:
+        norm(x, w, b, eps, unit, inverse, y)
+    else:
+        y = x
+    np.dot(y, W_U, logits)
+    add_rows(logits, b_U)
+
+
+@njit(**COMPILE)
+@no_type_check
+def loss_of(x, logits, label, share, has_norm, w, W_U, unit, inverse, y, shifted, d, d_w, d_b, d_W_U, d_b_U):
+    """Loss of rows, times ``share``; after ``logits_of``. The gradients of what that read are written."""
+    loss = loss_and_gradient(logits, label, shifted, share)
+    if not has_norm:
+        y = x
+    np.dot(y.T, logits, d_W_U)
+    sum_rows(logits, 0, d_b_U)
+    np.dot(logits, W_U.T, d)
+    if has_norm:
+        unnorm(d, w, unit, inverse, d_w, d_b)
+    return loss
