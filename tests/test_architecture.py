@@ -14,10 +14,11 @@ LAYERS = [
     ("run", "presets", "display"),
     ("engine",),
     ("recorder", "stack"),
+    ("vmapped",),
     ("batches", "forwards"),
     ("frugal", "weights", "optim"),
     ("fused",),
-    ("tasks", "model", "schedule", "store", "plan", "loss", "ensemble"),
+    ("tasks", "model", "schedule", "store", "plan", "loss", "ensemble", "precision"),
     ("config",),
     ("operations",),
     ("groups",),
@@ -94,6 +95,7 @@ def violations(path: Path, imported: set[str]) -> list[str]:
 def test_train_imports_downwards_and_never_interp(path):
     names = imports(path)
     assert not [name for name in names if name.split(".")[0] == "interp"]
+    assert own(path) in {"__init__", *HELPERS, *(name for row in LAYERS for name in row)}, "say in LAYERS where it is"
     assert violations(path, names) == []
     if own(path) != "model":
         assert not [name for name in names if name.startswith("transformer_lens")]

@@ -26,6 +26,7 @@ Activation = Literal["relu", "gelu"]
 Outputs = Literal["answers", "tokens"]
 Init = Literal["nanda", "zhong", "transformerlens", "pytorch"]
 Optimizer = Literal["adamw", "adam"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,8 @@ class OptimConfig:
     """Share of lr that is left from decay_steps on."""
     batch_size: int | None = None
     """Rows per update, drawn without replacement each epoch; all training rows where not given."""
+    precision: Precision = "float32"
+    """Of training's matrix products, those of logits aside; tf32 needs a GPU. Weights and evaluations are float32."""
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -17,7 +17,7 @@ FREE_SHARE = 0.8
 
 
 def shape_of(config: RunConfig) -> dict[str, Any]:
-    """What runs in one stack have in common, by field: the architecture, the number of tokens, the batch size.
+    """What runs in one stack have in common, by field: architecture, number of tokens, batch size, precision.
 
     Seeds, splits, train fractions, operations, optimiser settings, initialisation and schedules may differ.
     """
@@ -29,6 +29,7 @@ def shape_of(config: RunConfig) -> dict[str, Any]:
         "layout": task.layout,
         "d_vocab_out": config.d_vocab_out,
         "batch_size": config.optim.batch_size,
+        "precision": config.optim.precision,
     }
 
 

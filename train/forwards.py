@@ -22,6 +22,7 @@ from .fused.threads import Map, Threads
 from .loss import cross_entropy
 from .model import HookedMLP, HookedTransformer
 from .plan import make_plan
+from .precision import products
 from .tasks import Task
 from .weights import StackedWeights
 
@@ -84,8 +85,9 @@ class AutogradForward:
         tasks: Sequence[Task],
         weights: StackedWeights,
         threads: Threads,
+        precision: str = "float32",
     ) -> None:
-        self.weights, self.threads = weights, threads
+        self.weights, self.threads, self.precision = weights, threads, precision
         device = weights.values.device
         self.tokens = tasks[0].tokens.to(device)
         self.labels = [task.labels.to(device) for task in tasks]
@@ -116,8 +118,9 @@ class AutogradForward:
 
             def piece(part: Any) -> tuple[Tensor, Tensor]:
                 inputs, labels = part
-                loss = cross_entropy(self.logits(k, inputs), labels).sum() / n
-                found = torch.autograd.grad(loss, leaves, materialize_grads=True)
+                with products(self.precision, labels.device):
+                    loss = cross_entropy(self.logits(k, inputs), labels).sum() / n
+                    found = torch.autograd.grad(loss, leaves, materialize_grads=True)
                 return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
 
             losses, gradients = zip(*each(piece, batches[k]), strict=True)
@@ -130,7 +133,7 @@ class AutogradForward:
         return torch.stack(self.threads.over(one, len(batches)))
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same forward, in pieces."""
+        """By the same forward in float32, in pieces."""
         return lambda rows: torch.cat([self.logits(k, inputs) for inputs, _ in self.prepare(k, rows)])
 
 
@@ -156,13 +159,21 @@ class LayerForward:
             and cfg.dtype == torch.float32
         )
 
-    def __init__(self, cfg: Any, tasks: Sequence[Task], weights: StackedWeights, threads: Threads) -> None:
+    def __init__(
+        self,
+        cfg: Any,
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+        precision: str = "float32",
+    ) -> None:
         self.weights, self.threads = weights, threads
         self.labels = [task.labels for task in tasks]
         plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
         self.n_answers = len(tasks[0].answer_positions)
         self.nodes = NodeMaker(plan, cfg.attention_dir == "causal", cfg.n_layers)
-        self.layers = [Layers(cfg, plan, {name: t.detach().numpy() for name, t in own.items()}) for own in weights.own]
+        arrays = [{name: t.detach().numpy() for name, t in own.items()} for own in weights.own]
+        self.layers = [Layers(cfg, plan, W, in_bfloat16=precision == "bfloat16") for W in arrays]
         self._own = [_Gradient(weights, row) for row in weights.grads]
         self._spare = threading.local()
 
@@ -217,12 +228,19 @@ class TableForward:
         is_plain = cfg.n_layers == 1 and cfg.normalization_type is None and len(task.answer_positions) == 1
         return LayerForward.serves(model) and is_plain and sees_all
 
-    def __init__(self, cfg: Any, tasks: Sequence[Task], weights: StackedWeights, threads: Threads) -> None:
+    def __init__(
+        self,
+        cfg: Any,
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+        precision: str = "float32",
+    ) -> None:
         self.cfg, self.weights, self.threads = cfg, weights, threads
         self.labels = [task.labels for task in tasks]
         self.plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
         self.makers = [self._maker(k, k + 1) for k in range(len(tasks))]
-        self.row_loss = RowLoss(cfg, self.plan, self.makers[0])
+        self.row_loss = RowLoss(cfg, self.plan, self.makers[0], in_bfloat16=precision == "bfloat16")
         size = max(1, min(BLOCK, len(tasks) // threads.count))
         self.blocks = [range(first, min(first + size, len(tasks))) for first in range(0, len(tasks), size)]
         self.block_makers = [self.makers[b[0]] if len(b) == 1 else self._maker(b[0], b[-1] + 1) for b in self.blocks]

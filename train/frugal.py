@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .plan import Plan
+from .precision import unrounded
 
 Params = Mapping[str, Tensor]
 Take = Callable[[Tensor, Tensor], Tensor]
@@ -50,7 +51,7 @@ def answer_logits(
         resid = _finish_block(params, cfg, layer, resid)
     if cfg.normalization_type == "LN":
         resid = _layer_norm(params, cfg, "ln_final", resid)
-    return resid @ params["unembed.W_U"] + params["unembed.b_U"]
+    return _unembed(params, resid)
 
 
 def mlp_logits(
@@ -74,6 +75,13 @@ def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor) -> Tensor
     post = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
     resid = resid + (post @ params[f"{name}.mlp.W_out"] + params[f"{name}.mlp.b_out"])
     return _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LNPost" else resid
+
+
+def _unembed(params: Params, x: Tensor) -> Tensor:
+    """Logits, in the weights' own precision whatever autocast has made of ``x``: their differences are the loss."""
+    W_U = params["unembed.W_U"]
+    with unrounded(x.device):
+        return x.to(W_U.dtype) @ W_U + params["unembed.b_U"]
 
 
 def _at(x: Tensor, positions: list[int]) -> Tensor:

@@ -129,6 +129,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     from .display import Display, summary
     from .engine import train_together
     from .ensemble import check_memory
+    from .precision import check_precision
     from .provenance import session_info
     from .store import RunStore
 
@@ -137,6 +138,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
             raise UsageError(f"threads = {options.threads} is not allowed; it must be at least 1")
         torch.set_num_threads(options.threads)
     device = find_device(options.device)
+    check_precision(configs[0], device)
     check_memory(configs, device)
     options.out.mkdir(parents=True, exist_ok=True)
     stores = [RunStore.create(options.out, config) for config in configs]

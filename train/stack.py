@@ -15,6 +15,7 @@ from .fused.arrays import Array
 from .fused.threads import Map, Threads
 from .model import build_model
 from .optim import Adam
+from .precision import check_precision
 from .tasks import Task, make_task
 from .vmapped import VmapForward
 from .weights import StackedWeights
@@ -31,9 +32,10 @@ class Stack:
         """Initial weights of each config.
 
         Raises:
-            UsageError: the configs are not of one shape.
+            UsageError: the configs are not of one shape, or the device has not their precision.
         """
         check_shapes(configs)
+        check_precision(configs[0], device)
         self.configs = list(configs)
         self.tasks: list[Task] = [make_task(config) for config in configs]
         models = [build_model(config, device) for config in configs]
@@ -52,13 +54,15 @@ class Stack:
         ]
 
     def _forward(self) -> Forward:
+        precision = self.configs[0].optim.precision
         if self.device.type != "cpu":
-            return VmapForward(self.model, self.tasks, self.weights)
+            return VmapForward(self.model, self.tasks, self.weights, precision)
+        given = (self.tasks, self.weights, self.threads)
         if TableForward.serves(self.model, self.tasks[0]):
-            return TableForward(self.model.cfg, self.tasks, self.weights, self.threads)
+            return TableForward(self.model.cfg, *given, precision)
         if LayerForward.serves(self.model):
-            return LayerForward(self.model.cfg, self.tasks, self.weights, self.threads)
-        return AutogradForward(self.model, self.tasks, self.weights, self.threads)
+            return LayerForward(self.model.cfg, *given, precision)
+        return AutogradForward(self.model, *given, precision)
 
     def __len__(self) -> int:
         return len(self.configs)

@@ -62,6 +62,7 @@ OTHER_VALUES = {
     "decay_steps": 500,
     "decay_to": 0.5,
     "batch_size": 512,
+    "precision": "bfloat16",
     "steps": 40_000,
     "per_decade": 32,
     "seed": 1,

@@ -12,6 +12,7 @@ from numba import njit
 
 from .compiling import COMPILE, WITHIN
 from .kernels import loss_of as loss_and_gradient
+from .kernels import product
 from .layer_kernels import (
     add_gathered,
     add_rows,
@@ -175,12 +176,12 @@ def forward(x, asks, rows, keys, W, sizes, memory):
         gather(h, asks, q_in)
     else:
         q_in = h
-    np.dot(q_in, W.W_q, q)
-    np.dot(h, W.W_kv, kv)
+    product(q_in, W.W_q, q)
+    product(h, W.W_kv, kv)
     add_rows(q, W.b_q)
     add_rows(kv, W.b_kv)
     attend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, pattern.reshape(n_out, sizes.n_heads, n_keys), z)
-    np.dot(z, W.W_O, mid)
+    product(z, W.W_O, mid)
     add_rows(mid, W.b_O)
     add_gathered(mid, x, asks)
     if sizes.norm == 2:
@@ -189,9 +190,9 @@ def forward(x, asks, rows, keys, W, sizes, memory):
         norm(mid, W.ln2_w, W.ln2_b, sizes.eps, unit2, inverse2, h2)
     else:
         h2 = mid
-    np.dot(h2, W.W_in, post)
+    product(h2, W.W_in, post)
     rectify(post, W.b_in)
-    np.dot(post, W.W_out, out)
+    product(post, W.W_out, out)
     add_rows(out, W.b_out)
     out += mid
     if sizes.norm == 2:
@@ -232,35 +233,35 @@ def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
     d_W_kv, at = carve(spare, at, d_model, 2 * width)
     if sizes.norm == 2:
         unnorm(d, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
-    np.dot(post.T, d, G.W_out)
+    product(post.T, d, G.W_out)
     sum_rows(d, 0, G.b_out)
-    np.dot(d, W.W_out.T, d_post)
+    product(d, W.W_out.T, d_post)
     unrectify(post, d_post)
-    np.dot(h2.T, d_post, G.W_in)
+    product(h2.T, d_post, G.W_in)
     sum_rows(d_post, 0, G.b_in)
-    np.dot(d_post, W.W_in.T, d_mid)
+    product(d_post, W.W_in.T, d_mid)
     if sizes.norm == 1:
         unnorm(d_mid, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
     d_mid += d
     if sizes.norm == 2:
         unnorm(d_mid, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
-    np.dot(z.T, d_mid, G.W_O)
+    product(z.T, d_mid, G.W_O)
     sum_rows(d_mid, 0, G.b_O)
-    np.dot(d_mid, W.W_O.T, d_z)
+    product(d_mid, W.W_O.T, d_z)
     d_q[:] = np.float32(0)
     d_kv[:] = np.float32(0)
     weights = pattern.reshape(n_out, sizes.n_heads, n_keys)
     unattend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, weights, d_z, d_q, d_kv)
-    np.dot(q_in.T, d_q, d_W_q)
-    np.dot(h.T, d_kv, d_W_kv)
+    product(q_in.T, d_q, d_W_q)
+    product(h.T, d_kv, d_W_kv)
     split_heads(d_W_q, 0, G.W_Q)
     split_heads(d_W_kv, 0, G.W_K)
     split_heads(d_W_kv, width, G.W_V)
     sum_rows(d_q, 0, G.b_Q)
     sum_rows(d_kv, 0, G.b_K)
     sum_rows(d_kv, width, G.b_V)
-    np.dot(d_kv, W.W_kv.T, d_h)
-    np.dot(d_q, W.W_q.T, d_q_in)
+    product(d_kv, W.W_kv.T, d_h)
+    product(d_q, W.W_q.T, d_q_in)
     if n_out < n_in:
         scatter(d_q_in, asks, d_h)
     else:
@@ -301,7 +302,7 @@ def logits_of(x, has_norm, w, b, eps, W_U, b_U, unit, inverse, y, logits):
         norm(x, w, b, eps, unit, inverse, y)
     else:
         y = x
-    np.dot(y, W_U, logits)
+    product(y, W_U, logits)
     add_rows(logits, b_U)
 
 
@@ -312,9 +313,9 @@ def loss_of(x, logits, label, share, has_norm, w, W_U, unit, inverse, y, shifted
     loss = loss_and_gradient(logits, label, shifted, share)
     if not has_norm:
         y = x
-    np.dot(y.T, logits, d_W_U)
+    product(y.T, logits, d_W_U)
     sum_rows(logits, 0, d_b_U)
-    np.dot(logits, W_U.T, d)
+    product(logits, W_U.T, d)
     if has_norm:
         unnorm(d, w, unit, inverse, d_w, d_b)
     return loss

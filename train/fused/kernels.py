@@ -22,6 +22,13 @@ COLUMNS = 128
 """Width of a table's blocks; a constant, so that the loops over it are compiled without remainders."""
 
 
+@njit(**WITHIN)
+@no_type_check
+def product(a, b, out):
+    """``out = a @ b``."""
+    np.dot(a, b, out)
+
+
 @njit(**COMPILE)
 @no_type_check
 def expand(parts, less, tokens, positions, d_mlp, mixed):
@@ -354,7 +361,7 @@ def forward(mixed, base, scores, W_out_U, index, source, query, attn_rate, patte
     """Attention, hidden units and logits of rows, all written: see ``attend`` and ``mix``."""
     attend(scores, index, query, attn_rate, pattern, weight)
     mix(mixed, base, source, query, weight, post, direct)
-    np.dot(post, W_out_U, logits)
+    product(post, W_out_U, logits)
     for r in range(logits.shape[0]):
         row, more = logits[r], direct[r]
         for c in range(row.shape[0]):
@@ -370,8 +377,8 @@ def backward(
 ):  # fmt: skip
     """Summed loss of rows after ``forward``, times ``share``; its gradients in the tables (last line) are written."""
     loss = loss_of(logits, label, shifted, share)
-    np.dot(post.T, logits, d_W_out_U)
-    np.dot(logits, W_out_U.T, d_post)
+    product(post.T, logits, d_W_out_U)
+    product(logits, W_out_U.T, d_post)
     unmix(mixed, source, query, weight, post, d_post, logits, d_mixed, d_base, d_weight)
     unattend(pattern, d_weight, index, query, attn_rate, d_scores)
     return loss

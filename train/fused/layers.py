@@ -6,7 +6,7 @@ operand's column has as many nodes as there are elements. The first layer's quer
 computed once for each (position, token) pair; the last layer asks from the answers only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ..plan import Plan
 from . import blocks
 from . import layer_kernels as loops
 from .arrays import Array, buffer, quiet
+from .bfloat16 import with_products
 
 
 class Queries(NamedTuple):
@@ -88,16 +89,31 @@ def _numbers(n: int) -> Int32[Array, " n"]:
     return np.arange(n, dtype=np.int32)
 
 
+@dataclass(frozen=True)
+class Passes:
+    """The compiled functions that take products in float32, or others in their place."""
+
+    forward: Any = blocks.forward
+    backward: Any = blocks.backward
+    loss_of: Any = blocks.loss_of
+
+    @classmethod
+    def with_products(cls) -> "Passes":
+        """In bfloat16."""
+        return cls(*(with_products(getattr(blocks, name)) for name in ("forward", "backward", "loss_of")))
+
+
 class Layers:
     """One model's step over nodes. ``W`` are its weights by name; after they change comes ``read``."""
 
-    def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array]) -> None:
+    def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array], in_bfloat16: bool = False) -> None:
         self.cfg, self.W, self.width = cfg, W, cfg.n_heads * cfg.d_head
+        self.training = Passes.with_products() if in_bfloat16 else Passes()
         self.tokens = plan.table_tokens.cpu().numpy().astype(np.int32)
         self.positions = plan.table_positions.cpu().numpy().astype(np.int32)
         norm = blocks.NORMS[cfg.normalization_type]
         factors = (1.0 / float(cfg.attn_scale), float(cfg.attn_rate), float(cfg.eps))
-        self.sizes = blocks.Sizes(cfg.n_heads, cfg.d_mlp, norm, *factors)
+        self.sizes = blocks.Sizes._make([cfg.n_heads, cfg.d_mlp, norm, *factors])
         self.qkv = [self._empty_attention() for _ in range(cfg.n_layers)]
         """Weights and biases of each layer's attention, heads side by side."""
         self.blocks = [self._block(layer) for layer in range(cfg.n_layers)]
@@ -118,41 +134,44 @@ class Layers:
     @quiet
     def logits(self, nodes: Nodes) -> Float32[Array, "answers d_vocab_out"]:
         """Logits at the answers."""
-        return self._forward(nodes)[-1].copy()
+        return self._forward(nodes, blocks.forward)[-1].copy()
 
     @quiet
     def gradients(self, nodes: Nodes, share: float, G: Mapping[str, Array]) -> float:
         """Loss summed over the answers, times ``share``, in nats; its gradients are written to ``G`` by name."""
-        streams, memories, end, logits = self._forward(nodes)
+        streams, memories, end, logits = self._forward(nodes, self.training.forward)
         d, G = buffer("d", *streams[-1].shape), _complete(G, self.W)
-        W_U, (w, _) = self.W["unembed.W_U"], self._norm("ln_final", self.W)
-        given = (streams[-1], logits, nodes.label, share, self.sizes.norm == 1, w, W_U, *end)
-        into = (*self._norm("ln_final", G), G["unembed.W_U"], G["unembed.b_U"])
-        loss = blocks.loss_of(*given, buffer("shifted", len(logits)), d, *into)
+        w, _ = self._norm("ln_final", self.W)
+        given = (streams[-1], logits, nodes.label, share, self.sizes.norm == 1, w, self.W["unembed.W_U"], *end)
+        into = (d, *self._norm("ln_final", G), G["unembed.W_U"], G["unembed.b_U"])
+        loss = self.training.loss_of(*given, buffer("shifted", len(logits)), *into)
         for layer in reversed(range(self.cfg.n_layers)):
             x = streams[layer]
             spare = buffer(f"spare {layer % 2}", blocks.spare_size(len(x), len(d), x.shape[1], self.width, self.sizes))
             given = (d, x, *nodes.queries[layer], self.blocks[layer], self.sizes, memories[layer])
-            d = blocks.backward(*given, self._gradients(layer, G), spare)
+            d = self.training.backward(*given, self._gradients(layer, G), spare)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.unembed(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
         return loss
 
-    def _forward(self, nodes: Nodes) -> tuple[list[Array], list[Array], tuple[Array, ...], Array]:
+    def _forward(
+        self, nodes: Nodes, forward: Callable[..., Array]
+    ) -> tuple[list[Array], list[Array], tuple[Array, ...], Array]:
         """The streams before, between and after the layers, what these keep, what the last norm keeps, the logits."""
         x = buffer("x", len(nodes.pairs), self.cfg.d_model)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.embed(self.W["embed.W_E"], self.W["pos_embed.W_pos"], *pairs, x)
         streams, memories = [x], []
         for layer, queries in enumerate(nodes.queries):
-            size = blocks.memory_size(len(x), *queries.keys.shape, x.shape[1], self.width, self.sizes)
+            n_out, n_keys = queries.keys.shape
+            size = blocks.memory_size(len(x), n_out, n_keys, x.shape[1], self.width, self.sizes)
             memories.append(buffer(f"layer {layer}", size))
-            x = blocks.forward(x, *queries, self.blocks[layer], self.sizes, memories[-1])
+            x = forward(x, *queries, self.blocks[layer], self.sizes, memories[-1])
             streams.append(x)
         end = (buffer("unit", *x.shape), buffer("inverse", len(x)), buffer("normed", *x.shape))
         logits = buffer("logits", len(x), self.cfg.d_vocab_out)
-        last = (self.sizes.norm == 1, *self._norm("ln_final", self.W), self.sizes.eps)
-        blocks.logits_of(x, *last, self.W["unembed.W_U"], self.W["unembed.b_U"], *end, logits)
+        last = [self.sizes.norm == 1, *self._norm("ln_final", self.W), self.sizes.eps]
+        blocks.logits_of(*[x, *last, self.W["unembed.W_U"], self.W["unembed.b_U"], *end, logits])
         return streams, memories, end, logits
 
     # ---- tensors by their place ------------------------------------------------------------------
@@ -162,11 +181,11 @@ class Layers:
         return tuple(np.empty(shape, np.float32) for shape in ((d, width), (width,), (d, 2 * width), (2 * width,)))
 
     def _block(self, layer: int) -> blocks.Block:
-        return blocks.Block(*self.qkv[layer], *self._rest(layer, self.W))
+        return blocks.Block._make([*self.qkv[layer], *self._rest(layer, self.W)])
 
     def _gradients(self, layer: int, G: Mapping[str, Array]) -> blocks.Gradients:
         attn = [G[f"blocks.{layer}.attn.{kind}_{letter}"] for kind in "Wb" for letter in "QKV"]
-        return blocks.Gradients(*attn[:3], *(b.reshape(-1) for b in attn[3:]), *self._rest(layer, G))
+        return blocks.Gradients._make([*attn[:3], *(b.reshape(-1) for b in attn[3:]), *self._rest(layer, G)])
 
     def _rest(self, layer: int, tensors: Mapping[str, Array]) -> list[Array]:
         """All of a layer's tensors but queries, keys and values."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..plan import Plan
 from . import kernels
 from .arrays import Array, buffer, quiet
+from .bfloat16 import with_products
 from .tables import TableMaker, Tables
 from .threads import Map
 
@@ -52,7 +53,8 @@ class RowLoss:
     constant, that entry's part is taken out of all others and added to every row instead: a position less.
     """
 
-    def __init__(self, cfg: Any, plan: Plan, maker: TableMaker) -> None:
+    def __init__(self, cfg: Any, plan: Plan, maker: TableMaker, in_bfloat16: bool = False) -> None:
+        self.backward: Any = with_products(kernels.backward) if in_bfloat16 else kernels.backward
         self.cfg, self.tokens, self.positions = cfg, maker.tokens, maker.positions
         self.n_blocks = sum(-(-width // kernels.COLUMNS) for width in (cfg.d_mlp, cfg.d_vocab_out))
         index = plan.index.to(torch.int32)
@@ -145,7 +147,11 @@ class RowLoss:
     def _shard(self, tables: Tables, mixed: Array, base: Array, rows: Rows, share: float, sums: Tables) -> float:
         """Loss summed over a shard's rows, times ``share``; its gradients are written."""
         pattern, weight, post, logits = self._forward(tables, mixed, base, rows)
+        d_post, shifted, d_weight = (
+            buffer("d_post", *post.shape),
+            buffer("shifted", len(rows)),
+            buffer("d_weight", *weight.shape),
+        )
         given = (mixed, tables.W_out_U, rows.index, rows.source, rows.query, rows.label, self.cfg.attn_rate, share)
-        spare = (buffer("d_post", *post.shape), buffer("shifted", len(rows)), buffer("d_weight", *weight.shape))
         into = (sums.parts, sums.scores, sums.base, sums.W_out_U)
-        return kernels.backward(*given, pattern, weight, post, logits, *spare, *into)
+        return self.backward(*given, pattern, weight, post, logits, d_post, shifted, d_weight, *into)

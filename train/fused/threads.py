@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import torch
+
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """As the built-in ``map``; all of it must be consumed."""
 
@@ -14,7 +16,7 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = ThreadPoolExecutor(count - 1, "groklens") if count > 1 else None
+        self._pool = ThreadPoolExecutor(count - 1, "groklens", torch.set_num_threads, (1,)) if count > 1 else None
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         """``[function(item) for item in items]``, each item taken by the next free thread."""

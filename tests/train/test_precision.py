@@ -1,0 +1,128 @@
+"""Products in bfloat16: rounded, close, and nowhere but where they are said to be."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MODELS: dict[str, dict[str, Any]] = {
+    "tables": {},
+    "layers": {"n_layers": 2, "norm": "post", "attention": "bidirectional"},
+    "layers with a last norm": {"n_layers": 2, "norm": "pre"},
+    "autograd": {"act_fn": "gelu"},
+    "mlp": {"arch": "mlp", "layout": "a b"},
+}
+
+
+@pytest.fixture(params=MODELS.values(), ids=list(MODELS))
+def config(request, tiny_config):
+    from train.config import override
+
+    return override(tiny_config, {"biases": "all", **request.param})
+
+
+def stack_of(config, precision, vmapped=False):
+    from train.config import override
+    from train.stack import Stack
+    from train.vmapped import VmapForward
+
+    stack = Stack([override(config, {"precision": precision, "lr": 0.0})], torch.device("cpu"))
+    if vmapped:
+        stack.forward = VmapForward(stack.model, stack.tasks, stack.weights, precision)
+        stack.full = [stack.batches[0].rows]
+    return stack
+
+
+@pytest.mark.parametrize("vmapped", [False, True], ids=["one by one", "vmapped"])
+def test_gradients_are_rounded_and_close(config, vmapped):
+    """A bfloat16 has 8 significant bits: a relative error of 2^-9 in each factor, of a dozen products in a row."""
+    plain, rounded = (stack_of(config, precision, vmapped) for precision in ("float32", "bfloat16"))
+    losses = [float(stack.update()[0]) for stack in (plain, rounded)]
+    assert losses[1] == pytest.approx(losses[0], rel=2**-7)
+    difference = (rounded.weights.grads - plain.weights.grads).norm() / plain.weights.grads.norm()
+    assert 2**-14 < difference < 2**-4
+
+
+def test_evaluations_are_float32(config):
+    found = [stack_of(config, precision).evaluate([0]) for precision in ("float32", "bfloat16")]
+    assert found[0] == found[1]
+
+
+def test_a_product_is_rounded():
+    from train.fused.bfloat16 import multiply
+
+    fine = np.array([[1 + 2**-9]], np.float32)
+    one, out = np.ones((1, 1), np.float32), np.empty((1, 1), np.float32)
+    multiply(fine, one, out)
+    assert out[0, 0] == 1.0
+    assert (fine @ one)[0, 0] == 1 + 2**-9  # control
+    multiply(np.array([[1 + 2**-7]], np.float32), one, out)
+    assert out[0, 0] == 1 + 2**-7
+
+
+def test_logits_are_not_rounded(tiny_config):
+    """Of the last product only the hidden factor is; in bfloat16 all logits would have 8 bits."""
+    from train.frugal import answer_logits
+    from train.plan import make_plan
+    from train.precision import products
+
+    stack = stack_of(tiny_config, "bfloat16")
+    own = {name: tensor.detach() for name, tensor in stack.weights.own[0].items()}
+    plan = make_plan(stack.tasks[0].tokens, stack.tasks[0].answer_positions, 1)
+    with products("bfloat16", torch.device("cpu")):
+        logits = answer_logits(own, stack.model.cfg, plan)
+        rounded = own["embed.W_E"].T @ own["embed.W_E"]
+    assert logits.dtype == torch.float32
+    assert (logits.bfloat16().float() != logits).float().mean() > 0.9
+    assert rounded.dtype == torch.bfloat16  # control: products within are
+
+
+def test_the_same_source_with_other_products(tiny_config):
+    """With float32 products it computes what the compiled function does."""
+    from train.config import override
+    from train.fused import bfloat16, blocks, kernels, layers, rows
+
+    def exact(a, b, out):
+        np.matmul(a, b, out=out)
+
+    two_layers = override(tiny_config, {"n_layers": 2, "norm": "pre", "biases": "all"})
+    for config in (tiny_config, two_layers):
+        compiled, interpreted = stack_of(config, "float32"), stack_of(config, "float32")
+        forward: Any = interpreted.forward
+        if config is tiny_config:
+            assert isinstance(forward.row_loss, rows.RowLoss)
+            forward.row_loss.backward = bfloat16.with_products(kernels.backward, exact)
+        else:
+            names = ("forward", "backward", "loss_of")
+            passes = [bfloat16.with_products(getattr(blocks, name), exact) for name in names]
+            forward.layers[0].training = layers.Passes(*passes)
+        assert float(compiled.update()[0]) == pytest.approx(float(interpreted.update()[0]), rel=1e-6)
+        scale = float(compiled.weights.grads.abs().max())
+        torch.testing.assert_close(interpreted.weights.grads, compiled.weights.grads, rtol=0, atol=1e-5 * scale)
+        assert scale > 0
+
+
+def test_tf32_is_refused_without_a_gpu(tmp_path, capsys):
+    from train.run import main
+
+    status = main(["--preset", "quick", "--precision", "tf32", "--device", "cpu", "--out", str(tmp_path / "runs")])
+    said = capsys.readouterr()
+    assert status == 2
+    assert said.err == "error: precision = tf32 needs a CUDA device, not cpu; allowed there are float32, bfloat16\n"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_on_a_gpu(tiny_config, precision):
+    from train.config import override
+    from train.stack import Stack
+
+    stacks = [Stack([override(tiny_config, {"precision": p})], torch.device("cuda")) for p in ("float32", precision)]
+    losses = [float(stack.update()[0]) for stack in stacks]
+    assert losses[1] == pytest.approx(losses[0], rel=2**-7)
+    assert not torch.equal(stacks[0].weights.grads, stacks[1].weights.grads)
+    assert not torch.backends.cuda.matmul.allow_tf32
