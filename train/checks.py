@@ -25,6 +25,10 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return float(value)
             words.append("a finite number")
+        elif kind is bool:
+            if isinstance(value, bool):
+                return value
+            words.append("true or false")
         elif kind in (int, str):
             if isinstance(value, kind) and not isinstance(value, bool):
                 return value
@@ -35,8 +39,10 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
 
 
 def check_choices(config: Any) -> None:
-    """Check every field annotated with a Literal."""
+    """Check every field annotated with a Literal or bool."""
     for f in dataclasses.fields(config):
+        if f.type is bool and not isinstance(getattr(config, f.name), bool):
+            raise ValueError(f"{f.name} = {getattr(config, f.name)!r} is not allowed; it must be true or false")
         allowed = get_args(f.type) if getattr(f.type, "__origin__", None) is Literal else ()
         value = getattr(config, f.name)
         if allowed and value not in allowed:
@@ -55,6 +61,8 @@ def check_int(config: Any, name: str, low: int, high: int) -> None:
 def check_float(config: Any, name: str, low: float, high: float) -> None:
     """Check a finite number from ``low`` to ``high``, and make it a float: 1 and 1.0 are one identity."""
     value = getattr(config, name)
+    if value is None and _is_optional(config, name):
+        return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} = {value!r} is not allowed; it must be a finite number")
     if not low <= value <= high:

@@ -25,7 +25,7 @@ Biases = Literal["none", "mlp", "all"]
 Activation = Literal["relu", "gelu"]
 Outputs = Literal["answers", "tokens"]
 Init = Literal["nanda", "zhong", "transformerlens", "pytorch"]
-Optimizer = Literal["adamw", "adam"]
+Optimizer = Literal["adamw", "adam", "muon"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 
 
@@ -161,7 +161,7 @@ class OptimConfig:
     """Optimiser, learning rate and batches."""
 
     optimizer: Optimizer = "adamw"
-    """Decoupled (adamw) or coupled (adam) weight decay."""
+    """Adam with decoupled (adamw) or coupled (adam) weight decay; muon on matrices and adamw on the rest."""
     lr: float = 1e-3
     """Learning rate after warm-up."""
     weight_decay: float = 1.0
@@ -182,14 +182,24 @@ class OptimConfig:
     """Rows per update, drawn without replacement each epoch; all training rows where not given."""
     precision: Precision = "float32"
     """Of training's matrix products, those of logits aside; tf32 needs a GPU. Weights and evaluations are float32."""
+    muon_momentum: float = 0.95
+    """Decay of Muon's momentum."""
+    orthogonal_gradient: bool = False
+    """Take out of each tensor's gradient what scales the tensor (Prieto et al. 2025)."""
+    grokfast_alpha: float | None = None
+    """Decay of the moving average that Grokfast adds to gradients (Lee et al. 2024); none where not given."""
+    grokfast_lambda: float = 2.0
+    """How many times it is added."""
+    norm_clamp: float | None = None
+    """Hold the total norm of the trained weights at so many times their initial one (Liu et al. 2022)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
         for name, low, high in (("lr", 0.0, 1e3), ("weight_decay", 0.0, 1e6), ("eps", 0.0, 1.0)):
             check_float(self, name, low, high)
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "muon_momentum", "grokfast_alpha"):
             check_float(self, name, -math.inf, math.inf)
-            if not 0 <= getattr(self, name) < 1:
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} is out of range; it must be from 0 to below 1")
         check_int(self, "warmup_steps", 0, 10**9)
         check_float(self, "decay_to", 0.0, 1.0)
@@ -199,6 +209,13 @@ class OptimConfig:
                 f"decay_steps = {self.decay_steps} is not allowed; it must be above warmup_steps = {self.warmup_steps}"
             )
         check_int(self, "batch_size", 1, 10**9)
+        check_float(self, "grokfast_lambda", 0.0, 1e6)
+        check_float(self, "norm_clamp", 1e-6, 1e6)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether gradients are changed before the optimiser sees them."""
+        return self.orthogonal_gradient or self.grokfast_alpha is not None
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ FREE_SHARE = 0.8
 
 
 def shape_of(config: RunConfig) -> dict[str, Any]:
-    """What runs in one stack have in common, by field: architecture, number of tokens, batch size, precision.
+    """What runs in one stack have in common, by field: architecture, number of tokens, batch size, precision and the
+    kind of update.
 
-    Seeds, splits, train fractions, operations, optimiser settings, initialisation and schedules may differ.
+    Seeds, splits, train fractions, operations, settings of the optimiser, initialisation and schedules may differ.
     """
     model = {name: value for name, value in vars(config.model).items() if name != "init"}
     task = config.task
@@ -30,6 +31,10 @@ def shape_of(config: RunConfig) -> dict[str, Any]:
         "d_vocab_out": config.d_vocab_out,
         "batch_size": config.optim.batch_size,
         "precision": config.optim.precision,
+        "optimizer": "muon" if config.optim.optimizer == "muon" else "adam",
+        "orthogonal_gradient": config.optim.orthogonal_gradient,
+        "grokfast": config.optim.grokfast_alpha is not None,
+        "norm_clamp": config.optim.norm_clamp is not None,
     }
 
 

@@ -2,51 +2,87 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from .config import OptimConfig
+from .filters import amplify_slow, set_norm, take_out_scaling
 from .fused.adam import adam
 from .fused.arrays import Array, quiet
 from .fused.threads import Map
+from .muon import is_stepped, muon
+from .weights import StackedWeights
 
 CHUNK = 65_536
 """Numbers that a thread updates at a time."""
 
 
-class Adam:
-    """Adam over K models, each a row of trained numbers with settings and a step count of its own.
+class Optimizer:
+    """Steps K models, each a row of trained numbers with settings and a step count of its own.
 
-    Weight decay is decoupled (AdamW) or coupled (Adam), and is applied to every trained number, as in the
-    published runs.
+    Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, or
+    Muon on matrices and AdamW on the rest; ``filters`` before and after, where they are asked for.
     """
 
-    def __init__(self, configs: Sequence[OptimConfig], values: Float[Tensor, "K n_trained"]) -> None:
-        self.configs, self.steps = list(configs), [0] * len(configs)
-        self.values = values
-        self.exp_avg, self.exp_avg_sq = torch.zeros_like(values), torch.zeros_like(values)
+    def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights) -> None:
+        """``weights`` are at their initial values: those of a run with a constant norm are scaled to it."""
+        self.configs, self.steps, self.weights = list(configs), [0] * len(configs), weights
+        values = weights.values
+        clamps = [1.0 if config.norm_clamp is None else config.norm_clamp for config in configs]
+        self.norms = values.norm(dim=1, keepdim=True) * _column(clamps, values)
+        if self.configs[0].norm_clamp is not None:
+            set_norm(values, self.norms)
+        self.state = {name: torch.zeros_like(values) for name in self._state_names()}
+
+    def _state_names(self) -> list[str]:
+        """Adam's moments (of matrices, Muon keeps its momentum in the first), and Grokfast's average."""
+        return ["exp_avg", "exp_avg_sq"] + ["grokfast"] * (self.configs[0].grokfast_alpha is not None)
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Drop all models but these; the weights have done so."""
+        index = list(chosen)
+        self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
+        self.norms = self.norms[index]
+        self.state = {name: rows[index] for name, rows in self.state.items()}
 
     @quiet
-    def update(self, models: range, grads: Float[Tensor, "K n_trained"], each: Map, more: Sequence[Array] = ()) -> None:
-        """One step of these models, of all K gradients; ``each`` maps over chunks of a model's numbers.
+    def update(self, models: range, each: Map, more: Sequence[Array] = ()) -> None:
+        """One step of these models; ``each`` maps over chunks of a model's numbers.
 
         Rows ``more`` are first added to the gradient of the one model.
         """
         steps = [self.steps[k] for k in models]
         for k in models:
             self.steps[k] += 1
-        if self.values.device.type != "cpu" or self.values.dtype != torch.float32:
-            self._together(models, grads, steps)
-            return
-        for k, step in zip(models, steps, strict=True):
-            self._compiled(k, grads[k], step, each, more)
+        values, config = self.weights.values, self.configs[0]
+        is_cpu = values.device.type == "cpu"
+        for group in [range(k, k + 1) for k in models] if is_cpu else [models]:  # a model's numbers are its own
+            step = steps[group.start - models.start : group.stop - models.start]
+            if config.is_filtered:
+                for row in more:
+                    self.weights.grads[group.start] += torch.from_numpy(row)
+                more = ()
+                self._filter(group, step)
+            matrices = self._save_matrices(group) if config.optimizer == "muon" else {}
+            if is_cpu and values.dtype == torch.float32:
+                self._compiled(group.start, step[0], each, more)
+            else:
+                self._together(group, step)
+            self._muon(group, step, matrices)
+            if config.norm_clamp is not None:
+                rows = slice(group.start, group.stop)
+                set_norm(values[rows], self.norms[rows])
 
-    def _compiled(self, k: int, grads: Tensor, step: int, each: Map, more: Sequence[Array]) -> None:
+    # ---- Adam ------------------------------------------------------------------------------------
+
+    def _compiled(self, k: int, step: int, each: Map, more: Sequence[Array]) -> None:
         config, lr = self.configs[k], lr_at(step, self.configs[k])
-        arrays = [row.numpy() for row in (self.values[k], grads, self.exp_avg[k], self.exp_avg_sq[k])]
-        settings = (lr, config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer == "adamw")
+        rows = (self.weights.values, self.weights.grads, self.state["exp_avg"], self.state["exp_avg_sq"])
+        arrays = [row[k].numpy() for row in rows]
+        settings = (lr, config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer != "adam")
 
         def chunk(first: int) -> None:
             values, grads, mean, square = (array[first : first + CHUNK] for array in arrays)
@@ -56,10 +92,10 @@ class Adam:
 
         list(each(chunk, range(0, len(arrays[0]), CHUNK)))
 
-    def _together(self, models: range, grads: Tensor, steps: list[int]) -> None:
+    def _together(self, models: range, steps: list[int]) -> None:
         """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``fused.adam``."""
         rows = slice(models.start, models.stop)
-        values, grads, mean, square = (t[rows] for t in (self.values, grads, self.exp_avg, self.exp_avg_sq))
+        values, grads, mean, square = (t[rows] for t in (self.weights.values, self.weights.grads, *self._moments()))
         settings = [_settings(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
         shrink, coupled, new1, keep2, size, floor = _columns(settings, values)
         grads = torch.addcmul(grads, coupled, values)
@@ -67,17 +103,47 @@ class Adam:
         square.mul_(keep2).addcmul_(grads * (1 - keep2), grads)
         values.mul_(shrink).sub_(size * mean / (square.sqrt() + floor))
 
-    def keep(self, chosen: Sequence[int], values: Float[Tensor, "K n_trained"]) -> None:
-        """Drop all models but these, whose numbers are now ``values``."""
-        index = list(chosen)
-        self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
-        self.values, self.exp_avg, self.exp_avg_sq = values, self.exp_avg[index], self.exp_avg_sq[index]
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        return self.state["exp_avg"], self.state["exp_avg_sq"]
+
+    # ---- before and after ------------------------------------------------------------------------
+
+    def _filter(self, models: range, steps: list[int]) -> None:
+        rows, config = slice(models.start, models.stop), self.configs[0]
+        grads = self.weights.grads[rows]
+        if config.orthogonal_gradient:
+            take_out_scaling(self.weights.split(grads), self.weights.split(self.weights.values[rows]))
+        if config.grokfast_alpha is not None:
+            given = [(self.configs[k].grokfast_alpha, self.configs[k].grokfast_lambda) for k in models]
+            alpha, strength = _columns(given, grads)
+            is_first = _column([float(step == 0) for step in steps], grads) > 0
+            amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, is_first)
+
+    def _save_matrices(self, models: range) -> dict[str, tuple[Tensor, Tensor]]:
+        """Values and momentum of Muon's matrices before AdamW, which takes rows whole, steps them too."""
+        rows = slice(models.start, models.stop)
+        values, momentum = (self.weights.split(t[rows]) for t in (self.weights.values, self.state["exp_avg"]))
+        return {name: (values[name].clone(), momentum[name].clone()) for name in values if is_stepped(name)}
+
+    def _muon(self, models: range, steps: list[int], before: dict[str, tuple[Tensor, Tensor]]) -> None:
+        if not before:
+            return
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
+        values, grads, momentum = (
+            self.weights.split(t[rows]) for t in (self.weights.values, self.weights.grads, self.state["exp_avg"])
+        )
+        given = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
+        settings = _columns(given, self.weights.values)
+        for name, (value, mean) in before.items():
+            values[name].copy_(value)
+            momentum[name].copy_(mean)
+            muon(values[name], grads[name], momentum[name], *settings)
 
 
 def _settings(config: OptimConfig, step: int) -> tuple[float, ...]:
     """Factors of the update made at ``step`` (0 is the first), in the order that ``_together`` names them."""
     lr, correction = lr_at(step, config), math.sqrt(1 - config.beta2 ** (step + 1))
-    is_decoupled = config.optimizer == "adamw"
+    is_decoupled = config.optimizer != "adam"
     return (
         1 - lr * config.weight_decay if is_decoupled else 1.0,
         0.0 if is_decoupled else config.weight_decay,
@@ -88,7 +154,11 @@ def _settings(config: OptimConfig, step: int) -> tuple[float, ...]:
     )
 
 
-def _columns(rows: list[tuple[float, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
+def _column(numbers: Sequence[float], like: Tensor) -> Float[Tensor, "K 1"]:
+    return _columns([(number,) for number in numbers], like)[0]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
     """Each setting as a column on the device of ``like``, to which nothing waits for their way there."""
     table = torch.tensor(rows, dtype=like.dtype)
     if like.device.type == "cuda":

@@ -11,10 +11,9 @@ from .batches import Batches
 from .config import RunConfig
 from .ensemble import check_shapes
 from .forwards import AutogradForward, Forward, LayerForward, TableForward, score
-from .fused.arrays import Array
 from .fused.threads import Map, Threads
 from .model import build_model
-from .optim import Adam
+from .optim import Optimizer
 from .precision import check_precision
 from .tasks import Task, make_task
 from .vmapped import VmapForward
@@ -43,7 +42,7 @@ class Stack:
         self.threads = Threads(threads)
         self.device = device
         self.weights = StackedWeights(models)
-        self.optimizer = Adam([config.optim for config in configs], self.weights.values)
+        self.optimizer = Optimizer([config.optim for config in configs], self.weights)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -71,10 +70,7 @@ class Stack:
 
     def update(self) -> Float[Tensor, " K"]:
         """One optimiser step of every model; the losses before it, in nats, stay on the device."""
-        return self.forward.backward([self._batch(k) for k in range(len(self))], self._step)
-
-    def _step(self, models: range, each: Map, more: Sequence[Array]) -> None:
-        self.optimizer.update(models, self.weights.grads, each, more)
+        return self.forward.backward([self._batch(k) for k in range(len(self))], self.optimizer.update)
 
     def _batch(self, k: int) -> Any:
         full = self.full[k]
@@ -108,9 +104,9 @@ class Stack:
         return self.weights.state(k)
 
     def full_state(self, k: int) -> dict[str, Tensor]:
-        """Weights (``model.*``) and Adam's moments (``exp_avg.*``, ``exp_avg_sq.*``) of model ``k``; views."""
+        """Weights (``model.*``) and the optimiser's state (``exp_avg.*`` ...) of model ``k``; views."""
         tensors = {f"model.{name}": tensor for name, tensor in self.weights.state(k).items()}
-        for key, moments in self._moments().items():
+        for key, moments in self.optimizer.state.items():
             tensors |= {f"{key}.{name}": tensor for name, tensor in self.weights.split(moments[k]).items()}
         return tensors
 
@@ -118,17 +114,14 @@ class Stack:
         """Set model ``k`` to a saved ``full_state`` of ``step``."""
         self.weights.load(k, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
         self.optimizer.steps[k] = step
-        for key, moments in self._moments().items():
+        for key, moments in self.optimizer.state.items():
             for name, into in self.weights.split(moments[k]).items():
                 into.copy_(tensors[f"{key}.{name}"])
-
-    def _moments(self) -> dict[str, Float[Tensor, "K n_trained"]]:
-        return {"exp_avg": self.optimizer.exp_avg, "exp_avg_sq": self.optimizer.exp_avg_sq}
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Drop all runs but these."""
         self.weights.keep(chosen)
-        self.optimizer.keep(chosen, self.weights.values)
+        self.optimizer.keep(chosen)
         self.configs = [self.configs[k] for k in chosen]
         self.tasks = [self.tasks[k] for k in chosen]
         self._set_up()

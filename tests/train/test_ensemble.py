@@ -9,6 +9,8 @@ CASES = {
     "tables": {},
     "two layers": {"n_layers": 2, "norm": "post", "positions": "sinusoidal"},
     "mlp": {"arch": "mlp", "layout": "a b"},
+    "filters": {"orthogonal_gradient": True, "grokfast_alpha": 0.9, "norm_clamp": 1.2},
+    "muon": {"optimizer": "muon"},
     "minibatch": {"batch_size": 20},
     "minibatch of two layers": {"batch_size": 20, "n_layers": 2},
 }
@@ -19,11 +21,12 @@ def variants(tiny_config, changes):
     from train.config import override
 
     base = override(tiny_config, {"steps": 60, **changes})
+    other = "adam" if base.optim.optimizer == "adamw" else base.optim.optimizer
     return [
         base,
         override(base, {"seed": 1, "lr": 3e-3, "warmup_steps": 0}),
         override(base, {"seed": 2, "train_frac": 0.7, "weight_decay": 0.1, "steps": 37}),
-        override(base, {"op": "mul", "optimizer": "adam", "beta2": 0.9, "per_decade": 3}),
+        override(base, {"op": "mul", "optimizer": other, "beta2": 0.9, "per_decade": 3}),
         override(base, {"seed": 3, "init": "pytorch", "steps": 80}),
     ]
 
@@ -198,7 +201,7 @@ def test_bytes_per_run_is_what_a_run_adds(tiny_config):
         stack = Stack([override(config, {"seed": s}) for s in range(count)], torch.device("cpu"))
         stack.update()
         weights = stack.weights
-        moments = [stack.optimizer.exp_avg, stack.optimizer.exp_avg_sq]
+        moments = list(stack.optimizer.state.values())
         tensors = [weights.values, weights.grads, *weights.frozen.values(), *moments]
         for task in stack.tasks:
             tensors += [task.pairs, task.tokens, task.labels, task.is_defined, task.is_train]

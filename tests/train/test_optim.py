@@ -24,16 +24,31 @@ def adam_by_hand(config, decoupled: bool) -> list[float]:
     return w
 
 
-def optimize(config, dtype) -> torch.Tensor:
-    """The three steps, the middle one of two models, in ``dtype``."""
-    from train.optim import Adam
+def weights_of(rows, **shapes) -> Any:
+    """A stack's weights with these rows of numbers, seen as tensors of these shapes (one vector, if none is given)."""
+    from torch import nn
 
-    values = torch.tensor([[9.0] * 4, W0], dtype=dtype)
-    optimizer = Adam([config, config], values)
+    from train.weights import StackedWeights
+
+    models = []
+    for row in rows:
+        parts = row.split([math.prod(shape) for shape in shapes.values()] if shapes else len(row))
+        named = {n: nn.Parameter(x.view(shapes.get(n, x.shape))) for n, x in zip(shapes or ["w"], parts, strict=True)}
+        models.append(nn.ParameterDict(list(named.items())))  # of a dict it would sort the names
+    return StackedWeights(models)
+
+
+def optimize(config, dtype) -> torch.Tensor:
+    """The three steps of the second of two models, in ``dtype``."""
+    from train.optim import Optimizer
+
+    weights = weights_of(torch.tensor([[9.0] * 4, W0], dtype=dtype))
+    optimizer = Optimizer([config, config], weights)
     for grads in GRADS:
-        optimizer.update(range(1, 2), torch.tensor([[0.0] * 4, grads], dtype=dtype), map)
-    assert values[0].tolist() == [9.0] * 4
-    return values[1]
+        weights.grads[1] = torch.tensor(grads, dtype=dtype)
+        optimizer.update(range(1, 2), map)
+    assert weights.values[0].tolist() == [9.0] * 4
+    return weights.values[1]
 
 
 @pytest.mark.parametrize(("name", "decoupled"), [("adamw", True), ("adam", False)])
@@ -52,6 +67,7 @@ def test_updates_are_the_formulas(name, decoupled, dtype):
 
 
 def test_chunks_change_nothing(monkeypatch):
+    """Nor does what is left to add, which is added chunk by chunk too."""
     from train import optim
     from train.config import OptimConfig
 
@@ -59,11 +75,13 @@ def test_chunks_change_nothing(monkeypatch):
     for chunk in (16, 10**9):
         monkeypatch.setattr(optim, "CHUNK", chunk)
         generator = torch.Generator().manual_seed(0)
-        values = torch.randn(1, 100, generator=generator)
-        optimizer = optim.Adam([OptimConfig(warmup_steps=0)], values)
+        weights = weights_of(torch.randn(1, 100, generator=generator))
+        optimizer = optim.Optimizer([OptimConfig(warmup_steps=0)], weights)
         for _ in range(3):
-            optimizer.update(range(1), torch.randn(1, 100, generator=generator), map)
-        found.append(values)
+            weights.grads.copy_(torch.randn(1, 100, generator=generator))
+            left = torch.randn(100, generator=generator)
+            optimizer.update(range(1), map, [left.numpy()])
+        found.append(weights.values)
     assert torch.equal(*found)
 
 
@@ -86,7 +104,7 @@ def test_weight_decay_reaches_every_trained_tensor():
     """One step without a gradient shrinks biases, embeddings and matrices alike."""
     from train.config import ModelConfig, OptimConfig, RunConfig, TaskConfig
     from train.model import build_model
-    from train.optim import Adam
+    from train.optim import Optimizer
     from train.weights import StackedWeights
 
     model = build_model(RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=8, biases="all", norm="pre")))
@@ -94,8 +112,8 @@ def test_weight_decay_reaches_every_trained_tensor():
         for parameter in model.parameters():
             parameter.fill_(2.0)
     weights = StackedWeights([model, model])
-    adam = Adam([OptimConfig(lr=0.1, weight_decay=0.5, warmup_steps=0), OptimConfig(lr=0.0)], weights.values)
-    adam.update(range(2), torch.zeros_like(weights.values), map)
+    configs = [OptimConfig(lr=0.1, weight_decay=0.5, warmup_steps=0), OptimConfig(lr=0.0)]
+    Optimizer(configs, weights).update(range(2), map)
     for name, value in weights.state(0).items():
         assert torch.allclose(value, torch.tensor(1.9)), name  # 2 * (1 - 0.1 * 0.5)
     for name, value in weights.state(1).items():

@@ -1,0 +1,45 @@
+"""What is done to gradients before the optimiser, and to weights after it. Rows of R models at once, in place."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Tensors = Mapping[str, Float[Tensor, "R ..."]]
+TINY = 1e-30
+
+
+def take_out_scaling(grads: Tensors, values: Tensors) -> None:
+    """Orthogonal gradient: of each tensor's gradient the part along the tensor goes, and its length is restored.
+
+    A step along a tensor scales it, which lowers the loss of a model that has memorised without changing what it
+    answers. Prieto et al. 2025 (2501.04697), section 5, and their code.
+    """
+    for name, grad in grads.items():
+        g, w = grad.flatten(1), values[name].flatten(1)
+        along = (w * g).sum(dim=1, keepdim=True) / ((w * w).sum(dim=1, keepdim=True) + TINY)
+        rest = g - along * w
+        rest *= g.norm(dim=1, keepdim=True) / (rest.norm(dim=1, keepdim=True) + TINY)
+        grad.copy_(rest.unflatten(1, grad.shape[1:]))
+
+
+def amplify_slow(
+    grads: Float[Tensor, "R n"],
+    average: Float[Tensor, "R n"],
+    alpha: Float[Tensor, "R 1"],
+    strength: Float[Tensor, "R 1"],
+    is_first: Bool[Tensor, "R 1"],
+) -> None:
+    """Grokfast-EMA: add ``strength`` times a moving average of gradients, which begins as the first of them.
+
+    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient.
+    """
+    average.mul_(alpha).add_((1 - alpha) * grads)
+    average.copy_(torch.where(is_first, grads, average))
+    grads.add_(strength * average)
+
+
+def set_norm(values: Float[Tensor, "R n"], norm: Float[Tensor, "R 1"]) -> None:
+    """Scale all of a model's trained numbers to one total norm: Liu et al. 2022 (2210.01117), section 2."""
+    values.mul_(norm / values.norm(dim=1, keepdim=True))
