@@ -15,7 +15,8 @@ from torch import Tensor
 
 from .frugal import answer_logits, mlp_logits
 from .fused.arrays import Array, buffer
-from .fused.layers import Layers, NodeMaker, Nodes
+from .fused.layers import Layers
+from .fused.nodes import NodeMaker, Nodes
 from .fused.rows import RowLoss, Rows
 from .fused.tables import TableMaker, Tables
 from .fused.threads import Map, Threads

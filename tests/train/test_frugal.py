@@ -128,7 +128,7 @@ def test_equal_for_every_layout(layout, op):
 
 
 def test_nodes_are_the_distinct_prefixes():
-    from train.fused.layers import NodeMaker
+    from train.fused.nodes import NodeMaker
     from train.plan import make_plan
 
     _, task = make(task={"layout": "a op b ="})

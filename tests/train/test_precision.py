@@ -96,7 +96,7 @@ def test_the_same_source_with_other_products(tiny_config):
             assert isinstance(forward.row_loss, rows.RowLoss)
             forward.row_loss.backward = bfloat16.with_products(kernels.backward, exact)
         else:
-            names = ("forward", "backward", "loss_of")
+            names = ("forward", "backward", "unembed")
             passes = [bfloat16.with_products(getattr(blocks, name), exact) for name in names]
             forward.layers[0].training = layers.Passes(*passes)
         assert float(compiled.update()[0]) == pytest.approx(float(interpreted.update()[0]), rel=1e-6)

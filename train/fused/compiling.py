@@ -33,9 +33,9 @@ def _probe() -> None:
 COMPILE = settings()
 
 WITHIN: dict[str, Any] = COMPILE | {"inline": "always"}
-"""For a function that another compiled one calls. It becomes part of the caller.
+"""For a function that another compiled one of the same file calls. It becomes part of the caller.
 
 As a function of its own it would be compiled twice, apart and in the caller's surroundings, to different machine
 code. The process that compiles runs the one, those that load the caller from disk the other, and sums differ in
-their last bits.
+their last bits. And what lies on disk is compiled anew when its own file changes, whatever happens to others.
 """

@@ -1,92 +1,21 @@
 """Transformers of any depth, with or without layer norms: forward and backward written out, in numpy.
 
-What a layer computes at a position depends, under a causal mask, on the tokens up to it alone. So it is
-computed once for each distinct prefix among the rows (a node), not for every row and position: the first
-operand's column has as many nodes as there are elements. The first layer's queries, keys and values are
-computed once for each (position, token) pair; the last layer asks from the answers only.
+The first layer's queries, keys and values are computed once for each (position, token) pair; the last layer
+asks from the answers only. See ``nodes`` for what lies between.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
-from torch import Tensor
+from jaxtyping import Float32
 
 from ..plan import Plan
-from . import blocks
-from . import layer_kernels as loops
+from . import blocks, kernels
 from .arrays import Array, buffer, quiet
 from .bfloat16 import with_products
-
-
-class Queries(NamedTuple):
-    """Who attends to what in a layer."""
-
-    asks: Int32[Array, " n_out"]
-    """Row of the stream before the layer that each query stands at."""
-    rows: Int32[Array, " n_out"]
-    """Row of the queries computed that each is: of those of the whole stream, if that is shorter, else its own."""
-    keys: Int32[Array, "n_out n_ctx"]
-    """Rows of the stream that each attends to; -1 for none, at the end."""
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """Rows of a task as nodes: the distinct prefixes among them (all positions of all rows where all see all)."""
-
-    pairs: Int32[Array, " pairs"]
-    """The (position, token) pairs that occur."""
-    entries: Int32[Array, " nodes"]
-    """Which of these is at the end of each."""
-    keys: Int32[Array, "nodes n_ctx"]
-    """Nodes that each attends to; -1 for none, at the end."""
-    answers: Int32[Array, " answers"]
-    """The node of each answer of each row."""
-    label: Int32[Array, " answers"]
-    queries: list[Queries]
-    """Of each layer; the stream before the first has a row for each (position, token) pair, then for each node."""
-
-
-class NodeMaker:
-    """Makes nodes of rows."""
-
-    def __init__(self, plan: Plan, is_causal: bool, n_layers: int) -> None:
-        self.index = plan.index.cpu().numpy().astype(np.int32)
-        self.n_pairs, self.n_layers = len(plan.table_tokens), n_layers
-        self.positions, self.is_causal = list(plan.answer_positions), is_causal
-        ids, prefixes = np.zeros(len(self.index), np.int64), []
-        for j in range(self.index.shape[1]):
-            _, ids = np.unique(ids * (self.index.max() + 1) + self.index[:, j], return_inverse=True)
-            prefixes.append(ids.astype(np.int32))
-        self.prefixes = np.stack(prefixes)
-        counts = self.prefixes.max(axis=1) + 1
-        self.shared = np.where((counts < len(self.index)) & is_causal, counts, 0).astype(np.int32)
-
-    def __call__(self, labels: Tensor, rows: Tensor) -> Nodes:
-        """The nodes of the rows numbered ``rows``."""
-        chosen, n_ctx = rows.numpy(), self.index.shape[1]
-        most = len(chosen) * n_ctx
-        at, member = np.empty((len(chosen), n_ctx), np.int32), np.empty(most, np.int32)
-        keys, key_entries = np.empty((most, n_ctx), np.int32), np.empty((most, n_ctx), np.int32)
-        pairs, entries = np.empty(self.n_pairs, np.int32), np.empty(most, np.int32)
-        given = (self.prefixes, self.shared, self.index, chosen, self.is_causal)
-        count, n_pairs = loops.find_nodes(*given, at, member, keys, pairs, entries, key_entries)
-        pairs, entries, keys, key_entries = pairs[:n_pairs], entries[:count], keys[:count], key_entries[:count]
-        answers = np.ascontiguousarray(at[:, self.positions]).ravel()
-        queries = []
-        for layer in range(self.n_layers):
-            n_in = count if layer else n_pairs
-            asks, sees = (_numbers(count), keys) if layer else (entries, key_entries)
-            if layer == self.n_layers - 1:
-                asks, sees = asks[answers], sees[answers]
-            queries.append(Queries(asks, _numbers(len(asks)) if len(asks) < n_in else asks, sees))
-        return Nodes(pairs, entries, keys, answers, labels.numpy()[chosen].ravel().astype(np.int32), queries)
-
-
-def _numbers(n: int) -> Int32[Array, " n"]:
-    return np.arange(n, dtype=np.int32)
+from .nodes import Nodes
 
 
 @dataclass(frozen=True)
@@ -95,12 +24,12 @@ class Passes:
 
     forward: Any = blocks.forward
     backward: Any = blocks.backward
-    loss_of: Any = blocks.loss_of
+    unembed: Any = blocks.unembed
 
     @classmethod
     def with_products(cls) -> "Passes":
         """In bfloat16."""
-        return cls(*(with_products(getattr(blocks, name)) for name in ("forward", "backward", "loss_of")))
+        return cls(*(with_products(getattr(blocks, name)) for name in ("forward", "backward", "unembed")))
 
 
 class Layers:
@@ -142,16 +71,16 @@ class Layers:
         streams, memories, end, logits = self._forward(nodes, self.training.forward)
         d, G = buffer("d", *streams[-1].shape), _complete(G, self.W)
         w, _ = self._norm("ln_final", self.W)
-        given = (streams[-1], logits, nodes.label, share, self.sizes.norm == 1, w, self.W["unembed.W_U"], *end)
+        loss = kernels.loss_of(logits, nodes.label, buffer("shifted", len(logits)), share)
         into = (d, *self._norm("ln_final", G), G["unembed.W_U"], G["unembed.b_U"])
-        loss = self.training.loss_of(*given, buffer("shifted", len(logits)), *into)
+        self.training.unembed(logits, streams[-1], self.sizes.norm == 1, w, self.W["unembed.W_U"], *end, *into)
         for layer in reversed(range(self.cfg.n_layers)):
             x = streams[layer]
             spare = buffer(f"spare {layer % 2}", blocks.spare_size(len(x), len(d), x.shape[1], self.width, self.sizes))
             given = (d, x, *nodes.queries[layer], self.blocks[layer], self.sizes, memories[layer])
             d = self.training.backward(*given, self._gradients(layer, G), spare)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
-        blocks.unembed(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
+        blocks.add_to_embedding(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
         return loss
 
     def _forward(

@@ -1,0 +1,97 @@
+"""What --precision does: ms a step, and the step of 99% test accuracy: ``python tests/benchmarks/precision.py``.
+
+Every seed is trained at each precision; steps are those of the first evaluation, every ``--every`` steps, at 99%.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+def first_crossings(configs: list[Any], device: Any, every: int, most: int) -> list[int | None]:
+    """Of each run; None where there is none by ``most`` steps."""
+    from train.engine import one_thread_each
+    from train.stack import Stack
+
+    found: list[int | None] = [None] * len(configs)
+    with one_thread_each() as threads:
+        stack, active = Stack(configs, device, threads), list(range(len(configs)))
+        for step in range(1, most + 1):
+            stack.update()
+            if step % every:
+                continue
+            for i, scores in zip(active, stack.evaluate(range(len(active))), strict=True):
+                if scores["test_acc"] >= 0.99:
+                    found[i] = step
+            kept = [k for k, i in enumerate(active) if found[i] is None]
+            if not kept:
+                break
+            if len(kept) < len(active):
+                stack.keep(kept)
+                active = [active[k] for k in kept]
+    return found
+
+
+def ms_a_step(configs: list[Any], device: Any, rounds: int = 9) -> list[float]:
+    """Of one run of each config, taking turns."""
+    import torch
+
+    from train.engine import one_thread_each
+    from train.stack import Stack
+
+    with one_thread_each() as threads:
+        stacks = [Stack([config], device, threads) for config in configs]
+        times: list[list[float]] = [[] for _ in stacks]
+        for turn in range(rounds + 1):
+            for stack, seen in zip(stacks, times, strict=True):
+                started = time.perf_counter()
+                for _ in range(20):
+                    stack.update()
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if turn:
+                    seen.append((time.perf_counter() - started) / 20)
+    return [1e3 * statistics.median(seen) for seen in times]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--presets", nargs="*", default=["quick", "fast"])
+    parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seeds", default="0..7")
+    parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--most", type=int, default=10_000)
+    given = parser.parse_args()
+    sys.path[:0] = [str(ROOT), str(HERE)]
+    from steps import machine
+
+    from train.config import override
+    from train.presets import find_preset
+    from train.run import find_device, parse_seeds
+
+    device = find_device(given.device)
+    print(f"Measured on {machine()}, device {device}, seeds {given.seeds}.\n")
+    print("| preset | precision | ms a step | 99% test, median step | range | runs there |\n|---|---|---|---|---|---|")
+    for name in given.presets:
+        base = find_preset(name).config
+        each = [override(base, {"precision": precision}) for precision in given.precisions]
+        for config, ms in zip(each, ms_a_step(each, device), strict=True):
+            runs = [override(config, {"seed": seed}) for seed in parse_seeds(given.seeds)]
+            steps = first_crossings(runs, device, given.every, given.most)
+            there = [step for step in steps if step is not None]
+            row = f"| `{name}` | {config.optim.precision} | {ms:.2f} |"
+            if there:
+                row += f" {statistics.median(there):,.0f} | {min(there):,} to {max(there):,} |"
+            print(f"{row} {len(there)} of {len(runs)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
