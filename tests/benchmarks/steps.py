@@ -109,7 +109,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=8, help="steps a turn")
+    parser.add_argument("--steps", type=int, default=16, help="steps a turn")
     parser.add_argument("--write", action="store_true", help="put the table into the README")
     given = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(HERE)]
