@@ -32,6 +32,7 @@ bench: $(STAMP) $(TL39)/.ok
 	$(BIN)/python tests/benchmarks/steps.py --write
 	$(BIN)/python tests/benchmarks/stacks.py
 	$(BIN)/python tests/benchmarks/costs.py
+	$(BIN)/python tests/benchmarks/precision.py
 	$(BIN)/python tests/benchmarks/fast.py
 
 $(STAMP): pyproject.toml constraints.txt

@@ -68,7 +68,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", default="0..7")
     parser.add_argument("--every", type=int, default=10)
-    parser.add_argument("--most", type=int, default=10_000)
+    parser.add_argument("--most", type=int, default=10_000, help="0: time steps alone")
+    parser.add_argument("--d-model", type=int, help="of every preset, in place of its own")
     given = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
@@ -82,6 +83,8 @@ def main() -> None:
     print("| preset | precision | ms a step | 99% test, median step | range | runs there |\n|---|---|---|---|---|---|")
     for name in given.presets:
         base = find_preset(name).config
+        if given.d_model is not None:
+            base = override(base, {"d_model": given.d_model})
         each = [override(base, {"precision": precision}) for precision in given.precisions]
         for config, ms in zip(each, ms_a_step(each, device), strict=True):
             runs = [override(config, {"seed": seed}) for seed in parse_seeds(given.seeds)]
