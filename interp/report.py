@@ -121,8 +121,7 @@ def _subtitle(run: "Run") -> str:
     kind = "MLP" if model.arch == "mlp" else "transformer"
     return (
         f"{model.n_layers}-layer {kind}, d_model {model.d_model}, trained on {run.config.task.train_frac:.0%} of the "
-        f"table, {batch}, {optim.optimizer} with weight decay {optim.weight_decay:g}; {len(run.steps)} snapshots up to "
-        f"step {run.steps[-1]:,}"
+        f"table, {batch}, {optim.label}; {len(run.steps)} snapshots up to step {run.steps[-1]:,}"
     )
 
 

@@ -213,6 +213,19 @@ class OptimConfig:
         check_float(self, "norm_clamp", 1e-6, 1e6)
 
     @property
+    def label(self) -> str:
+        """The update in words: ``adamw with weight decay 1`` and what is unusual about it."""
+        unusual = {
+            "a learning rate that falls": self.decay_steps is not None,
+            f"{self.precision} products": self.precision != "float32",
+            "orthogonal gradients": self.orthogonal_gradient,
+            "Grokfast": self.grokfast_alpha is not None,
+            "a constant norm": self.norm_clamp is not None,
+        }
+        words = ", ".join([f"weight decay {self.weight_decay:g}", *(word for word, there in unusual.items() if there)])
+        return f"{self.optimizer} with {words}"
+
+    @property
     def is_filtered(self) -> bool:
         """Whether gradients are changed before the optimiser sees them."""
         return self.orthogonal_gradient or self.grokfast_alpha is not None

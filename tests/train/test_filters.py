@@ -142,6 +142,15 @@ def test_muon_is_pytorchs():
         assert (found[name] - weights.split(start)[name]).abs().mean() > 5 * tolerance  # control: it moved
 
 
+def test_label():
+    from train.config import OptimConfig
+    from train.presets import find_preset
+
+    assert OptimConfig().label == "adamw with weight decay 1"
+    fast = find_preset("fast").config.optim.label
+    assert fast == "adamw with weight decay 0, a learning rate that falls, orthogonal gradients, a constant norm"
+
+
 def test_bad_settings():
     from train.config import OptimConfig
 
