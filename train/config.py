@@ -226,9 +226,9 @@ class OptimConfig:
         return f"{self.optimizer} with {words}"
 
     @property
-    def is_filtered(self) -> bool:
-        """Whether gradients are changed before the optimiser sees them."""
-        return self.orthogonal_gradient or self.grokfast_alpha is not None
+    def needs_whole_gradient(self) -> bool:
+        """Whether an update looks at a tensor's gradient as a whole; Adam alone takes number by number."""
+        return self.orthogonal_gradient or self.grokfast_alpha is not None or self.optimizer == "muon"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def check_shapes(configs: Sequence[RunConfig]) -> None:
 
 
 def bytes_per_run(config: RunConfig) -> int:
-    """Memory that each further run of a stack takes: weights, gradient, two moments, the task, its training rows.
+    """Memory that each further run of a stack takes: weights, gradient, moments, the task, its training rows.
 
     Counted, not measured; what a step needs besides is shared by all.
     """
@@ -70,7 +70,8 @@ def bytes_per_run(config: RunConfig) -> int:
     n_train = math.ceil(task.train_frac * task.n_defined)
     tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
     rows = n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
-    return 4 * 4 * weights + tokens + rows
+    copies = 4 + (config.optim.grokfast_alpha is not None)
+    return copies * 4 * weights + tokens + rows
 
 
 def check_memory(configs: Sequence[RunConfig], device: "torch.device") -> None:

@@ -35,11 +35,21 @@ class Optimizer:
         self.norms = values.norm(dim=1, keepdim=True) * _column(clamps, values)
         if self.configs[0].norm_clamp is not None:
             set_norm(values, self.norms)
-        self.state = {name: torch.zeros_like(values) for name in self._state_names()}
+        self.spans = self._spans()
+        names = ["exp_avg", "exp_avg_sq"] + ["grokfast"] * (self.configs[0].grokfast_alpha is not None)
+        self.state = {name: torch.zeros_like(values) for name in names}
+        """Adam's moments (of its matrices, Muon keeps the momentum in the first), and Grokfast's average."""
 
-    def _state_names(self) -> list[str]:
-        """Adam's moments (of matrices, Muon keeps its momentum in the first), and Grokfast's average."""
-        return ["exp_avg", "exp_avg_sq"] + ["grokfast"] * (self.configs[0].grokfast_alpha is not None)
+    def _spans(self) -> list[slice]:
+        """Which of a model's numbers Adam steps: all, or tensors that are not Muon's."""
+        if self.configs[0].optimizer != "muon":
+            return [slice(0, self.weights.values.shape[1])]
+        spans, last = [], 0
+        for name, shape in self.weights.trained.items():
+            first, last = last, last + shape.numel()
+            if not is_stepped(name):
+                spans.append(slice(first, last))
+        return spans
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Drop all models but these; the weights have done so."""
@@ -61,17 +71,17 @@ class Optimizer:
         is_cpu = values.device.type == "cpu"
         for group in [range(k, k + 1) for k in models] if is_cpu else [models]:  # a model's numbers are its own
             step = steps[group.start - models.start : group.stop - models.start]
-            if config.is_filtered:
+            if config.needs_whole_gradient:
                 for row in more:
                     self.weights.grads[group.start] += torch.from_numpy(row)
                 more = ()
-                self._filter(group, step)
-            matrices = self._save_matrices(group) if config.optimizer == "muon" else {}
+            self._filter(group, step)
             if is_cpu and values.dtype == torch.float32:
                 self._compiled(group.start, step[0], each, more)
             else:
                 self._together(group, step)
-            self._muon(group, step, matrices)
+            if config.optimizer == "muon":
+                self._muon(group, step)
             if config.norm_clamp is not None:
                 rows = slice(group.start, group.stop)
                 set_norm(values[rows], self.norms[rows])
@@ -79,32 +89,32 @@ class Optimizer:
     # ---- Adam ------------------------------------------------------------------------------------
 
     def _compiled(self, k: int, step: int, each: Map, more: Sequence[Array]) -> None:
-        config, lr = self.configs[k], lr_at(step, self.configs[k])
-        rows = (self.weights.values, self.weights.grads, self.state["exp_avg"], self.state["exp_avg_sq"])
-        arrays = [row[k].numpy() for row in rows]
-        settings = (lr, config.beta1, config.beta2, config.eps, config.weight_decay, config.optimizer != "adam")
+        factors = _factors(self.configs[k], step)
+        arrays = [rows[k].numpy() for rows in self._numbers()]
 
-        def chunk(first: int) -> None:
-            values, grads, mean, square = (array[first : first + CHUNK] for array in arrays)
+        def chunk(some: slice) -> None:
+            values, grads, mean, square = (array[some] for array in arrays)
             for row in more:
-                grads += row[first : first + CHUNK]
-            adam(values, grads, mean, square, step + 1, *settings)
+                grads += row[some]
+            adam(values, grads, mean, square, *factors)
 
-        list(each(chunk, range(0, len(arrays[0]), CHUNK)))
+        ends = [(first, span.stop) for span in self.spans for first in range(span.start, span.stop, CHUNK)]
+        list(each(chunk, [slice(first, min(first + CHUNK, last)) for first, last in ends]))
 
     def _together(self, models: range, steps: list[int]) -> None:
         """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``fused.adam``."""
-        rows = slice(models.start, models.stop)
-        values, grads, mean, square = (t[rows] for t in (self.weights.values, self.weights.grads, *self._moments()))
-        settings = [_settings(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
-        shrink, coupled, new1, keep2, size, floor = _columns(settings, values)
-        grads = torch.addcmul(grads, coupled, values)
-        mean.add_(new1 * (grads - mean))
-        square.mul_(keep2).addcmul_(grads * (1 - keep2), grads)
-        values.mul_(shrink).sub_(size * mean / (square.sqrt() + floor))
+        factors = [_factors(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
+        shrink, coupled, beta1, beta2, size, floor = _columns(factors, self.weights.values)
+        for span in self.spans:
+            values, grads, mean, square = (t[models.start : models.stop, span] for t in self._numbers())
+            grads = torch.addcmul(grads, coupled, values)
+            mean.add_((1 - beta1) * (grads - mean))
+            square.mul_(beta2).addcmul_(grads * (1 - beta2), grads)
+            values.mul_(shrink).sub_(size * mean / (square.sqrt() + floor))
 
-    def _moments(self) -> tuple[Tensor, Tensor]:
-        return self.state["exp_avg"], self.state["exp_avg_sq"]
+    def _numbers(self) -> tuple[Tensor, ...]:
+        """Values, gradients and both moments [K, n_trained]."""
+        return self.weights.values, self.weights.grads, self.state["exp_avg"], self.state["exp_avg_sq"]
 
     # ---- before and after ------------------------------------------------------------------------
 
@@ -119,35 +129,32 @@ class Optimizer:
             is_first = _column([float(step == 0) for step in steps], grads) > 0
             amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, is_first)
 
-    def _save_matrices(self, models: range) -> dict[str, tuple[Tensor, Tensor]]:
-        """Values and momentum of Muon's matrices before AdamW, which takes rows whole, steps them too."""
-        rows = slice(models.start, models.stop)
-        values, momentum = (self.weights.split(t[rows]) for t in (self.weights.values, self.state["exp_avg"]))
-        return {name: (values[name].clone(), momentum[name].clone()) for name in values if is_stepped(name)}
-
-    def _muon(self, models: range, steps: list[int], before: dict[str, tuple[Tensor, Tensor]]) -> None:
-        if not before:
-            return
+    def _muon(self, models: range, steps: list[int]) -> None:
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         values, grads, momentum = (
             self.weights.split(t[rows]) for t in (self.weights.values, self.weights.grads, self.state["exp_avg"])
         )
         given = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
         settings = _columns(given, self.weights.values)
-        for name, (value, mean) in before.items():
-            values[name].copy_(value)
-            momentum[name].copy_(mean)
+        for name in filter(is_stepped, values):
             muon(values[name], grads[name], momentum[name], *settings)
 
 
-def _settings(config: OptimConfig, step: int) -> tuple[float, ...]:
-    """Factors of the update made at ``step`` (0 is the first), in the order that ``_together`` names them."""
+def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
+    """What Adam's update made at ``step`` (0 is the first) depends on: Kingma and Ba 2015 (1412.6980), section 2.
+
+    Returns:
+        shrink: multiplies values, by decoupled weight decay (Loshchilov and Hutter 2019, 1711.05101, algorithm 2).
+        coupled: times the values is added to gradients, by coupled weight decay.
+        beta1, beta2: decays of the moments.
+        size, floor: learning rate and epsilon with the bias corrections of both moments.
+    """
     lr, correction = lr_at(step, config), math.sqrt(1 - config.beta2 ** (step + 1))
     is_decoupled = config.optimizer != "adam"
     return (
         1 - lr * config.weight_decay if is_decoupled else 1.0,
         0.0 if is_decoupled else config.weight_decay,
-        1 - config.beta1,
+        config.beta1,
         config.beta2,
         lr * correction / (1 - config.beta1 ** (step + 1)),
         config.eps * correction,

@@ -194,21 +194,20 @@ class VmapForward:
         """Leaves of as many models as are taken at once."""
         K = len(self.labels)
         size = self._at_once or self._fitting()
-        self._leaves = [(slice(k, min(k + size, K)), self._own_leaves(k, min(k + size, K))) for k in range(0, K, size)]
-
-    def _own_leaves(self, first: int, last: int) -> dict[str, Tensor]:
-        split = self.weights.split(self.weights.values[first:last])
-        return {name: tensor.detach().requires_grad_() for name, tensor in split.items()}
+        chunks = [slice(first, min(first + size, K)) for first in range(0, K, size)]
+        self._leaves = [(some, self.weights.leaves(self.weights.values[some])) for some in chunks]
 
     def _fitting(self) -> int:
         """How many models' passes fit in the device's memory, from what one takes."""
         K = len(self.labels)
         if self.device.type != "cuda":
             return K
-        self._pass(slice(0, 1), self._own_leaves(0, 1))  # libraries take their memory at the first
+        one = slice(0, 1)
+        leaves = self.weights.leaves(self.weights.values[one])
+        self._pass(one, leaves)  # libraries take their memory at the first
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
-        self._pass(slice(0, 1), self._own_leaves(0, 1))
+        self._pass(one, leaves)
         need = max(1, torch.cuda.max_memory_allocated(self.device) - before)
         free = torch.cuda.mem_get_info(self.device)[0]
         most = max(1, int(FREE_SHARE * free / need))

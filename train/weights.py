@@ -27,10 +27,11 @@ class StackedWeights:
 
     def _adopt(self, values: Float[Tensor, "K n_trained"]) -> None:
         self.values, self.grads = values, torch.zeros_like(values)
-        self.stacked = self._leaves(values) | self.frozen
-        self.own = [self._leaves(row) | {name: t[k] for name, t in self.frozen.items()} for k, row in enumerate(values)]
+        self.stacked = self.leaves(values) | self.frozen
+        self.own = [self.leaves(row) | {name: t[k] for name, t in self.frozen.items()} for k, row in enumerate(values)]
 
-    def _leaves(self, values: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
+    def leaves(self, values: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
+        """Rows of trained numbers as tensors by name, to take gradients in: views."""
         return {name: value.detach().requires_grad_() for name, value in self.split(values).items()}
 
     def split(self, flat: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:

@@ -10,17 +10,12 @@ from .compiling import COMPILE
 
 @njit(**COMPILE)
 @no_type_check
-def adam(values, grads, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps, weight_decay, decoupled):
-    """Update number ``step`` (1 is the first) of Adam, in place: Kingma and Ba 2015 (1412.6980), algorithm 1.
-
-    Weight decay is decoupled (Loshchilov and Hutter 2019, 1711.05101, algorithm 2), or added to the gradient.
-    """
-    correction = np.sqrt(1 - beta2**step)
+def adam(values, grads, exp_avg, exp_avg_sq, shrink, coupled, beta1, beta2, size, floor):
+    """One update, in place, by the factors that ``train.optim`` works out for the step (float64)."""
     keep1, new1 = np.float32(beta1), np.float32(1 - beta1)
     keep2, new2 = np.float32(beta2), np.float32(1 - beta2)
-    shrink = np.float32(1 - lr * weight_decay) if decoupled else np.float32(1)
-    coupled = np.float32(0) if decoupled else np.float32(weight_decay)
-    size, floor = np.float32(lr * correction / (1 - beta1**step)), np.float32(eps * correction)
+    shrink, coupled = np.float32(shrink), np.float32(coupled)
+    size, floor = np.float32(size), np.float32(floor)
     for i in range(values.shape[0]):
         grad = grads[i] + coupled * values[i]
         mean = keep1 * exp_avg[i] + new1 * grad
