@@ -1,4 +1,4 @@
-"""Which characters suit a task: the order in which its elements are a cycle, where they are one."""
+"""Which characters suit a task: the order in which its elements are a cycle, and the law its answers follow there."""
 
 from dataclasses import dataclass
 
@@ -39,6 +39,53 @@ class Cycle:
     def is_multiplicative(self) -> bool:
         """Whether the cycle runs over discrete logarithms."""
         return bool(self.apart)
+
+
+@dataclass(frozen=True)
+class Law:
+    """An operation that adds or subtracts along a cycle: x(answer) = x(a) + sign x(b), x being the place in the cycle.
+
+    Lines are rows of the task, n lines of n pairs each. Pairs with an element outside the cycle (0 in ``mul`` and
+    ``div``) are in none.
+    """
+
+    cycle: Cycle
+    sign: int
+    """1 or -1."""
+    by_a: Int64[Tensor, "n n"]
+    by_b: Int64[Tensor, "n n"]
+    by_answer: Int64[Tensor, "n n"]
+    """Line t holds the pairs whose answer is element ``cycle.order[t]``."""
+    by_difference: Int64[Tensor, "n n"]
+    """Line d holds the pairs with x(a) - sign x(b) = d, which the answer does not depend on."""
+
+    @property
+    def n(self) -> int:
+        """Length of the cycle."""
+        return self.cycle.n
+
+
+def find_law(task: Task) -> Law | Unavailable:
+    """The law of the task's operation, found by trying both signs on its table; with neither, the reason."""
+    cycle = find_cycle(task)
+    if isinstance(cycle, Unavailable):
+        return cycle
+    table = task.table
+    assert table is not None
+    x = torch.arange(cycle.n)
+    answers = table.values[cycle.order][:, cycle.order]
+    for sign in (1, -1):
+        t = (x[:, None] + sign * x) % cycle.n
+        if torch.equal(answers, cycle.order[t]):
+            rows = cycle.order[:, None] * table.n + cycle.order
+            d = (x[:, None] - sign * x) % cycle.n
+            return Law(cycle, sign, rows, rows.T.contiguous(), _lines(rows, t), _lines(rows, d))
+    return Unavailable(f"the answers of {table.op} are no sum or difference along the {cycle.name}")
+
+
+def _lines(rows: Int64[Tensor, "n n"], line: Int64[Tensor, "n n"]) -> Int64[Tensor, "n n"]:
+    """Rows by the number of their line."""
+    return rows.flatten()[line.flatten().argsort(stable=True)].view_as(rows)
 
 
 def find_cycle(task: Task) -> Cycle | Unavailable:

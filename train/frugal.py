@@ -20,6 +20,12 @@ from .precision import unrounded
 Params = Mapping[str, Tensor]
 Take = Callable[[Tensor, Tensor], Tensor]
 """``take(table [T, width], index [...])``: rows of the table, [..., width]."""
+Keep = Callable[[str, Tensor], None]
+"""Told of activations by their hook's name, at the positions that are computed."""
+
+
+def forget(name: str, activation: Tensor) -> None:
+    """Keep nothing."""
 
 
 def take_rows(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Tensor, "*n width"]:
@@ -28,7 +34,7 @@ def take_rows(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Floa
 
 
 def answer_logits(
-    params: Params, cfg: Any, plan: Plan, take: Take = take_rows
+    params: Params, cfg: Any, plan: Plan, take: Take = take_rows, keep: Keep = forget
 ) -> Float[Tensor, "rows n_answers d_vocab_out"]:
     """Logits of a HookedTransformer at the answer positions. No value is read by the host.
 
@@ -37,6 +43,7 @@ def answer_logits(
         cfg: its HookedTransformerConfig.
         plan: the rows.
         take: how rows of tables are gathered.
+        keep: told of each layer's ``mlp.hook_post`` [rows, queries, d_mlp]; in the last layer, queries are the answers.
     """
     table = params["embed.W_E"][plan.table_tokens] + params["pos_embed.W_pos"][plan.table_positions]
     answers = list(plan.answer_positions)
@@ -44,28 +51,29 @@ def answer_logits(
     last = cfg.n_layers - 1
     queries = answers if last == 0 else everywhere
     resid = take(table, _at(plan.index, queries)) + _table_attention(params, cfg, plan, table, queries, take)
-    resid = _finish_block(params, cfg, 0, resid)
+    resid = _finish_block(params, cfg, 0, resid, keep)
     for layer in range(1, cfg.n_layers):
         queries = answers if layer == last else everywhere
         resid = _at(resid, queries) + _attention(params, cfg, layer, resid, queries)
-        resid = _finish_block(params, cfg, layer, resid)
+        resid = _finish_block(params, cfg, layer, resid, keep)
     if cfg.normalization_type == "LN":
         resid = _layer_norm(params, cfg, "ln_final", resid)
     return _unembed(params, resid)
 
 
 def mlp_logits(
-    params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"], take: Take = take_rows
+    params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"], take: Take = take_rows, keep: Keep = forget
 ) -> Float[Tensor, "rows d_vocab_out"]:
-    """Logits of a HookedMLP, which has one row of them for all positions."""
+    """Logits of a HookedMLP, which has one row of them for all positions; ``keep`` is told of hidden layers."""
     x = take(params["embed.W_E"], tokens).flatten(1)
     for layer in range(cfg.n_layers):
         pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
         x = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
+        keep(f"blocks.{layer}.mlp.hook_post", x)
     return x @ params["unembed.W_U"] + params["unembed.b_U"]
 
 
-def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor) -> Tensor:
+def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Keep) -> Tensor:
     """From the sum after attention to the block's output."""
     name = f"blocks.{layer}"
     if cfg.normalization_type == "LNPost":
@@ -73,6 +81,7 @@ def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor) -> Tensor
     x = _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LN" else resid
     pre = x @ params[f"{name}.mlp.W_in"] + params[f"{name}.mlp.b_in"]
     post = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
+    keep(f"{name}.mlp.hook_post", post)
     resid = resid + (post @ params[f"{name}.mlp.W_out"] + params[f"{name}.mlp.b_out"])
     return _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LNPost" else resid
 

@@ -116,3 +116,38 @@ def test_a_task_without_a_table_has_no_cycle():
 
     found = find_cycle(dataclasses.replace(task_of(op="add", p=5), table=None))
     assert found == Unavailable("this task has no all-pairs table")
+
+
+def on(structure):
+    return {"p": structure} if isinstance(structure, int) else {"p": None, "group": structure}
+
+
+@pytest.mark.parametrize(
+    ("op", "structure", "sign"),
+    [("add", 7, 1), ("sub", 7, -1), ("mul", 7, 1), ("div", 7, -1), ("compose", "C6", 1), ("add", 8, 1)],
+)
+def test_law_lines_hold_the_pairs_with_one_answer_and_one_difference(op, structure, sign):
+    from interp.structure import find_law
+
+    task = task_of(op=op, **on(structure))
+    law = find_law(task)
+    assert law.sign == sign
+    place = {element: i for i, element in enumerate(law.cycle.order.tolist())}
+    for t in range(law.n):
+        assert task.labels[law.by_answer[t], 0].tolist() == [law.cycle.order[t].item()] * law.n
+        pairs = task.pairs[law.by_difference[t]].tolist()
+        assert {(place[a] - sign * place[b]) % law.n for a, b in pairs} == {t}
+        assert {place[a] for a, _ in task.pairs[law.by_a[t]].tolist()} == {t}
+        assert {place[b] for _, b in task.pairs[law.by_b[t]].tolist()} == {t}
+    assert sorted(law.by_difference.flatten().tolist()) == sorted(law.by_answer.flatten().tolist())
+
+
+@pytest.mark.parametrize(
+    ("op", "structure"), [("x2_y2", 7), ("div_or_sub", 7), ("sandwich", "C6"), ("conjugate", "C6"), ("x3_xy", 5)]
+)
+def test_operations_without_a_law_say_so(op, structure):
+    from interp.structure import Unavailable, find_law
+
+    law = find_law(task_of(op=op, **on(structure)))
+    assert isinstance(law, Unavailable)
+    assert "no sum or difference" in law.reason
