@@ -1,7 +1,7 @@
 """The one way to read a run: in a REPL, in measures, in reports and in tests."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,20 @@ from train.tasks import Task, make_task
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache
 
+    from .keyfreqs import KeyFreqs
+
 LOG_COLUMNS = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "batch_loss", "wall_s")
 KEPT_SNAPSHOTS = 8
 """Snapshots whose model and logits stay in memory."""
 
 
-def open_run(name: str | Path, root: str | Path = "checkpoints") -> "Run":
+def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequence[int] | None = None) -> "Run":
     """Open a run by its directory or by a unique prefix of its name.
 
     Args:
         name: a run's directory, or a prefix of one ("add-p113", "elsewhere/add-p113").
         root: where a bare prefix is looked for.
+        key_freqs: the frequencies that measures take as key; chosen at the last snapshot where not given.
 
     Raises:
         UsageError: no such run, several, or a directory that is not a run.
@@ -39,7 +42,7 @@ def open_run(name: str | Path, root: str | Path = "checkpoints") -> "Run":
     """
     path = Path(name)
     if (path / "run.json").is_file():
-        return Run(RunStore.open(path))
+        return Run(RunStore.open(path), key_freqs=key_freqs)
     if path.is_dir() and not find_runs(path):
         raise UsageError(f"{path} is not a run and holds none: runs are made by python -m train.run")
     folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name)
@@ -48,7 +51,7 @@ def open_run(name: str | Path, root: str | Path = "checkpoints") -> "Run":
     runs = find_runs(folder)
     found = [run for run in runs if run.name.startswith(prefix)]
     if len(found) == 1:
-        return Run(RunStore.open(found[0]))
+        return Run(RunStore.open(found[0]), key_freqs=key_freqs)
     if found:
         raise UsageError(
             f"{str(name)!r} is the beginning of {len(found)} runs: {', '.join(map(str, found))}; give more of it"
@@ -75,12 +78,15 @@ class Run:
         path: the run's directory.
     """
 
-    def __init__(self, store: RunStore, without: Iterable[int] = ()) -> None:
-        """``without``: steps to pass over, such as those of corrupt snapshots."""
+    def __init__(self, store: RunStore, without: Iterable[int] = (), key_freqs: Sequence[int] | None = None) -> None:
+        """``without``: steps to pass over, such as those of corrupt snapshots; ``key_freqs`` as in ``open_run``."""
         self.store = store
         self.path = store.path
         self.config: RunConfig = store.config
         self._without = frozenset(without)
+        self.given_key_freqs = None if key_freqs is None else tuple(key_freqs)
+        self.kept: dict[tuple[Any, ...], Any] = {}
+        """What analyses found once for all snapshots: see ``interp.parts``."""
         self._snapshot: Callable[[int], Snapshot] = functools.lru_cache(KEPT_SNAPSHOTS)(lambda s: Snapshot(self, s))
 
     def __repr__(self) -> str:
@@ -137,6 +143,21 @@ class Run:
         return self[min(self.steps, key=lambda s: abs(s - step), default=step)]
 
     @property
+    def key_freqs(self) -> "KeyFreqs":
+        """The run's key frequencies and how they were chosen: see ``interp.keyfreqs``.
+
+        Raises:
+            UsageError: there are none, with the reason, or a given one is out of range.
+        """
+        from .keyfreqs import key_freqs_of
+        from .parts import NotApplicable
+
+        try:
+            return key_freqs_of(self)
+        except NotApplicable as reason:
+            raise UsageError(f"{self.name} has no key frequencies: {reason}") from None
+
+    @property
     def last(self) -> "Snapshot":
         """The snapshot at the largest step."""
         return self[self.steps[-1] if self.steps else 0]
@@ -177,6 +198,8 @@ class Snapshot:
     def __init__(self, run: Run, step: int) -> None:
         self.run = run
         self.step = step
+        self.kept: dict[tuple[Any, ...], Any] = {}
+        """What measures share: see ``interp.parts``."""
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.run.name} step {self.step:,}>"
@@ -185,6 +208,10 @@ class Snapshot:
     def task(self) -> Task:
         """The run's task."""
         return self.run.task
+
+    def forget(self) -> None:
+        """Let go of what measures have kept."""
+        self.kept.clear()
 
     @functools.cached_property
     def model(self) -> HookedTransformer | HookedMLP:

@@ -39,10 +39,23 @@ def presets_table() -> str:
     return "\n".join(rows)
 
 
+def measures_table() -> str:
+    """One row per measure, family by family."""
+    from interp.measures import load
+
+    rows = ["| name | unit | what |", "|---|---|---|"]
+    for m in load().values():
+        what = m.doc.rstrip(".").replace("|", "\\|")
+        rows.append(f"| `{m.name}` | {m.unit} | {what} |")
+    return "\n".join(rows)
+
+
 def filled(text: str) -> str:
     """``text`` with the tables between their markers."""
-    for name, table in (("operations", operations_table()), ("presets", presets_table())):
-        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{table}\n\g<2>", text, flags=re.S)
+    tables = {"operations": operations_table(), "presets": presets_table(), "measures": measures_table()}
+    for name, table in tables.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.S)
+        text = place.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
     return text
 
 

@@ -127,10 +127,11 @@ def on(structure):
     [("add", 7, 1), ("sub", 7, -1), ("mul", 7, 1), ("div", 7, -1), ("compose", "C6", 1), ("add", 8, 1)],
 )
 def test_law_lines_hold_the_pairs_with_one_answer_and_one_difference(op, structure, sign):
-    from interp.structure import find_law
+    from interp.structure import Law, find_law
 
     task = task_of(op=op, **on(structure))
     law = find_law(task)
+    assert isinstance(law, Law)
     assert law.sign == sign
     place = {element: i for i, element in enumerate(law.cycle.order.tolist())}
     for t in range(law.n):

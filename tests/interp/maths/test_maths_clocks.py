@@ -22,18 +22,27 @@ def grid():
     return a, b
 
 
+def by_difference(correct):
+    """Lines of pairs (b + d, b)."""
+    n = len(correct)
+    return torch.stack([torch.stack([correct[(b + d) % n, b] for b in range(n)]) for d in range(n)])
+
+
 def test_distance_irrelevance_of_closed_forms():
     a, b = grid()
     of_sum = torch.randn(P, dtype=torch.float64)[(a + b) % P]
-    assert distance_irrelevance(of_sum) == pytest.approx(1)
+    assert distance_irrelevance(by_difference(of_sum)) == pytest.approx(1)
     of_difference = torch.randn(P, dtype=torch.float64)[(a - b) % P]
-    assert distance_irrelevance(of_difference) == pytest.approx(0, abs=1e-12)
+    assert distance_irrelevance(by_difference(of_difference)) == pytest.approx(0, abs=1e-12)
     # independent parts: std over s is that of the first, the whole variance is the sum of both
     both = 3 * (circle(a + b)[..., 0]) + 4 * circle(a - b)[..., 0]
-    assert distance_irrelevance(both) == pytest.approx(3 / 5)
-    assert distance_irrelevance(of_sum[torch.randperm(P)]) < 0.999  # control: rows mixed up
-    with pytest.raises(ValueError, match="odd p"):
-        distance_irrelevance(torch.zeros(4, 4))
+    assert distance_irrelevance(by_difference(both)) == pytest.approx(3 / 5)
+    assert distance_irrelevance(by_difference(of_sum[torch.randperm(P)])) < 0.999  # control: rows mixed up
+    even = torch.arange(10)
+    of_sum = torch.randn(10, dtype=torch.float64)[(even[:, None] + even) % 10]
+    assert distance_irrelevance(by_difference(of_sum)) < 1  # sums of one parity meet differences of one parity
+    of_difference = torch.randn(10, dtype=torch.float64)[(even[:, None] - even) % 10]
+    assert distance_irrelevance(by_difference(of_difference)) == pytest.approx(0, abs=1e-12)
 
 
 def clock(x):
@@ -58,6 +67,15 @@ def test_gradient_symmetricity_of_closed_forms():
     found = gradient_symmetricity(clock, embeddings[one], answers[one], 0, 1)
     assert found == pytest.approx(math.cos(2 * math.pi * K * 4 / P))
     assert gradient_symmetricity(pizza, embeddings, answers, 0, 1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("p", [2, 5, 16, 31])
+def test_triples_are_those_of_pythons_own_shuffle(p):
+    import random
+
+    expected = [(a, b, c) for a in range(p) for b in range(p) for c in range(p)]
+    random.Random(42).shuffle(expected)
+    assert [tuple(t) for t in sampled_triples(p, 8).tolist()] == expected[:8]
 
 
 def test_triples():
@@ -87,7 +105,9 @@ def test_model_a_of_zhong():
     table, right = w["embed.W_E"].T, pairs.sum(dim=1) % p
     found = logits(table[pairs])
     assert torch.equal(found.argmax(dim=1), right)
-    assert distance_irrelevance(found.gather(1, right[:, None]).view(p, p)) == pytest.approx(0.1717, abs=5e-5)
+    assert distance_irrelevance(by_difference(found.gather(1, right[:, None]).view(p, p))) == pytest.approx(
+        0.1717, abs=5e-5
+    )
     triples = sampled_triples(p)
     symmetricity = gradient_symmetricity(logits, table[triples[:, :2]], triples[:, 2], 0, 1)
     assert symmetricity == pytest.approx(0.9937, abs=5e-5)

@@ -1,0 +1,119 @@
+"""Every measure of one snapshot: ``python -m interp.measures RUN [--step N] [--json] [--only NAME ...] [--list]``.
+
+``--json`` prints one JSON object: name to number, or to an object by frequency (or irrep); numbers that are not finite
+are null; measures that do not apply are under "unavailable", with the reason. ``--table FILE.csv`` writes every
+snapshot's, tidy. Exit status 0; 2 for bad input; 3 if a snapshot is corrupt.
+"""
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from train.cli import parse, run_command
+from train.errors import UsageError
+
+if TYPE_CHECKING:
+    from ..runs import Run
+
+N_SHOWN = 8
+"""Frequencies shown without --json, the largest values."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Print the measures of a snapshot: losses, spectra, key frequencies, restricted and excluded losses, circuits."""
+
+    run: Annotated[Path | None, tyro.conf.Positional] = None
+    """A run's directory, a unique prefix of its name, or a folder that holds one run."""
+    step: int | None = None
+    """Step of the snapshot; the last where not given."""
+    json: bool = False
+    """Print one JSON object."""
+    only: tuple[str, ...] = ()
+    """Measures to compute, by name; all where not given."""
+    key_freqs: tuple[int, ...] = ()
+    """Frequencies to take as key; chosen at the last snapshot where not given."""
+    table: Path | None = None
+    """Write the measures of every snapshot to this CSV file, and print its path."""
+    list: bool = False
+    """Print the names of all measures with unit and source, and exit."""
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Entry point of ``groklens-measures`` and ``python -m interp.measures``."""
+    return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: "list[str]") -> int:
+    options: Options = parse(Options, argv, "python -m interp.measures", Options())
+    if options.run is None and not options.list:
+        raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
+    from . import choose
+
+    measures = choose(options.only or None)
+    if options.list:
+        for measure in measures:
+            print(f"{measure.name:38} {measure.unit:24} {measure.source}")
+        return 0
+    from ..runs import open_run
+
+    assert options.run is not None
+    run = open_run(options.run, key_freqs=options.key_freqs or None)
+    if options.table is not None:
+        print(_write_table(run, options))
+    else:
+        snap = run.last if options.step is None else run[options.step]
+        _show({measure.name: measure(snap) for measure in measures}, options.json)
+    return 0
+
+
+def _write_table(run: "Run", options: Options) -> Path:
+    from train.files import write_atomic
+
+    from . import table
+
+    assert options.table is not None
+    if options.step is not None:
+        raise UsageError("--table writes every snapshot's measures: leave out --step")
+    frame = table(run, options.only or None, progress=lambda step: print(f"step {step:,}", file=sys.stderr))
+    write_atomic(options.table, frame.to_csv(index=False).encode())
+    return options.table
+
+
+def _show(values: dict[str, Any], as_json: bool) -> None:
+    from ..structure import Unavailable
+
+    reasons = {name: value.reason for name, value in values.items() if isinstance(value, Unavailable)}
+    found = {name: value for name, value in values.items() if name not in reasons}
+    if as_json:
+        plain = {name: _plain(value) for name, value in found.items()}
+        print(json.dumps(plain | ({"unavailable": reasons} if reasons else {}), indent=1, allow_nan=False))
+        return
+    for name, value in found.items():
+        print(f"{name:38} {_line(value)}")
+    for name, reason in reasons.items():
+        print(f"{name:38} not available: {reason}")
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types; null for a number that is not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(number) for key, number in value.items()}
+    return value if math.isfinite(value) else None
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, dict):
+        return f"{value:.6g}"
+    largest = sorted(value, key=lambda key: -abs(value[key]))[:N_SHOWN]
+    more = f", and {len(value) - N_SHOWN} more" if len(value) > N_SHOWN else ""
+    return ", ".join(f"{key}: {value[key]:.4g}" for key in largest) + more
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

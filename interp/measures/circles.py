@@ -1,0 +1,88 @@
+"""Circles of the embedding, one at a time: run the model on one alone and compare its logits with closed forms.
+
+Zhong et al. 2023 (2306.17844) keep one pair of neighbouring principal components of W_E, a circle, and its mean, and
+ask which closed form the logits follow.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..maths.fourier import frequency_energy
+from ..maths.pizzas import Form, accompanying_pizza, clock, explained, four_neuron_pizza, pizza
+from ..parts import (
+    NotApplicable,
+    cycle_of,
+    embedding_axes,
+    embedding_components,
+    embedding_rows,
+    forward,
+    law_of,
+    part,
+    table_of,
+    weights_of,
+)
+from ..runs import Snapshot
+from .registry import measure
+
+COMPONENTS = 20
+"""Principal components that are looked at, as in the source."""
+ISOLATION = "Zhong et al. 2023 (2306.17844), section 4.3 and their notebook: both sides scaled, not fitted"
+
+
+@part
+def circle_planes(snap: Snapshot) -> dict[int, tuple[int, int]]:
+    """Neighbouring principal components (2i, 2i + 1) of one strongest frequency, by that frequency."""
+    components = embedding_components(snap)[:, :COMPONENTS]
+    strongest = (frequency_energy(components.T[..., None]).argmax(dim=1) + 1).tolist()
+    planes: dict[int, tuple[int, int]] = {}
+    for i in range(0, len(strongest) - 1, 2):
+        if strongest[i] == strongest[i + 1]:
+            planes.setdefault(strongest[i], (i, i + 1))
+    if not planes:
+        raise NotApplicable("no two neighbouring principal components of W_E share their strongest frequency")
+    return planes
+
+
+@part
+def isolated_logits(snap: Snapshot, k: int) -> Float[Tensor, "n n n"]:
+    """Logits [a, b, c] along the cycle of the model with the circle of frequency k as its only embedding."""
+    law, weights, cycle = law_of(snap.run), weights_of(snap), cycle_of(snap.run)
+    plane = list(circle_planes(snap)[k])
+    alone = embedding_components(snap)[:, plane] @ embedding_axes(snap)[plane] + embedding_rows(snap).mean(dim=0)
+    W_E = weights["embed.W_E"].clone()
+    W_E[cycle.order] = alone.to(W_E.dtype)
+    logits = forward(snap, weights | {"embed.W_E": W_E})[0][:, : table_of(snap.run).n]
+    return logits[law.by_a][..., cycle.order]
+
+
+def _compare(snap: Snapshot, form: Form) -> dict[int, float]:
+    law = law_of(snap.run)
+    if law.sign != 1:
+        raise NotApplicable("the closed forms are those of a sum")
+    return {k: explained(isolated_logits(snap, k), form(law.n, k)) for k in circle_planes(snap)}
+
+
+@measure("share of variance", ISOLATION)
+def circle_clock_fve(snap: Snapshot) -> dict[int, float]:
+    """Of the logits of one circle of W_E alone, the share that cos w(a+b-c) explains, by the circle's frequency."""
+    return _compare(snap, clock)
+
+
+@measure("share of variance", ISOLATION)
+def circle_pizza_fve(snap: Snapshot) -> dict[int, float]:
+    """The same of the pizza |cos(wc/2) X + sin(wc/2) Y| - |cos(wc/2) Y - sin(wc/2) X|."""
+    return _compare(snap, pizza)
+
+
+@measure("share of variance", ISOLATION)
+def circle_four_neuron_pizza_fve(snap: Snapshot) -> dict[int, float]:
+    """The same of the pizza with four phases alone, (|X| - |Y|) cos wc + (|X + Y| - |X - Y|) sin wc / sqrt 2."""
+    return _compare(snap, four_neuron_pizza)
+
+
+@measure("share of variance", ISOLATION)
+def circle_accompanying_pizza_fve(snap: Snapshot) -> dict[int, float]:
+    """The same of -(cos wc (cos 2wa + cos 2wb) + sin wc (sin 2wa + sin 2wb)), 2w being the circle's own frequency."""
+    if law_of(snap.run).n % 2 == 0:
+        raise NotApplicable("a frequency of an even cycle has no half")
+    return _compare(snap, accompanying_pizza)

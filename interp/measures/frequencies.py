@@ -1,0 +1,66 @@
+"""Key frequencies by every rule in use."""
+
+import torch
+
+from ..keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
+from ..maths.fourier import frequency_energy
+from ..parts import embedding_components, law_of, neuron_fve, part
+from ..runs import Snapshot
+from .registry import measure
+
+FVE = 0.85
+"""A neuron belongs to a frequency that explains this share of its variance (Nanda et al. 2023)."""
+REPTHEORY = 0.005
+
+
+@measure("share of logit energy", f"ours: at least {KEY_SHARE:.0%} of the centred logits' energy at the last snapshot")
+def key_freqs(snap: Snapshot) -> dict[int, float]:
+    """Share of the snapshot's centred logit energy along cos w(a+b-c), for the run's key frequencies."""
+    share = logit_cosines(snap).square()
+    return {k: float(share[k - 1]) for k in key_freqs_of(snap.run).ks}
+
+
+def counts(freqs: torch.Tensor) -> dict[int, float]:
+    """How often each number occurs, by number."""
+    values, number = freqs.unique(return_counts=True)
+    return {int(k): float(count) for k, count in zip(values, number, strict=True)}
+
+
+@measure("neurons", "Nanda et al. 2023 (2301.05217), their notebook: no threshold, so one stray neuron makes a key")
+def key_freqs_nanda(snap: Snapshot) -> dict[int, float]:
+    """Neurons for each frequency that explains most of some neuron's variance."""
+    return counts(_live(snap).argmax(dim=0) + 1)
+
+
+@measure("neurons", "Nanda et al. 2023, their calculate_key_freqs: as key_freqs_nanda, without the last frequency")
+def key_freqs_nanda_code(snap: Snapshot) -> dict[int, float]:
+    """Neurons for each frequency below n//2 that explains most of some neuron's variance among those."""
+    return counts(_live(snap)[:-1].argmax(dim=0) + 1)
+
+
+@measure("neurons", "TransformerLens' Grokking_Demo, whose clusters these are; its list is read by eye")
+def key_freqs_tl_demo(snap: Snapshot) -> dict[int, float]:
+    """Neurons for each frequency that explains more than 85% of some neuron's variance."""
+    best = neuron_fve(snap).max(dim=0)
+    return counts(best.indices[best.values > FVE] + 1)
+
+
+@measure("cosine", f"Chughtai et al. 2023 (2302.03025), their code: cosine above {REPTHEORY}")
+def key_freqs_reptheory(snap: Snapshot) -> dict[int, float]:
+    """Cosine of the logits with cos w(a+b-c) for each frequency where it is above 0.005 at this snapshot."""
+    return {k: float(cos) for k, cos in enumerate(logit_cosines(snap), start=1) if cos > REPTHEORY}
+
+
+@measure("principal components", "Zhong et al. 2023 (2306.17844), their notebook")
+def key_freqs_pizza(snap: Snapshot) -> dict[int, float]:
+    """Among the first 8 principal components of W_E, how many have each frequency as their strongest."""
+    scores = embedding_components(snap)[:, :8]
+    return counts(frequency_energy(scores.T[..., None]).argmax(dim=1) + 1)
+
+
+@part
+def _live(snap: Snapshot) -> torch.Tensor:
+    """Variance explained, of neurons that vary at all."""
+    fve = neuron_fve(snap)
+    law_of(snap.run)
+    return fve[:, fve.sum(dim=0) > 0]

@@ -1,0 +1,136 @@
+"""The logits as a clock: how much of them is a function of c - (a + b), and at which frequencies.
+
+For another operation a + b stands for the place of its answer in the cycle of its elements.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..keyfreqs import key_freqs_of, logit_coefficients, logit_cosines
+from ..maths.fourier import real_basis
+from ..parts import centred_logits, clock_profile, law_of, logits_of, part
+from ..runs import Snapshot
+from .registry import measure
+
+NANDA = "Nanda et al. 2023 (2301.05217); TransformerLens' Grokking_Demo"
+CHUGHTAI = "Chughtai et al. 2023 (2302.03025): the sum of squared cosines of centred logits with characters"
+SPLIT = "exact split by successive least squares: a public analysis of Nanda et al.'s run, in our words"
+
+
+@measure("cosine", "as logit_fve_all, before squaring")
+def logit_cos(snap: Snapshot) -> dict[int, float]:
+    """Cosine between the logits, centred over c, and cos w(a+b-c), over all pairs and all c, for each frequency."""
+    return {k: float(cos) for k, cos in enumerate(logit_cosines(snap), start=1)}
+
+
+@measure("logits", NANDA)
+def logit_coefficient(snap: Snapshot) -> dict[int, float]:
+    """Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c, for each frequency."""
+    return {k: float(value) for k, value in enumerate(logit_coefficients(snap), start=1)}
+
+
+@measure("share of logit energy", CHUGHTAI)
+def logit_fve(snap: Snapshot) -> float:
+    """Share of the centred logits' energy along cos w(a+b-c) of the run's key frequencies."""
+    share = logit_cosines(snap).square()
+    return float(sum(share[k - 1] for k in key_freqs_of(snap.run).ks))
+
+
+@measure("share of logit energy", CHUGHTAI)
+def logit_fve_all(snap: Snapshot) -> float:
+    """Share of the centred logits' energy along cos w(a+b-c) of all frequencies together."""
+    return float(logit_cosines(snap).square().sum())
+
+
+@measure("share of logit norm", "TransformerLens' Grokking_Demo: logits not centred")
+def logit_residual(snap: Snapshot) -> float:
+    """Norm of what is left of the logits without the key frequencies' cos w(a+b-c), over the norm of the logits."""
+    total = _on_cycle(snap).square().sum()
+    taken = sum(logit_coefficients(snap)[k - 1].square() for k in key_freqs_of(snap.run).ks)
+    return float(((total - taken) / total).sqrt())
+
+
+# ---- clock, junk, defect ---------------------------------------------------------------------------
+
+
+@part
+def _on_cycle(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    law = law_of(snap.run)
+    return logits_of(snap)[law.by_answer][..., law.cycle.order]
+
+
+@part
+def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
+    """The clock's logits [line, element]: g(c - t)."""
+    n = law_of(snap.run).n
+    shift = (torch.arange(n) - torch.arange(n)[:, None]) % n
+    return clock_profile(snap)[shift]
+
+
+@part
+def _defect(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """What is neither junk nor clock: [line, pair of the line, element]."""
+    return centred_logits(snap) - _clock(snap)[:, None]
+
+
+@measure("share of logit energy", SPLIT)
+def junk_share(snap: Snapshot) -> float:
+    """Share of the logits' squares in their mean over c, which changes no answer."""
+    total = _on_cycle(snap).square().sum()
+    return float(1 - centred_logits(snap).square().sum() / total)
+
+
+@measure("share of logit energy", SPLIT)
+def clock_share(snap: Snapshot) -> float:
+    """Share of the logits' squares in a function of c - (a + b) alone."""
+    return float(law_of(snap.run).n ** 2 * clock_profile(snap).square().sum() / _on_cycle(snap).square().sum())
+
+
+@measure("share of logit energy", SPLIT)
+def defect_share(snap: Snapshot) -> float:
+    """Share of the logits' squares that is neither: what keeps the model from being a clock."""
+    return float(_defect(snap).square().sum() / _on_cycle(snap).square().sum())
+
+
+@measure("logits", SPLIT)
+def clock_margin(snap: Snapshot) -> float:
+    """Margin of the clock alone: g(0) less the largest other g."""
+    return _margin(clock_profile(snap))
+
+
+@measure("logits", SPLIT)
+def clock_margin_key(snap: Snapshot) -> float:
+    """The same of the ideal clock: the run's key frequencies alone, at the weights they have in g."""
+    return _margin(key_clock(snap))
+
+
+@measure("logits", SPLIT)
+def composition_defect(snap: Snapshot) -> float:
+    """Largest distance of a centred logit from its mean over the pairs with the same answer."""
+    centred = centred_logits(snap)
+    return float((centred - centred.mean(dim=1, keepdim=True)).abs().max())
+
+
+@measure("logits", SPLIT)
+def shift_defect(snap: Snapshot) -> float:
+    """Largest distance of those means from a function of c - (a + b)."""
+    return float((centred_logits(snap).mean(dim=1) - _clock(snap)).abs().max())
+
+
+@measure("share of pairs", SPLIT)
+def certified_share(snap: Snapshot) -> float:
+    """Share of pairs that the clock answers whatever the defect does: its margin is above twice the largest defect."""
+    worst = _defect(snap).abs().amax(dim=-1)
+    return float((clock_margin(snap) > 2 * worst).double().mean())
+
+
+@part
+def key_clock(snap: Snapshot) -> Float[Tensor, " n"]:
+    """The part of the clock's profile g along cos w d of the key frequencies."""
+    basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in key_freqs_of(snap.run).ks]]
+    return basis.T @ (basis @ clock_profile(snap))
+
+
+def _margin(profile: Float[Tensor, " n"]) -> float:
+    return float(profile[0] - profile[1:].max())

@@ -1,0 +1,71 @@
+"""Clock or pizza: the scores of Zhong et al. 2023."""
+
+import functools
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from ..maths.clocks import distance_irrelevance as irrelevance
+from ..maths.clocks import gradient_symmetricity as symmetricity
+from ..maths.clocks import sampled_triples
+from ..maths.fourier import frequency_energy
+from ..parts import NotApplicable, embedding_components, law_of, logits_of
+from ..runs import Snapshot
+from .registry import measure
+
+ZHONG = "Zhong et al. 2023 (2306.17844)"
+CIRCLES = 4
+"""Principal components whose circularity is averaged."""
+
+_triples = functools.cache(sampled_triples)
+
+
+@measure("-1 to 1", f"{ZHONG}, section 4.1, their notebook's 100 triples")
+def gradient_symmetricity(snap: Snapshot) -> float:
+    """Mean cosine between the gradients of a logit in both operands' embeddings, over 100 fixed (a, b, c).
+
+    About 1 in a pizza, lower in a clock. Operands are elements of the cycle.
+    """
+    law, model, task = law_of(snap.run), snap.model, snap.task
+    if law.sign != 1:
+        raise NotApplicable("it compares the operands' gradients, which a difference or quotient treats unlike")
+    triples = _triples(law.n)
+    rows = law.by_a[triples[:, 0], triples[:, 1]]
+    tokens, answers = task.tokens[rows], law.cycle.order[triples[:, 2]]
+    words = snap.run.config.task.layout.split()
+
+    def logits(embedded: Tensor) -> Tensor:
+        hooks: list[Any] = [("hook_embed", lambda value, hook: embedded)]
+        return model.run_with_hooks(tokens, fwd_hooks=hooks)[:, task.answer_positions[0]]
+
+    return symmetricity(logits, model.embed(tokens), answers, words.index("a"), words.index("b"))
+
+
+def _irrelevance(snap: Snapshot, values: Tensor) -> float:
+    return irrelevance(values[law_of(snap.run).by_difference])
+
+
+@measure("0 to 1", f"{ZHONG}, section 4.2")
+def distance_irrelevance(snap: Snapshot) -> float:
+    """How little the right answer's logit depends on a - b: about 1 in a clock, 0.1 to 0.4 in a pizza."""
+    return _irrelevance(snap, logits_of(snap).gather(1, _labels(snap))[:, 0])
+
+
+@measure("0 to 1", f"{ZHONG}, their published tables, which take the largest wrong logit by mistake")
+def distance_irrelevance_best_wrong(snap: Snapshot) -> float:
+    """The same of the largest wrong logit."""
+    wrong = logits_of(snap).scatter(1, _labels(snap), -torch.inf)
+    return _irrelevance(snap, wrong.amax(dim=1))
+
+
+def _labels(snap: Snapshot) -> Int64[Tensor, "rows 1"]:
+    return snap.task.labels.clamp(min=0)
+
+
+@measure("0 to 1", f"{ZHONG}, their notebook; 1 for exact circles")
+def circularity(snap: Snapshot) -> float:
+    """Mean over the first 4 principal components of W_E of the largest share of one frequency in a component."""
+    components = embedding_components(snap)[:, :CIRCLES]
+    return float(frequency_energy(components.T[..., None]).amax(dim=1).mean())

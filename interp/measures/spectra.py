@@ -1,0 +1,143 @@
+"""Fourier spectra of matrices with one row per element, and how few frequencies they live on."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..maths.fourier import component_norms, frequency_energy
+from ..maths.sparsity import gini, participation_ratio, spectral_entropy
+from ..parts import NotApplicable, cycle_of, embedding_rows, neuron_logit_map, part, table_of, weights_of
+from ..runs import Snapshot
+from .registry import measure
+
+NANDA = "Nanda et al. 2023 (2301.05217): squared Fourier norms of both components of a frequency"
+GINI = "Nanda et al. 2023, of Fourier norms; Hurley and Rickard 2009 (0811.4706), equation 1"
+USUAL = "of the shares of energy, constant left out"
+
+
+def _by_k(energy: Float[Tensor, " n_freqs"]) -> dict[int, float]:
+    return {k: float(share) for k, share in enumerate(energy, start=1)}
+
+
+# ---- the matrices, rows in the order of the cycle --------------------------------------------------
+
+
+@part
+def _W_U(snap: Snapshot) -> Float[Tensor, "n d"]:
+    cycle = cycle_of(snap.run)
+    return weights_of(snap)["unembed.W_U"].double()[:, : table_of(snap.run).n].T[cycle.order]
+
+
+@part
+def _W_L(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
+    return neuron_logit_map(snap).T[cycle_of(snap.run).order]
+
+
+@part
+def _W_neur(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
+    """W_E W_V W_O W_in of all heads together."""
+    weights, cfg = weights_of(snap), snap.model.cfg
+    _one_layer(snap)
+    heads = torch.einsum("hdk,hke->de", *(weights[f"blocks.0.attn.W_{name}"].double() for name in "VO"))
+    assert cfg.n_layers == 1
+    return embedding_rows(snap) @ heads @ weights["blocks.0.mlp.W_in"].double()
+
+
+@part
+def _scores(snap: Snapshot) -> Float[Tensor, "n n_heads"]:
+    """Attention scores of every element from the answer's position, in layer 0, the element's position left out."""
+    weights, task = weights_of(snap), snap.task
+    _one_layer(snap)
+    position = task.answer_positions[0]
+    token = task.tokens[0, position]
+    if not bool((task.tokens[:, position] == token).all()):
+        raise NotApplicable("the token at the answer's position is an operand: there is no one query")
+    query = (weights["embed.W_E"][token] + weights["pos_embed.W_pos"][position]).double()
+    W_Q, W_K = (weights[f"blocks.0.attn.W_{name}"].double() for name in "QK")
+    return torch.einsum("nd,hdk,hek,e->nh", embedding_rows(snap), W_K, W_Q, query)
+
+
+def _one_layer(snap: Snapshot) -> None:
+    cfg = snap.model.cfg
+    if cfg.n_heads == 0:
+        raise NotApplicable("an MLP has no attention")
+    if cfg.normalization_type is not None or cfg.n_layers != 1:
+        raise NotApplicable("defined for one layer without layer norm")
+
+
+# ---- energies --------------------------------------------------------------------------------------
+
+
+@measure("share of squared norm", NANDA)
+def W_E_energy(snap: Snapshot) -> dict[int, float]:
+    """Share of the embedding's squared norm at each frequency; the constant is part of the total."""
+    return _by_k(frequency_energy(embedding_rows(snap)))
+
+
+@measure("share of squared norm", NANDA)
+def W_U_energy(snap: Snapshot) -> dict[int, float]:
+    """The same of the output layer's rows, W_U^T."""
+    return _by_k(frequency_energy(_W_U(snap)))
+
+
+@measure("share of squared norm", NANDA)
+def W_L_energy(snap: Snapshot) -> dict[int, float]:
+    """The same of the neuron-logit map W_L = W_out W_U."""
+    return _by_k(frequency_energy(_W_L(snap)))
+
+
+@measure("share of squared norm", "Nanda et al. 2023, appendix: the effective map into the neurons")
+def W_neur_energy(snap: Snapshot) -> dict[int, float]:
+    """The same of W_E W_V W_O W_in, heads added up: what neurons read of one operand at even attention."""
+    return _by_k(frequency_energy(_W_neur(snap)))
+
+
+@measure("share of squared norm", "Nanda et al. 2023: C_j, attention scores in the Fourier basis")
+def attention_energy(snap: Snapshot) -> dict[int, float]:
+    """The same of the attention scores W_E W_K W_Q^T r of all heads, r being the residual stream at the answer."""
+    return _by_k(frequency_energy(_scores(snap)))
+
+
+# ---- how few frequencies ---------------------------------------------------------------------------
+
+
+@measure("0 to 1", GINI)
+def gini_W_E(snap: Snapshot) -> float:
+    """Gini coefficient of the Fourier norms of W_E, the constant's among them."""
+    return float(gini(component_norms(embedding_rows(snap))))
+
+
+@measure("0 to 1", GINI)
+def gini_W_U(snap: Snapshot) -> float:
+    """Gini coefficient of the Fourier norms of W_U^T, the constant's among them."""
+    return float(gini(component_norms(_W_U(snap))))
+
+
+@measure("0 to 1", GINI)
+def gini_W_L(snap: Snapshot) -> float:
+    """Gini coefficient of the Fourier norms of W_L, the constant's among them."""
+    return float(gini(component_norms(_W_L(snap))))
+
+
+@measure("frequencies", USUAL)
+def participation_ratio_W_E(snap: Snapshot) -> float:
+    """How many frequencies share the energy of W_E: (sum e)^2 / sum e^2."""
+    return float(participation_ratio(frequency_energy(embedding_rows(snap))))
+
+
+@measure("frequencies", USUAL)
+def participation_ratio_W_L(snap: Snapshot) -> float:
+    """How many frequencies share the energy of W_L: (sum e)^2 / sum e^2."""
+    return float(participation_ratio(frequency_energy(_W_L(snap))))
+
+
+@measure("nats", USUAL)
+def spectral_entropy_W_E(snap: Snapshot) -> float:
+    """Entropy of the shares of W_E's energy over frequencies."""
+    return float(spectral_entropy(frequency_energy(embedding_rows(snap))))
+
+
+@measure("nats", USUAL)
+def spectral_entropy_W_L(snap: Snapshot) -> float:
+    """Entropy of the shares of W_L's energy over frequencies."""
+    return float(spectral_entropy(frequency_energy(_W_L(snap))))

@@ -1,0 +1,250 @@
+"""What the measures of one snapshot share: each part is computed once and kept with the snapshot.
+
+Parts are plain functions of a snapshot. One that does not apply raises ``NotApplicable`` with the reason, and so does
+every part or measure that reads it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from train.frugal import answer_logits, mlp_logits
+from train.model import HookedMLP
+from train.plan import Plan, make_plan
+from train.tasks import Table, Task
+
+from .maths.pairs import line_means, variance_explained
+from .runs import Run, Snapshot
+from .structure import Cycle, Law, Unavailable, find_cycle, find_law
+
+Part = TypeVar("Part", bound=Callable[..., Any])
+
+
+class NotApplicable(Exception):  # noqa: N818 - no error: the reason is shown in the measure's place
+    """Why a part does not exist for this run."""
+
+
+def part(compute: Part) -> Part:
+    """Keep what ``compute(owner, *args)`` gives, or why it does not apply, with its owner (a snapshot or a run)."""
+
+    @functools.wraps(compute)
+    def once(owner: Any, *args: Any) -> Any:
+        key = (compute.__module__, compute.__qualname__, *args)
+        if key not in owner.kept:
+            try:
+                owner.kept[key] = compute(owner, *args)
+            except NotApplicable as reason:
+                owner.kept[key] = reason
+        found = owner.kept[key]
+        if isinstance(found, NotApplicable):
+            raise NotApplicable(str(found))
+        return found
+
+    return once  # type: ignore[return-value]
+
+
+# ---- of the run ------------------------------------------------------------------------------------
+
+
+@part
+def table_of(run: Run) -> Table:
+    """The table of the run's operation."""
+    if run.task.table is None:
+        raise NotApplicable("this task has no all-pairs table")
+    return run.task.table
+
+
+@part
+def cycle_of(run: Run) -> Cycle:
+    """The cycle of the run's elements."""
+    found = find_cycle(run.task)
+    if isinstance(found, Unavailable):
+        raise NotApplicable(found.reason)
+    return found
+
+
+@part
+def law_of(run: Run) -> Law:
+    """The law of the run's operation."""
+    found = find_law(run.task)
+    if isinstance(found, Unavailable):
+        raise NotApplicable(found.reason)
+    return found
+
+
+@part
+def line_of(run: Run) -> Int64[Tensor, " rows"]:
+    """The line of each row by its answer, -1 for rows outside the law's cycle."""
+    law = law_of(run)
+    line = torch.full((len(run.task.labels),), -1)
+    line[law.by_answer.flatten()] = torch.arange(law.n).repeat_interleave(law.n)
+    return line
+
+
+@part
+def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
+    """Defined rows of "train", "test" or "all"."""
+    return _known(run.task, subset)
+
+
+@part
+def law_rows(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
+    """Those of them that lie on the law's lines."""
+    rows = _known(run.task, subset)
+    rows = rows[line_of(run)[rows] >= 0]
+    if not len(rows):
+        raise NotApplicable(f"no {subset} row lies on the cycle")
+    return rows
+
+
+def _known(task: Task, subset: str) -> Tensor:
+    if subset != "all" and task.is_train is None:
+        raise NotApplicable("the split into training and test rows is unknown")
+    if len(task.answer_positions) != 1:
+        raise NotApplicable("this task has several answers a row")
+    rows = task.rows(subset)
+    if not len(rows):
+        raise NotApplicable(f"there are no {subset} rows")
+    return rows
+
+
+@part
+def _plan_of(run: Run) -> Plan:
+    return make_plan(run.task.tokens, run.task.answer_positions, run.config.model.n_layers)
+
+
+# ---- of the snapshot: activations ------------------------------------------------------------------
+
+
+@part
+def weights_of(snap: Snapshot) -> dict[str, Tensor]:
+    """Tensors by name."""
+    return {name: tensor.detach() for name, tensor in snap.model.state_dict().items()}
+
+
+@part
+def _activations(snap: Snapshot) -> tuple[Tensor, Tensor]:
+    return forward(snap, weights_of(snap))
+
+
+@torch.no_grad()
+def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights."""
+    if len(snap.task.answer_positions) != 1:
+        raise NotApplicable("this task has several answers a row")
+    kept: dict[str, Tensor] = {}
+    cfg = snap.model.cfg
+    if isinstance(snap.model, HookedMLP):
+        logits = mlp_logits(weights, cfg, snap.task.tokens, keep=kept.__setitem__)
+    else:
+        logits = answer_logits(weights, cfg, _plan_of(snap.run), keep=kept.__setitem__)
+    neurons = kept[f"blocks.{cfg.n_layers - 1}.mlp.hook_post"]
+    return logits.flatten(1), neurons.flatten(1)
+
+
+@part
+def all_logits(snap: Snapshot) -> Float[Tensor, "rows d_vocab_out"]:
+    """Logits at the answer of every row, those of "=" and the like included where the model has them."""
+    return _activations(snap)[0]
+
+
+@part
+def logits_of(snap: Snapshot) -> Float[Tensor, "rows n"]:
+    """Logits of the elements alone, float64."""
+    return all_logits(snap)[:, : table_of(snap.run).n].double()
+
+
+@part
+def neurons_of(snap: Snapshot) -> Float[Tensor, "rows d_mlp"]:
+    """The last layer's activations after the nonlinearity, at the answer."""
+    return _activations(snap)[1]
+
+
+@part
+def neuron_logit_map(snap: Snapshot) -> Float[Tensor, "d_mlp n"]:
+    """W_L = W_out W_U (in an MLP W_U) onto the elements' logits, float64."""
+    weights, cfg = weights_of(snap), snap.model.cfg
+    if cfg.normalization_type is not None:
+        raise NotApplicable("a layer norm stands between the neurons and the logits: no matrix joins them")
+    W_U = weights["unembed.W_U"].double()[:, : table_of(snap.run).n]
+    if isinstance(snap.model, HookedMLP):
+        return W_U
+    return weights[f"blocks.{cfg.n_layers - 1}.mlp.W_out"].double() @ W_U
+
+
+# ---- of the snapshot: as functions of the pair -----------------------------------------------------
+
+
+@part
+def logit_means(snap: Snapshot) -> Float[Tensor, "n n_elements"]:
+    """Mean logits over the pairs with one answer."""
+    return line_means(logits_of(snap), law_of(snap.run).by_answer)
+
+
+@part
+def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
+    """g(d): mean over pairs of the logit of the answer's d-th successor along the cycle, centred over the cycle.
+
+    Its Fourier coefficients are the logits' along cos and sin of w(c - answer).
+    """
+    law = law_of(snap.run)
+    means = logit_means(snap)[:, law.cycle.order]
+    centred = means - means.mean(dim=1, keepdim=True)
+    shift = (torch.arange(law.n)[:, None] + torch.arange(law.n)) % law.n
+    return centred.gather(1, shift).mean(dim=0)
+
+
+@part
+def centred_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element along the cycle], centred over the elements of the cycle."""
+    law = law_of(snap.run)
+    logits = logits_of(snap)
+    on_cycle = logits[law.by_answer] if law.n == logits.shape[1] else logits[law.by_answer][..., law.cycle.order]
+    return on_cycle - on_cycle.mean(dim=-1, keepdim=True)
+
+
+@part
+def neuron_means(snap: Snapshot) -> dict[str, Float[Tensor, "n d_mlp"]]:
+    """Means of the neurons over the pairs with one first element, second element, answer, difference."""
+    law, neurons = law_of(snap.run), neurons_of(snap)
+    lines = {"first": law.by_a, "second": law.by_b, "total": law.by_answer, "difference": law.by_difference}
+    return {name: line_means(neurons, rows) for name, rows in lines.items()}
+
+
+@part
+def neuron_fve(snap: Snapshot) -> Float[Tensor, "n_freqs d_mlp"]:
+    """Share of each neuron's variance at each frequency: see ``maths.pairs.variance_explained``."""
+    law, means = law_of(snap.run), neuron_means(snap)
+    neurons = neurons_of(snap)
+    if len(neurons) != law.n**2:
+        neurons = neurons[law.by_a.flatten()]
+    mean = means["first"].mean(dim=0)
+    variance = (neurons - mean.to(neurons.dtype)).square().mean(dim=0).double()
+    return variance_explained(**means, variance=variance)
+
+
+# ---- of the snapshot: rows along the cycle ---------------------------------------------------------
+
+
+@part
+def embedding_rows(snap: Snapshot) -> Float[Tensor, "n d_model"]:
+    """Embeddings of the elements, in the order of the cycle, float64."""
+    return weights_of(snap)["embed.W_E"].double()[cycle_of(snap.run).order]
+
+
+@part
+def embedding_axes(snap: Snapshot) -> Float[Tensor, "n_axes d_model"]:
+    """Principal axes of the embeddings of the elements, the longest first."""
+    rows = embedding_rows(snap)
+    return torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False).Vh
+
+
+@part
+def embedding_components(snap: Snapshot) -> Float[Tensor, "n n_axes"]:
+    """Principal components: the centred embeddings of the elements along their principal axes."""
+    rows = embedding_rows(snap)
+    return (rows - rows.mean(dim=0)) @ embedding_axes(snap).T
