@@ -192,7 +192,7 @@ def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
     Args:
         d: [n_out, d_model] gradient of its output; overwritten.
         x, asks, rows, keys, W, sizes, memory: as ``forward`` had them.
-        G: the ``Block`` of gradients.
+        G: the ``Gradients``.
         spare: of ``spare_size``, written.
     """
     n_out, d_model = d.shape
@@ -319,15 +319,14 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
     """Attention of M queries, each over its own keys.
 
     Args:
-        q: [rows, any] queries in its first columns, heads side by side.
-        kv: [rows, any] keys, then values, in its last columns.
+        q: [rows, H * d_head] queries, heads side by side.
+        kv: [rows, 2 * H * d_head] keys, then values, likewise.
         asks: [M] each query's row of ``q``. keys: [M, J] rows of ``kv``; -1 for none, at the end.
         scale: multiplies scores. attn_rate: share of softmax in the attention, the rest being ones.
         pattern: [M, H, J] softmax and z: [M, H * d_head], written.
     """
     H, width, J = pattern.shape[1], z.shape[1], keys.shape[1]
     d_head = width // H
-    first_k, first_v = kv.shape[1] - 2 * width, kv.shape[1] - width
     rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
     for m in range(asks.shape[0]):
         for h in range(H):
@@ -336,7 +335,7 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
             top = np.float32(-np.inf)
             n = 0
             while n < J and keys[m, n] >= 0:
-                key = kv[keys[m, n]][first_k + at : first_k + at + d_head]
+                key = kv[keys[m, n]][at : at + d_head]
                 score = np.float32(0)
                 for c in range(d_head):
                     score += own[c] * key[c]
@@ -351,7 +350,7 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
                 out[c] = np.float32(0)
             for j in range(n):
                 share[j] /= mass
-                weight, value = rate * share[j] + rest, kv[keys[m, j]][first_v + at : first_v + at + d_head]
+                weight, value = rate * share[j] + rest, kv[keys[m, j]][width + at : width + at + d_head]
                 for c in range(d_head):
                     out[c] += weight * value[c]
 
@@ -359,10 +358,9 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
 @njit(**WITHIN)
 @no_type_check
 def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
-    """Backward of ``attend``: adds to d_q and d_kv, which may be one array."""
+    """Backward of ``attend``: adds to d_q and d_kv."""
     H, width, J = pattern.shape[1], d_z.shape[1], keys.shape[1]
     d_head = width // H
-    first_k, first_v = kv.shape[1] - 2 * width, kv.shape[1] - width
     rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
     d_weight = np.empty(J, np.float32)
     for m in range(asks.shape[0]):
@@ -372,8 +370,8 @@ def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
             mean = np.float32(0)
             n = 0
             while n < J and keys[m, n] >= 0:
-                value = kv[keys[m, n]][first_v + at : first_v + at + d_head]
-                d_value = d_kv[keys[m, n]][first_v + at : first_v + at + d_head]
+                value = kv[keys[m, n]][width + at : width + at + d_head]
+                d_value = d_kv[keys[m, n]][width + at : width + at + d_head]
                 weight, total = rate * share[n] + rest, np.float32(0)
                 for c in range(d_head):
                     total += d_out[c] * value[c]
@@ -385,8 +383,8 @@ def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
             own, d_own = q[asks[m]][at : at + d_head], d_q[asks[m]][at : at + d_head]
             for j in range(n):
                 change = factor * rate * share[j] * (d_weight[j] - mean)
-                key = kv[keys[m, j]][first_k + at : first_k + at + d_head]
-                d_key = d_kv[keys[m, j]][first_k + at : first_k + at + d_head]
+                key = kv[keys[m, j]][at : at + d_head]
+                d_key = d_kv[keys[m, j]][at : at + d_head]
                 for c in range(d_head):
                     d_own[c] += change * key[c]
                 for c in range(d_head):
