@@ -17,28 +17,18 @@ NORMS = {None: 0, "LN": 1, "LNPost": 2}
 ALIGNED = 16
 
 
-class Block(NamedTuple):
-    """A layer's weights: of attention with heads side by side; norms that it has not are empty."""
+class QKV(NamedTuple):
+    """What makes a layer's queries, keys and values, heads side by side."""
 
     W_q: Any
     b_q: Any
     W_kv: Any
     """[d_model, 2 * heads * d_head] of keys, then values."""
     b_kv: Any
-    W_O: Any
-    b_O: Any
-    W_in: Any
-    b_in: Any
-    W_out: Any
-    b_out: Any
-    ln1_w: Any
-    ln1_b: Any
-    ln2_w: Any
-    ln2_b: Any
 
 
-class Gradients(NamedTuple):
-    """Gradients in a layer's weights; a bias that is not trained is empty."""
+class QKVGradients(NamedTuple):
+    """Gradients in the weights that ``QKV`` is read from; a bias that is not trained is empty."""
 
     W_Q: Any
     """[n_heads, d_model, d_head], as the next two."""
@@ -48,6 +38,11 @@ class Gradients(NamedTuple):
     """[heads * d_head], as the next two."""
     b_K: Any
     b_V: Any
+
+
+class Rest(NamedTuple):
+    """A layer's other weights, or gradients in them; norms that it has not, and gradients not taken, are empty."""
+
     W_O: Any
     b_O: Any
     W_in: Any
@@ -133,7 +128,7 @@ def saved(memory, n_in, n_out, n_q, n_keys, d_model, width, n_heads, d_mlp):
 
 @njit(**COMPILE)
 @no_type_check
-def forward(x, asks, rows, keys, W, sizes, memory):
+def forward(x, asks, rows, keys, qkv, W, sizes, memory):
     """A layer's output [n_out, d_model]: a view of ``memory``.
 
     Args:
@@ -142,12 +137,12 @@ def forward(x, asks, rows, keys, W, sizes, memory):
         rows: [n_out] its row among the queries that are computed: of all rows of ``x`` if these are fewer, else
             of the rows asked from alone.
         keys: [n_out, n_keys] rows of ``x`` that each attends to; -1 for none, at the end.
-        W: the ``Block`` of weights.
+        qkv, W: the ``QKV`` and the ``Rest`` of the weights.
         memory: of ``memory_size``, written: what ``backward`` needs.
     """
     n_in, d_model = x.shape
     n_out, n_keys = keys.shape
-    width = W.W_q.shape[1]
+    width = qkv.W_q.shape[1]
     n_q = min(n_in, n_out)
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
         memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, sizes.d_mlp
@@ -160,10 +155,10 @@ def forward(x, asks, rows, keys, W, sizes, memory):
         gather(h, asks, q_in)
     else:
         q_in = h
-    product(q_in, W.W_q, q)
-    product(h, W.W_kv, kv)
-    add_rows(q, W.b_q)
-    add_rows(kv, W.b_kv)
+    product(q_in, qkv.W_q, q)
+    product(h, qkv.W_kv, kv)
+    add_rows(q, qkv.b_q)
+    add_rows(kv, qkv.b_kv)
     attend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, pattern.reshape(n_out, sizes.n_heads, n_keys), z)
     product(z, W.W_O, mid)
     add_rows(mid, W.b_O)
@@ -186,18 +181,18 @@ def forward(x, asks, rows, keys, W, sizes, memory):
 
 @njit(**COMPILE)
 @no_type_check
-def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
-    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; those of its weights are written to ``G``.
+def backward(d, x, asks, rows, keys, qkv, W, sizes, memory, d_qkv, d_W, spare):
+    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; those of its weights are written.
 
     Args:
         d: [n_out, d_model] gradient of its output; overwritten.
-        x, asks, rows, keys, W, sizes, memory: as ``forward`` had them.
-        G: the ``Gradients``.
+        x, asks, rows, keys, qkv, W, sizes, memory: as ``forward`` had them.
+        d_qkv, d_W: the ``QKVGradients`` and the ``Rest`` of the gradients, written.
         spare: of ``spare_size``, written.
     """
     n_out, d_model = d.shape
     n_in = x.shape[0]
-    n_keys, width = keys.shape[1], W.W_q.shape[1]
+    n_keys, width = keys.shape[1], qkv.W_q.shape[1]
     n_q, d_mlp = min(n_in, n_out), sizes.d_mlp
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
         memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, d_mlp
@@ -216,21 +211,21 @@ def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
     d_W_q, at = carve(spare, at, d_model, width)
     d_W_kv, at = carve(spare, at, d_model, 2 * width)
     if sizes.norm == 2:
-        unnorm(d, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
-    product(post.T, d, G.W_out)
-    sum_rows(d, 0, G.b_out)
+        unnorm(d, W.ln2_w, unit2, inverse2, d_W.ln2_w, d_W.ln2_b)
+    product(post.T, d, d_W.W_out)
+    sum_rows(d, 0, d_W.b_out)
     product(d, W.W_out.T, d_post)
     unrectify(post, d_post)
-    product(h2.T, d_post, G.W_in)
-    sum_rows(d_post, 0, G.b_in)
+    product(h2.T, d_post, d_W.W_in)
+    sum_rows(d_post, 0, d_W.b_in)
     product(d_post, W.W_in.T, d_mid)
     if sizes.norm == 1:
-        unnorm(d_mid, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
+        unnorm(d_mid, W.ln2_w, unit2, inverse2, d_W.ln2_w, d_W.ln2_b)
     d_mid += d
     if sizes.norm == 2:
-        unnorm(d_mid, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
-    product(z.T, d_mid, G.W_O)
-    sum_rows(d_mid, 0, G.b_O)
+        unnorm(d_mid, W.ln1_w, unit1, inverse1, d_W.ln1_w, d_W.ln1_b)
+    product(z.T, d_mid, d_W.W_O)
+    sum_rows(d_mid, 0, d_W.b_O)
     product(d_mid, W.W_O.T, d_z)
     d_q[:] = np.float32(0)
     d_kv[:] = np.float32(0)
@@ -238,20 +233,20 @@ def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
     unattend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, weights, d_z, d_q, d_kv)
     product(q_in.T, d_q, d_W_q)
     product(h.T, d_kv, d_W_kv)
-    split_heads(d_W_q, 0, G.W_Q)
-    split_heads(d_W_kv, 0, G.W_K)
-    split_heads(d_W_kv, width, G.W_V)
-    sum_rows(d_q, 0, G.b_Q)
-    sum_rows(d_kv, 0, G.b_K)
-    sum_rows(d_kv, width, G.b_V)
-    product(d_kv, W.W_kv.T, d_h)
-    product(d_q, W.W_q.T, d_q_in)
+    split_heads(d_W_q, 0, d_qkv.W_Q)
+    split_heads(d_W_kv, 0, d_qkv.W_K)
+    split_heads(d_W_kv, width, d_qkv.W_V)
+    sum_rows(d_q, 0, d_qkv.b_Q)
+    sum_rows(d_kv, 0, d_qkv.b_K)
+    sum_rows(d_kv, width, d_qkv.b_V)
+    product(d_kv, qkv.W_kv.T, d_h)
+    product(d_q, qkv.W_q.T, d_q_in)
     if n_out < n_in:
         scatter(d_q_in, asks, d_h)
     else:
         d_h += d_q_in
     if sizes.norm == 1:
-        unnorm(d_h, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
+        unnorm(d_h, W.ln1_w, unit1, inverse1, d_W.ln1_w, d_W.ln1_b)
     scatter(d_mid, asks, d_h)
     return d_h
 

@@ -43,9 +43,8 @@ class Layers:
         norm = blocks.NORMS[cfg.normalization_type]
         factors = (1.0 / float(cfg.attn_scale), float(cfg.attn_rate), float(cfg.eps))
         self.sizes = blocks.Sizes._make([cfg.n_heads, cfg.d_mlp, norm, *factors])
-        self.qkv = [self._empty_attention() for _ in range(cfg.n_layers)]
-        """Weights and biases of each layer's attention, heads side by side."""
-        self.blocks = [self._block(layer) for layer in range(cfg.n_layers)]
+        self.qkv = [self._empty_qkv() for _ in range(cfg.n_layers)]
+        self.rest = [self._rest(layer, W) for layer in range(cfg.n_layers)]
 
     def read(self) -> None:
         """Take the present weights."""
@@ -77,8 +76,8 @@ class Layers:
         for layer in reversed(range(self.cfg.n_layers)):
             x = streams[layer]
             spare = buffer(f"spare {layer % 2}", blocks.spare_size(len(x), len(d), x.shape[1], self.width, self.sizes))
-            given = (d, x, *nodes.queries[layer], self.blocks[layer], self.sizes, memories[layer])
-            d = self.training.backward(*given, self._gradients(layer, G), spare)
+            given = (d, x, *nodes.queries[layer], self.qkv[layer], self.rest[layer], self.sizes, memories[layer])
+            d = self.training.backward(*given, self._qkv_gradients(layer, G), self._rest(layer, G), spare)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.add_to_embedding(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
         return loss
@@ -95,7 +94,7 @@ class Layers:
             n_out, n_keys = queries.keys.shape
             size = blocks.memory_size(len(x), n_out, n_keys, x.shape[1], self.width, self.sizes)
             memories.append(buffer(f"layer {layer}", size))
-            x = forward(x, *queries, self.blocks[layer], self.sizes, memories[-1])
+            x = forward(x, *queries, self.qkv[layer], self.rest[layer], self.sizes, memories[-1])
             streams.append(x)
         end = (buffer("unit", *x.shape), buffer("inverse", len(x)), buffer("normed", *x.shape))
         logits = buffer("logits", len(x), self.cfg.d_vocab_out)
@@ -105,24 +104,21 @@ class Layers:
 
     # ---- tensors by their place ------------------------------------------------------------------
 
-    def _empty_attention(self) -> tuple[Array, ...]:
+    def _empty_qkv(self) -> blocks.QKV:
         d, width = self.cfg.d_model, self.width
-        return tuple(np.empty(shape, np.float32) for shape in ((d, width), (width,), (d, 2 * width), (2 * width,)))
+        shapes = ((d, width), (width,), (d, 2 * width), (2 * width,))
+        return blocks.QKV._make(np.empty(shape, np.float32) for shape in shapes)
 
-    def _block(self, layer: int) -> blocks.Block:
-        return blocks.Block._make([*self.qkv[layer], *self._rest(layer, self.W)])
-
-    def _gradients(self, layer: int, G: Mapping[str, Array]) -> blocks.Gradients:
+    def _qkv_gradients(self, layer: int, G: Mapping[str, Array]) -> blocks.QKVGradients:
         attn = [G[f"blocks.{layer}.attn.{kind}_{letter}"] for kind in "Wb" for letter in "QKV"]
-        return blocks.Gradients._make([*attn[:3], *(b.reshape(-1) for b in attn[3:]), *self._rest(layer, G)])
+        return blocks.QKVGradients._make([*attn[:3], *(b.reshape(-1) for b in attn[3:])])
 
-    def _rest(self, layer: int, tensors: Mapping[str, Array]) -> list[Array]:
-        """All of a layer's tensors but queries, keys and values."""
+    def _rest(self, layer: int, tensors: Mapping[str, Array]) -> blocks.Rest:
         name = f"blocks.{layer}"
         W_O = tensors[f"{name}.attn.W_O"].reshape(self.width, self.cfg.d_model)
         mlp = [tensors[f"{name}.mlp.{part}"] for part in ("W_in", "b_in", "W_out", "b_out")]
         norms = [*self._norm(f"{name}.ln1", tensors), *self._norm(f"{name}.ln2", tensors)]
-        return [W_O, tensors[f"{name}.attn.b_O"], *mlp, *norms]
+        return blocks.Rest._make([W_O, tensors[f"{name}.attn.b_O"], *mlp, *norms])
 
     @staticmethod
     def _norm(name: str, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
