@@ -68,9 +68,23 @@ class Sizes(NamedTuple):
 
 
 def memory_size(n_in: int, n_out: int, n_keys: int, d_model: int, width: int, sizes: Sizes) -> int:
-    """Numbers that ``saved`` lays out."""
+    """Numbers in the memory that ``saved`` lays out."""
+    shapes = memory_shapes.py_func(n_in, n_out, n_keys, d_model, width, sizes)
+    return sum(room.py_func(*shape) for shape in shapes)
+
+
+def spare_size(n_in: int, n_out: int, d_model: int, width: int, sizes: Sizes) -> int:
+    """Numbers in the memory that ``spared`` lays out."""
+    shapes = spare_shapes.py_func(n_in, n_out, d_model, width, sizes)
+    return sum(room.py_func(*shape) for shape in shapes)
+
+
+@njit(**WITHIN)
+@no_type_check
+def memory_shapes(n_in, n_out, n_keys, d_model, width, sizes):
+    """Rows and columns of the matrices that ``forward`` keeps, in the order of ``saved``."""
     most, n_q = max(n_in, n_out), min(n_in, n_out)
-    shapes = [
+    return (
         (n_in, d_model),
         (most, d_model),
         (1, most),
@@ -85,45 +99,79 @@ def memory_size(n_in: int, n_out: int, n_keys: int, d_model: int, width: int, si
         (n_out, d_model),
         (n_out, sizes.d_mlp),
         (n_out, d_model),
-    ]
-    return sum(-(-rows * columns // ALIGNED) * ALIGNED for rows, columns in shapes)
+    )
 
 
-def spare_size(n_in: int, n_out: int, d_model: int, width: int, sizes: Sizes) -> int:
-    """Numbers that ``backward`` needs besides."""
+@njit(**WITHIN)
+@no_type_check
+def spare_shapes(n_in, n_out, d_model, width, sizes):
+    """Rows and columns of the matrices that ``backward`` needs besides, in the order of ``spared``."""
     n_q = min(n_in, n_out)
-    counts = (n_in * d_model, n_out * sizes.d_mlp, n_out * d_model, n_out * width, n_q * width, n_in * 2 * width)
-    return sum(counts) + n_q * d_model + 3 * d_model * width + 9 * ALIGNED
+    return (
+        (n_in, d_model),
+        (n_out, sizes.d_mlp),
+        (n_out, d_model),
+        (n_out, width),
+        (n_q, width),
+        (n_in, 2 * width),
+        (n_q, d_model),
+        (d_model, width),
+        (d_model, 2 * width),
+    )
 
 
 @njit(**WITHIN)
 @no_type_check
-def carve(memory, at, rows, columns):
+def room(rows, columns):
+    """Numbers from where a matrix begins to where the next one may."""
+    return -(-rows * columns // ALIGNED) * ALIGNED
+
+
+@njit(**WITHIN)
+@no_type_check
+def carve(memory, at, shape):
     """A matrix that begins at ``at``, and where the next one may."""
-    size = rows * columns
-    return memory[at : at + size].reshape(rows, columns), at + (size + 15) // 16 * 16
+    rows, columns = shape
+    return memory[at : at + rows * columns].reshape(rows, columns), at + room(rows, columns)
 
 
 @njit(**WITHIN)
 @no_type_check
-def saved(memory, n_in, n_out, n_q, n_keys, d_model, width, n_heads, d_mlp):
+def saved(memory, shapes):
     """Views of a layer's memory: see ``forward``, which writes them."""
-    most = max(n_in, n_out)
-    h, at = carve(memory, 0, n_in, d_model)
-    unit1, at = carve(memory, at, most, d_model)
-    inverse1, at = carve(memory, at, 1, most)
-    q_in, at = carve(memory, at, n_q, d_model)
-    q, at = carve(memory, at, n_q, width)
-    kv, at = carve(memory, at, n_in, 2 * width)
-    pattern, at = carve(memory, at, n_out, n_heads * n_keys)
-    z, at = carve(memory, at, n_out, width)
-    mid, at = carve(memory, at, n_out, d_model)
-    unit2, at = carve(memory, at, n_out, d_model)
-    inverse2, at = carve(memory, at, 1, n_out)
-    h2, at = carve(memory, at, n_out, d_model)
-    post, at = carve(memory, at, n_out, d_mlp)
-    out, at = carve(memory, at, n_out, d_model)
+    h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = shapes
+    h, at = carve(memory, 0, h)
+    unit1, at = carve(memory, at, unit1)
+    inverse1, at = carve(memory, at, inverse1)
+    q_in, at = carve(memory, at, q_in)
+    q, at = carve(memory, at, q)
+    kv, at = carve(memory, at, kv)
+    pattern, at = carve(memory, at, pattern)
+    z, at = carve(memory, at, z)
+    mid, at = carve(memory, at, mid)
+    unit2, at = carve(memory, at, unit2)
+    inverse2, at = carve(memory, at, inverse2)
+    h2, at = carve(memory, at, h2)
+    post, at = carve(memory, at, post)
+    out, at = carve(memory, at, out)
     return h, unit1, inverse1[0], q_in, q, kv, pattern, z, mid, unit2, inverse2[0], h2, post, out
+
+
+@njit(**WITHIN)
+@no_type_check
+def spared(memory, shapes):
+    """Views of ``backward``'s own memory: see there."""
+    d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv = shapes
+    d_h, at = carve(memory, 0, d_h)
+    d_post, at = carve(memory, at, d_post)
+    d_mid, at = carve(memory, at, d_mid)
+    d_z, at = carve(memory, at, d_z)
+    d_q, at = carve(memory, at, d_q)
+    d_kv, at = carve(memory, at, d_kv)
+    d_q_in, at = carve(memory, at, d_q_in)
+    d_W_q, at = carve(memory, at, d_W_q)
+    d_W_kv, at = carve(memory, at, d_W_kv)
+    return d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv
 
 
 @njit(**COMPILE)
@@ -143,9 +191,8 @@ def forward(x, asks, rows, keys, qkv, W, sizes, memory):
     n_in, d_model = x.shape
     n_out, n_keys = keys.shape
     width = qkv.W_q.shape[1]
-    n_q = min(n_in, n_out)
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
-        memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, sizes.d_mlp
+        memory, memory_shapes(n_in, n_out, n_keys, d_model, width, sizes)
     )
     if sizes.norm == 1:
         norm(x, W.ln1_w, W.ln1_b, sizes.eps, unit1, inverse1, h)
@@ -193,23 +240,16 @@ def backward(d, x, asks, rows, keys, qkv, W, sizes, memory, d_qkv, d_W, spare):
     n_out, d_model = d.shape
     n_in = x.shape[0]
     n_keys, width = keys.shape[1], qkv.W_q.shape[1]
-    n_q, d_mlp = min(n_in, n_out), sizes.d_mlp
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
-        memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, d_mlp
+        memory, memory_shapes(n_in, n_out, n_keys, d_model, width, sizes)
     )
     if sizes.norm != 1:
         h, h2 = x, mid
     if n_out >= n_in:
         q_in = h
-    d_h, at = carve(spare, 0, n_in, d_model)
-    d_post, at = carve(spare, at, n_out, d_mlp)
-    d_mid, at = carve(spare, at, n_out, d_model)
-    d_z, at = carve(spare, at, n_out, width)
-    d_q, at = carve(spare, at, n_q, width)
-    d_kv, at = carve(spare, at, n_in, 2 * width)
-    d_q_in, at = carve(spare, at, n_q, d_model)
-    d_W_q, at = carve(spare, at, d_model, width)
-    d_W_kv, at = carve(spare, at, d_model, 2 * width)
+    d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv = spared(
+        spare, spare_shapes(n_in, n_out, d_model, width, sizes)
+    )
     if sizes.norm == 2:
         unnorm(d, W.ln2_w, unit2, inverse2, d_W.ln2_w, d_W.ln2_b)
     product(post.T, d, d_W.W_out)
