@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from ..plan import Plan
 from . import blocks, kernels
-from .arrays import Array, buffer, quiet
+from .arrays import Array, buffer, quiet, side_by_side
 from .bfloat16 import with_products
 from .nodes import Nodes
 
@@ -43,21 +43,12 @@ class Layers:
         norm = blocks.NORMS[cfg.normalization_type]
         factors = (1.0 / float(cfg.attn_scale), float(cfg.attn_rate), float(cfg.eps))
         self.sizes = blocks.Sizes._make([cfg.n_heads, cfg.d_mlp, norm, *factors])
-        self.qkv = [self._empty_qkv() for _ in range(cfg.n_layers)]
         self.rest = [self._rest(layer, W) for layer in range(cfg.n_layers)]
+        self.read()
 
     def read(self) -> None:
         """Take the present weights."""
-        for layer, (W_q, b_q, W_kv, b_kv) in enumerate(self.qkv):
-            into = {"Q": (W_q, b_q)} | {
-                letter: (W_kv[:, part], b_kv[part])
-                for letter, part in (("K", slice(0, self.width)), ("V", slice(self.width, None)))
-            }
-            for letter, (weight, bias) in into.items():
-                heads = self.W[f"blocks.{layer}.attn.W_{letter}"]
-                for h in range(self.cfg.n_heads):
-                    weight[:, h * self.cfg.d_head : (h + 1) * self.cfg.d_head] = heads[h]
-                bias[:] = self.W[f"blocks.{layer}.attn.b_{letter}"].ravel()
+        self.qkv = [self._qkv(layer) for layer in range(self.cfg.n_layers)]
 
     @quiet
     def logits(self, nodes: Nodes) -> Float32[Array, "answers d_vocab_out"]:
@@ -104,14 +95,18 @@ class Layers:
 
     # ---- tensors by their place ------------------------------------------------------------------
 
-    def _empty_qkv(self) -> blocks.QKV:
-        d, width = self.cfg.d_model, self.width
-        shapes = ((d, width), (width,), (d, 2 * width), (2 * width,))
-        return blocks.QKV._make(np.empty(shape, np.float32) for shape in shapes)
+    def _qkv(self, layer: int) -> blocks.QKV:
+        W_Q, W_K, W_V, b_Q, b_K, b_V = self._attention(layer, self.W)
+        W_kv, b_kv = np.concatenate([W_K, W_V]), np.concatenate([b_K, b_V])
+        return blocks.QKV(side_by_side(W_Q), b_Q.ravel(), side_by_side(W_kv), b_kv.ravel())
 
     def _qkv_gradients(self, layer: int, G: Mapping[str, Array]) -> blocks.QKVGradients:
-        attn = [G[f"blocks.{layer}.attn.{kind}_{letter}"] for kind in "Wb" for letter in "QKV"]
-        return blocks.QKVGradients._make([*attn[:3], *(b.reshape(-1) for b in attn[3:])])
+        W_Q, W_K, W_V, *biases = self._attention(layer, G)
+        return blocks.QKVGradients(W_Q, W_K, W_V, *(b.reshape(-1) for b in biases))
+
+    @staticmethod
+    def _attention(layer: int, tensors: Mapping[str, Array]) -> list[Array]:
+        return [tensors[f"blocks.{layer}.attn.{kind}_{letter}"] for kind in "Wb" for letter in "QKV"]
 
     def _rest(self, layer: int, tensors: Mapping[str, Array]) -> blocks.Rest:
         name = f"blocks.{layer}"
