@@ -20,6 +20,7 @@ LAYERS = [
     ("weights", "filters", "muon"),
     ("fused",),
     ("tasks", "model", "schedule", "store", "plan", "loss", "ensemble", "precision"),
+    ("settings",),
     ("config",),
     ("operations",),
     ("groups",),

@@ -7,13 +7,12 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .checks import check_choices, check_float, check_int, typed
+from .checks import check_choices, check_float, check_int
 from .groups import parse_group
-from .operations import Operation, find_operation, nearest
+from .operations import Operation, find_operation
 
 Split = Literal["stream", "torch", "python"]
 Layout = Literal["a b =", "a op b =", "a b"]
@@ -292,34 +291,6 @@ class RunConfig:
         """Nested dictionary of every field."""
         return dataclasses.asdict(self)
 
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> "RunConfig":
-        """Inverse of ``to_json``; fields absent from ``data`` take their defaults.
-
-        Raises:
-            ValueError: an unknown field, or a value that is not allowed.
-        """
-        parts = {"task": TaskConfig, "model": ModelConfig, "optim": OptimConfig, "schedule": ScheduleConfig}
-        made = {name: _from_dict(cls, data.get(name, {}), name) for name, cls in parts.items()}
-        rest = {name: value for name, value in data.items() if name not in parts}
-        return _from_dict(RunConfig, {**made, **rest}, "run")
-
-
-def _from_dict(cls: type, data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} = {data!r} is not allowed; it must be a dictionary of fields")
-    known = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(data) - known)
-    if unknown:
-        raise ValueError(
-            f"unknown field {unknown[0]!r} in {where} configuration; allowed are {', '.join(sorted(known))}"
-        )
-    return cls(**{f.name: _typed(f, data[f.name]) for f in dataclasses.fields(cls) if f.name in data})
-
-
-def _typed(home: dataclasses.Field[Any], value: Any) -> Any:
-    return value if dataclasses.is_dataclass(value) else typed(home, value)
-
 
 def _differences(config: Any) -> dict[str, Any]:
     """Fields (nested) whose value is not the default, except the number of steps."""
@@ -333,30 +304,3 @@ def _differences(config: Any) -> dict[str, Any]:
         elif value != f.default and f.name != "steps":
             found[f.name] = value
     return found
-
-
-def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
-    """``config`` with fields replaced by their flat names, such as ``{"op": "mul", "lr": 3e-4, "steps": 2000}``.
-
-    Giving ``group`` alone drops ``p``, and the reverse.
-
-    Raises:
-        ValueError: an unknown name (the nearest is named), or a value that is not allowed.
-    """
-    parts = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    homes = {f.name: (part, f) for part, value in parts.items() if part != "seed" for f in dataclasses.fields(value)}
-    homes |= {f.name: ("run", f) for f in dataclasses.fields(config) if f.name == "seed"}
-    changes: dict[str, dict[str, Any]] = {}
-    for name, value in fields.items():
-        if name not in homes:
-            raise ValueError(f"unknown setting {name!r}{nearest(name, homes)}")
-        part, home = homes[name]
-        changes.setdefault(part, {})[name] = typed(home, value)
-    task = changes.get("task", {})
-    if task.get("group") is not None and "p" not in task:
-        task["p"] = None
-    elif task.get("p") is not None and "group" not in task and config.task.group is not None:
-        task["group"] = None
-    run = changes.pop("run", {})
-    made = {part: dataclasses.replace(parts[part], **values) for part, values in changes.items()}
-    return dataclasses.replace(config, **made, **run)

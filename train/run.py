@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .cli import parse, run_command, signals
-from .config import RunConfig, override
+from .config import RunConfig
 from .errors import UsageError
 from .operations import nearest
 from .presets import PRESETS, find_preset
+from .settings import override
 
 if TYPE_CHECKING:
     import torch

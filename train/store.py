@@ -18,9 +18,10 @@ import safetensors.torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from .config import RunConfig, override
+from .config import RunConfig
 from .errors import DataError, UsageError
 from .files import sync_folder, write_atomic, write_json
+from .settings import from_json, override
 
 FORMAT = 1
 MAX_HEADER = 1_000_000
@@ -83,7 +84,7 @@ class RunStore:
     def config(self) -> RunConfig:
         """The run's config, ``steps`` being the largest number asked for so far."""
         try:
-            return RunConfig.from_json(self.info["config"])
+            return from_json(self.info["config"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{self.path / 'run.json'} holds no valid config: {error}") from error
 

@@ -32,11 +32,11 @@ def main() -> None:
     from products import flops, of_step
     from steps import machine
 
-    from train.config import override
     from train.engine import one_thread_each
     from train.precision import products
     from train.presets import find_preset
     from train.run import find_device
+    from train.settings import override
     from train.stack import Stack
 
     device = find_device(given.device)

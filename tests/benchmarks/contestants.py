@@ -62,8 +62,8 @@ def transformer_lens(config: Any) -> Step:
     It has no layer norm after the sum, so ``power`` runs with layer norm before the sublayers.
     """
     from interp.transformerlens import to_transformer_lens
-    from train.config import override
     from train.model import build_model
+    from train.settings import override
 
     if config.model.norm == "post":
         config = override(config, {"norm": "pre", "positions": "learned"})

@@ -34,10 +34,10 @@ def main() -> None:
     import torch
     from steps import machine
 
-    from train.config import override
     from train.engine import one_thread_each
     from train.ensemble import bytes_per_run
     from train.presets import find_preset
+    from train.settings import override
     from train.stack import Stack
 
     print(f"Measured on {machine()}.\n")

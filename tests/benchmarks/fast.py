@@ -130,9 +130,10 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
 
-    from train.config import RunConfig, override
+    from train.config import RunConfig
     from train.presets import PRESETS
     from train.run import parse_seeds
+    from train.settings import override
 
     base = override(RunConfig(), BASE)
     methods = {name: override(base, changes) for name, changes in METHODS.items()}

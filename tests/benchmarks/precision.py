@@ -74,9 +74,9 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
 
-    from train.config import override
     from train.presets import find_preset
     from train.run import find_device, parse_seeds
+    from train.settings import override
 
     device = find_device(given.device)
     print(f"Measured on {machine()}, device {device}, seeds {given.seeds}.\n")

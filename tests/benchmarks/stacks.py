@@ -42,8 +42,8 @@ def main() -> None:
     import torch
     from steps import machine
 
-    from train.config import override
     from train.engine import one_thread_each
+    from train.settings import override
     from train.stack import Stack
 
     device = torch.device(given.device)

@@ -49,7 +49,7 @@ def test_report_of_every_kind_of_trained_run(changes, says, tmp_path, tiny_confi
     """Trained by the engine and read back: every section is there, and none failed."""
     from interp import open_run
     from interp.sections import SECTIONS
-    from train.config import override
+    from train.settings import override
 
     path = train_run(tmp_path / "runs", override(tiny_config, {**changes, "steps": 30})).path
     assert report(path, "--out", tmp_path / "r") == 0, capsys.readouterr().err

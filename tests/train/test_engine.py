@@ -84,7 +84,7 @@ def plain_training(config, steps, weight_decay):
 )
 def test_training_equals_a_plain_loop(tmp_path, tiny_config, train_run, changes):
     """With a large epsilon, so that rounding in a gradient near 0 is not blown up to a whole step."""
-    from train.config import override
+    from train.settings import override
 
     steps, lr, eps = 5, 0.01, 1e-3
     # gradients of at most about 1, a few hundred roundings each, through an update of slope lr / eps
@@ -103,8 +103,8 @@ def test_training_equals_a_plain_loop(tmp_path, tiny_config, train_run, changes)
 
 
 def test_evaluate_is_a_plain_loop(tiny_config):
-    from train.config import override
     from train.model import build_model
+    from train.settings import override
     from train.stack import Stack
 
     config = override(tiny_config, {"op": "div", "p": 7})
@@ -136,7 +136,7 @@ def test_evaluate_is_a_plain_loop(tiny_config):
 @pytest.mark.parametrize("changes", [{}, {"n_layers": 2}], ids=str)
 def test_evaluate_in_pieces(tiny_config, monkeypatch, changes):
     from train import forwards
-    from train.config import override
+    from train.settings import override
     from train.stack import Stack
 
     stack = Stack([override(tiny_config, changes)], torch.device("cpu"))
@@ -181,8 +181,8 @@ def test_log_has_the_training_loss_of_every_step(tiny_run):
 
 def test_losses_between_evaluations_are_those_of_their_step(tmp_path, tiny_config, train_run):
     """Steps that no evaluation falls on: their loss is that of a run that ends there, and is evaluated there."""
-    from train.config import override
     from train.schedule import eval_grid
+    from train.settings import override
 
     log = train_run(tmp_path / "long", override(tiny_config, {"steps": 200})).read_log()
     between = [step for step in range(120, 200) if step not in eval_grid(200)]
@@ -195,7 +195,7 @@ def test_losses_between_evaluations_are_those_of_their_step(tmp_path, tiny_confi
 
 def test_batches_log_their_own_loss(tmp_path, tiny_config, train_run):
     """Only evaluations know the training loss then."""
-    from train.config import override
+    from train.settings import override
 
     log = train_run(tmp_path, override(tiny_config, {"steps": 120, "batch_size": 10})).read_log()
     assert [row["step"] for row in log] == list(range(121))
@@ -227,7 +227,7 @@ def log_spaced(per_decade, last):
 
 
 def test_snapshots_are_the_grid_the_last_step_and_where_the_test_scores_moved(tmp_path, tiny_config, train_run):
-    from train.config import override
+    from train.settings import override
 
     steps = 250  # not on the grid
     config = override(tiny_config, {"steps": steps, "per_decade": 4, "lr": 0.01, "seed": 3})
@@ -249,7 +249,7 @@ def test_snapshots_are_the_grid_the_last_step_and_where_the_test_scores_moved(tm
 
 def test_at_most_60_extra_snapshots(tmp_path, tiny_config, train_run, monkeypatch):
     from train import schedule
-    from train.config import override
+    from train.settings import override
 
     monkeypatch.setattr(schedule, "LOG10_LOSS_MOVE", -1.0)  # every evaluation asks for one
     store = train_run(tmp_path, override(tiny_config, {"steps": 180, "per_decade": 3}))
@@ -263,7 +263,7 @@ def test_at_most_60_extra_snapshots(tmp_path, tiny_config, train_run, monkeypatc
 
 def test_seeds(tmp_path, tiny_config, train_run):
     """The same seed gives the same bytes, another seed other weights; a split seed moves the split alone."""
-    from train.config import override
+    from train.settings import override
     from train.tasks import make_task
 
     short = override(tiny_config, {"steps": 20})
@@ -313,8 +313,8 @@ def first_bad_step(config) -> int:
 
 
 def test_divergence_is_said_and_logged(tmp_path, tiny_config, train_run):
-    from train.config import override
     from train.errors import DivergedError
+    from train.settings import override
     from train.store import RunStore
 
     config = override(tiny_config, HOT)
@@ -331,8 +331,8 @@ def test_divergence_is_said_and_logged(tmp_path, tiny_config, train_run):
 
 
 def test_no_snapshot_and_no_log_row_of_a_diverged_step(tmp_path, tiny_config, train_run):
-    from train.config import override
     from train.errors import DivergedError
+    from train.settings import override
     from train.store import RunStore
 
     config = override(tiny_config, {**HOT, "per_decade": 100})  # every early step is on the grid
@@ -348,8 +348,8 @@ def test_no_snapshot_and_no_log_row_of_a_diverged_step(tmp_path, tiny_config, tr
 
 
 def test_divergence_at_the_last_step_is_not_done(tmp_path, tiny_config, train_run):
-    from train.config import override
     from train.errors import DivergedError
+    from train.settings import override
     from train.store import RunStore
 
     config = override(tiny_config, HOT)

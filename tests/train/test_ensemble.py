@@ -18,7 +18,7 @@ CASES = {
 
 def variants(tiny_config, changes):
     """Runs of one shape that differ in everything that may differ."""
-    from train.config import override
+    from train.settings import override
 
     base = override(tiny_config, {"steps": 60, **changes})
     other = "adam" if base.optim.optimizer == "adamw" else base.optim.optimizer
@@ -87,7 +87,7 @@ def test_each_run_is_the_run_it_would_be_alone(tmp_path, tiny_config, train_run,
 @pytest.mark.parametrize("changes", [CASES["tables"], CASES["two layers"]], ids=["tables", "two layers"])
 def test_stopped_and_resumed(tmp_path, tiny_config, train_run, side_by_side, changes):
     """Stopped together, one of them taken further alone, then all resumed together from different steps."""
-    from train.config import override
+    from train.settings import override
 
     configs = variants(tiny_config, changes)
     side_by_side(tmp_path / "together", configs, stop_at=25)
@@ -106,8 +106,8 @@ def test_stopped_and_resumed(tmp_path, tiny_config, train_run, side_by_side, cha
 
 
 def test_a_run_that_diverges_leaves_the_others_alone(tmp_path, tiny_config, train_run, side_by_side):
-    from train.config import override
     from train.errors import DivergedError
+    from train.settings import override
 
     good = override(tiny_config, {"steps": 60})
     hot = override(good, {"lr": 30.0, "warmup_steps": 0, "seed": 1})
@@ -128,7 +128,7 @@ def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch
     from typing import Any
 
     from train import forwards
-    from train.config import override
+    from train.settings import override
     from train.stack import Stack
 
     def gradients(count):
@@ -160,9 +160,9 @@ def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch
     ids=str,
 )
 def test_runs_of_different_shapes_are_refused_naming_the_fields(tiny_config, changes, says):
-    from train.config import override
     from train.ensemble import check_shapes
     from train.errors import UsageError
+    from train.settings import override
 
     with pytest.raises(UsageError) as error:
         check_shapes([tiny_config, override(tiny_config, changes)])
@@ -171,8 +171,8 @@ def test_runs_of_different_shapes_are_refused_naming_the_fields(tiny_config, cha
 
 
 def test_a_group_and_residues_of_one_size_are_one_shape(tiny_config):
-    from train.config import override
     from train.ensemble import check_shapes
+    from train.settings import override
 
     check_shapes([override(tiny_config, {"p": 6}), override(tiny_config, {"op": "compose", "group": "S3"})])
 
@@ -193,8 +193,8 @@ def test_too_many_runs_for_memory(tmp_path, monkeypatch, capsys):
 
 def test_bytes_per_run_is_what_a_run_adds(tiny_config):
     """Within a factor of two of the tensors and arrays that a stack of eight holds beyond a stack of four."""
-    from train.config import override
     from train.ensemble import bytes_per_run
+    from train.settings import override
     from train.stack import Stack
 
     def held(count, config):

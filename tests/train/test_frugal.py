@@ -136,10 +136,11 @@ def test_nodes_are_the_distinct_prefixes():
     plan = make_plan(task.tokens, task.answer_positions, 2)
     nodes = NodeMaker(plan, True, 2)(task.labels, rows)
     prefixes = {tuple(row[: j + 1].tolist()) for row in task.tokens[rows] for j in range(4)}
-    assert len(nodes.entries) == len(prefixes) < 4 * len(rows)
-    assert len(NodeMaker(plan, False, 2)(task.labels, rows).entries) == 4 * len(rows)
-    for row, answer in zip(task.tokens[rows], nodes.answers, strict=True):  # its keys spell the row
-        entries = nodes.pairs[nodes.entries[nodes.keys[answer]]]
+    first, last = nodes.queries
+    assert len(first.asks) == len(prefixes) < 4 * len(rows)
+    assert len(NodeMaker(plan, False, 2)(task.labels, rows).queries[0].asks) == 4 * len(rows)
+    for row, keys in zip(task.tokens[rows], last.keys, strict=True):  # its answer's keys spell the row
+        entries = nodes.pairs[first.asks[keys]]
         assert plan.table_tokens[entries.astype(int)].tolist() == row.tolist()
 
 

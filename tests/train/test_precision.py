@@ -19,13 +19,13 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=MODELS.values(), ids=list(MODELS))
 def config(request, tiny_config):
-    from train.config import override
+    from train.settings import override
 
     return override(tiny_config, {"biases": "all", **request.param})
 
 
 def stack_of(config, precision, vmapped=False):
-    from train.config import override
+    from train.settings import override
     from train.stack import Stack
     from train.vmapped import VmapForward
 
@@ -82,8 +82,8 @@ def test_logits_are_not_rounded(tiny_config):
 
 def test_the_same_source_with_other_products(tiny_config):
     """With float32 products it computes what the compiled function does."""
-    from train.config import override
     from train.fused import bfloat16, blocks, kernels, layers, rows
+    from train.settings import override
 
     def exact(a, b, out):
         np.matmul(a, b, out=out)
@@ -118,7 +118,7 @@ def test_tf32_is_refused_without_a_gpu(tmp_path, capsys):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
 def test_on_a_gpu(tiny_config, precision):
-    from train.config import override
+    from train.settings import override
     from train.stack import Stack
 
     stacks = [Stack([override(tiny_config, {"precision": p})], torch.device("cuda")) for p in ("float32", precision)]

@@ -27,12 +27,12 @@ def test_the_presets_of_the_readme():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_whole(name):
-    from train.config import RunConfig
+    from train.settings import from_json
 
     found = preset(name)
     assert found.doc and found.source and "\n" not in found.doc + found.source
     assert found.config.run_id.startswith(f"{found.config.task.label}-s{found.config.seed}-")
-    assert RunConfig.from_json(found.config.to_json()) == found.config
+    assert from_json(found.config.to_json()) == found.config
 
 
 def test_no_two_are_one_run():
@@ -188,7 +188,7 @@ def test_the_default_run_is_nanda_but_for_its_split():
 
 
 def test_a_preset_s_split_depends_on_its_seed_alone():
-    from train.config import override
+    from train.settings import override
     from train.tasks import make_task
 
     base = preset("quick").config

@@ -19,7 +19,7 @@ STEPS = 200
 
 @pytest.fixture(scope="module", params=MODES)
 def mode(request, tiny_config):
-    from train.config import override
+    from train.settings import override
 
     return override(tiny_config, {"steps": STEPS, "lr": 5e-3, **MODES[request.param]})
 
@@ -59,7 +59,7 @@ def assert_same(store, unbroken) -> None:
 
 
 def shorter(config, steps):
-    from train.config import override
+    from train.settings import override
 
     return override(config, {"steps": steps})
 

@@ -13,7 +13,8 @@ import torch
 
 
 def make_store(root: Path, **settings):
-    from train.config import RunConfig, override
+    from train.config import RunConfig
+    from train.settings import override
     from train.store import RunStore
 
     return RunStore.create(root, override(RunConfig(), {"p": 5, **settings}))
@@ -375,7 +376,7 @@ def test_damaged_run_json_is_named(tmp_path, text):
 
 
 def test_sessions_and_steps_are_recorded(tmp_path):
-    from train.config import override
+    from train.settings import override
 
     store = make_store(tmp_path, steps=10)
     store.add_session(store.config, {"threads": 1})

@@ -17,28 +17,18 @@ NORMS = {None: 0, "LN": 1, "LNPost": 2}
 ALIGNED = 16
 
 
-class Block(NamedTuple):
-    """A layer's weights: of attention with heads side by side; norms that it has not are empty."""
+class QKV(NamedTuple):
+    """What makes a layer's queries, keys and values, heads side by side."""
 
     W_q: Any
     b_q: Any
     W_kv: Any
     """[d_model, 2 * heads * d_head] of keys, then values."""
     b_kv: Any
-    W_O: Any
-    b_O: Any
-    W_in: Any
-    b_in: Any
-    W_out: Any
-    b_out: Any
-    ln1_w: Any
-    ln1_b: Any
-    ln2_w: Any
-    ln2_b: Any
 
 
-class Gradients(NamedTuple):
-    """Gradients in a layer's weights; a bias that is not trained is empty."""
+class QKVGradients(NamedTuple):
+    """Gradients in the weights that ``QKV`` is read from; a bias that is not trained is empty."""
 
     W_Q: Any
     """[n_heads, d_model, d_head], as the next two."""
@@ -48,6 +38,11 @@ class Gradients(NamedTuple):
     """[heads * d_head], as the next two."""
     b_K: Any
     b_V: Any
+
+
+class Rest(NamedTuple):
+    """A layer's other weights, or gradients in them; norms that it has not, and gradients not taken, are empty."""
+
     W_O: Any
     b_O: Any
     W_in: Any
@@ -73,9 +68,23 @@ class Sizes(NamedTuple):
 
 
 def memory_size(n_in: int, n_out: int, n_keys: int, d_model: int, width: int, sizes: Sizes) -> int:
-    """Numbers that ``saved`` lays out."""
+    """Numbers in the memory that ``saved`` lays out."""
+    shapes = memory_shapes.py_func(n_in, n_out, n_keys, d_model, width, sizes)
+    return sum(room.py_func(*shape) for shape in shapes)
+
+
+def spare_size(n_in: int, n_out: int, d_model: int, width: int, sizes: Sizes) -> int:
+    """Numbers in the memory that ``spared`` lays out."""
+    shapes = spare_shapes.py_func(n_in, n_out, d_model, width, sizes)
+    return sum(room.py_func(*shape) for shape in shapes)
+
+
+@njit(**WITHIN)
+@no_type_check
+def memory_shapes(n_in, n_out, n_keys, d_model, width, sizes):
+    """Rows and columns of the matrices that ``forward`` keeps, in the order of ``saved``."""
     most, n_q = max(n_in, n_out), min(n_in, n_out)
-    shapes = [
+    return (
         (n_in, d_model),
         (most, d_model),
         (1, most),
@@ -90,50 +99,84 @@ def memory_size(n_in: int, n_out: int, n_keys: int, d_model: int, width: int, si
         (n_out, d_model),
         (n_out, sizes.d_mlp),
         (n_out, d_model),
-    ]
-    return sum(-(-rows * columns // ALIGNED) * ALIGNED for rows, columns in shapes)
+    )
 
 
-def spare_size(n_in: int, n_out: int, d_model: int, width: int, sizes: Sizes) -> int:
-    """Numbers that ``backward`` needs besides."""
+@njit(**WITHIN)
+@no_type_check
+def spare_shapes(n_in, n_out, d_model, width, sizes):
+    """Rows and columns of the matrices that ``backward`` needs besides, in the order of ``spared``."""
     n_q = min(n_in, n_out)
-    counts = (n_in * d_model, n_out * sizes.d_mlp, n_out * d_model, n_out * width, n_q * width, n_in * 2 * width)
-    return sum(counts) + n_q * d_model + 3 * d_model * width + 9 * ALIGNED
+    return (
+        (n_in, d_model),
+        (n_out, sizes.d_mlp),
+        (n_out, d_model),
+        (n_out, width),
+        (n_q, width),
+        (n_in, 2 * width),
+        (n_q, d_model),
+        (d_model, width),
+        (d_model, 2 * width),
+    )
 
 
 @njit(**WITHIN)
 @no_type_check
-def carve(memory, at, rows, columns):
+def room(rows, columns):
+    """Numbers from where a matrix begins to where the next one may."""
+    return -(-rows * columns // ALIGNED) * ALIGNED
+
+
+@njit(**WITHIN)
+@no_type_check
+def carve(memory, at, shape):
     """A matrix that begins at ``at``, and where the next one may."""
-    size = rows * columns
-    return memory[at : at + size].reshape(rows, columns), at + (size + 15) // 16 * 16
+    rows, columns = shape
+    return memory[at : at + rows * columns].reshape(rows, columns), at + room(rows, columns)
 
 
 @njit(**WITHIN)
 @no_type_check
-def saved(memory, n_in, n_out, n_q, n_keys, d_model, width, n_heads, d_mlp):
+def saved(memory, shapes):
     """Views of a layer's memory: see ``forward``, which writes them."""
-    most = max(n_in, n_out)
-    h, at = carve(memory, 0, n_in, d_model)
-    unit1, at = carve(memory, at, most, d_model)
-    inverse1, at = carve(memory, at, 1, most)
-    q_in, at = carve(memory, at, n_q, d_model)
-    q, at = carve(memory, at, n_q, width)
-    kv, at = carve(memory, at, n_in, 2 * width)
-    pattern, at = carve(memory, at, n_out, n_heads * n_keys)
-    z, at = carve(memory, at, n_out, width)
-    mid, at = carve(memory, at, n_out, d_model)
-    unit2, at = carve(memory, at, n_out, d_model)
-    inverse2, at = carve(memory, at, 1, n_out)
-    h2, at = carve(memory, at, n_out, d_model)
-    post, at = carve(memory, at, n_out, d_mlp)
-    out, at = carve(memory, at, n_out, d_model)
+    h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = shapes
+    h, at = carve(memory, 0, h)
+    unit1, at = carve(memory, at, unit1)
+    inverse1, at = carve(memory, at, inverse1)
+    q_in, at = carve(memory, at, q_in)
+    q, at = carve(memory, at, q)
+    kv, at = carve(memory, at, kv)
+    pattern, at = carve(memory, at, pattern)
+    z, at = carve(memory, at, z)
+    mid, at = carve(memory, at, mid)
+    unit2, at = carve(memory, at, unit2)
+    inverse2, at = carve(memory, at, inverse2)
+    h2, at = carve(memory, at, h2)
+    post, at = carve(memory, at, post)
+    out, at = carve(memory, at, out)
     return h, unit1, inverse1[0], q_in, q, kv, pattern, z, mid, unit2, inverse2[0], h2, post, out
+
+
+@njit(**WITHIN)
+@no_type_check
+def spared(memory, shapes):
+    """Views of ``backward``'s own memory: see there."""
+    d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv = shapes
+    d_h, at = carve(memory, 0, d_h)
+    d_post, at = carve(memory, at, d_post)
+    d_mid, at = carve(memory, at, d_mid)
+    d_z, at = carve(memory, at, d_z)
+    d_q, at = carve(memory, at, d_q)
+    d_kv, at = carve(memory, at, d_kv)
+    d_q_in, at = carve(memory, at, d_q_in)
+    d_W_q, at = carve(memory, at, d_W_q)
+    d_W_kv, at = carve(memory, at, d_W_kv)
+    return d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv
 
 
 @njit(**COMPILE)
 @no_type_check
-def forward(x, asks, rows, keys, W, sizes, memory):
+def forward(x, asks, rows, keys, qkv, W, sizes, memory):
     """A layer's output [n_out, d_model]: a view of ``memory``.
 
     Args:
@@ -142,15 +185,14 @@ def forward(x, asks, rows, keys, W, sizes, memory):
         rows: [n_out] its row among the queries that are computed: of all rows of ``x`` if these are fewer, else
             of the rows asked from alone.
         keys: [n_out, n_keys] rows of ``x`` that each attends to; -1 for none, at the end.
-        W: the ``Block`` of weights.
+        qkv, W: the ``QKV`` and the ``Rest`` of the weights.
         memory: of ``memory_size``, written: what ``backward`` needs.
     """
     n_in, d_model = x.shape
     n_out, n_keys = keys.shape
-    width = W.W_q.shape[1]
-    n_q = min(n_in, n_out)
+    width = qkv.W_q.shape[1]
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
-        memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, sizes.d_mlp
+        memory, memory_shapes(n_in, n_out, n_keys, d_model, width, sizes)
     )
     if sizes.norm == 1:
         norm(x, W.ln1_w, W.ln1_b, sizes.eps, unit1, inverse1, h)
@@ -160,10 +202,10 @@ def forward(x, asks, rows, keys, W, sizes, memory):
         gather(h, asks, q_in)
     else:
         q_in = h
-    product(q_in, W.W_q, q)
-    product(h, W.W_kv, kv)
-    add_rows(q, W.b_q)
-    add_rows(kv, W.b_kv)
+    product(q_in, qkv.W_q, q)
+    product(h, qkv.W_kv, kv)
+    add_rows(q, qkv.b_q)
+    add_rows(kv, qkv.b_kv)
     attend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, pattern.reshape(n_out, sizes.n_heads, n_keys), z)
     product(z, W.W_O, mid)
     add_rows(mid, W.b_O)
@@ -186,51 +228,44 @@ def forward(x, asks, rows, keys, W, sizes, memory):
 
 @njit(**COMPILE)
 @no_type_check
-def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
-    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; those of its weights are written to ``G``.
+def backward(d, x, asks, rows, keys, qkv, W, sizes, memory, d_qkv, d_W, spare):
+    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; those of its weights are written.
 
     Args:
         d: [n_out, d_model] gradient of its output; overwritten.
-        x, asks, rows, keys, W, sizes, memory: as ``forward`` had them.
-        G: the ``Block`` of gradients.
+        x, asks, rows, keys, qkv, W, sizes, memory: as ``forward`` had them.
+        d_qkv, d_W: the ``QKVGradients`` and the ``Rest`` of the gradients, written.
         spare: of ``spare_size``, written.
     """
     n_out, d_model = d.shape
     n_in = x.shape[0]
-    n_keys, width = keys.shape[1], W.W_q.shape[1]
-    n_q, d_mlp = min(n_in, n_out), sizes.d_mlp
+    n_keys, width = keys.shape[1], qkv.W_q.shape[1]
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = saved(
-        memory, n_in, n_out, n_q, n_keys, d_model, width, sizes.n_heads, d_mlp
+        memory, memory_shapes(n_in, n_out, n_keys, d_model, width, sizes)
     )
     if sizes.norm != 1:
         h, h2 = x, mid
     if n_out >= n_in:
         q_in = h
-    d_h, at = carve(spare, 0, n_in, d_model)
-    d_post, at = carve(spare, at, n_out, d_mlp)
-    d_mid, at = carve(spare, at, n_out, d_model)
-    d_z, at = carve(spare, at, n_out, width)
-    d_q, at = carve(spare, at, n_q, width)
-    d_kv, at = carve(spare, at, n_in, 2 * width)
-    d_q_in, at = carve(spare, at, n_q, d_model)
-    d_W_q, at = carve(spare, at, d_model, width)
-    d_W_kv, at = carve(spare, at, d_model, 2 * width)
+    d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv = spared(
+        spare, spare_shapes(n_in, n_out, d_model, width, sizes)
+    )
     if sizes.norm == 2:
-        unnorm(d, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
-    product(post.T, d, G.W_out)
-    sum_rows(d, 0, G.b_out)
+        unnorm(d, W.ln2_w, unit2, inverse2, d_W.ln2_w, d_W.ln2_b)
+    product(post.T, d, d_W.W_out)
+    sum_rows(d, 0, d_W.b_out)
     product(d, W.W_out.T, d_post)
     unrectify(post, d_post)
-    product(h2.T, d_post, G.W_in)
-    sum_rows(d_post, 0, G.b_in)
+    product(h2.T, d_post, d_W.W_in)
+    sum_rows(d_post, 0, d_W.b_in)
     product(d_post, W.W_in.T, d_mid)
     if sizes.norm == 1:
-        unnorm(d_mid, W.ln2_w, unit2, inverse2, G.ln2_w, G.ln2_b)
+        unnorm(d_mid, W.ln2_w, unit2, inverse2, d_W.ln2_w, d_W.ln2_b)
     d_mid += d
     if sizes.norm == 2:
-        unnorm(d_mid, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
-    product(z.T, d_mid, G.W_O)
-    sum_rows(d_mid, 0, G.b_O)
+        unnorm(d_mid, W.ln1_w, unit1, inverse1, d_W.ln1_w, d_W.ln1_b)
+    product(z.T, d_mid, d_W.W_O)
+    sum_rows(d_mid, 0, d_W.b_O)
     product(d_mid, W.W_O.T, d_z)
     d_q[:] = np.float32(0)
     d_kv[:] = np.float32(0)
@@ -238,20 +273,20 @@ def backward(d, x, asks, rows, keys, W, sizes, memory, G, spare):
     unattend(q, kv, rows, keys, sizes.scale, sizes.attn_rate, weights, d_z, d_q, d_kv)
     product(q_in.T, d_q, d_W_q)
     product(h.T, d_kv, d_W_kv)
-    split_heads(d_W_q, 0, G.W_Q)
-    split_heads(d_W_kv, 0, G.W_K)
-    split_heads(d_W_kv, width, G.W_V)
-    sum_rows(d_q, 0, G.b_Q)
-    sum_rows(d_kv, 0, G.b_K)
-    sum_rows(d_kv, width, G.b_V)
-    product(d_kv, W.W_kv.T, d_h)
-    product(d_q, W.W_q.T, d_q_in)
+    split_heads(d_W_q, 0, d_qkv.W_Q)
+    split_heads(d_W_kv, 0, d_qkv.W_K)
+    split_heads(d_W_kv, width, d_qkv.W_V)
+    sum_rows(d_q, 0, d_qkv.b_Q)
+    sum_rows(d_kv, 0, d_qkv.b_K)
+    sum_rows(d_kv, width, d_qkv.b_V)
+    product(d_kv, qkv.W_kv.T, d_h)
+    product(d_q, qkv.W_q.T, d_q_in)
     if n_out < n_in:
         scatter(d_q_in, asks, d_h)
     else:
         d_h += d_q_in
     if sizes.norm == 1:
-        unnorm(d_h, W.ln1_w, unit1, inverse1, G.ln1_w, G.ln1_b)
+        unnorm(d_h, W.ln1_w, unit1, inverse1, d_W.ln1_w, d_W.ln1_b)
     scatter(d_mid, asks, d_h)
     return d_h
 
@@ -319,15 +354,14 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
     """Attention of M queries, each over its own keys.
 
     Args:
-        q: [rows, any] queries in its first columns, heads side by side.
-        kv: [rows, any] keys, then values, in its last columns.
+        q: [rows, H * d_head] queries, heads side by side.
+        kv: [rows, 2 * H * d_head] keys, then values, likewise.
         asks: [M] each query's row of ``q``. keys: [M, J] rows of ``kv``; -1 for none, at the end.
         scale: multiplies scores. attn_rate: share of softmax in the attention, the rest being ones.
         pattern: [M, H, J] softmax and z: [M, H * d_head], written.
     """
     H, width, J = pattern.shape[1], z.shape[1], keys.shape[1]
     d_head = width // H
-    first_k, first_v = kv.shape[1] - 2 * width, kv.shape[1] - width
     rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
     for m in range(asks.shape[0]):
         for h in range(H):
@@ -336,7 +370,7 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
             top = np.float32(-np.inf)
             n = 0
             while n < J and keys[m, n] >= 0:
-                key = kv[keys[m, n]][first_k + at : first_k + at + d_head]
+                key = kv[keys[m, n]][at : at + d_head]
                 score = np.float32(0)
                 for c in range(d_head):
                     score += own[c] * key[c]
@@ -351,7 +385,7 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
                 out[c] = np.float32(0)
             for j in range(n):
                 share[j] /= mass
-                weight, value = rate * share[j] + rest, kv[keys[m, j]][first_v + at : first_v + at + d_head]
+                weight, value = rate * share[j] + rest, kv[keys[m, j]][width + at : width + at + d_head]
                 for c in range(d_head):
                     out[c] += weight * value[c]
 
@@ -359,10 +393,9 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
 @njit(**WITHIN)
 @no_type_check
 def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
-    """Backward of ``attend``: adds to d_q and d_kv, which may be one array."""
+    """Backward of ``attend``: adds to d_q and d_kv."""
     H, width, J = pattern.shape[1], d_z.shape[1], keys.shape[1]
     d_head = width // H
-    first_k, first_v = kv.shape[1] - 2 * width, kv.shape[1] - width
     rate, rest, factor = np.float32(attn_rate), np.float32(1 - attn_rate), np.float32(scale)
     d_weight = np.empty(J, np.float32)
     for m in range(asks.shape[0]):
@@ -372,8 +405,8 @@ def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
             mean = np.float32(0)
             n = 0
             while n < J and keys[m, n] >= 0:
-                value = kv[keys[m, n]][first_v + at : first_v + at + d_head]
-                d_value = d_kv[keys[m, n]][first_v + at : first_v + at + d_head]
+                value = kv[keys[m, n]][width + at : width + at + d_head]
+                d_value = d_kv[keys[m, n]][width + at : width + at + d_head]
                 weight, total = rate * share[n] + rest, np.float32(0)
                 for c in range(d_head):
                     total += d_out[c] * value[c]
@@ -385,8 +418,8 @@ def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
             own, d_own = q[asks[m]][at : at + d_head], d_q[asks[m]][at : at + d_head]
             for j in range(n):
                 change = factor * rate * share[j] * (d_weight[j] - mean)
-                key = kv[keys[m, j]][first_k + at : first_k + at + d_head]
-                d_key = d_kv[keys[m, j]][first_k + at : first_k + at + d_head]
+                key = kv[keys[m, j]][at : at + d_head]
+                d_key = d_kv[keys[m, j]][at : at + d_head]
                 for c in range(d_head):
                     d_own[c] += change * key[c]
                 for c in range(d_head):

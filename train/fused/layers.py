@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from ..plan import Plan
 from . import blocks, kernels
-from .arrays import Array, buffer, quiet
+from .arrays import Array, buffer, quiet, side_by_side
 from .bfloat16 import with_products
 from .nodes import Nodes
 
@@ -43,22 +43,12 @@ class Layers:
         norm = blocks.NORMS[cfg.normalization_type]
         factors = (1.0 / float(cfg.attn_scale), float(cfg.attn_rate), float(cfg.eps))
         self.sizes = blocks.Sizes._make([cfg.n_heads, cfg.d_mlp, norm, *factors])
-        self.qkv = [self._empty_attention() for _ in range(cfg.n_layers)]
-        """Weights and biases of each layer's attention, heads side by side."""
-        self.blocks = [self._block(layer) for layer in range(cfg.n_layers)]
+        self.rest = [self._rest(layer, W) for layer in range(cfg.n_layers)]
+        self.read()
 
     def read(self) -> None:
         """Take the present weights."""
-        for layer, (W_q, b_q, W_kv, b_kv) in enumerate(self.qkv):
-            into = {"Q": (W_q, b_q)} | {
-                letter: (W_kv[:, part], b_kv[part])
-                for letter, part in (("K", slice(0, self.width)), ("V", slice(self.width, None)))
-            }
-            for letter, (weight, bias) in into.items():
-                heads = self.W[f"blocks.{layer}.attn.W_{letter}"]
-                for h in range(self.cfg.n_heads):
-                    weight[:, h * self.cfg.d_head : (h + 1) * self.cfg.d_head] = heads[h]
-                bias[:] = self.W[f"blocks.{layer}.attn.b_{letter}"].ravel()
+        self.qkv = [self._qkv(layer) for layer in range(self.cfg.n_layers)]
 
     @quiet
     def logits(self, nodes: Nodes) -> Float32[Array, "answers d_vocab_out"]:
@@ -77,8 +67,8 @@ class Layers:
         for layer in reversed(range(self.cfg.n_layers)):
             x = streams[layer]
             spare = buffer(f"spare {layer % 2}", blocks.spare_size(len(x), len(d), x.shape[1], self.width, self.sizes))
-            given = (d, x, *nodes.queries[layer], self.blocks[layer], self.sizes, memories[layer])
-            d = self.training.backward(*given, self._gradients(layer, G), spare)
+            given = (d, x, *nodes.queries[layer], self.qkv[layer], self.rest[layer], self.sizes, memories[layer])
+            d = self.training.backward(*given, self._qkv_gradients(layer, G), self._rest(layer, G), spare)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.add_to_embedding(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
         return loss
@@ -95,7 +85,7 @@ class Layers:
             n_out, n_keys = queries.keys.shape
             size = blocks.memory_size(len(x), n_out, n_keys, x.shape[1], self.width, self.sizes)
             memories.append(buffer(f"layer {layer}", size))
-            x = forward(x, *queries, self.blocks[layer], self.sizes, memories[-1])
+            x = forward(x, *queries, self.qkv[layer], self.rest[layer], self.sizes, memories[-1])
             streams.append(x)
         end = (buffer("unit", *x.shape), buffer("inverse", len(x)), buffer("normed", *x.shape))
         logits = buffer("logits", len(x), self.cfg.d_vocab_out)
@@ -105,24 +95,25 @@ class Layers:
 
     # ---- tensors by their place ------------------------------------------------------------------
 
-    def _empty_attention(self) -> tuple[Array, ...]:
-        d, width = self.cfg.d_model, self.width
-        return tuple(np.empty(shape, np.float32) for shape in ((d, width), (width,), (d, 2 * width), (2 * width,)))
+    def _qkv(self, layer: int) -> blocks.QKV:
+        W_Q, W_K, W_V, b_Q, b_K, b_V = self._attention(layer, self.W)
+        W_kv, b_kv = np.concatenate([W_K, W_V]), np.concatenate([b_K, b_V])
+        return blocks.QKV(side_by_side(W_Q), b_Q.ravel(), side_by_side(W_kv), b_kv.ravel())
 
-    def _block(self, layer: int) -> blocks.Block:
-        return blocks.Block._make([*self.qkv[layer], *self._rest(layer, self.W)])
+    def _qkv_gradients(self, layer: int, G: Mapping[str, Array]) -> blocks.QKVGradients:
+        W_Q, W_K, W_V, *biases = self._attention(layer, G)
+        return blocks.QKVGradients(W_Q, W_K, W_V, *(b.reshape(-1) for b in biases))
 
-    def _gradients(self, layer: int, G: Mapping[str, Array]) -> blocks.Gradients:
-        attn = [G[f"blocks.{layer}.attn.{kind}_{letter}"] for kind in "Wb" for letter in "QKV"]
-        return blocks.Gradients._make([*attn[:3], *(b.reshape(-1) for b in attn[3:]), *self._rest(layer, G)])
+    @staticmethod
+    def _attention(layer: int, tensors: Mapping[str, Array]) -> list[Array]:
+        return [tensors[f"blocks.{layer}.attn.{kind}_{letter}"] for kind in "Wb" for letter in "QKV"]
 
-    def _rest(self, layer: int, tensors: Mapping[str, Array]) -> list[Array]:
-        """All of a layer's tensors but queries, keys and values."""
+    def _rest(self, layer: int, tensors: Mapping[str, Array]) -> blocks.Rest:
         name = f"blocks.{layer}"
         W_O = tensors[f"{name}.attn.W_O"].reshape(self.width, self.cfg.d_model)
         mlp = [tensors[f"{name}.mlp.{part}"] for part in ("W_in", "b_in", "W_out", "b_out")]
         norms = [*self._norm(f"{name}.ln1", tensors), *self._norm(f"{name}.ln2", tensors)]
-        return [W_O, tensors[f"{name}.attn.b_O"], *mlp, *norms]
+        return blocks.Rest._make([W_O, tensors[f"{name}.attn.b_O"], *mlp, *norms])
 
     @staticmethod
     def _norm(name: str, tensors: Mapping[str, Array]) -> tuple[Array, Array]:

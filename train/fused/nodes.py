@@ -35,12 +35,6 @@ class Nodes:
 
     pairs: Int32[Array, " pairs"]
     """The (position, token) pairs that occur."""
-    entries: Int32[Array, " nodes"]
-    """Which of these is at the end of each."""
-    keys: Int32[Array, "nodes n_ctx"]
-    """Nodes that each attends to; -1 for none, at the end."""
-    answers: Int32[Array, " answers"]
-    """The node of each answer of each row."""
     label: Int32[Array, " answers"]
     queries: list[Queries]
     """Of each layer; the stream before the first has a row for each (position, token) pair, then for each node."""
@@ -79,7 +73,7 @@ class NodeMaker:
             if layer == self.n_layers - 1:
                 asks, sees = asks[answers], sees[answers]
             queries.append(Queries(asks, _numbers(len(asks)) if len(asks) < n_in else asks, sees))
-        return Nodes(pairs, entries, keys, answers, labels.numpy()[chosen].ravel().astype(np.int32), queries)
+        return Nodes(pairs, labels.numpy()[chosen].ravel().astype(np.int32), queries)
 
 
 def _numbers(n: int) -> Int32[Array, " n"]:

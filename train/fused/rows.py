@@ -147,11 +147,7 @@ class RowLoss:
     def _shard(self, tables: Tables, mixed: Array, base: Array, rows: Rows, share: float, sums: Tables) -> float:
         """Loss summed over a shard's rows, times ``share``; its gradients are written."""
         pattern, weight, post, logits = self._forward(tables, mixed, base, rows)
-        d_post, shifted, d_weight = (
-            buffer("d_post", *post.shape),
-            buffer("shifted", len(rows)),
-            buffer("d_weight", *weight.shape),
-        )
+        spare = (buffer("d_post", *post.shape), buffer("shifted", len(rows)), buffer("d_weight", *weight.shape))
         given = (mixed, tables.W_out_U, rows.index, rows.source, rows.query, rows.label, self.cfg.attn_rate, share)
         into = (sums.parts, sums.scores, sums.base, sums.W_out_U)
-        return self.backward(*given, pattern, weight, post, logits, d_post, shifted, d_weight, *into)
+        return self.backward(*given, pattern, weight, post, logits, *spare, *into)
