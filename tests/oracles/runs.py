@@ -23,8 +23,9 @@ SHAPES = {
 def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **fields):
     """A Run whose snapshots have random weights, biases too."""
     from interp import open_run
-    from train.config import RunConfig, override
+    from train.config import RunConfig
     from train.model import build_model
+    from train.settings import override
     from train.store import RunStore
 
     small = {"d_model": 16, "n_heads": 2, "d_mlp": 24, "train_frac": 0.6, "steps": max(steps), "seed": seed}
