@@ -16,7 +16,9 @@ from train.loss import cross_entropy
 from train.model import HookedMLP, HookedTransformer, build_model
 from train.operations import nearest
 from train.store import RunStore
-from train.tasks import Task, make_task
+from train.tasks import Task, all_pairs_task, make_task, with_split
+
+from .origin import Origin, origin_of
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache
@@ -66,14 +68,14 @@ def find_runs(folder: Path) -> list[Path]:
     """Directories of runs right below ``folder``, sorted by name."""
     if not folder.is_dir():
         return []
-    return sorted(path.parent for path in folder.glob("*/run.json"))
+    return sorted(path.parent for path in folder.glob("[!.]*/run.json"))
 
 
 class Run:
     """A run on disk: its config, log and snapshots.
 
     Attributes:
-        config: the RunConfig.
+        config: the RunConfig; of an imported run, ``origin`` says what of it is unknown.
         task: the Task, with its split.
         path: the run's directory.
     """
@@ -100,14 +102,29 @@ class Run:
 
     @functools.cached_property
     def task(self) -> Task:
-        """The task this run trains on."""
-        return make_task(self.config)
+        """The task this run trains on; ``is_train`` is None where the split of an imported run is unknown."""
+        if self.origin.kind == "trained":
+            return make_task(self.config)
+        task, is_train = all_pairs_task(self.config.task), self.store.load_split()
+        return task if is_train is None else with_split(task, is_train)
+
+    @functools.cached_property
+    def origin(self) -> Origin:
+        """Where the run comes from.
+
+        Raises:
+            DataError: ``run.json`` does not say it as it should.
+        """
+        try:
+            return origin_of(self.store.info)
+        except TypeError as error:
+            raise DataError(f"{self.path / 'run.json'} holds no valid origin: {error}") from error
 
     @property
     def is_done(self) -> bool:
         """Whether it reached the largest step ever asked for."""
         done = self.store.done_step
-        return done is not None and done >= self.config.schedule.steps
+        return done is not None and (self.origin.kind == "imported" or done >= self.config.schedule.steps)
 
     @functools.cached_property
     def steps(self) -> list[int]:

@@ -15,7 +15,7 @@ LAYERS = [
     ("engine",),
     ("recorder", "stack"),
     ("vmapped",),
-    ("batches", "forwards"),
+    ("batches", "forwards", "imported"),
     ("frugal", "optim"),
     ("weights", "filters", "muon"),
     ("fused",),
@@ -35,7 +35,8 @@ INTERP = {
     "figures": set(),
     "tracks": set(),
     "html": {"tracks"},
-    "runs": {"keyfreqs", "parts"},  # Run.key_freqs, for the REPL, on first use
+    "origin": set(),
+    "runs": {"origin", "keyfreqs", "parts"},  # Run.key_freqs, for the REPL, on first use
     "parts": {"maths", "runs", "structure"},
     "keyfreqs": {"maths", "parts", "runs"},
     "measures": {"maths", "keyfreqs", "parts", "runs", "structure"},

@@ -15,7 +15,7 @@ from .groups import parse_group
 from .operations import Operation, find_operation
 
 Split = Literal["stream", "torch", "python"]
-Layout = Literal["a b =", "a op b =", "a b"]
+Layout = Literal["a b =", "a op b =", "a b", "eos a op b ="]
 Arch = Literal["transformer", "mlp"]
 Norm = Literal["none", "pre", "post"]
 Positions = Literal["learned", "sinusoidal"]
@@ -46,6 +46,8 @@ class TaskConfig:
     """Seed of the split alone; the run's seed where not given."""
     layout: Layout = "a b ="
     """Token layout of a row."""
+    shared_vocabulary: bool = True
+    """Whether both operands have the same tokens; otherwise those of b come after those of a."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -87,8 +89,18 @@ class TaskConfig:
 
     @property
     def d_vocab(self) -> int:
-        """Number of tokens: the elements, then "=" and the operator where the layout has them."""
-        return self.n_elements + {"a b": 0, "a b =": 1, "a op b =": 2}[self.layout]
+        """Number of tokens: the elements (of a, then of b, where they are not shared), then the marks."""
+        return self.n_elements * (1 if self.shared_vocabulary else 2) + len(self.marks)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The layout's tokens that are no element, in the order of their numbers: "=", the operator, "eos"."""
+        return tuple(mark for mark in ("=", "op", "eos") if mark in self.layout.split())
+
+    def vocabulary(self, elements: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the tokens; the second operand's are primed where they are its own."""
+        of_b = () if self.shared_vocabulary else tuple(f"{name}'" for name in elements)
+        return elements + of_b + self.marks
 
     @property
     def n_ctx(self) -> int:

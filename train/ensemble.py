@@ -28,6 +28,7 @@ def shape_of(config: RunConfig) -> dict[str, Any]:
         **model,
         "elements": task.n_elements,
         "layout": task.layout,
+        "shared_vocabulary": task.shared_vocabulary,
         "d_vocab_out": config.d_vocab_out,
         "batch_size": config.optim.batch_size,
         "precision": config.optim.precision,

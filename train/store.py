@@ -16,6 +16,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 from filelock import FileLock, Timeout
+from jaxtyping import Bool
 from torch import Tensor
 
 from .config import RunConfig
@@ -46,6 +47,10 @@ class RunStore:
         store = RunStore(root / config.run_id)
         if store.path.exists() and (store.path / "run.json").exists():
             found = store.config
+            if "origin" in store.info:
+                raise UsageError(
+                    f"{store.path} holds an imported model, which cannot be trained on: choose another --out"
+                )
             if found.identity != config.identity:
                 raise UsageError(
                     f"{store.path} holds a run with another config (on disk {found.identity}; asked for "
@@ -174,6 +179,21 @@ class RunStore:
         if len(data) != entry["bytes"] or hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise DataError(f"{path} is corrupt or truncated: its size or SHA-256 is not the manifest's")
         return _unpack(data, path)[0]
+
+    # ---- of imported runs ------------------------------------------------------------------------
+
+    def save_split(self, is_train: Bool[Tensor, " rows"]) -> None:
+        """Save which rows are trained on, of a run whose config does not say."""
+        write_atomic(self.path / "split.safetensors", _pack({"is_train": is_train}, {}))
+
+    def load_split(self) -> Bool[Tensor, " rows"] | None:
+        """Which rows are trained on, where that was saved.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        path = self.path / "split.safetensors"
+        return _unpack(_read_bytes(path), path)[0]["is_train"] if path.exists() else None
 
     # ---- resume state ----------------------------------------------------------------------------
 

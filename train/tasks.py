@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from .config import Layout, RunConfig, Split
+from .config import RunConfig, Split, TaskConfig
 from .groups import group
 from .streams import stream
 
@@ -69,9 +69,7 @@ class Task:
 
 def make_task(config: RunConfig) -> Task:
     """The all-pairs task of a run, with its split."""
-    assert config.task.structure is not None
-    table = make_table(config.task.op, config.task.structure, config.task.operation.table(config.task.structure))
-    task = all_pairs_task(table, config.task.layout)
+    task = all_pairs_task(config.task)
     n_train = int(config.task.train_frac * int(task.is_defined.sum()))
     is_train = split_mask(task.is_defined, n_train, config.task.split, config.split_seed)
     return with_split(task, is_train)
@@ -84,17 +82,21 @@ def make_table(op: str, structure: int | str, values: Int[Tensor, "n n"]) -> Tab
     return Table(op, structure, elements, values)
 
 
-def all_pairs_task(table: Table, layout: Layout) -> Task:
-    """All n^2 rows of a table in a-major order, without a split.
+def all_pairs_task(config: TaskConfig) -> Task:
+    """All n^2 rows of the operation's table in a-major order, without a split.
 
-    Tokens: 0..n-1 the elements, n is "=", n + 1 the operator; the answer is read at the last position.
+    Tokens: 0..n-1 the elements (then n..2n-1, those of b, where they are not shared), then the layout's marks; the
+    answer is read at the last position.
     """
+    assert config.structure is not None
+    table = make_table(config.op, config.structure, config.operation.table(config.structure))
     n = table.n
     a, b = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
-    column = {"a": a, "b": b, "=": torch.full_like(a, n), "op": torch.full_like(a, n + 1)}
-    words = layout.split()
+    first_mark = config.d_vocab - len(config.marks)
+    column = {"a": a, "b": b if config.shared_vocabulary else b + n}
+    column |= {mark: torch.full_like(a, first_mark + i) for i, mark in enumerate(config.marks)}
+    words = config.layout.split()
     labels = table.values.reshape(-1, 1).long()
-    extra = {"a b": (), "a b =": ("=",), "a op b =": ("=", "op")}[layout]
     return Task(
         pairs=torch.stack([a, b], dim=1),
         tokens=torch.stack([column[word] for word in words], dim=1),
@@ -102,7 +104,7 @@ def all_pairs_task(table: Table, layout: Layout) -> Task:
         answer_positions=(len(words) - 1,),
         is_defined=labels[:, 0] >= 0,
         is_train=None,
-        vocabulary=table.elements + extra,
+        vocabulary=config.vocabulary(table.elements),
         table=table,
     )
 

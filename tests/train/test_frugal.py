@@ -118,13 +118,49 @@ def tables_serve(options):
     return options.get("n_layers", 1) == 1 and options.get("norm", "none") == "none"
 
 
-@pytest.mark.parametrize("layout", ["a b", "a b =", "a op b ="])
+LAYOUTS = ["a b", "a b =", "a op b =", "eos a op b ="]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("op", ["div", "sub"])
 def test_equal_for_every_layout(layout, op):
     built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2})
     compare(built, task, task.rows("all"))
     built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2}, dtype=torch.float32)
     compare(built, task, task.rows("all"), names=("layers",))
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_equal_for_two_vocabularies(n_layers):
+    fields = ({"layout": "a op b =", "shared_vocabulary": False}, {"n_layers": n_layers})
+    built, task = make(*fields)
+    assert built.cfg.d_vocab == 2 * 7 + 2
+    compare(built, task, task.rows("all"))
+    built, task = make(*fields, dtype=torch.float32)
+    compare(built, task, task.rows("all"), names=("layers", "tables")[: 3 - n_layers])
+
+
+def test_activations_are_told_by_their_hooks_names():
+    """In the last layer at the answer alone, before it everywhere."""
+    from train.frugal import answer_logits, mlp_logits
+    from train.plan import make_plan
+
+    for model in ({"n_layers": 2}, {"arch": "mlp", "n_layers": 2}):
+        is_mlp = "arch" in model
+        built, task = make(task={"layout": "a b" if is_mlp else "a b ="}, model=model)
+        _, cache = built.run_with_cache(task.tokens)
+        kept, weights = {}, dict(built.named_parameters())
+        if is_mlp:
+            mlp_logits(weights, built.cfg, task.tokens, keep=kept.__setitem__)
+        else:
+            plan = make_plan(task.tokens, task.answer_positions, 2)
+            answer_logits(weights, built.cfg, plan, keep=kept.__setitem__)
+        assert list(kept) == ["blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"]
+        for name, found in kept.items():
+            expected = cache[name]
+            if name.startswith("blocks.1") and not is_mlp:
+                expected = expected[:, list(task.answer_positions)]
+            torch.testing.assert_close(found.view_as(expected), expected)
 
 
 def test_nodes_are_the_distinct_prefixes():
@@ -175,7 +211,7 @@ TABLED = [
 ]
 
 
-@pytest.mark.parametrize("layout", ["a b", "a b =", "a op b ="])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("options", TABLED, ids=str)
 def test_tables_are_equal_to_plain(options, layout):
     """In float32, which is all that the tables know; every bias is moved from zero, trained or not."""

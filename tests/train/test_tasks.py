@@ -42,6 +42,7 @@ def test_rows_are_all_pairs_a_major():
         ("a b", [3, 4], ()),
         ("a b =", [3, 4, 7], ("=",)),
         ("a op b =", [3, 8, 4, 7], ("=", "op")),
+        ("eos a op b =", [9, 3, 8, 4, 7], ("=", "op", "eos")),
     ],
 )
 def test_token_layouts(layout, row, extra):
@@ -54,7 +55,14 @@ def test_token_layouts(layout, row, extra):
     assert said == [{"a": "0", "b": "6"}.get(word, word) for word in layout.split()]
 
 
-@pytest.mark.parametrize("layout", ["a b", "a b =", "a op b ="])
+def test_two_vocabularies():
+    task = make(op="add", p=3, layout="a op b =", shared_vocabulary=False)
+    assert task.tokens[1 * 3 + 2].tolist() == [1, 7, 3 + 2, 6]
+    assert task.vocabulary == ("0", "1", "2", "0'", "1'", "2'", "=", "op")
+    assert int(task.labels.max()) == 2
+
+
+@pytest.mark.parametrize("layout", ["a b", "a b =", "a op b =", "eos a op b ="])
 def test_vocabulary_agrees_with_the_config(layout):
     from train.config import TaskConfig
 

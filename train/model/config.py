@@ -114,4 +114,4 @@ def _vocabulary(run_config: RunConfig) -> tuple[str, ...]:
     """Names of the tokens, as in the run's Task."""
     task = run_config.task
     elements = tuple(map(str, range(task.n_elements))) if task.group is None else group(task.group).elements
-    return elements + {"a b": (), "a b =": ("=",), "a op b =": ("=", "op")}[task.layout]
+    return task.vocabulary(elements)

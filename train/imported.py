@@ -1,0 +1,57 @@
+"""Runs that were trained elsewhere: a directory like a trained run's, written whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from .errors import UsageError
+from .files import sync_folder, write_json
+from .store import FORMAT, RunStore
+
+
+def write_imported(
+    path: Path,
+    config: dict[str, Any],
+    origin: dict[str, Any],
+    snapshots: Mapping[int, Mapping[str, Tensor]],
+    is_train: Bool[Tensor, " rows"] | None,
+) -> RunStore:
+    """Write a run of origin "imported"; one that is there already is left as it is if it is the same.
+
+    Args:
+        path: the run's directory.
+        config: the fields that are known, as ``RunConfig.to_json`` names them.
+        origin: source (file name), sha256 (of the file), layout, unknown (names of config fields and parts).
+        snapshots: weights by TransformerLens name, by step.
+        is_train: which of all rows, a-major, are trained on; None where that is unknown.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    info = {"format": FORMAT, "config": config, "origin": {"kind": "imported", **origin}, "sessions": []}
+    info = json.loads(json.dumps(info))  # as it is read back
+    if path.exists():
+        if (path / "run.json").is_file() and RunStore(path).info == info:
+            return RunStore.open(path)
+        raise UsageError(f"{path} exists and is not this import: choose another --out, or move it away")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = RunStore(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
+    try:
+        (partial.path / "steps").mkdir(parents=True)
+        write_json(partial.path / "run.json", info)
+        for step in sorted(snapshots):
+            partial.save_snapshot(step, snapshots[step])
+        if is_train is not None:
+            partial.save_split(is_train)
+        partial.mark_done(max(snapshots))
+        partial.path.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(partial.path, ignore_errors=True)
+    return RunStore.open(path)
