@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LOG_COLUMNS = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "batch_loss", "wall_s")
 KEPT_SNAPSHOTS = 8
 """Snapshots whose model and logits stay in memory."""
+CHUNK_ROWS = 16_384
+"""Rows that a model without hooks is given at a time."""
 
 
 def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequence[int] | None = None) -> "Run":
@@ -247,13 +249,19 @@ class Snapshot:
         With several answer positions: [rows, n_answers, d_vocab_out]. Computed once, without hooks in mind:
         under hooks use ``run_with_cache`` or ``loss``.
         """
-        logits = self._answer_logits()
+        logits = self.answer_logits()
         return logits[:, 0] if len(self.task.answer_positions) == 1 else logits
 
     @torch.no_grad()
-    def _answer_logits(self) -> Float[Tensor, "rows n_answers d_vocab_out"]:
-        positions = list(self.task.answer_positions)
-        return torch.cat([self.model(tokens)[:, positions] for tokens in self.task.tokens.split(16_384)])
+    def answer_logits(self) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+        """Logits at the answers under the hooks that are on; runs the model.
+
+        Hooks may take means over rows, so under them all rows are one batch.
+        """
+        positions, tokens = list(self.task.answer_positions), self.task.tokens
+        is_hooked = any(point.fwd_hooks for point in self.model.hook_points())
+        chunks = tokens.split(len(tokens) if is_hooked else CHUNK_ROWS)
+        return torch.cat([self.model(chunk)[:, positions] for chunk in chunks])
 
     @torch.no_grad()
     def run_with_cache(self, **kwargs: Any) -> "tuple[Tensor, ActivationCache]":
@@ -270,7 +278,7 @@ class Snapshot:
             ValueError: unknown subset, or the split is not known.
         """
         rows = self.task.rows(subset)
-        return float(cross_entropy(self._answer_logits()[rows], self.task.labels[rows]).mean())
+        return float(cross_entropy(self.answer_logits()[rows], self.task.labels[rows]).mean())
 
     def accuracy(self, subset: str = "test") -> float:
         """Share of the rows of "train", "test" or "all" answered right; runs the model.
@@ -279,5 +287,5 @@ class Snapshot:
             ValueError: unknown subset, or the split is not known.
         """
         rows = self.task.rows(subset)
-        right = self._answer_logits()[rows].argmax(-1) == self.task.labels[rows]
+        right = self.answer_logits()[rows].argmax(-1) == self.task.labels[rows]
         return float(right.all(dim=1).double().mean())

@@ -43,6 +43,7 @@ INTERP = {
     "readouts": {"runs"},
     "transformerlens": {"runs"},
     "structure": {"maths"},
+    "circuits": {"runs", "structure", "maths"},
     "keysteps": set(),
     "sections": {"html", "figures", "maths", "runs", "readouts", "structure", "keysteps"},
     "report": {"html", "sections", "runs"},

@@ -90,6 +90,20 @@ def test_hooks_act_in_the_loss_and_go_away(run):
     assert snap.loss("train") == before
 
 
+def test_rows_are_one_batch_under_hooks_alone(run, monkeypatch):
+    from interp import runs
+
+    snap, seen = run.last, []
+    before = snap.loss("all")
+    monkeypatch.setattr(runs, "CHUNK_ROWS", 50)
+    with snap.model.hooks(fwd_hooks=[("hook_embed", lambda x, hook: seen.append(len(x)))]):
+        assert snap.loss("all") == before
+    assert seen == [121]
+    handle = snap.model.register_forward_pre_hook(lambda model, args: seen.append(len(args[0])))
+    assert snap.loss("all") == pytest.approx(before, rel=1e-6) and seen == [121, 50, 50, 21]
+    handle.remove()
+
+
 def test_run_with_cache_holds_every_row(run):
     logits, cache = run.last.run_with_cache()
     assert logits.shape == (121, 3, 12)

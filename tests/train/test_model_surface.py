@@ -8,6 +8,7 @@ import torch
 
 from tests.oracles.model import EPS, assert_close, rows, small
 from train.config import RunConfig, TaskConfig
+from train.errors import UsageError
 from train.model import hooked_config
 from train.tasks import make_task
 
@@ -35,6 +36,18 @@ def test_flags_add_hooks_and_change_no_number():
         model.add_hook(names[0], lambda x, hook: x)
         model.reset_hooks()
         getattr(model, f"set_{flag}")(False)
+
+
+def test_a_hook_that_is_not_there_is_named_before_any_is_set():
+    model = small(n_layers=2)
+
+    def identity(x, hook):
+        return x
+
+    with pytest.raises(UsageError, match="no hook 'blocks.2.hook_resid_pre' in this HookedTransformer.*did you mean"):
+        model.run_with_hooks(rows(), fwd_hooks=[("hook_embed", identity), ("blocks.2.hook_resid_pre", identity)])
+    assert not any(point.fwd_hooks for point in model.hook_points())
+    model.run_with_hooks(rows(), fwd_hooks=[("hook_embed", identity), (lambda name: "resid" in name, identity)])
 
 
 def test_split_inputs_and_attn_in_exclude_each_other():

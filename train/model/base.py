@@ -1,11 +1,15 @@
 """What the hooked models have in common."""
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens import ActivationCache, HookedRootModule
 
+from ..errors import UsageError
+from ..operations import nearest
 from .components import Embed, Unembed
 from .config import HookedTransformerConfig
 from .tokens import NamedTokens
@@ -43,6 +47,33 @@ class HookedModel(NamedTokens, HookedRootModule):
         if return_cache_object:
             cache = ActivationCache(cache, self, has_batch_dim=not remove_batch_dim)  # type: ignore[arg-type]
         return out, cache
+
+    def hooks(
+        self,
+        fwd_hooks: Any = (),
+        bwd_hooks: Any = (),
+        reset_hooks_end: bool = True,
+        clear_contexts: bool = False,
+    ) -> AbstractContextManager[Any]:
+        """TransformerLens's context of temporary hooks.
+
+        Raises:
+            UsageError: a hook that this model does not have, before any is set.
+        """
+        self.check_hook_names(name for name, _ in (*fwd_hooks, *bwd_hooks) if isinstance(name, str))
+        return super().hooks(fwd_hooks, bwd_hooks, reset_hooks_end, clear_contexts)
+
+    def check_hook_names(self, names: Iterable[str]) -> None:
+        """Refuse hooks that this model does not have.
+
+        Raises:
+            UsageError: one of the names is not in ``hook_dict``.
+        """
+        for name in names:
+            if name not in self.hook_dict:
+                kind = f"{type(self).__name__} with n_layers {self.cfg.n_layers}, n_heads {self.cfg.n_heads}"
+                near = nearest(name, self.hook_dict)
+                raise UsageError(f"no hook {name!r} in this {kind}{near}; model.hook_dict holds all")
 
     def _apply(self, fn: Any, recurse: bool = True) -> "HookedModel":
         """Move or convert (``to``, ``cuda``, ``double``, ...), keeping the configuration up to date."""

@@ -1,0 +1,114 @@
+"""What interventions do to loss and accuracy, as tidy tables."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from train.errors import UsageError
+from train.loss import cross_entropy
+
+from ..runs import Snapshot
+from ..structure import find_law
+from .ablate import Along, ablate_frequencies, ablate_heads, ablate_neurons
+from .hooks import Hooks, Numbers, check_hooks
+
+SUBSETS = ("train", "test", "all")
+COLUMNS = ("intervention", "subset", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change")
+
+
+def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequence[str] = SUBSETS) -> pd.DataFrame:
+    """Loss and accuracy under each intervention, and how far they are from those of the model as it is.
+
+    One forward pass over all rows for each, under whatever hooks are on already. Where the split is unknown,
+    "train" and "test" are left out.
+
+    Returns:
+        Columns intervention, subset, loss_nats, accuracy, loss_change_nats, accuracy_change; the first
+        intervention is "none".
+
+    Raises:
+        UsageError: an intervention called "none", or a hook that the model does not have.
+        ValueError: an unknown subset, or a hook that is off.
+    """
+    if "none" in interventions:
+        raise UsageError("'none' is the row without an intervention: call yours something else")
+    known = [name for name in subsets if snap.task.is_train is not None or name not in ("train", "test")]
+    rows = {name: snap.task.rows(name) for name in known}
+    check_hooks(snap.model, [name for hooks in interventions.values() for name, _ in hooks])
+    table, before = [], {}
+    for intervention, hooks in {"none": [], **interventions}.items():
+        loss, right = _by_row(snap, hooks)
+        for subset, chosen in rows.items():
+            scores = float(loss[chosen].mean()), float(right[chosen].double().mean())
+            first = before.setdefault(subset, scores)
+            table.append((intervention, subset, *scores, scores[0] - first[0], scores[1] - first[1]))
+    return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def _by_row(snap: Snapshot, hooks: Hooks) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
+    """Loss of every row (NaN where the answer is undefined), and whether it is answered right."""
+    with snap.model.hooks(fwd_hooks=hooks):
+        logits = snap.answer_logits()
+    defined, labels = snap.task.is_defined, snap.task.labels
+    loss = torch.full((len(labels),), torch.nan, dtype=torch.float64)
+    loss[defined] = cross_entropy(logits[defined], labels[defined])
+    return loss, (logits.argmax(dim=-1) == labels).all(dim=1)
+
+
+def ablations(
+    snap: Snapshot,
+    clusters: Mapping[str, Numbers] | None = None,
+    ks: Numbers = (),
+    layer: int | None = None,
+    along: Along = "answer",
+    subsets: Sequence[str] = SUBSETS,
+) -> pd.DataFrame:
+    """The usual table: every head and cluster by zero and by mean, and frequencies of neurons and logits.
+
+    Args:
+        snap: the snapshot.
+        clusters: neurons of ``layer`` by the cluster's name.
+        ks: frequencies, removed one at a time and all together, and kept alone, from the neurons of ``layer`` and
+            from the logits (see ``ablate_frequencies``, where removing is both zero- and mean-ablation).
+        layer: whose neurons; the last where not given. Heads are those of every layer.
+        along: as for ``ablate_frequencies``.
+        subsets: as for ``effects``.
+
+    Returns:
+        The columns of ``effects``, and before ``subset``: kind ("none", "head", "neurons", "frequency"), part, how
+        ("", "zero", "mean", "removed", "kept").
+
+    Raises:
+        UsageError: frequencies where the task follows no law around a cycle, or what the ablations refuse.
+    """
+    cfg = snap.model.cfg
+    layer = cfg.n_layers - 1 if layer is None else layer
+    groups = {name: [int(neuron) for neuron in neurons] for name, neurons in (clusters or {}).items()}
+    found: dict[tuple[str, str, str], Hooks] = {}
+    for how in ("zero", "mean"):
+        for i in range(cfg.n_layers):
+            found |= {("head", f"L{i}H{head}", how): ablate_heads([head], i, how) for head in range(cfg.n_heads)}
+        found |= {("neurons", name, how): ablate_neurons(group, layer, how) for name, group in groups.items()}
+    found |= _frequency_ablations(snap, sorted({int(k) for k in ks}), layer, along)
+    frame = effects(snap, {" ".join(key): hooks for key, hooks in found.items()}, subsets)
+    keys = {"none": ("none", "", "")} | {" ".join(key): key for key in found}
+    for place, column in enumerate(("kind", "part", "how")):
+        frame.insert(1 + place, column, [keys[name][place] for name in frame["intervention"]])
+    return frame
+
+
+def _frequency_ablations(snap: Snapshot, ks: list[int], layer: int, along: Along) -> dict[tuple[str, str, str], Hooks]:
+    """Each frequency removed, all of them removed, and all but them."""
+    if not ks:
+        return {}
+    law, found = find_law(snap.task), {}
+    for hook_name in (f"blocks.{layer}.mlp.hook_post", "unembed.hook_out"):
+        for group in [[k] for k in ks] + ([ks] if len(ks) > 1 else []):
+            part = f"k={','.join(map(str, group))} in {hook_name}"
+            found["frequency", part, "removed"] = ablate_frequencies(law, group, hook_name, along)
+        part = f"k={','.join(map(str, ks))} in {hook_name}"
+        found["frequency", part, "kept"] = ablate_frequencies(law, ks, hook_name, along, keep=True)
+    return found
