@@ -231,20 +231,31 @@ def neuron_fve(snap: Snapshot) -> Float[Tensor, "n_freqs d_mlp"]:
 
 
 @part
-def embedding_rows(snap: Snapshot) -> Float[Tensor, "n d_model"]:
-    """Embeddings of the elements, in the order of the cycle, float64."""
-    return weights_of(snap)["embed.W_E"].double()[cycle_of(snap.run).order]
+def element_tokens(run: Run, operand: str) -> Int64[Tensor, " n"]:
+    """Tokens of the elements as operand "a" or "b", in the order of the cycle."""
+    order = cycle_of(run).order
+    if operand == "a":
+        return order
+    if run.config.task.shared_vocabulary:
+        raise NotApplicable("both operands have the same embedding")
+    return order + table_of(run).n
 
 
 @part
-def embedding_axes(snap: Snapshot) -> Float[Tensor, "n_axes d_model"]:
+def embedding_rows(snap: Snapshot, operand: str = "a") -> Float[Tensor, "n d_model"]:
+    """Embeddings of the elements, in the order of the cycle, float64."""
+    return weights_of(snap)["embed.W_E"].double()[element_tokens(snap.run, operand)]
+
+
+@part
+def embedding_axes(snap: Snapshot, operand: str = "a") -> Float[Tensor, "n_axes d_model"]:
     """Principal axes of the embeddings of the elements, the longest first."""
-    rows = embedding_rows(snap)
+    rows = embedding_rows(snap, operand)
     return torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False).Vh
 
 
 @part
-def embedding_components(snap: Snapshot) -> Float[Tensor, "n n_axes"]:
+def embedding_components(snap: Snapshot, operand: str = "a") -> Float[Tensor, "n n_axes"]:
     """Principal components: the centred embeddings of the elements along their principal axes."""
-    rows = embedding_rows(snap)
-    return (rows - rows.mean(dim=0)) @ embedding_axes(snap).T
+    rows = embedding_rows(snap, operand)
+    return (rows - rows.mean(dim=0)) @ embedding_axes(snap, operand).T

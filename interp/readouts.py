@@ -25,16 +25,18 @@ class Readout:
 def readouts(run: Run, table: Table) -> list[Readout]:
     """The embedding W_E, the output layer W_U (rows of W_U.T) and the neuron-logit map W_L = W_out W_U.
 
-    The rows of tokens that are no element ("=", the operator) are left out, as are their logits. In a
-    HookedMLP the neurons write to the logits directly, so W_U is the neuron-logit map. Source: Nanda et
-    al. 2023 (2301.05217).
+    Where the operands do not share their tokens, W_E_b is the second one's embedding. The rows of tokens that are no
+    element ("=", the operator) are left out, as are their logits. In a HookedMLP the neurons write to the logits
+    directly, so W_U is the neuron-logit map. Source: Nanda et al. 2023 (2301.05217).
     """
     n, last = table.n, run.config.model.n_layers - 1
-    embedding = Readout("W_E", "embedding", lambda w: w["embed.W_E"][:n])
+    embeddings = [Readout("W_E", "embedding", lambda w: w["embed.W_E"][:n])]
+    if not run.config.task.shared_vocabulary:
+        embeddings.append(Readout("W_E_b", "embedding of the second operand", lambda w: w["embed.W_E"][n : 2 * n]))
     if run.config.model.arch == "mlp":
-        return [embedding, Readout("W_L", "neuron-logit map W_U", lambda w: w["unembed.W_U"][:, :n].T)]
+        return [*embeddings, Readout("W_L", "neuron-logit map W_U", lambda w: w["unembed.W_U"][:, :n].T)]
     return [
-        embedding,
+        *embeddings,
         Readout("W_U", "output layer", output_rows(n)),
         Readout(
             "W_L",

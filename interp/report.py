@@ -71,6 +71,7 @@ def _main(argv: "list[str]") -> int:
 
 def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options) -> int:
     """Write the report; the exit status."""
+    from .headings import provenance, step_labels, subtitle, title
     from .html import PageSection, Text, render_page, write_page
     from .sections import SECTIONS
 
@@ -97,12 +98,12 @@ def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options)
             ]
         pages.append(PageSection(section.id, section.title, blocks))
     html = render_page(
-        title=f"{run.config.task.operation.symbol} ({run.config.task.label}), seed {run.config.seed}",
-        subtitle=_subtitle(run),
+        title=title(run),
+        subtitle=subtitle(run),
         sections=pages,
         steps=tuple(run.steps),
-        step_labels=_step_labels(run),
-        provenance=_provenance(run),
+        step_labels=step_labels(run),
+        provenance=provenance(run),
     )
     write_page(folder / "index.html", html)
     for text in problems.values():
@@ -113,47 +114,6 @@ def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options)
 def _left_out(problems: dict[int, str]) -> str:
     lines = "\n".join(f"- step {step:,}: {text}" for step, text in problems.items())
     return f"{len(problems)} snapshots could not be read and are left out of everything below:\n\n{lines}"
-
-
-def _subtitle(run: "Run") -> str:
-    model, optim = run.config.model, run.config.optim
-    batch = "full batch" if optim.batch_size is None else f"batches of {optim.batch_size}"
-    kind = "MLP" if model.arch == "mlp" else "transformer"
-    return (
-        f"{model.n_layers}-layer {kind}, d_model {model.d_model}, trained on {run.config.task.train_frac:.0%} of the "
-        f"table, {batch}, {optim.label}; {len(run.steps)} snapshots up to step {run.steps[-1]:,}"
-    )
-
-
-def _step_labels(run: "Run") -> tuple[str, ...]:
-    rows = run.evaluations.set_index("step")
-    labels = []
-    for step in run.steps:
-        label = f"step {step:,}"
-        if step in rows.index:
-            row = rows.loc[step]
-            label += f" · train {row['train_acc']:.1%} · test {row['test_acc']:.1%}"
-        labels.append(label)
-    return tuple(labels)
-
-
-def _provenance(run: "Run") -> dict[str, object]:
-    from train.provenance import versions
-
-    sessions = run.store.info["sessions"]
-    found: dict[str, object] = {"run": run.name, "seed": run.config.seed, "split seed": run.config.split_seed}
-    for i, session in enumerate(sessions, start=1):
-        name = "trained with" if len(sessions) == 1 else f"training session {i}"
-        found[f"{name}: command"] = session["command"]
-        found[f"{name}: machine"] = f"{session['device']}, {session['threads']} threads, {session['cpu']}"
-        found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
-        git = session["git"]
-        commit = "not a git checkout" if git is None else git["commit"] + (" with changes" if git["dirty"] else "")
-        found[f"{name}: commit"] = commit
-    found["report made with"] = ", ".join(f"{name} {version}" for name, version in versions().items())
-    last = run.store.manifest[run.steps[-1]]
-    found["SHA-256 of the last snapshot"] = last["sha256"]
-    return found
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ INTERP = {
     "circuits": {"runs", "structure", "maths"},
     "keysteps": set(),
     "sections": {"html", "figures", "maths", "runs", "readouts", "structure", "keysteps"},
-    "report": {"html", "sections", "runs"},
+    "headings": {"runs"},
+    "report": {"html", "headings", "sections", "runs"},
 }
 """interp/, by file or folder: what of interp each may import."""
 

@@ -11,7 +11,7 @@ from ..maths.fourier import frequency_energy
 from ..maths.pizzas import Form, accompanying_pizza, clock, explained, four_neuron_pizza, pizza
 from ..parts import (
     NotApplicable,
-    cycle_of,
+    element_tokens,
     embedding_axes,
     embedding_components,
     embedding_rows,
@@ -30,9 +30,9 @@ ISOLATION = "Zhong et al. 2023 (2306.17844), section 4.3 and their notebook: bot
 
 
 @part
-def circle_planes(snap: Snapshot) -> dict[int, tuple[int, int]]:
+def circle_planes(snap: Snapshot, operand: str = "a") -> dict[int, tuple[int, int]]:
     """Neighbouring principal components (2i, 2i + 1) of one strongest frequency, by that frequency."""
-    components = embedding_components(snap)[:, :COMPONENTS]
+    components = embedding_components(snap, operand)[:, :COMPONENTS]
     strongest = (frequency_energy(components.T[..., None]).argmax(dim=1) + 1).tolist()
     planes: dict[int, tuple[int, int]] = {}
     for i in range(0, len(strongest) - 1, 2):
@@ -46,20 +46,28 @@ def circle_planes(snap: Snapshot) -> dict[int, tuple[int, int]]:
 @part
 def isolated_logits(snap: Snapshot, k: int) -> Float[Tensor, "n n n"]:
     """Logits [a, b, c] along the cycle of the model with the circle of frequency k as its only embedding."""
-    law, weights, cycle = law_of(snap.run), weights_of(snap), cycle_of(snap.run)
-    plane = list(circle_planes(snap)[k])
-    alone = embedding_components(snap)[:, plane] @ embedding_axes(snap)[plane] + embedding_rows(snap).mean(dim=0)
+    law, weights = law_of(snap.run), weights_of(snap)
     W_E = weights["embed.W_E"].clone()
-    W_E[cycle.order] = alone.to(W_E.dtype)
+    for operand in _operands(snap):
+        plane = list(circle_planes(snap, operand)[k])
+        alone = embedding_components(snap, operand)[:, plane] @ embedding_axes(snap, operand)[plane]
+        mean = embedding_rows(snap, operand).mean(dim=0)
+        W_E[element_tokens(snap.run, operand)] = (alone + mean).to(W_E.dtype)
     logits = forward(snap, weights | {"embed.W_E": W_E})[0][:, : table_of(snap.run).n]
-    return logits[law.by_a][..., cycle.order]
+    return logits[law.by_a][..., law.cycle.order]
+
+
+def _operands(snap: Snapshot) -> tuple[str, ...]:
+    """Operands with an embedding of their own."""
+    return ("a",) if snap.run.config.task.shared_vocabulary else ("a", "b")
 
 
 def _compare(snap: Snapshot, form: Form) -> dict[int, float]:
     law = law_of(snap.run)
     if law.sign != 1:
         raise NotApplicable("the closed forms are those of a sum")
-    return {k: explained(isolated_logits(snap, k), form(law.n, k)) for k in circle_planes(snap)}
+    circles = [k for k in circle_planes(snap) if all(k in circle_planes(snap, operand) for operand in _operands(snap))]
+    return {k: explained(isolated_logits(snap, k), form(law.n, k)) for k in circles}
 
 
 @measure("share of variance", ISOLATION)

@@ -67,5 +67,15 @@ def _labels(snap: Snapshot) -> Int64[Tensor, "rows 1"]:
 @measure("0 to 1", f"{ZHONG}, their notebook; 1 for exact circles")
 def circularity(snap: Snapshot) -> float:
     """Mean over the first 4 principal components of W_E of the largest share of one frequency in a component."""
-    components = embedding_components(snap)[:, :CIRCLES]
+    return _circularity(snap, "a")
+
+
+@measure("0 to 1", f"{ZHONG}; their code adds both operands' rows and halves it, see docs/published_errors.md")
+def circularity_b(snap: Snapshot) -> float:
+    """The same of the second operand's embedding, where it has one of its own."""
+    return _circularity(snap, "b")
+
+
+def _circularity(snap: Snapshot, operand: str) -> float:
+    components = embedding_components(snap, operand)[:, :CIRCLES]
     return float(frequency_energy(components.T[..., None]).amax(dim=1).mean())

@@ -75,6 +75,12 @@ def W_E_energy(snap: Snapshot) -> dict[int, float]:
 
 
 @measure("share of squared norm", NANDA)
+def W_E_b_energy(snap: Snapshot) -> dict[int, float]:
+    """The same of the second operand's embedding, where it has one of its own."""
+    return _by_k(frequency_energy(embedding_rows(snap, "b")))
+
+
+@measure("share of squared norm", NANDA)
 def W_U_energy(snap: Snapshot) -> dict[int, float]:
     """The same of the output layer's rows, W_U^T."""
     return _by_k(frequency_energy(_W_U(snap)))

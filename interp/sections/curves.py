@@ -21,7 +21,8 @@ def build(run: Run) -> list[Block]:
     """Two figures with a cursor at the step."""
     rows = run.evaluations
     if rows.empty:
-        return [Text("Nothing was evaluated yet.")]
+        came = "this run was imported without one" if run.origin.kind == "imported" else "nothing was evaluated yet"
+        return [Text(f"Not shown: losses over training come from the log, and {came}.")]
     steps, last = tuple(run.steps), rows.iloc[-1]
     at = rows.set_index("step").reindex(list(steps))
     peak = rows.loc[rows["test_loss"].idxmax()]

@@ -32,6 +32,8 @@ def crossings(run: Run) -> dict[str, int | None]:
 def outcome(run: Run) -> str:
     """What happened, in words: memorised, grokked with a delay, or neither."""
     rows = run.evaluations
+    if run.origin.kind == "imported":
+        return _imported(run)
     if rows.empty:
         return "Nothing was evaluated yet."
     cross, last = crossings(run), rows.iloc[-1]
@@ -58,6 +60,19 @@ def outcome(run: Run) -> str:
         if cross["test_stable"] is None:
             text += f" It did **not stay** there: test accuracy ends at {last.test_acc:.1%}."
     return text + state
+
+
+def _imported(run: Run) -> str:
+    """Of a model that was trained elsewhere: how well it answers at its last snapshot."""
+    snap, origin = run.last, run.origin
+    known = ["train", "test"] if run.task.is_train is not None else ["all"]
+    scores = [f"{name} loss {snap.loss(name):.3g} nats, accuracy {snap.accuracy(name):.2%}" for name in known]
+    split = "" if len(known) == 2 else " Which rows were trained on is unknown."
+    notes = "".join(f" {note}" for note in origin.notes)
+    return (
+        f"**Imported** from `{origin.source}` ({origin.layout} layout, SHA-256 {str(origin.sha256)[:12]}...): it was "
+        f"not trained here, and there is no log. At step {snap.step:,}: {'; '.join(scores)}.{split}{notes}"
+    )
 
 
 def _numbers(run: Run) -> pd.DataFrame:
@@ -92,4 +107,9 @@ def _config(run: Run) -> pd.DataFrame:
         fields = value.items() if isinstance(value, dict) else [(part, value)]
         rows += [(part if isinstance(value, dict) else "run", name, setting) for name, setting in fields]
     frame = pd.DataFrame(rows, columns=["part", "field", "value"])
-    return frame.assign(value=frame["value"].map(lambda v: "–" if v is None else str(v)))
+    known = [
+        run.origin.knows(name if part == "run" else f"{part}.{name}")
+        for part, name in zip(frame["part"], frame["field"], strict=True)
+    ]
+    said = frame["value"].map(lambda v: "–" if v is None else str(v))
+    return frame.assign(value=said.where(pd.Series(known), "unknown"))

@@ -1,0 +1,61 @@
+"""What a run's page says of the run as a whole: title, subtitle, steps, provenance."""
+
+from train.provenance import versions
+
+from .runs import Run
+
+
+def title(run: Run) -> str:
+    """The operation, and the seed where it is known."""
+    task = run.config.task
+    named = f"{task.operation.symbol} ({task.label})"
+    return f"{named}, seed {run.config.seed}" if run.origin.knows("seed") else named
+
+
+def subtitle(run: Run) -> str:
+    """Model, split and update in a line."""
+    model, optim, knows = run.config.model, run.config.optim, run.origin.knows
+    kind = "MLP" if model.arch == "mlp" else "transformer"
+    words = [f"{model.n_layers}-layer {kind}", f"d_model {model.d_model}"]
+    share = f"{run.config.task.train_frac:.0%} of the table" if knows("task.train_frac") else "an unknown part"
+    batch = "full batch" if optim.batch_size is None else f"batches of {optim.batch_size}"
+    update = f"{batch}, {optim.label}" if knows("optim") else "optimiser unknown"
+    imported = "" if run.origin.kind == "trained" else f"imported from {run.origin.source}; "
+    steps = "1 snapshot at" if len(run.steps) == 1 else f"{len(run.steps)} snapshots up to"
+    return f"{', '.join(words)}, trained on {share}, {update}; {imported}{steps} step {run.steps[-1]:,}"
+
+
+def step_labels(run: Run) -> tuple[str, ...]:
+    """What the slider says at each step."""
+    rows = run.evaluations.set_index("step")
+    labels = []
+    for step in run.steps:
+        label = f"step {step:,}"
+        if step in rows.index:
+            row = rows.loc[step]
+            label += f" · train {row['train_acc']:.1%} · test {row['test_acc']:.1%}"
+        labels.append(label)
+    return tuple(labels)
+
+
+def provenance(run: Run) -> dict[str, object]:
+    """Where the run comes from and what made the page."""
+    origin = run.origin
+    found: dict[str, object] = {"run": run.name}
+    if origin.kind == "trained":
+        found |= {"seed": run.config.seed, "split seed": run.config.split_seed}
+    else:
+        found |= {"imported from": origin.source, "SHA-256 of that file": origin.sha256, "layout": origin.layout}
+        found |= {f"import: note {i}": note for i, note in enumerate(origin.notes, start=1)}
+    sessions = run.store.info["sessions"]
+    for i, session in enumerate(sessions, start=1):
+        name = "trained with" if len(sessions) == 1 else f"training session {i}"
+        found[f"{name}: command"] = session["command"]
+        found[f"{name}: machine"] = f"{session['device']}, {session['threads']} threads, {session['cpu']}"
+        found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
+        git = session["git"]
+        commit = "not a git checkout" if git is None else git["commit"] + (" with changes" if git["dirty"] else "")
+        found[f"{name}: commit"] = commit
+    found["report made with"] = ", ".join(f"{name} {version}" for name, version in versions().items())
+    found["SHA-256 of the last snapshot"] = run.store.manifest[run.steps[-1]]["sha256"]
+    return found
