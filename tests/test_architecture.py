@@ -45,7 +45,11 @@ INTERP = {
     "structure": {"maths"},
     "circuits": {"runs", "structure", "maths"},
     "keysteps": set(),
-    "sections": {"html", "figures", "maths", "runs", "readouts", "structure", "keysteps"},
+    "progress": {"measures", "parts", "runs"},
+    "sections": {
+        *("html", "figures", "maths", "runs", "readouts", "structure", "keysteps"),
+        *("parts", "keyfreqs", "measures", "progress", "circuits"),
+    },
     "layouts": {"transformerlens"},
     "importers": {"layouts"},
     "headings": {"runs"},
