@@ -24,6 +24,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
+from interp.computed import Computed
 from interp.tracks import Track, figure_data, traces
 
 PAGE = Path(__file__).parent / "page"
@@ -51,7 +52,8 @@ class Figure:
     `fig` is drawn for the last of `steps` (updates done, increasing). `takeaway` is the sentence with the
     numbers, `source` a line of markdown, `alt` the description for those who do not see it, `texts` one
     sentence per step, shown below it. The page opens the figure at `default_step` (None: where the slider
-    stands) and leaves it there until the slider moves. Raises ValueError where these do not fit together.
+    stands) and leaves it there until the slider moves. `computed` is drawn by the reader's choice instead of tracks.
+    Raises ValueError where these do not fit together.
     """
 
     fig: go.Figure
@@ -63,6 +65,7 @@ class Figure:
     tracks: tuple[Track, ...] = ()
     texts: tuple[str, ...] | None = None
     default_step: int | None = None
+    computed: Computed | None = None
 
     def __post_init__(self) -> None:
         n_steps, n_traces, where = len(self.steps), len(traces(self.fig)), f"figure {self.heading!r}"
@@ -133,7 +136,8 @@ def render_page(
     if not steps and any(figure["steps"] for figure in figures):
         raise ValueError("the page has no steps but some of its figures do; give the slider's steps")
     data = {"steps": steps, "labels": step_labels, "templates": templates, "figures": figures}
-    scripts = [get_plotlyjs(), _asset("page.js")]
+    computing = sorted({figure["computed"]["script"] for figure in figures if figure["computed"]})
+    scripts = [get_plotlyjs(), *(_asset(f"{name}.js") for name in computing), _asset("page.js")]
     return _template().render(
         title=title,
         subtitle=subtitle,
@@ -189,6 +193,7 @@ def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, An
             data = figure_data(block.fig, block.tracks)
             data |= {"id": f"{section.id}.{n}", "steps": block.steps, "texts": block.texts}
             data["opens"] = block.default_step
+            data["computed"] = None if block.computed is None else block.computed.data()
             template = data["layout"].pop("template", {})
             if template not in templates:
                 templates.append(template)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+IMAGE_BYTES = 550_000
 WEIGHT_OF_TIME = 0.5
 """How much the mere passing of (log) steps counts beside the movement of the curves."""
 
@@ -36,3 +37,15 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
     wanted = np.linspace(0, length[-1], count)
     chosen = {int(np.abs(length - w).argmin()) for w in wanted} | {0, len(steps) - 1}
     return [steps[i] for i in sorted(chosen)]
+
+
+def image_steps(evaluations: pd.DataFrame, steps: list[int], n: int, images: int) -> list[int]:
+    """Key steps for figures of n x n images: at most a dozen, and as few as keep the figure within 550 kB.
+
+    Args:
+        evaluations, steps: as in ``key_steps``.
+        n: rows and columns of an image, of which a cell takes 4/3 of a byte in the page.
+        images: images a step.
+    """
+    fit = int(IMAGE_BYTES / (4 / 3 * n * n * images))
+    return key_steps(evaluations, steps, min(12, max(2, fit)))

@@ -19,13 +19,15 @@ MARGIN = 0.05  # of the span of the values, added at each end of an axis
 class Track:
     """The values [n_steps, ...] of one attribute (`y`, `z`, `marker.color`, `text`) of trace number `trace`.
 
-    Numbers or strings. NaN means absent; an infinite number is shown as absent too. Raises ValueError for
-    other kinds, and for values that are no scalar, row or grid per step.
+    Numbers or strings. NaN means absent; an infinite number is shown as absent too. A coarse track travels in 254
+    steps of its range, enough for the colours of an image, in half the bytes. Raises ValueError for other kinds, and
+    for values that are no scalar, row or grid per step.
     """
 
     trace: int
     attr: str
     values: np.ndarray
+    coarse: bool = False
 
     def __post_init__(self) -> None:
         values = self.values
@@ -56,7 +58,7 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...]) -> dict[str, Any]:
     for track in tracks:
         keys = _axis_keys(traces(fig)[track.trace], track.attr)
         on_log_axis = bool(keys) and _node(layout, keys).get("type") == "log"
-        sent.append({"trace": track.trace, "attr": track.attr, **packed(track.values, on_log_axis)})
+        sent.append({"trace": track.trace, "attr": track.attr, **packed(track.values, on_log_axis, track.coarse)})
         *path, last = track.attr.split(".")
         _node(data[track.trace], tuple(path)).pop(last, None)  # the track says it
     return {"data": _in_float32(data), "layout": layout, "tracks": sent}
@@ -165,7 +167,7 @@ def _fix_colours(fig: go.Figure, data: list[dict], layout: dict, numbers: dict[t
             node.setdefault(f"{letter}max", hi)
 
 
-def packed(values: np.ndarray, on_log_axis: bool) -> dict[str, Any]:
+def packed(values: np.ndarray, on_log_axis: bool, coarse: bool = False) -> dict[str, Any]:
     """Values as {dtype, shape, b64} and what turns the codes back: `lo` and `hi` of a grid, or `words`.
 
     A grid has 254 steps (u1) or 65534 (u2), and one more code for absent: whole numbers that fit are exact,
@@ -181,12 +183,17 @@ def packed(values: np.ndarray, on_log_axis: bool) -> dict[str, Any]:
     there = np.isfinite(values)
     lo, hi = (float(values[there].min()), float(values[there].max())) if there.any() else (0.0, 0.0)
     is_whole = bool(np.all(values[there] == np.rint(values[there])))
-    dtype, top = ("<u1", 254) if is_whole and hi - lo <= 254 else ("<u2", 65534)
+    dtype, top = ("<u1", 254) if coarse or (is_whole and hi - lo <= 254) else ("<u2", 65534)
     if is_whole and hi - lo <= top:
         hi = lo + top
     codes = np.full(values.shape, top + 1)
     codes[there] = np.rint((values[there] - lo) / ((hi - lo) or 1.0) * top)
     return _base64(dtype, codes) | {"lo": lo, "hi": hi}
+
+
+def in_full(values: np.ndarray) -> dict[str, Any]:
+    """Values as float32, for scripts that compute with them."""
+    return _base64("<f4", values)
 
 
 def _base64(dtype: str, values: np.ndarray) -> dict[str, Any]:

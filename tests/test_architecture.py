@@ -34,7 +34,8 @@ INTERP = {
     "maths": set(),
     "figures": set(),
     "tracks": set(),
-    "html": {"tracks"},
+    "computed": {"tracks"},
+    "html": {"computed", "tracks"},
     "origin": set(),
     "runs": {"origin", "keyfreqs", "parts"},  # Run.key_freqs, for the REPL, on first use
     "parts": {"maths", "runs", "structure"},
@@ -128,7 +129,7 @@ def test_interp_imports_what_its_part_may(path):
         assert outside <= MATHS_MAY
     if me == "figures":
         assert outside <= FIGURES_MAY
-    if me in ("html", "tracks"):
+    if me in ("html", "tracks", "computed"):
         assert "train" not in outside
         assert "torch" not in outside
 

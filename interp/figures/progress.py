@@ -75,7 +75,10 @@ def panels_figure(frame: pd.DataFrame, panel: str, by: str, unit: str) -> go.Fig
     names: Sequence[str] = list(dict.fromkeys(frame[panel]))
     lines = list(dict.fromkeys(frame[by]))
     fig = make_subplots(
-        rows=1, cols=len(names), subplot_titles=list(map(str, names)), shared_yaxes=True, shared_xaxes="all"
+        rows=1,
+        cols=len(names),
+        subplot_titles=list(map(str, names)),
+        shared_yaxes=True,
     )
     for col, name in enumerate(names, start=1):
         rows = frame[frame[panel] == name]
@@ -88,6 +91,6 @@ def panels_figure(frame: pd.DataFrame, panel: str, by: str, unit: str) -> go.Fig
                 showlegend=col == 1,
             )  # fmt: skip
             fig.add_trace(trace, row=1, col=col)
-        fig.update_xaxes(type="log", dtick=1, title="step (log scale)", row=1, col=col)
+        fig.update_xaxes(type="log", dtick=1, title="step (log scale)", matches="x", row=1, col=col)
     fig.update_yaxes(title=unit, row=1, col=1)
     return below_legend(layout(fig, height=440))

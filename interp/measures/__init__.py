@@ -69,7 +69,7 @@ def table(
     run: "Run",
     names: Iterable[str] | None = None,
     steps: Iterable[int] | None = None,
-    progress: "Callable[[int], None]" = lambda step: None,
+    visit: "Callable[[Snapshot], None]" = lambda snap: None,
 ) -> "pd.DataFrame":
     """Measures over training, tidy: columns step, measure, k, irrep, value, unit.
 
@@ -81,7 +81,7 @@ def table(
         run: whose snapshots.
         names: which measures; all where not given.
         steps: at which snapshots; all where not given.
-        progress: told of each step when it is done.
+        visit: shown each snapshot when its measures are there, before they are forgotten.
 
     Raises:
         UsageError: an unknown name.
@@ -103,7 +103,7 @@ def table(
             for at, number in parts.items():
                 k, irrep = (None, at) if isinstance(at, str) else (at, None)
                 rows.append((step, measure.name, k, irrep, number, measure.unit))
+        visit(snap)
         snap.forget()
-        progress(step)
     frame = pd.DataFrame(rows, columns=["step", "measure", "k", "irrep", "value", "unit"])
     return frame.astype({"k": "Int64", "irrep": "string", "value": float})

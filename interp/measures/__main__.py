@@ -80,7 +80,7 @@ def _write_table(run: "Run", options: Options) -> Path:
     assert options.table is not None
     if options.step is not None:
         raise UsageError("--table writes every snapshot's measures: leave out --step")
-    frame = table(run, options.only or None, progress=lambda step: print(f"step {step:,}", file=sys.stderr))
+    frame = table(run, options.only or None, visit=lambda snap: print(f"step {snap.step:,}", file=sys.stderr))
     write_atomic(options.table, frame.to_csv(index=False).encode())
     return options.table
 

@@ -58,7 +58,7 @@
     const find = (name) => element.querySelector(name);
     const { legend, width } = figure.layout;
     return Object.assign(figure, { element, plot: find(".plot"), text: find(".step-text"), note: find(".note"),
-      csv: find(".csv"), legend, width, inView: false, drawn: null });
+      csv: find(".csv"), choice: find(".choice"), legend, width, inView: false, drawn: null });
   });
 
   const isPart = (figure) => figure.steps.join() !== page.steps.join();
@@ -103,12 +103,24 @@
     });
   }
 
+  // A grid that a script of its own makes from the number that the reader typed; another is put right.
+  function compute({ computed, choice, data, text }) {
+    const number = Math.round(Math.min(Math.max(Number(choice.value), choice.min), choice.max));
+    if (choice.value !== String(number)) choice.value = number;
+    computed.unpacked ??= Object.fromEntries(Object.entries(computed.arrays).map(([name, array]) =>
+      [name, { values: unpack(array), shape: array.shape }]));
+    const made = window.computed[computed.script](computed.unpacked, number);
+    data[computed.trace].z = made.z;
+    text.textContent = made.text;
+  }
+
   function draw(figure) {
     const i = figure.steps.length ? index(figure) : 0;
-    const look = [i, isDark.matches, isNarrow.matches, printing].join();
+    const look = [i, figure.choice?.value, isDark.matches, isNarrow.matches, printing].join();
     if (figure.drawn === look) return figure.ready;
     figure.drawn = look;
     for (const track of figure.tracks) put(figure.data[track.trace], track.attr, view(track, i));
+    if (figure.computed) compute(figure);
     dress(figure);
     figure.ready = Plotly.react(figure.plot, figure.data, figure.layout, CONFIG);
     return figure.ready;
@@ -238,6 +250,7 @@
   for (const figure of figures) {
     seen.observe(figure.element);
     figure.csv.addEventListener("click", () => download(figure));
+    figure.choice?.addEventListener("change", () => draw(figure));
   }
   document.querySelectorAll("main > section").forEach((section) => read.observe(section));
   if (slider) {

@@ -1,6 +1,7 @@
 """Sections on circuits: on the hand-made run, whose key frequencies are known, and on runs that they do not fit."""
 
 import math
+from typing import Any
 
 import pytest
 from oracles.handmade import handmade_run
@@ -16,11 +17,11 @@ def run(tmp_path_factory):
     return open_run(handmade_run(tmp_path_factory.mktemp("runs"), P, KEYS))
 
 
-def of_kind(blocks, name):
+def of_kind(blocks: Any, name: str) -> list[Any]:
     return [block for block in blocks if type(block).__name__ == name]
 
 
-def lines(figure):
+def lines(figure: Any) -> dict[str, Any]:
     """Lines of a figure by name."""
     return {trace.name: trace for trace in figure.fig.data if trace.mode == "lines"}
 
@@ -29,7 +30,7 @@ def test_progress_shows_the_measures_and_says_which_keys(run):
     from interp.measures import measure_snapshot
     from interp.sections import progress
 
-    blocks = progress.build(run)
+    blocks: Any = progress.build(run)
     named = blocks[0].markdown.partition("Key frequencies: k = ")[2].partition(" (")[0]
     assert sorted(map(int, named.split(", "))) == list(KEYS)
     assert "look ahead" in blocks[0].markdown and "No transition is shaded" in blocks[0].markdown
@@ -58,7 +59,7 @@ def test_the_transition_is_shaded_from_train_to_test(run):
     assert progress.transition(other) == (10, 1000)
     band = next(t for t in of_kind(progress.build(other), "Figure")[0].fig.data if t.fill == "toself")
     assert sorted(set(band.x)) == [10, 1000]
-    assert "step 10) to 99% test accuracy (step 1,000)" in progress.build(other)[0].markdown
+    assert "step 10) to 99% test accuracy (step 1,000)" in of_kind(progress.build(other), "Text")[0].markdown
     assert progress.transition(run) is None  # both at one step
 
 
@@ -66,13 +67,13 @@ def test_keyfreqs_tells_when_they_came(run):
     """The hand-made logits have the same shape at every scale but 0."""
     from interp.sections import keyfreqs
 
-    blocks = keyfreqs.build(run)
+    blocks: Any = keyfreqs.build(run)
     (figure,) = of_kind(blocks, "Figure")
     assert set(lines(figure)) == {*(f"k = {k}" for k in KEYS), "this step"}
     assert lines(figure)["k = 5"].y[0] == 0 and lines(figure)["k = 5"].y[1] > 0.2
     assert "From step 10 on" in figure.takeaway
     when, rules = of_kind(blocks, "Table")
-    rows = when.frame.set_index("k")
+    rows: Any = when.frame.set_index("k")
     assert set(rows.index[rows["key"]]) == set(KEYS)
     assert rows.loc[5, "first step above 1%"] == 10 and rows.loc[5, "stays above from step"] == 10
     chosen = rules.frame.set_index("measure")["frequencies"]
@@ -95,7 +96,7 @@ def test_given_keys_are_named_as_given(run):
     from interp import open_run
     from interp.sections import keyfreqs
 
-    blocks = keyfreqs.build(open_run(run.path, key_freqs=[4]))
+    blocks: Any = keyfreqs.build(open_run(run.path, key_freqs=[4]))
     assert blocks[0].markdown == "Key frequencies: k = 4 (given)."
     assert "they were given" in of_kind(blocks, "Figure")[0].takeaway
 
@@ -104,7 +105,7 @@ def test_pizza_shows_the_scores(run):
     from interp.measures import measure_snapshot
     from interp.sections import pizza
 
-    blocks = pizza.build(run)
+    blocks: Any = pizza.build(run)
     scores = of_kind(blocks, "Figure")[0]
     for name in ("gradient_symmetricity", "distance_irrelevance", "circularity"):
         value = measure_snapshot(run.last, [name])[name]
@@ -132,9 +133,9 @@ def test_ablations_show_the_tables_numbers(run):
     from interp.circuits import ablations
     from interp.sections import ablations as section
 
-    blocks = section.build(run)
+    blocks: Any = section.build(run)
     (figure,), (table,) = of_kind(blocks, "Figure"), of_kind(blocks, "Table")
-    expected = ablations(run.last, None, list(KEYS), subsets=("test",)).set_index("intervention")
+    expected: Any = ablations(run.last, None, list(KEYS), subsets=("test",)).set_index("intervention")
     row = table.frame[(table.frame["label"] == "head L0H1") & (table.frame["how"] == "mean")].iloc[0]
     assert row["loss_nats"] == pytest.approx(expected.loc["head L0H1 mean", "loss_nats"])
     dots = {
@@ -156,7 +157,7 @@ def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
     import importlib
 
     run = random_run(tmp_path, **SHAPES[shape])
-    blocks = importlib.import_module(f"interp.sections.{name}").build(run)
+    blocks: Any = importlib.import_module(f"interp.sections.{name}").build(run)
     texts = " ".join(block.markdown for block in of_kind(blocks, "Text"))
     if shape in ("polynomial", "group") and name in ("keyfreqs", "pizza"):
         assert texts.startswith("Not shown: ")

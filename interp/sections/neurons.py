@@ -1,0 +1,142 @@
+"""Neurons by frequency, and what single ones do."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..computed import Computed
+from ..figures.images import image_figure, images_figure
+from ..figures.neurons import neurons_figure
+from ..figures.progress import lines_figure
+from ..html import Block, Figure, Text, Track
+from ..keysteps import image_steps, key_steps
+from ..measures.frequencies import FVE
+from ..neurons import neuron_arrays
+from ..parts import NotApplicable, law_of, neuron_fve, neurons_of, table_of
+from ..progress import chosen
+from ..runs import Run
+from .curves import cursor_track
+from .progress import transition
+
+N_CLUSTERS = 4
+"""Clusters with a representative, the largest."""
+N_LINES = 7
+MAX_BYTES = 800_000
+"""Weights are sent along only where they take less than this in the page."""
+NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
+AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
+
+
+def build(run: Run) -> list[Block]:
+    """Clusters over training, all neurons, one of each cluster, and any one."""
+    try:
+        law_of(run)
+    except NotApplicable as reason:
+        return [Text(f"Clusters by frequency are not shown: {reason}."), *_any_neuron(run)]
+    return [_clusters(run), _scatter(run), *_representatives(run), *_any_neuron(run)]
+
+
+def _clusters(run: Run) -> Figure:
+    steps = tuple(run.steps)
+    sizes = chosen(run, ("neuron_clusters",)).pivot(index="step", columns="k", values="value")
+    wide: Any = sizes.reindex(list(steps)).fillna(0.0)
+    last = wide.iloc[-1].sort_values(ascending=False)
+    named = [k for k in last.index[:N_LINES] if last[k] > 0]
+    lines: dict[str, Any] = {f"k = {k}": wide[k] for k in named}
+    if len(wide.columns) > len(named):
+        lines["other frequencies"] = wide.drop(columns=named).sum(axis=1)
+    frame = pd.DataFrame(lines).reset_index(names="step").melt("step", var_name="cluster")
+    fig = lines_figure(frame, steps[-1], "cluster", "neurons", band=transition(run))
+    d_mlp = run.last.model.cfg.d_mlp
+    total = wide.sum(axis=1)
+    texts = tuple(
+        f"At step {step:,}: {int(total[step])} of {d_mlp} neurons have a frequency"
+        + "".join(f"; k = {k}: {int(wide.loc[step, k])}" for k in named)
+        + "."
+        for step in steps
+    )
+    return Figure(
+        fig=fig,
+        heading="Clusters of neurons by frequency",
+        takeaway=texts[-1],
+        source=f"A neuron belongs to the frequency that explains more than {FVE:.0%} of its variance over all pairs: "
+        f"its terms in cos and sin of wa, of wb, and their products; {NANDA} and TransformerLens' Grokking_Demo.",
+        alt="Line chart of the number of neurons of each frequency against step.",
+        steps=steps,
+        tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        texts=texts,
+    )
+
+
+def _scatter(run: Run) -> Figure:
+    """Every neuron's best frequency and what it explains, at the key steps."""
+    steps = tuple(key_steps(run.evaluations, run.steps))
+    tables = [neuron_fve(run[step]).max(dim=0) for step in steps]
+    freqs = np.stack([found.indices.numpy() + 1 for found in tables])
+    fve = np.stack([found.values.numpy() for found in tables])
+    frame = pd.DataFrame({"neuron": range(fve.shape[1]), "k": freqs[-1], "fve": fve[-1]})
+    shares = (fve > FVE).mean(axis=1)
+    texts = tuple(
+        f"At step {step:,}: {share:.1%} of the neurons are above {FVE:.0%}; median {np.median(row):.2f}."
+        for step, share, row in zip(steps, shares, fve, strict=True)
+    )
+    return Figure(
+        fig=neurons_figure(frame, FVE),
+        heading="Every neuron's frequency",
+        takeaway=texts[-1],
+        source=f"Share of variance explained by the frequency that explains most of it; {NANDA}, their notebook. A "
+        "neuron that never varies stands at 0.",
+        alt="Scatter plot of the share of variance explained against the best frequency, a point a neuron.",
+        steps=steps,
+        tracks=(Track(0, "x", freqs), Track(0, "y", fve)),
+        texts=texts,
+    )
+
+
+def _representatives(run: Run) -> list[Block]:
+    """The neuron of each large cluster that its frequency explains best, over the transition."""
+    best = neuron_fve(run.last).max(dim=0)
+    clear = best.values > FVE
+    sizes = (best.indices[clear] + 1).bincount()
+    ks = [int(k) for k in sizes.argsort(descending=True)[:N_CLUSTERS] if sizes[k] > 0]
+    if not ks:
+        return [Text(f"No neuron is explained to more than {FVE:.0%} by one frequency at the last snapshot.")]
+    chosen_neurons = [int(best.values.where(best.indices + 1 == k, 0.0).argmax()) for k in ks]
+    n = table_of(run).n
+    steps = tuple(image_steps(run.evaluations, run.steps, n, len(ks)))
+    grids = np.stack([neurons_of(run[step])[:, chosen_neurons].numpy().reshape(n, n, -1) for step in steps])
+    titles = [f"neuron {neuron} (k = {k})" for neuron, k in zip(chosen_neurons, ks, strict=True)]
+    return [
+        Figure(
+            fig=images_figure([grids[-1, :, :, i] for i in range(len(ks))], titles),
+            heading="One neuron of each cluster",
+            takeaway=f"The neuron of each cluster that its frequency explains best at the end: {', '.join(titles)}.",
+            source=f"{AXES}. At {len(steps)} snapshots over the transition.",
+            alt=f"Images of the activations of {len(ks)} neurons over all pairs.",
+            steps=steps,
+            tracks=tuple(Track(i, "z", grids[:, :, :, i], coarse=True) for i in range(len(ks))),
+        )
+    ]
+
+
+def _any_neuron(run: Run) -> list[Block]:
+    try:
+        arrays = neuron_arrays(run.last)
+        n = table_of(run).n
+    except NotApplicable as reason:
+        return [Text(f"A neuron of your choice is not shown: {reason}.")]
+    computed = Computed("neuron", arrays, "Neuron", 0, run.last.model.cfg.d_mlp - 1, 0)
+    if computed.n_bytes > MAX_BYTES:
+        size = computed.n_bytes / 1e6
+        return [Text(f"A neuron of your choice is not shown: the weights would add {size:.1f} MB to this page.")]
+    return [
+        Figure(
+            fig=image_figure(neurons_of(run.last)[:, 0].numpy().reshape(n, n), "activation"),
+            heading="Any neuron",
+            takeaway=f"Computed here from the weights of step {run.last.step:,}: type a neuron's number.",
+            source=AXES + ".",
+            alt="Image of the activation of the chosen neuron over all pairs.",
+            computed=computed,
+        )
+    ]
