@@ -1,0 +1,16 @@
+"""Layouts of state dicts that others save, each read by one function into our own terms."""
+
+from . import grok, nanda, pizza, reptheory, transformerlens
+from .check import check
+from .common import Given, Imported
+
+LAYOUTS = {
+    "nanda": nanda.read,
+    "pizza": pizza.read,
+    "reptheory": reptheory.read,
+    "transformerlens": transformerlens.read,
+    "grok": grok.read,
+}
+"""Readers by the name that --layout takes."""
+
+__all__ = ["LAYOUTS", "Given", "Imported", "check"]
