@@ -97,7 +97,7 @@ def _without_prefix(weights: Weights) -> Weights:
 def _task(given: Given, told: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Tensor, " d_vocab"]]:
     """The task, and their numbers of the tokens that it uses in the order of ours."""
     theirs = told.get("math_operator")
-    if theirs is not None and theirs not in OPERATORS:
+    if theirs is not None and theirs not in list(OPERATORS):
         raise DataError(f"its operator is {theirs!r}; known are {', '.join(OPERATORS)}")
     op = settle("op", given.op, None if theirs is None else OPERATORS[theirs])
     if op is None:
@@ -110,9 +110,8 @@ def _task(given: Given, told: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Te
         settle("p", given.p, P)
     first, n = (names.index("01234"), 120) if on_group else (names.index("0"), P)
     if not on_group and given.group is not None or on_group and given.p is not None:
-        raise UsageError(
-            f"openai/grok's {op} is on {GROUP if on_group else f'the residues mod {P}'}: leave the flag out"
-        )
+        where = f"group {GROUP}" if on_group else f"the residues mod {P}"
+        raise UsageError(f"openai/grok's {op} is on {where}: leave --p and --group out")
     marks = [names.index("="), names.index(symbol), names.index("<|eos|>")]
     percent = told.get("train_data_pct")
     task = {

@@ -67,7 +67,7 @@ def _own_config(raw: Any) -> dict[str, Any]:
 
 def _operation(told: Mapping[str, Any]) -> str | None:
     name = told.get("fn_name")
-    if name is not None and name not in FUNCTIONS:
+    if name is not None and name not in list(FUNCTIONS):
         raise DataError(f"its config has fn_name {name!r}; known are {', '.join(FUNCTIONS)}")
     return None if name is None else FUNCTIONS[name]
 

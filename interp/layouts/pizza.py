@@ -185,6 +185,8 @@ def _linearformer_weights(weights: Weights, n_layers: int, width: int) -> Weight
     ours = {"embed.W_E": take(weights, "embed.W_E", 2).T, "unembed.W_U": W_U, "unembed.b_U": torch.zeros(W_U.shape[1])}
     for i in range(n_layers):
         W = take(weights, f"blocks.{i}.W_in", 2).T
+        if W.shape != (len(W_U), len(W_U)):
+            raise DataError(f"blocks.{i}.W_in has shape {tuple(W.T.shape)}; {(len(W_U), len(W_U))} fits unembed.W_U")
         ours[f"blocks.{i}.mlp.W_in"] = W[:width] if i == 0 else W
         ours[f"blocks.{i}.mlp.b_in"] = take(weights, f"blocks.{i}.b_in", 1)
     kept = {f"blocks.{i}.{x}" for i in range(n_layers) for x in ("W_in", "b_in")}

@@ -85,7 +85,7 @@ def _group(given: Given) -> GroupName:
     told = None
     if "group" in given.config:
         family, n = given.config["group"], given.config.get("group_parameter")
-        if family not in FAMILIES or not isinstance(n, int):
+        if family not in list(FAMILIES) or not isinstance(n, int):
             raise DataError(f"its config has group {family!r}, {n!r}; known are {', '.join(FAMILIES)}, with a number")
         told = f"{FAMILIES[family]}{n}"
     flag = given.group if given.p is None else f"C{given.p}"
