@@ -20,7 +20,7 @@ WRAPPERS = ("model", "state_dict", "model_state_dict")
 """Keys under which a checkpoint keeps its state dict."""
 SERIES = {"state_dicts": "epochs", "model_checkpoints": "checkpoint_epochs", "checkpoints": "checkpoint_epochs"}
 """Keys of a list of state dicts, and of the epochs it was taken at."""
-BUFFERS = ("mask", "IGNORE")
+BUFFERS = ("mask", "IGNORE", "self_attn_mask")
 """Last parts of names that hold no weights."""
 NEVER_KNOWN = ("optim", "schedule", "model.init")
 """What no file tells in full; settings of the optimiser that a config holds are not taken over."""
@@ -221,6 +221,11 @@ def make_config(
     names = ("train_frac", "split", "split_seed")
     known = dict(task) | {name: settle(name, getattr(given, name), task.get(name)) for name in names}
     known = {name: value for name, value in known.items() if value is not None}
+    missing = [f"--{name.replace('_', '-')}" for name in names if name not in known]
+    if missing and (given.split is not None or given.split_seed is not None):
+        raise UsageError(
+            f"a split needs all of --train-frac, --split and --split-seed: give {' and '.join(missing)} too"
+        )
     if "group" in known:
         known["p"] = None
     config = {"task": known, "model": dict(model)} | ({} if seed is None else {"seed": seed})

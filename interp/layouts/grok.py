@@ -56,7 +56,6 @@ P, GROUP = 97, "S5"
 N_POSITIONS = 5
 EXACT = 1e-6
 """Sinusoids this near to ours differ by float32 rounding alone."""
-IGNORED = ("position_encoding", "self_attn_mask")
 
 
 def vocabulary() -> list[str]:
@@ -156,7 +155,7 @@ def _convert(weights: Mapping[str, Tensor], tokens: Int[Tensor, " d_vocab"]) -> 
         "unembed.W_U": W_U[tokens].T,
         "unembed.b_U": torch.zeros(len(tokens)),
     }
-    used = {"embedding.weight", "linear.weight", *IGNORED}
+    used = {"embedding.weight", "linear.weight", "position_encoding"}
     for i in range(n_blocks(weights, "decoder.blocks.")):
         block, names = _block(weights, i)
         ours, used = ours | block, used | names

@@ -125,3 +125,41 @@ def test_grok_positions_that_are_not_sinusoids_are_kept(importing, tmp_path):
     tokens, columns = grok_rows("-", list(map(str, range(97))))
     assert close(run.last.logits, foreign_forward.grok(weights, tokens)[:, columns])
     assert run.config.model.positions == "learned"
+
+
+# ---- the rest ----------------------------------------------------------------------------------------
+
+
+def test_the_command_knows_every_layout():
+    from interp.importers import NAMES
+    from interp.layouts import LAYOUTS
+
+    assert tuple(LAYOUTS) == NAMES
+    assert {layout for layout, _, _ in FORWARDS.values()} == set(NAMES)
+
+
+def test_folded_norms_are_norms_without_scale_and_shift(importing, tmp_path):
+    weights = foreign.transformerlens(17, P + 1, P)
+    torch.save(weights, tmp_path / "model.pt")
+    (tmp_path / "told.json").write_text('{"act_fn": "relu", "normalization_type": "LNPre"}')
+    run = importing(tmp_path / "model.pt", "transformerlens", *ADD, "--config", str(tmp_path / "told.json"))
+    names = [f"{name}.{x}" for name in ("blocks.0.ln1", "blocks.0.ln2", "ln_final") for x in "wb"]
+    norms = {name: torch.full((foreign.D_MODEL,), float(name.endswith("w"))) for name in names}
+    assert close(run.last.logits, foreign_forward.transformerlens(weights | norms, rows(P, P)))
+    assert run.config.model.norm == "pre" and run.config.model.biases == "all"
+
+
+def test_pizzas_own_file_names(importing, tmp_path):
+    (tmp_path / "model_p99.pt").write_bytes((foreign.HERE / "pizza.pt").read_bytes())
+    (tmp_path / "config_p99.json").write_bytes((foreign.HERE / "pizza.json").read_bytes())
+    assert importing(tmp_path / "model_p99.pt", "pizza").config.model.attn_rate == 0.3
+
+
+@pytest.mark.parametrize("name", [name for name in FORWARDS if name != "grok.pt"])
+def test_every_measure_takes_them(importing, name):
+    from interp.measures import measure_snapshot
+
+    layout, flags, _ = FORWARDS[name]
+    run = importing(name, layout, *flags)
+    found = measure_snapshot(run.last)
+    assert found["all_loss"] == pytest.approx(run.last.loss("all"))

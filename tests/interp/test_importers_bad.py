@@ -109,6 +109,7 @@ FLAGS = {
     "operation": ("nanda", ("--op", "ad"), None, NANDA, "did you mean 'add'?"),
     "flag against file": ("pizza", ("--p", "7"), foreign.pizza_config(), PIZZA, "--p says 7, but the file says 5"),
     "train_frac": ("nanda", (*ADD, "--train-frac", "1.5"), None, NANDA, "between 0 and 1"),
+    "half a split": ("nanda", (*ADD, "--split", "python", "--split-seed", "0"), None, NANDA, "give --train-frac too"),
     "split": ("nanda", (*ADD, "--split", "numpy"), None, NANDA, "--split"),
     "group": ("nanda", (*ADD, "--group", "S3"), None, NANDA, "give --p, not --group"),
     "step": ("nanda", (*ADD, "--step", "-1"), None, NANDA, "--step -1"),
