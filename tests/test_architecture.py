@@ -42,12 +42,16 @@ INTERP = {
     "measures": {"maths", "keyfreqs", "parts", "runs", "structure"},
     "readouts": {"runs"},
     "transformerlens": {"runs"},
-    "layouts": {"transformerlens"},
-    "importers": {"layouts"},
     "structure": {"maths"},
     "circuits": {"runs", "structure", "maths"},
     "keysteps": set(),
-    "sections": {"html", "figures", "maths", "runs", "readouts", "structure", "keysteps"},
+    "progress": {"measures", "parts", "runs"},
+    "sections": {
+        *("html", "figures", "maths", "runs", "readouts", "structure", "keysteps"),
+        *("parts", "keyfreqs", "measures", "progress", "circuits"),
+    },
+    "layouts": {"transformerlens"},
+    "importers": {"layouts"},
     "headings": {"runs"},
     "report": {"html", "headings", "sections", "runs"},
 }
@@ -142,8 +146,14 @@ def test_every_section_file_is_listed():
 
 
 def test_nothing_is_unpickled_and_only_commands_print():
-    printing = {"train/run.py", "train/display.py", "train/cli.py", "interp/report.py", "interp/measures/__main__.py"}
-    printing |= {"interp/importers.py"}
+    printing = {
+        "train/run.py",
+        "train/display.py",
+        "train/cli.py",
+        "interp/report.py",
+        "interp/measures/__main__.py",
+        "interp/importers.py",
+    }
     for path in [*files("train"), *files("interp")]:
         text, name = path.read_text(), str(path.relative_to(ROOT))
         assert "pickle" not in text, name
@@ -154,7 +164,7 @@ def test_nothing_is_unpickled_and_only_commands_print():
         assert "print" not in calls or name in printing, name
 
 
-@pytest.mark.parametrize("module", ["train.run", "interp.report", "interp.importers", "interp.measures.__main__"])
+@pytest.mark.parametrize("module", ["train.run", "interp.report", "interp.measures.__main__", "interp.importers"])
 def test_help_is_quick_and_imports_nothing_heavy(module):
     """Without torch, transformer_lens, numpy, umap or wandb; in under 0.6 s (the best of three on a noisy machine)."""
     import time

@@ -29,6 +29,12 @@ def layout(fig: go.Figure, **options: Any) -> go.Figure:
     return fig
 
 
+def below_legend(fig: go.Figure) -> go.Figure:
+    """Room for the titles of panels between them and the legend."""
+    fig.update_layout(margin_t=80, legend_y=1.1)
+    return fig
+
+
 def cursor(step: int, low: float, high: float, **where: Any) -> go.Scatter:
     """A vertical line at ``step``, from ``low`` to ``high`` on the y axis."""
     x = on_log_axis([step, step])

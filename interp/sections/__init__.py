@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..html import Block
 from ..runs import Run
-from . import curves, grid, maps, norms, overview, spectra
+from . import ablations, curves, grid, keyfreqs, maps, norms, overview, pizza, progress, spectra
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,12 @@ class Section:
 SECTIONS = [
     Section("overview", "Overview", overview.build),
     Section("curves", "Loss and accuracy", curves.build),
+    Section("progress", "Progress measures", progress.build),
+    Section("keyfreqs", "Key-frequency stability", keyfreqs.build),
     Section("spectra", "Fourier spectra", spectra.build),
     Section("maps", "Maps of the output layer", maps.build),
+    Section("pizza", "Clock or pizza", pizza.build),
+    Section("ablations", "Ablations", ablations.build),
     Section("norms", "Weight norms", norms.build),
     Section("grid", "The table, answered", grid.build),
 ]

@@ -76,32 +76,22 @@ some 20 to 40 of them, 4 seeds each, none of 0 to 99."""
 def stable_steps(configs: list[Any], most: int) -> list[int | None]:
     """Of each run, the step from which 99% stays for ``AFTER`` further steps; None where there is none by ``most``."""
     import torch
+    from until import train_until
 
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    since: dict[int, int] = {}
+    found: list[int | None] = [None] * len(configs)
 
-    since: list[int | None] = [None] * len(configs)
-    with one_thread_each() as threads:
-        stack = Stack(configs, torch.device("cpu"), threads)
-        active = list(range(len(configs)))
-        found: list[int | None] = [None] * len(configs)
-        for step in range(1, most + AFTER + 1):
-            stack.update()
-            if step % EVERY:
-                continue
-            for i, scores in zip(active, stack.evaluate(range(len(active))), strict=True):
-                if scores["test_acc"] < 0.99:
-                    since[i] = None
-                elif since[i] is None:
-                    since[i] = step
-                if since[i] is not None and step - since[i] >= AFTER:  # type: ignore[operator]
-                    found[i] = since[i]
-            kept = [k for k, i in enumerate(active) if found[i] is None and (since[i] is not None or step < most)]
-            if not kept:
-                break
-            if len(kept) < len(active):
-                stack.keep(kept)
-                active = [active[k] for k in kept]
+    def is_done(i: int, step: int, test_acc: float) -> bool:
+        if test_acc < 0.99:
+            since.pop(i, None)
+            return step >= most
+        since.setdefault(i, step)
+        if step - since[i] < AFTER:
+            return False
+        found[i] = since[i]
+        return True
+
+    train_until(configs, torch.device("cpu"), EVERY, most + AFTER, is_done)
     return found
 
 

@@ -16,25 +16,16 @@ ROOT = HERE.parent.parent
 
 def first_crossings(configs: list[Any], device: Any, every: int, most: int) -> list[int | None]:
     """Of each run; None where there is none by ``most`` steps."""
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from until import train_until
 
     found: list[int | None] = [None] * len(configs)
-    with one_thread_each() as threads:
-        stack, active = Stack(configs, device, threads), list(range(len(configs)))
-        for step in range(1, most + 1):
-            stack.update()
-            if step % every:
-                continue
-            for i, scores in zip(active, stack.evaluate(range(len(active))), strict=True):
-                if scores["test_acc"] >= 0.99:
-                    found[i] = step
-            kept = [k for k, i in enumerate(active) if found[i] is None]
-            if not kept:
-                break
-            if len(kept) < len(active):
-                stack.keep(kept)
-                active = [active[k] for k in kept]
+
+    def is_done(i: int, step: int, test_acc: float) -> bool:
+        if test_acc >= 0.99:
+            found[i] = step
+        return found[i] is not None
+
+    train_until(configs, device, every, most, is_done)
     return found
 
 

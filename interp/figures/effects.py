@@ -1,0 +1,28 @@
+"""What interventions cost: a dot for each."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from .style import PALETTE, below_legend, layout
+
+
+def effects_figure(frame: pd.DataFrame) -> go.Figure:
+    """Columns label, how, loss_nats, accuracy: one row of dots a label, colours by how; the losses on a log axis."""
+    fig = make_subplots(
+        rows=1, cols=2, shared_yaxes=True, column_widths=[0.55, 0.45], horizontal_spacing=0.04,
+        subplot_titles=("loss (nats, log scale)", "accuracy"),
+    )  # fmt: skip
+    for i, (how, rows) in enumerate(frame.groupby("how", sort=False)):
+        marker = {"color": PALETTE[i % len(PALETTE)], "size": 9}
+        for col, (column, tip) in enumerate((("loss_nats", "%{x:.3g} nats"), ("accuracy", "%{x:.1%}")), start=1):
+            trace = go.Scatter(
+                x=rows[column], y=rows["label"], mode="markers", marker=marker, name=str(how), legendgroup=str(how),
+                showlegend=col == 1, hovertemplate="%{y}: " + tip + f"<extra>{how}</extra>",
+            )  # fmt: skip
+            fig.add_trace(trace, row=1, col=col)
+    fig.update_xaxes(type="log", exponentformat="power", dtick=2, row=1, col=1)
+    fig.update_xaxes(tickformat=".0%", range=[-0.03, 1.03], row=1, col=2)
+    labels = list(dict.fromkeys(frame["label"]))
+    fig.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True)
+    return below_legend(layout(fig, height=180 + 24 * len(labels)))

@@ -1,0 +1,93 @@
+"""Measures over training steps, with the transition shaded."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from .style import PALETTE, below_legend, cursor, layout, log_step_axis, on_log_axis
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+BAND = "rgba(230, 159, 0, 0.15)"
+FLOOR = 1e-12
+"""Smallest value that a log axis shows."""
+
+
+def lines_figure(
+    frame: pd.DataFrame,
+    step: int,
+    by: str,
+    unit: str,
+    is_log: bool = False,
+    band: tuple[int, int] | None = None,
+    level: float | None = None,
+) -> go.Figure:
+    """One line for each value of the column ``by``.
+
+    Args:
+        frame: columns step, value and ``by``.
+        step: where the cursor stands; it is the last trace.
+        by: what tells lines apart.
+        unit: title of the y axis.
+        is_log: whether the y axis is logarithmic; values below 1e-12 are left out of it.
+        band: steps between which the background is shaded.
+        level: where a horizontal line is drawn.
+    """
+    values = [value for value in frame["value"].tolist() if (value > FLOOR if is_log else value == value)]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    fig = go.Figure()
+    if band is not None:
+        fig.add_trace(_band(band, low, high))
+    for i, (name, rows) in enumerate(frame.groupby(by, sort=False)):
+        y = rows["value"].where(rows["value"] > FLOOR) if is_log else rows["value"]
+        style = {"color": PALETTE[i % len(PALETTE)], "dash": DASHES[i // len(PALETTE) % len(DASHES)], "width": 2}
+        x = on_log_axis(rows["step"].tolist())
+        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", name=str(name), line=style))
+    if level is not None:
+        fig.add_hline(y=level, line={"color": "#888888", "dash": "dash", "width": 1})
+    fig.add_trace(cursor(step, low, high))
+    log_step_axis(fig)
+    if is_log:
+        fig.update_yaxes(type="log", title=f"{unit}, log scale", exponentformat="power", dtick=2)
+    else:
+        fig.update_yaxes(title=unit)
+    return layout(fig, height=440)
+
+
+def _band(band: tuple[int, int], low: float, high: float) -> go.Scatter:
+    """A shaded rectangle behind the lines."""
+    first, last = on_log_axis(list(band))
+    return go.Scatter(
+        x=[first, first, last, last],
+        y=[low, high, high, low],
+        fill="toself",
+        fillcolor=BAND,
+        line={"width": 0},
+        mode="lines",
+        name="from 99% train to 99% test accuracy",
+        hoverinfo="skip",
+    )
+
+
+def panels_figure(frame: pd.DataFrame, panel: str, by: str, unit: str) -> go.Figure:
+    """Small panels side by side, one for each value of ``panel``, lines by ``by``; columns step, value and these."""
+    names: Sequence[str] = list(dict.fromkeys(frame[panel]))
+    lines = list(dict.fromkeys(frame[by]))
+    fig = make_subplots(
+        rows=1, cols=len(names), subplot_titles=list(map(str, names)), shared_yaxes=True, shared_xaxes="all"
+    )
+    for col, name in enumerate(names, start=1):
+        rows = frame[frame[panel] == name]
+        for i, line in enumerate(lines):
+            some = rows[rows[by] == line]
+            x = on_log_axis(some["step"].tolist())
+            style = {"color": PALETTE[i], "width": 2}
+            trace = go.Scatter(
+                x=x, y=some["value"], mode="lines+markers", name=str(line), line=style, legendgroup=str(line),
+                showlegend=col == 1,
+            )  # fmt: skip
+            fig.add_trace(trace, row=1, col=col)
+        fig.update_xaxes(type="log", dtick=1, title="step (log scale)", row=1, col=col)
+    fig.update_yaxes(title=unit, row=1, col=1)
+    return below_legend(layout(fig, height=440))

@@ -1,0 +1,96 @@
+"""When each key frequency came to dominate, and what other rules would choose."""
+
+import pandas as pd
+
+from train.curves import first_crossing, stable_crossing
+
+from ..figures.progress import lines_figure
+from ..html import Block, Figure, Table, Text
+from ..keyfreqs import KEY_SHARE, key_freqs_of
+from ..measures import measure_snapshot
+from ..parts import NotApplicable
+from ..progress import chosen
+from ..runs import Run
+from .curves import cursor_track
+from .progress import keys_said, transition
+
+RULES = {
+    "key_freqs": "ours: 1% of the centred logits' energy at the end",
+    "key_freqs_nanda": "most of some neuron's variance (Nanda et al., notebook)",
+    "key_freqs_nanda_code": "the same without the last frequency (their code)",
+    "key_freqs_tl_demo": "more than 85% of some neuron's variance (Grokking_Demo's clusters)",
+    "key_freqs_reptheory": "cosine of the logits above 0.005 (Chughtai et al.)",
+    "key_freqs_pizza": "strongest in one of 8 principal components of W_E (Zhong et al.)",
+}
+
+
+def build(run: Run) -> list[Block]:
+    """Shares of the logits over training, when each crossed 1%, and the rules side by side."""
+    try:
+        keys = key_freqs_of(run).ks
+    except NotApplicable as reason:
+        return [Text(f"Not shown: {reason}.")]
+    share = chosen(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
+    return [Text(keys_said(run)), _figure(run, share, keys), _when(run, share, keys), _rules(run)]
+
+
+def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...]) -> Figure:
+    steps = tuple(run.steps)
+    shown = pd.concat([share[share["k"] == k] for k in keys])
+    shown = shown.assign(frequency="k = " + shown["k"].astype(str))
+    fig = lines_figure(shown, steps[-1], "frequency", "share of logit energy", band=transition(run), level=KEY_SHARE)
+    stable = settled(share, steps, keys)
+    takeaway = (
+        f"From step {stable:,} on, the frequencies above {KEY_SHARE:.0%} are the final ones."
+        if stable is not None
+        else f"The frequencies above {KEY_SHARE:.0%} at the end are not the key ones: they were given."
+    )
+    wide = share.pivot(index="step", columns="k", values="value")
+    texts = []
+    for step in steps:
+        above = wide.loc[step][wide.loc[step] >= KEY_SHARE].sort_values(ascending=False)
+        named = ", ".join(f"k = {k} ({value:.1%})" for k, value in above.head(8).items()) or "none"
+        texts.append(f"At step {step:,} above {KEY_SHARE:.0%}: {named}.")
+    return Figure(
+        fig=fig,
+        heading="Share of the logits at each key frequency",
+        takeaway=takeaway,
+        source="Squared cosine between the logits, centred over c, and cos w(a+b-c), over all pairs; the dashed line "
+        f"is the {KEY_SHARE:.0%} from which a frequency is key.",
+        alt=f"Line chart of the share of logit energy of k = {', '.join(map(str, keys))} against step.",
+        steps=steps,
+        tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        texts=tuple(texts),
+    )
+
+
+def settled(share: pd.DataFrame, steps: tuple[int, ...], keys: tuple[int, ...]) -> int | None:
+    """First step from which the frequencies above 1% are exactly ``keys``, to the end; None if they never are."""
+    above = share[share["value"] >= KEY_SHARE].groupby("step")["k"].agg(set).reindex(list(steps))
+    same = [float(isinstance(ks, set) and {int(k) for k in ks} == set(keys)) for ks in above]
+    return stable_crossing(steps, same, 1.0)
+
+
+def _when(run: Run, share: pd.DataFrame, keys: tuple[int, ...]) -> Table:
+    """Final frequencies, and those that were above 1% once and are no longer."""
+    rows = []
+    for k, curve in share.groupby("k"):
+        number, steps, values = int(str(k)), curve["step"].tolist(), curve["value"].tolist()
+        first = first_crossing(steps, values, KEY_SHARE)
+        if number in keys or first is not None:
+            stays = stable_crossing(steps, values, KEY_SHARE)
+            rows.append((number, number in keys, values[-1], max(values), first, stays))
+    columns = ["k", "key", "share at the end", "largest share", "first step above 1%", "stays above from step"]
+    frame = pd.DataFrame(rows, columns=columns).sort_values("share at the end", ascending=False)
+    frame = frame.astype({"first step above 1%": "Int64", "stays above from step": "Int64"})
+    return Table(frame, "Frequencies that held at least 1% of the logits at some snapshot.")
+
+
+def _rules(run: Run) -> Table:
+    values = measure_snapshot(run.last, RULES)
+    rows = []
+    for name, what in RULES.items():
+        value = values[name]
+        chosen_ks = ", ".join(map(str, sorted(value))) if isinstance(value, dict) else value.reason
+        rows.append((name, what, chosen_ks))
+    return Table(pd.DataFrame(rows, columns=["measure", "rule", "frequencies"]), "Rules in use, at the last snapshot.")
