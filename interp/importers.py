@@ -1,55 +1,55 @@
-"""Other people's models as runs: ``python -m interp.importers FILE --layout NAME --out RUN``.
+"""Models that others trained, as runs: ``python -m interp.importers FILE --layout LAYOUT --out RUN``.
 
-FILE holds weights (one snapshot or several), or is a folder with a file per step. Flags and the JSON of ``--config``
-(or the one beside FILE that bears its name) fill in what the file does not say. Nothing in them is run. The last line
-of standard output is the run's path. Exit status 0; 2 for bad input; 3 if the file is not what it should be.
+FILE is a state dict or a checkpoint (torch.save's or .safetensors), or a folder with one file per step. The last
+line of standard output is the run's path. Exit status 0; 2 for bad flags; 3 for a file that does not fit, in which
+case nothing is written.
 """
 
-import hashlib
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from train.cli import parse, run_command
-from train.errors import UsageError
+from train.config import Split
+from train.errors import DataError, UsageError
 from train.operations import nearest
 
 if TYPE_CHECKING:
     from .layouts import Given
 
 NAMES = ("nanda", "pizza", "reptheory", "transformerlens", "grok")
+"""Of ``interp.layouts.LAYOUTS``, which takes seconds to import."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Import a model that was trained elsewhere, so that measures and reports read it like any run."""
+    """Make a run of a model that was trained elsewhere; flags say what its files do not."""
 
     file: Annotated[Path | None, tyro.conf.Positional] = None
-    """Weights: .pt, .pth or .safetensors, or a folder with one such file per step."""
+    """A state dict or checkpoint, or a folder with one file per step, its number in the name."""
     layout: str | None = None
-    """How they are laid out: nanda, pizza, reptheory, transformerlens or grok."""
+    """nanda, pizza, reptheory, transformerlens or grok."""
     out: Path | None = None
-    """Directory of the run; checkpoints/<the file's name> where not given."""
+    """The run's directory, to be made."""
     config: Path | None = None
-    """The model's own configuration, JSON; a file beside the weights that bears their name is found."""
+    """The model's own JSON file; the one beside FILE with its name where not given."""
     op: str | None = None
-    """Operation, where the file does not say it."""
+    """Operation it learned."""
     p: int | None = None
-    """Modulus, where neither file nor shapes say it."""
+    """Modulus."""
     group: str | None = None
-    """Group, such as S5."""
+    """Group of compose, conjugate or sandwich."""
     train_frac: float | None = None
-    """Share of the rows that was trained on."""
-    split: Literal["python", "torch"] | None = None
-    """How those were drawn; unknown where not given (reptheory's is known)."""
+    """Share of the rows it was trained on."""
+    split: Split | None = None
+    """How these rows were drawn; unknown where neither this nor the layout says it."""
     split_seed: int | None = None
     """Seed of the split."""
     step: int | None = None
-    """Step of a single snapshot."""
+    """Updates done, where the file does not say; 0 where not given."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -59,64 +59,108 @@ def main(argv: "list[str] | None" = None) -> int:
 
 def _main(argv: "list[str]") -> int:
     options: Options = parse(Options, argv, "python -m interp.importers", Options())
-    if options.file is None or options.layout is None:
-        raise UsageError(f"which file, and how is it laid out? give FILE and --layout, one of {', '.join(NAMES)}")
+    if options.file is None or options.out is None or options.layout is None:
+        raise UsageError("give FILE, --layout and --out, such as model.pt --layout nanda --out checkpoints/nanda")
     if options.layout not in NAMES:
-        hint = nearest(options.layout, NAMES)
-        raise UsageError(f"unknown layout {options.layout!r}{hint}; allowed are {', '.join(NAMES)}")
-    from train.imported import write_imported
-
-    from .layouts import LAYOUTS
-    from .layouts.common import complete, load_file
-
-    given = _given(options)
-    imported = complete(LAYOUTS[options.layout](load_file(options.file), given))
-    origin = {
-        "source": options.file.name,
-        "sha256": _digest(options.file),
-        "layout": options.layout,
-        "unknown": imported.unknown,
-        "notes": imported.notes,
-    }
-    out = Path("checkpoints") / options.file.stem if options.out is None else options.out
-    store = write_imported(out, imported.config, origin, imported.snapshots, imported.is_train)
-    for note in imported.notes:
-        print(note, file=sys.stderr)
-    print(store.path)
+        near = nearest(options.layout, NAMES)
+        raise UsageError(f"unknown layout {options.layout!r}{near}; allowed are {', '.join(NAMES)}")
+    if not options.file.exists():
+        raise UsageError(f"{options.file} does not exist: give a file of weights, or a folder of them")
+    if options.step is not None and options.step < 0:
+        raise UsageError(f"--step {options.step} is not allowed; it must be 0 or more")
+    print(import_run(options.file, options.layout, options.out, _given(options, options.file)))
     return 0
 
 
-def _given(options: Options) -> "Given":
+def _given(options: Options, file: Path) -> "Given":
     from .layouts import Given
 
-    assert options.file is not None
-    path = options.config
-    beside = options.file.with_suffix(".json")
-    if path is None and beside.is_file():
-        path = beside
-    names = ("op", "p", "group", "train_frac", "split", "split_seed", "step")
-    config = {} if path is None else _read_config(path)
-    return Given(**{name: getattr(options, name) for name in names}, config=config)
+    beside = [file.with_suffix(".json"), file.with_name(file.stem.replace("model_", "config_") + ".json")]
+    path = options.config or next((path for path in beside if path.is_file() and path != file), None)
+    return Given(
+        op=options.op,
+        p=options.p,
+        group=options.group,
+        train_frac=options.train_frac,
+        split=options.split,
+        split_seed=options.split_seed,
+        step=options.step,
+        config={} if path is None else _json(path),
+    )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
+    import json
+
     try:
-        found = json.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
+        raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path} holds no JSON object: a model's configuration was expected")
+        raise DataError(f"{path} holds a {type(found).__name__}; a dictionary of settings is needed")
     return found
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files one after another in order of their names."""
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        digest.update(file.read_bytes() if file.is_file() else b"")
-    return digest.hexdigest()
+def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
+    """Import ``file`` as the run ``out``; its path.
+
+    Raises:
+        UsageError: something is not said, or said twice, or ``out`` is there already.
+        DataError: the file cannot be read, or does not fit the layout.
+    """
+    from train.imported import write_imported
+
+    from .layouts import LAYOUTS, check
+
+    raw, sha256 = _read(file)
+    try:
+        found = LAYOUTS[layout](raw, given)
+        check(found)
+    except DataError as error:
+        raise DataError(f"{file} cannot be imported as {layout}: {error}") from error
+    origin = {"source": file.name, "sha256": sha256, "layout": layout, "unknown": found.unknown, "notes": found.notes}
+    return write_imported(out, found.config, origin, found.snapshots, found.is_train).path
+
+
+def _read(path: Path) -> tuple[Any, str]:
+    """What the file holds, or {number in its name: what each file of a folder holds}; and the SHA-256.
+
+    That of a folder is the SHA-256 of what ``sha256sum`` prints of its files, sorted by name.
+    """
+    import hashlib
+    import re
+
+    if not path.is_dir():
+        return _load(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    found, lines = {}, []
+    for file in sorted(f for f in path.iterdir() if f.is_file() and f.suffix in (".pt", ".pth", ".safetensors")):
+        numbers = re.findall(r"\d+", file.stem)
+        if not numbers and file.stem != "init":
+            raise DataError(f"{file} has no step in its name: name the files of a folder 0.pt, 100.pt, ...")
+        step = int(numbers[-1]) if numbers else 0
+        if step in found:
+            raise DataError(f"{file} is the second file of step {step} in {path}: leave one of them out")
+        found[step] = _load(file)
+        lines.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
+    if not found:
+        raise DataError(f"{path} holds no .pt, .pth or .safetensors file")
+    return found, hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _load(path: Path) -> Any:
+    """Tensors and plain values; a file that needs classes of its own is refused, and nothing in it is run."""
+    import safetensors.torch
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise DataError(
+            f"{path} is damaged, or needs classes to be read ({type(error).__name__}): it must hold tensors and plain "
+            "values alone, as torch.save(model.state_dict(), ...) writes them"
+        ) from error
 
 
 if __name__ == "__main__":

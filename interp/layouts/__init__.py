@@ -1,16 +1,16 @@
-"""How other people lay out their weights: one file a layout, each with ``read(raw, given) -> Imported``."""
-
-from collections.abc import Callable
-from typing import Any
+"""Layouts of state dicts that others save, each read by one function into our own terms."""
 
 from . import grok, nanda, pizza, reptheory, transformerlens
+from .check import check
 from .common import Given, Imported
 
-LAYOUTS: dict[str, Callable[[Any, Given], Imported]] = {
+LAYOUTS = {
     "nanda": nanda.read,
     "pizza": pizza.read,
     "reptheory": reptheory.read,
     "transformerlens": transformerlens.read,
     "grok": grok.read,
 }
-"""Readers by the layout's name."""
+"""Readers by the name that --layout takes."""
+
+__all__ = ["LAYOUTS", "Given", "Imported", "check"]

@@ -1,32 +1,34 @@
-"""What all layouts need: reading files without running anything of theirs, checked tensors, the split."""
+"""What the readers of foreign layouts share: what is given and what comes out, unwrapping, splits, the last check."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from jaxtyping import Bool
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from train.config import Split
+from train.config import RunConfig, Split, TaskConfig
 from train.errors import DataError, UsageError
-from train.model import build_model
 from train.settings import from_json
 from train.tasks import all_pairs_task, split_mask
 
-Weights = Mapping[str, Tensor]
-BUFFERS = ("mask", "IGNORE")
+Weights = dict[str, Tensor]
+"""Tensors by name."""
+WRAPPERS = ("model", "state_dict", "model_state_dict")
+"""Keys under which a checkpoint keeps its state dict."""
+SERIES = {"state_dicts": "epochs", "model_checkpoints": "checkpoint_epochs", "checkpoints": "checkpoint_epochs"}
+"""Keys of a list of state dicts, and of the epochs it was taken at."""
+BUFFERS = ("mask", "IGNORE", "self_attn_mask")
 """Last parts of names that hold no weights."""
-PLAIN = (dict, list, tuple, str, int, float, bool, type(None), Tensor)
+NEVER_KNOWN = ("optim", "schedule", "model.init")
+"""What no file tells in full; settings of the optimiser that a config holds are not taken over."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the flags and the accompanying JSON say; None where they do not."""
+    """What flags and a JSON file say of a model."""
 
     op: str | None = None
     p: int | None = None
@@ -36,245 +38,231 @@ class Given:
     split_seed: int | None = None
     step: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
-
-    def task(self, p: int | None = None, op: str = "add") -> dict[str, Any]:
-        """The known fields of TaskConfig: flags first, then what the file tells."""
-        structure = {"p": None, "group": self.group} if self.group is not None else {"p": self.p or p}
-        return {"op": self.op or ("compose" if self.group is not None else op), **structure}
-
-    def notes(self, *more: str) -> tuple[str, ...]:
-        """What the reader should know of the import."""
-        guessed = "The operation was not given: it is taken to be a + b."
-        return (*([guessed] if self.op is None and self.group is None else []), *more)
+    """Contents of the JSON file; a layout looks up the names it knows, and evaluates nothing."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A model in our own terms, as ``train.imported.write_imported`` wants it."""
+    """A model in our own terms."""
 
     config: dict[str, Any]
-    """Known fields, nested as ``RunConfig.to_json`` has them."""
-    snapshots: dict[int, dict[str, Tensor]]
+    """The fields that are known, nested as in ``RunConfig.to_json``."""
+    snapshots: dict[int, Weights]
+    """Weights by step (updates done), under our names, float32."""
     is_train: Bool[Tensor, " rows"] | None
+    """The split, over all rows a-major in our order of elements; None where it is unknown."""
+    unknown: tuple[str, ...]
+    """Parts and fields of the config that nothing tells."""
     notes: tuple[str, ...] = ()
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """What of the config is not known."""
-        task = [name for name in ("train_frac", "split", "split_seed") if name not in self.config["task"]]
-        seed = [] if "seed" in self.config else ["seed"]
-        return ("optim", "schedule", *seed, *(f"task.{name}" for name in task))
+    """What was left out or changed."""
 
 
-# ---- files -----------------------------------------------------------------------------------------
+# ---- unwrapping ------------------------------------------------------------------------------------
 
 
-def load_file(path: Path) -> Any:
-    """Tensors, numbers, lists and dictionaries of a file; of a folder, {"files": {step: contents}}.
+def state_dicts(raw: Any, given: Given) -> dict[int, Weights]:
+    """State dicts by step (updates done).
 
-    Nothing in the file is run: what is more than that is refused.
+    Accepted are a state dict, a checkpoint that holds one, a checkpoint that holds a list of them with their
+    epochs, and {number in a file's name: what it holds}. Epochs count from 0 in the published code and a model is
+    saved after its epoch's full-batch update (the file of Nanda et al. that stops at epoch 4999 has an optimiser at
+    update 5000), so step = epoch + 1. A number in a file's name, and Lightning's global_step, are taken as steps.
 
     Raises:
-        UsageError: there is no such file.
-        DataError: the file holds something else, or cannot be read.
+        DataError: nothing of that kind, or tensors that are not real numbers.
+        UsageError: a step is given although the file tells it.
     """
-    if path.is_dir():
-        files = {
-            step_of(file): file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth", ".safetensors")
-        }
-        if not files:
-            raise UsageError(f"{path} holds no .pt, .pth or .safetensors file")
-        return {"files": {step: load_file(files[step]) for step in sorted(files)}}
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist: give a file of weights, or a folder with one file per step")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load(path.read_bytes())
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, safetensors.SafetensorError, RuntimeError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path} cannot be read: {_first_line(error)}") from error
-    except Exception as error:  # what torch refuses to build
-        raise DataError(
-            f"{path} needs more than tensors, numbers, lists and dictionaries, and is not loaded: {_first_line(error)}"
-        ) from error
+    steps = list(_unwrapped(raw))
+    told = [step for step, _ in steps if step is not None]
+    if given.step is not None and told:
+        raise UsageError(f"got --step {given.step}, but the file says its steps, such as {told[0]}: leave --step out")
+    found = {
+        (given.step or 0) if step is None else step: {name: _real(name, t) for name, t in weights.items()}
+        for step, weights in steps
+    }
+    if len(found) < len(steps):
+        raise DataError(f"{len(steps)} snapshots have {len(found)} different steps: each needs its own")
+    return dict(sorted(found.items()))
 
 
-def step_of(path: Path) -> int:
-    """The last number in a file's name.
-
-    Raises:
-        DataError: there is none.
-    """
-    numbers = re.findall(r"\d+", path.stem)
-    if not numbers:
-        raise DataError(f"{path} has no number in its name: files of a folder are named by their step")
-    return int(numbers[-1])
-
-
-def snapshots_of(raw: Any, given: Given, step: int | None = None) -> dict[int, Weights]:
-    """State dicts by step, from the ways in which they are wrapped.
-
-    A bare state dict, or one under "model" or "state_dict"; several under "state_dicts" with "epochs" (Nanda's full
-    run), under "model_checkpoints" with "checkpoint_epochs" (TransformerLens' demo), or of a folder's files. Epochs
-    of lists are taken as steps. A single one stands at the step given; else at ``step``; else after as many updates
-    as there are training losses; else after epoch + 1; else at 0.
-
-    Raises:
-        DataError: there is no state dict.
-    """
-    if not isinstance(raw, Mapping):
-        raise DataError(f"the file holds a {type(raw).__name__}, not a state dict")
-    if "files" in raw:
-        return {at: only(snapshots_of(inner, Given())) for at, inner in raw["files"].items()}
-    for many, epochs in (("state_dicts", "epochs"), ("model_checkpoints", "checkpoint_epochs")):
-        if many in raw:
-            return {
-                int(at): state(found)
-                for at, found in zip(raw.get(epochs, range(len(raw[many]))), raw[many], strict=False)
-            }
-    found = next((raw[name] for name in ("model", "state_dict") if isinstance(raw.get(name), Mapping)), raw)
-    losses = raw.get("train_losses")
-    told = (
-        len(losses) if isinstance(losses, list) else int(raw["epoch"]) + 1 if isinstance(raw.get("epoch"), int) else 0
-    )
-    at = next(value for value in (given.step, step, told) if value is not None)
-    return {at: state(found)}
+def _unwrapped(raw: Any) -> list[tuple[int | None, Mapping[str, Any]]]:
+    """Pairs of step (None where nothing tells it) and state dict."""
+    if not isinstance(raw, Mapping) or not raw:
+        raise DataError(f"it holds {_kind(raw)}; a state dict, or a dictionary with one, is needed")
+    if all(isinstance(key, int) for key in raw):
+        pairs = [(number, _unwrapped(each)) for number, each in raw.items()]
+        return [(number if step is None else step, w) for number, inner in pairs for step, w in inner]
+    for key, epochs in SERIES.items():
+        if key in raw:
+            return _series(raw, key, epochs)
+    for key in WRAPPERS:
+        if isinstance(raw.get(key), Mapping):
+            return [(_own_step(raw), _state_dict(raw[key]))]
+    return [(None, _state_dict(raw))]
 
 
-def only(found: dict[int, Weights]) -> Weights:
-    """The one state dict of a file."""
-    if len(found) != 1:
-        raise DataError(f"a file of the folder holds {len(found)} snapshots: import it by itself")
-    return next(iter(found.values()))
+def _series(raw: Mapping[str, Any], key: str, epochs: str) -> list[tuple[int | None, Mapping[str, Any]]]:
+    models, numbers = raw[key], raw.get(epochs)
+    numbers = numbers.tolist() if isinstance(numbers, Tensor) else numbers
+    if not isinstance(models, list | tuple) or not isinstance(numbers, list | tuple | range) or not models:
+        raise DataError(f"{key} and {epochs} must be lists, the models and the epochs they were saved at")
+    if len(models) != len(numbers) or not all(isinstance(n, int) and n >= 0 for n in numbers):
+        raise DataError(f"{key} has {len(models)} models, but {epochs} has not one whole number for each")
+    return [(n + 1, _state_dict(model)) for n, model in zip(numbers, models, strict=True)]
 
 
-def state(found: Any) -> Weights:
-    """A state dict without buffers.
-
-    Raises:
-        DataError: it is none, or holds a value that is not finite.
-    """
-    if not isinstance(found, Mapping) or not found or not all(isinstance(t, Tensor) for t in found.values()):
-        raise DataError("the file holds no state dict: names and tensors")
-    weights = {name: t for name, t in found.items() if name.rpartition(".")[2] not in BUFFERS}
-    for name, tensor in weights.items():
-        if not tensor.double().isfinite().all():
-            raise DataError(f"{name} holds values that are not finite")
-    return weights
+def _own_step(raw: Mapping[str, Any]) -> int | None:
+    for key, add in (("global_step", 0), ("epoch", 1)):
+        value = raw.get(key)
+        if isinstance(value, int) and value >= 0:
+            return value + add
+    return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _state_dict(raw: Any) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping) or not any(isinstance(value, Tensor) for value in raw.values()):
+        raise DataError(f"it holds {_kind(raw)} where a state dict, names with tensors, is needed")
+    return raw
 
 
-# ---- tensors ---------------------------------------------------------------------------------------
+def _kind(raw: Any) -> str:
+    if isinstance(raw, Mapping):
+        return f"a dictionary with {', '.join(map(repr, list(raw)[:4])) or 'nothing'}"
+    return f"a {type(raw).__name__}"
 
 
-def need(weights: Weights, name: str, n_axes: int) -> Tensor:
-    """A tensor by name.
+def _real(name: Any, tensor: Any) -> Tensor:
+    """``tensor`` as float32 of its own; buffers of any type pass."""
+    if not isinstance(name, str) or not isinstance(tensor, Tensor):
+        raise DataError(f"{name!r} is {_kind(tensor)}: a state dict holds tensors alone")
+    if is_buffer(name):
+        return tensor
+    if tensor.layout != torch.strided or not tensor.is_floating_point():
+        raise DataError(f"{name} holds {tensor.dtype} ({tensor.layout}); weights are plain floating-point tensors")
+    return tensor.detach().to(torch.float32).contiguous().clone()
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a name is that of a buffer, such as an attention mask."""
+    return name.rpartition(".")[2] in BUFFERS
+
+
+# ---- reading tensors -------------------------------------------------------------------------------
+
+
+def take(weights: Mapping[str, Tensor], name: str, n_axes: int) -> Tensor:
+    """The tensor called ``name``.
 
     Raises:
-        DataError: it is missing, or has another number of axes.
+        DataError: it is missing, or has not ``n_axes`` axes, or one of size 0.
     """
     if name not in weights:
-        raise DataError(f"the file has no {name}: it is not of this layout, or not complete")
-    if weights[name].ndim != n_axes:
-        raise DataError(f"{name} has shape {tuple(weights[name].shape)}; {n_axes} axes were expected")
-    return weights[name]
+        raise DataError(f"{name} is missing: the file is not of this layout, or not complete")
+    tensor = weights[name]
+    if tensor.ndim != n_axes or 0 in tensor.shape:
+        raise DataError(f"{name} has shape {tuple(tensor.shape)}; in this layout it has {n_axes} axes")
+    return tensor
 
 
-def count_blocks(weights: Weights, pattern: str = r"blocks\.(\d+)\.") -> int:
-    """Number of layers, from the names.
+def n_blocks(weights: Mapping[str, Tensor], prefix: str = "blocks.") -> int:
+    """Number of blocks that names speak of; ``take`` finds out where one is missing."""
+    numbers = [name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)]
+    return 1 + max((int(number) for number in numbers if number.isdecimal() and len(number) < 5), default=-1)
+
+
+def split_heads(
+    W_O: Float[Tensor, "d_model n_heads_d_head"], n_heads: int, name: str = "W_O"
+) -> Float[Tensor, "n_heads d_head d_model"]:
+    """The output matrix that acts on heads lying side by side, by head."""
+    if W_O.shape[1] % n_heads:
+        raise DataError(f"{name} has shape {tuple(W_O.shape)}: {W_O.shape[1]} is no multiple of {n_heads} heads")
+    return rearrange(W_O, "d_model (head d_head) -> head d_head d_model", head=n_heads).contiguous()
+
+
+def refuse_rest(weights: Mapping[str, Tensor], used: Callable[[str], bool] | set[str]) -> None:
+    """Refuse tensors that were not ``used`` and are no buffers."""
+    is_used = used.__contains__ if isinstance(used, set) else used
+    for name, tensor in weights.items():
+        if not is_used(name) and not is_buffer(name):
+            raise DataError(f"{name} {tuple(tensor.shape)} has no place in this layout")
+
+
+def found_biases(weights: Mapping[str, Tensor]) -> str:
+    """``ModelConfig.biases`` as the tensors of all snapshots show it: trained are those that are not zero."""
+    last = {name.rpartition(".")[2] for name, t in weights.items() if t.any()}
+    biases = {name for name in last if name.startswith("b_")}
+    return "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
+
+
+# ---- the task --------------------------------------------------------------------------------------
+
+
+def settle(name: str, flag: Any, told: Any) -> Any:
+    """A value from a flag or from the file, whichever says it.
 
     Raises:
-        DataError: there are none, or one is missing.
+        UsageError: both do, and differ.
     """
-    found = {int(match[1]) for name in weights if (match := re.match(pattern, name))}
-    if found != set(range(len(found))) or not found:
-        raise DataError(f"the file has blocks {sorted(found)}: 0, 1, ... were expected")
-    return len(found)
+    if flag is not None and told is not None and flag != told:
+        raise UsageError(f"--{name.replace('_', '-')} says {flag!r}, but the file says {told!r}: leave the flag out")
+    return told if flag is None else flag
 
 
-def refuse_rest(weights: Weights, used: Iterable[str]) -> None:
-    """Refuse tensors that were not read.
+def make_config(
+    given: Given, task: Mapping[str, Any], model: Mapping[str, Any], seed: int | None = None
+) -> dict[str, Any]:
+    """The config of what is known, checked. ``task`` has op, p or group, layout and whatever the file tells.
 
     Raises:
-        DataError: there is one.
+        UsageError: no operation, or values that our config does not allow.
     """
-    rest = sorted(set(weights) - set(used))
-    if rest:
-        raise DataError(f"the file has {rest[0]}, which this layout has no place for")
+    if task.get("op") is None:
+        raise UsageError("the file does not say which operation was learned: give --op, such as --op add")
+    names = ("train_frac", "split", "split_seed")
+    known = dict(task) | {name: settle(name, getattr(given, name), task.get(name)) for name in names}
+    known = {name: value for name, value in known.items() if value is not None}
+    missing = [f"--{name.replace('_', '-')}" for name in names if name not in known]
+    if missing and (given.split is not None or given.split_seed is not None):
+        raise UsageError(
+            f"a split needs all of --train-frac, --split and --split-seed: give {' and '.join(missing)} too"
+        )
+    if "group" in known:
+        known["p"] = None
+    config = {"task": known, "model": dict(model)} | ({} if seed is None else {"seed": seed})
+    checked(config)
+    return config
 
 
-def biases(ours: Weights) -> str:
-    """Which biases are there, in ``ModelConfig.biases``'s words."""
-    there = {name.rpartition(".")[2] for name, t in ours.items() if ".b_" in f".{name}" and bool((t != 0).any())}
-    return "none" if not there else "mlp" if there <= {"b_in", "b_out"} else "all"
-
-
-def convert(
-    snapshots: dict[int, Weights], read: Callable[[Weights], dict[str, Tensor]]
-) -> dict[int, dict[str, Tensor]]:
-    """Every snapshot in our names and shapes; those of one file have one shape.
-
-    Raises:
-        DataError: shapes that do not fit together.
-    """
+def checked(config: dict[str, Any]) -> RunConfig:
+    """The RunConfig of ``config``; UsageError where it does not allow a value."""
     try:
-        return {step: read(weights) for step, weights in snapshots.items()}
-    except (RuntimeError, IndexError) as error:
-        raise DataError(f"the tensors' shapes do not fit together: {_first_line(error)}") from error
-
-
-def complete(imported: Imported) -> Imported:
-    """The same with the tensors that a layout leaves out (zero biases), checked against the model.
-
-    Raises:
-        UsageError: the configuration is not allowed.
-        DataError: a tensor's shape does not fit.
-    """
-    try:
-        config = from_json(imported.config)
+        return from_json(config)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    model = build_model(config).state_dict()
-    zeros = {name: torch.zeros_like(t) for name, t in model.items() if name.rpartition(".")[2].startswith("b_")}
-    fixed = {n: t for n, t in model.items() if n == "pos_embed.W_pos" and config.model.positions == "sinusoidal"}
-    made = {}
-    for step, weights in imported.snapshots.items():
-        found = {**zeros, **fixed, **weights}
-        for name, tensor in model.items():
-            if name not in found:
-                raise DataError(f"{name} is missing at step {step}")
-            if found[name].shape != tensor.shape:
-                raise DataError(
-                    f"{name} has shape {tuple(found[name].shape)}; the others ask for {tuple(tensor.shape)}"
-                )
-        made[step] = {name: found[name].detach().float().contiguous().clone() for name in model}
-    return Imported(imported.config, made, imported.is_train, imported.notes)
 
 
-# ---- split -----------------------------------------------------------------------------------------
+def unknown_of(config: dict[str, Any]) -> tuple[str, ...]:
+    """What a config made by ``make_config`` does not say."""
+    task = [f"task.{name}" for name in ("train_frac", "split", "split_seed") if name not in config["task"]]
+    return (*NEVER_KNOWN, *(() if "seed" in config else ("seed",)), *task)
 
 
-def add_split(task: dict[str, Any], given: Given) -> Bool[Tensor, " rows"] | None:
-    """The split that the flags describe, its fields added to ``task``; None where they do not.
+def split_of(config: dict[str, Any], order: Int[Tensor, " n"] | None = None) -> Bool[Tensor, " rows"] | None:
+    """The split that the config describes, None where it does not say all of it.
 
-    Raises:
-        UsageError: they describe half of one.
+    ``order[i]`` is our number of the element that is drawn as i-th; the same where not given.
     """
-    if given.train_frac is not None:
-        task["train_frac"] = given.train_frac
-    if given.split is None:
-        if given.split_seed is not None:
-            raise UsageError("--split-seed alone tells no split: give --split, python or torch, and --train-frac")
+    if not {"train_frac", "split", "split_seed"} <= set(config["task"]):
         return None
-    if given.train_frac is None or given.split_seed is None:
-        raise UsageError("a split needs --train-frac, --split and --split-seed: give all three, or none")
-    task |= {"split": given.split, "split_seed": given.split_seed}
-    try:
-        rows = all_pairs_task(from_json({"task": task}).task)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    n_train = int(given.train_frac * int(rows.is_defined.sum()))
-    return split_mask(rows.is_defined, n_train, given.split, given.split_seed)
+    task: TaskConfig = checked(config).task
+    is_defined = all_pairs_task(task).is_defined
+    theirs = is_defined if order is None else in_order(is_defined, order)
+    assert task.split_seed is not None
+    mask = split_mask(theirs, int(task.train_frac * int(theirs.sum())), task.split, task.split_seed)
+    return mask if order is None else in_order(mask, order.argsort())
+
+
+def in_order(rows: Bool[Tensor, " rows"], order: Int[Tensor, " n"]) -> Bool[Tensor, " rows"]:
+    """Rows of all pairs (a-major) with the elements in another order: pair (i, j) is what (order[i], order[j]) was."""
+    n = len(order)
+    return rows.view(n, n)[order][:, order].reshape(-1)

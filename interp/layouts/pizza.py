@@ -1,143 +1,194 @@
-"""Zhong et al.'s models (pizza): transformers with an attention rate, and linear models on embeddings.
+"""Zhong et al. 2023 (2306.17844, "pizza"): their transformers, linear models A, B, C, D, X, and Linearformer.
 
-Transformers have Nanda's shapes, see both operands in both directions whatever their config calls it ("casual"), and
-attention ``attn_coeff * softmax + (1 - attn_coeff)``. The modulus is the config's C; the function that it holds as
-text is not looked at. Splits were drawn without a recorded seed: unknown unless flags tell them.
+Their transformers look as Nanda et al.'s do, without a mask. Facts come from the JSON file that lies beside the
+weights: C, attn_coeff, act_fn, diff_vocab, eqn_sign, frac, model_type. ``funcs`` is program text, compared with that
+of addition and never run, and ``attention_dir`` (which says "casual") is not looked at. The split is drawn without
+a seed of its own, so it is unknown unless flags say it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from train.errors import DataError, UsageError
 
-from .common import Given, Imported, Weights, add_split, convert, count_blocks, need, refuse_rest, snapshots_of
-from .nanda import sizes, transformer
+from .common import (
+    Given,
+    Imported,
+    Weights,
+    make_config,
+    n_blocks,
+    refuse_rest,
+    settle,
+    split_of,
+    state_dicts,
+    take,
+    unknown_of,
+)
+from .nanda import activation, convert, outputs, sizes
 
-ACTIVATIONS = {"ReLU": "relu", "relu": "relu", "GeLU": "gelu", "gelu": "gelu"}
+LINEAR = ("A", "B", "C", "D", "X")
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """A transformer, one of the linear models A, B, C, D, X, or the linear model of the transformers' script.
-
-    Raises:
-        UsageError: the config does not say what is needed, or asks for what we do not have.
-        DataError: the file is not of this layout.
-    """
-    epoch = given.config.get("epoch")
-    snapshots = snapshots_of(raw, given, step=epoch if isinstance(epoch, int) else None)
-    first = next(iter(snapshots.values()))
+    """The model."""
+    found = state_dicts(raw, given)
+    first = next(iter(found.values()))
+    if given.group is not None:
+        raise UsageError("this layout has operations on residues alone: give --p, not --group")
     if "unembed.weight" in first:
-        return _linear(snapshots, given)
+        return _linear(found, given)
     if "blocks.0.W_in" in first:
-        return _linearformer(snapshots, given)
-    marks = int(bool(given.config.get("eqn_sign", need(first, "pos_embed.W_pos", 2).shape[0] == 3)))
-    d_vocab = need(first, "embed.W_E", 2).shape[1] - marks
-    p, is_shared = _modulus(given, d_vocab)
-    task = {**given.task(p=p), "layout": "a b =" if marks else "a b", "shared_vocabulary": is_shared}
-    made = convert(snapshots, transformer)
-    model = {**sizes(next(iter(made.values()))), "attention": "bidirectional", "biases": "mlp", "outputs": "tokens"}
-    if "attn_coeff" not in given.config:
-        raise UsageError("the attention rate is not in the weights: give --config with the run's JSON (attn_coeff)")
-    model |= {"attn_rate": float(given.config["attn_coeff"]), "act_fn": _activation(given)}
-    return Imported({"task": task, "model": model}, made, add_split(task, given), _notes())
+        return _linearformer(found, given)
+    model, n_ctx, d_vocab = sizes(first)
+    task = _task(given, d_vocab, n_ctx)
+    rate = given.config.get("attn_coeff")
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise UsageError("the weights do not tell attn_coeff: give --config FILE.json, the file saved beside them")
+    model |= {
+        "attention": "bidirectional",
+        "attn_rate": float(rate),
+        "act_fn": activation(given.config.get("act_fn", "ReLU")),
+        "outputs": outputs(take(first, "unembed.W_U", 2).shape[1], task["p"], d_vocab),
+    }
+    return _imported(given, task, model, {step: convert(weights) for step, weights in found.items()})
 
 
-def _notes() -> tuple[str, ...]:
-    return ("Zhong et al.'s models add modulo C.",)
+def _imported(given: Given, task: dict[str, Any], model: dict[str, Any], snapshots: dict[int, Weights]) -> Imported:
+    config = make_config(given, task, model)
+    return Imported(config, snapshots, split_of(config), unknown_of(config))
 
 
-def _modulus(given: Given, d_vocab: int) -> tuple[int, bool]:
-    """Modulus, and whether both operands have the same tokens."""
-    p = given.p or given.config.get("C")
-    if p is None:
-        raise UsageError("the modulus is not in the weights: give --p, or --config with the run's JSON (C)")
-    if d_vocab not in (p, 2 * p):
-        raise DataError(f"the embedding has {d_vocab} tokens of operands; {p} or {2 * p} were expected for C = {p}")
-    return int(p), d_vocab == p
+def _task(given: Given, d_vocab: int, n_ctx: int) -> dict[str, Any]:
+    """The task; p is C where the JSON file says it, else all of one vocabulary."""
+    told = given.config
+    if n_ctx not in (2, 3):
+        raise DataError(f"pos_embed.W_pos has {n_ctx} positions; a row of this layout is a, b and perhaps '='")
+    n = d_vocab - (n_ctx == 3)
+    p = settle("p", given.p, told.get("C"))
+    p = n if p is None else p
+    if not isinstance(p, int) or n not in (p, 2 * p):
+        raise DataError(f"the embedding has {d_vocab} tokens, which p = {p} does not explain (p or 2p, and 1 for '=')")
+    if bool(told.get("diff_vocab", n != p)) != (n != p):
+        raise DataError(f"the embedding has {d_vocab} tokens, but diff_vocab is {told['diff_vocab']!r} with C = {p}")
+    return {
+        "op": settle("op", given.op, _operation(told, p)) or "add",
+        "p": p,
+        "layout": "a b =" if n_ctx == 3 else "a b",
+        "shared_vocabulary": n == p,
+        "train_frac": told.get("frac"),
+    }
 
 
-def _activation(given: Given) -> str:
-    name = given.config.get("act_fn", "relu")
-    if name not in ACTIVATIONS:
-        raise UsageError(f"act_fn = {name!r} cannot be imported; allowed are {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+def _operation(told: Mapping[str, Any], p: int) -> str | None:
+    """The operation by its program text, which is compared and never run; they trained on addition alone."""
+    text = told.get("funcs")
+    if text is None:
+        return None
+    if not isinstance(text, str) or text.replace(" ", "") != f"lambdax:(x[0]+x[1])%{p}":
+        raise DataError(f"its config's funcs is {text!r}, which is not run; known is addition mod {p}")
+    return "add"
 
 
-def _mlp(task: dict[str, Any], made: dict[int, dict[str, Tensor]], given: Given, outputs: str, act: str) -> Imported:
-    ours = next(iter(made.values()))
-    model = {
+# ---- models without attention ----------------------------------------------------------------------
+
+
+def _linear(found: dict[int, Weights], given: Given) -> Imported:
+    """train-linear.py's models: the sum (D: the list) of two embeddings through one or two hidden layers."""
+    first = next(iter(found.values()))
+    kind = _linear_kind(first, given.config.get("model_type"))
+    snapshots = {step: _linear_weights(weights, kind) for step, weights in found.items()}
+    ours = next(iter(snapshots.values()))
+    p = take(first, "unembed.weight", 2).shape[0]
+    if settle("p", given.p, given.config.get("C")) not in (None, p):
+        raise DataError(f"unembed.weight has {p} rows, so p = {p}, not the p that is given")
+    task = {
+        "op": settle("op", given.op, _operation(given.config, p)) or "add",
+        "p": p,
+        "layout": "a b",
+        "shared_vocabulary": kind != "X",
+        "train_frac": given.config.get("frac"),
+    }
+    return _imported(given, task, _mlp(ours, 2 if kind in "BC" else 1, "relu", "answers"), snapshots)
+
+
+def _linear_kind(weights: Weights, told: Any) -> str:
+    """Which of the models; B and C have the same tensors, so the JSON file has to say."""
+    if told is not None and told not in LINEAR:
+        raise DataError(f"its config has model_type {told!r}; known are {', '.join(LINEAR)}")
+    if "embed1.weight" in weights:
+        fits = "X"
+    elif "l2.weight" in weights:
+        fits = "BC"
+    else:
+        d_in, d_embed = take(weights, "l1.weight", 2).shape[1], take(weights, "embed.weight", 2).shape[1]
+        fits = "D" if d_in == 2 * d_embed else "A"
+    if told is None and len(fits) > 1:
+        raise UsageError("the weights do not tell models B and C apart: give --config FILE.json, with model_type")
+    if told is not None and told not in fits:
+        raise DataError(f"its config has model_type {told!r}, but the tensors are those of {fits}")
+    return fits if told is None else told
+
+
+def _linear_weights(weights: Weights, kind: str) -> Weights:
+    """A sum of embeddings is read by W_in = [W; W]; model C adds its bias with each operand."""
+    embeds = ["embed1.weight", "embed2.weight"] if kind == "X" else ["embed.weight"]
+    layers = ["l1", "l2"] if kind in "BC" else ["l1"]
+    refuse_rest(weights, {*embeds, "unembed.weight", *(f"{x}.{y}" for x in layers for y in ("weight", "bias"))})
+    parts = [take(weights, name, 2) for name in embeds]
+    if len({part.shape for part in parts}) > 1:
+        raise DataError(f"embed1.weight and embed2.weight have shapes {[tuple(part.shape) for part in parts]}")
+    W, b = take(weights, "l1.weight", 2).T, take(weights, "l1.bias", 1)
+    W_U = take(weights, "unembed.weight", 2).T
+    ours = {
+        "embed.W_E": torch.cat(parts),
+        "blocks.0.mlp.W_in": W if kind == "D" else torch.cat([W, W]),
+        "blocks.0.mlp.b_in": 2 * b if kind == "C" else b,
+        "unembed.W_U": W_U,
+        "unembed.b_U": torch.zeros(W_U.shape[1]),
+    }
+    if "l2" in layers:
+        ours |= {"blocks.1.mlp.W_in": take(weights, "l2.weight", 2).T, "blocks.1.mlp.b_in": take(weights, "l2.bias", 1)}
+    return {name: tensor.contiguous() for name, tensor in ours.items()}
+
+
+def _mlp(ours: Weights, n_layers: int, act_fn: str, what: str) -> dict[str, Any]:
+    return {
         "arch": "mlp",
-        "n_layers": count_blocks(ours),
+        "n_layers": n_layers,
         "d_model": ours["embed.W_E"].shape[1],
         "d_mlp": ours["unembed.W_U"].shape[0],
-        "act_fn": act,
+        "act_fn": act_fn,
         "biases": "mlp",
-        "outputs": outputs,
+        "outputs": what,
     }
-    task = {**task, "layout": "a b"}
-    return Imported({"task": task, "model": model}, made, add_split(task, given), _notes())
 
 
-# ---- linear models A, B, C, D, X -------------------------------------------------------------------
+def _linearformer(found: dict[int, Weights], given: Given) -> Imported:
+    """train-main.py's model without attention: the list of embeddings, padded with 0, through hidden layers."""
+    first = next(iter(found.values()))
+    (d_embed, d_vocab), n_layers = take(first, "embed.W_E", 2).shape, n_blocks(first)
+    d_in = take(first, "blocks.0.W_in", 2).shape[1]
+    if given.config.get("eqn_sign") or d_in // 2 != d_embed:
+        raise DataError("it is a Linearformer that reads '=' too; an MLP here reads a and b alone")
+    task = _task(given, d_vocab, 2)
+    snapshots = {step: _linearformer_weights(weights, n_layers, 2 * d_embed) for step, weights in found.items()}
+    ours = next(iter(snapshots.values()))
+    what = outputs(ours["unembed.W_U"].shape[1], task["p"], d_vocab)
+    act_fn = activation(given.config.get("act_fn", "ReLU"))
+    return _imported(given, task, _mlp(ours, n_layers, act_fn, what), snapshots)
 
 
-def _linear(snapshots: dict[int, Weights], given: Given) -> Imported:
-    """A, B: the embeddings' sum; C: the sum of what l1 makes of each; D: side by side; X: one embedding each."""
-    first = next(iter(snapshots.values()))
-    kind = given.config.get("model_type")
-    if kind is None and "l2.weight" in first:
-        raise UsageError("models B and C have the same tensors: give --config with the run's JSON (model_type)")
-    p = need(first, "unembed.weight", 2).shape[0]
-    made = convert(snapshots, lambda weights: _linear_weights(weights, is_c=kind == "C"))
-    task = {**given.task(p=p), "shared_vocabulary": "embed1.weight" not in first}
-    return _mlp(task, made, given, "answers", "relu")
-
-
-def _linear_weights(weights: Weights, is_c: bool) -> dict[str, Tensor]:
-    names = ["embed1.weight", "embed2.weight"] if "embed1.weight" in weights else ["embed.weight"]
-    W_E = torch.cat([need(weights, name, 2) for name in names])
-    W_in, b_in = need(weights, "l1.weight", 2).T, need(weights, "l1.bias", 1)
-    if W_in.shape[0] == W_E.shape[1]:  # a sum of embeddings: both operands go through the same matrix
-        W_in = torch.cat([W_in, W_in])
-    elif W_in.shape[0] != 2 * W_E.shape[1]:
-        raise DataError(f"l1.weight has shape {tuple(weights['l1.weight'].shape)}; embeddings are {W_E.shape[1]} wide")
-    made = {
-        "embed.W_E": W_E,
-        "blocks.0.mlp.W_in": W_in,
-        "blocks.0.mlp.b_in": 2 * b_in if is_c else b_in,
-        "unembed.W_U": need(weights, "unembed.weight", 2).T,
-    }
-    used = [*names, "l1.weight", "l1.bias", "unembed.weight"]
-    if "l2.weight" in weights:
-        made |= {"blocks.1.mlp.W_in": need(weights, "l2.weight", 2).T, "blocks.1.mlp.b_in": need(weights, "l2.bias", 1)}
-        used += ["l2.weight", "l2.bias"]
-    refuse_rest(weights, used)
-    return made
-
-
-# ---- the transformers' script with use_linear ------------------------------------------------------
-
-
-def _linearformer(snapshots: dict[int, Weights], given: Given) -> Imported:
-    """Embeddings side by side, padded with zeros to d_model, through square layers."""
-    first = next(iter(snapshots.values()))
-    if given.config.get("eqn_sign"):
-        raise UsageError("a linear model with an '=' sign reads three tokens: it cannot be imported")
-    p, is_shared = _modulus(given, need(first, "embed.W_E", 2).shape[1])
-    made = convert(snapshots, _linearformer_weights)
-    return _mlp({**given.task(p=p), "shared_vocabulary": is_shared}, made, given, "tokens", _activation(given))
-
-
-def _linearformer_weights(weights: Weights) -> dict[str, Tensor]:
-    W_E = need(weights, "embed.W_E", 2).T
-    made = {"embed.W_E": W_E, "unembed.W_U": need(weights, "unembed.W_U", 2)}
-    used = list(made)
-    for i in range(count_blocks(weights)):
-        W_in = need(weights, f"blocks.{i}.W_in", 2).T
-        made[f"blocks.{i}.mlp.W_in"] = W_in[: 2 * W_E.shape[1]] if i == 0 else W_in  # the rest reads the padding
-        made[f"blocks.{i}.mlp.b_in"] = need(weights, f"blocks.{i}.b_in", 1)
-        used += [f"blocks.{i}.W_in", f"blocks.{i}.b_in"]
-    refuse_rest(weights, used)
-    return made
+def _linearformer_weights(weights: Weights, n_layers: int, width: int) -> Weights:
+    W_U = take(weights, "unembed.W_U", 2)
+    ours = {"embed.W_E": take(weights, "embed.W_E", 2).T, "unembed.W_U": W_U, "unembed.b_U": torch.zeros(W_U.shape[1])}
+    for i in range(n_layers):
+        W = take(weights, f"blocks.{i}.W_in", 2).T
+        if W.shape != (len(W_U), len(W_U)):
+            raise DataError(f"blocks.{i}.W_in has shape {tuple(W.T.shape)}; {(len(W_U), len(W_U))} fits unembed.W_U")
+        ours[f"blocks.{i}.mlp.W_in"] = W[:width] if i == 0 else W
+        ours[f"blocks.{i}.mlp.b_in"] = take(weights, f"blocks.{i}.b_in", 1)
+    kept = {f"blocks.{i}.{x}" for i in range(n_layers) for x in ("W_in", "b_in")}
+    refuse_rest(weights, {"embed.W_E", "unembed.W_U", *kept})
+    return {name: tensor.contiguous() for name, tensor in ours.items()}

@@ -1,132 +1,184 @@
-"""Chughtai et al.'s models (rep-theory-mech-interp): TransformerLens transformers and MLPs on group composition.
+"""Chughtai et al. 2023 (2302.03025, rep-theory-mech-interp): transformers and one-layer MLPs on groups.
 
-Their elements come in an order of their own: residues; r^i s^j at i + n j; permutations as sympy lists them. Weights
-are brought into ours. Their data are shuffled by ``torch.manual_seed(seed); torch.randperm(n^2)``, except for seed 0,
-which their code takes for "do not shuffle": then the first rows in order are trained on.
+Facts come from the JSON file that lies beside the weights: group, group_parameter, frac_train, seed. Elements of
+S_n and A_5 are numbered as sympy generates them; here they are put into our order (embeddings and logits alike),
+and the split, which is drawn over pairs in their order, is carried over.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from train.errors import DataError, UsageError
-from train.groups import group
+from train.groups import GroupName, group, parse_group
 
-from .common import Given, Imported, Weights, add_split, biases, convert, need, refuse_rest, snapshots_of
-from .nanda import sizes
+from .common import (
+    Given,
+    Imported,
+    Weights,
+    in_order,
+    make_config,
+    refuse_rest,
+    settle,
+    split_of,
+    state_dicts,
+    take,
+    unknown_of,
+)
+from .transformerlens import fields, hooked
 
 FAMILIES = {"CyclicGroup": "C", "DihedralGroup": "D", "SymmetricGroup": "S", "AlternatingGroup": "A"}
+PLAIN = {"act_fn": "relu", "normalization_type": None}
+"""Their transformer in TransformerLens's words."""
+UNSHUFFLED = "seed 0 leaves the pairs in order (their code tests the seed's truth), so the first ones are trained on"
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """A transformer or a OneLayerMLP; group, seed and training share come from the JSON beside it, or from flags.
+    """The model."""
+    found, told = state_dicts(raw, given), given.config
+    name = _group(given)
+    order = element_order(name)
+    first = next(iter(found.values()))
+    is_mlp = "W_x" in first
+    if "BilinearNet" in str(told.get("model")) or is_mlp and "W" not in first:
+        raise DataError("it is a BilinearNet, whose embeddings are multiplied: no model here does that")
+    if is_mlp:
+        snapshots = {step: _mlp(weights, order) for step, weights in found.items()}
+        model = _mlp_fields(next(iter(snapshots.values())))
+    else:
+        theirs = {step: hooked(weights, PLAIN) for step, weights in found.items()}
+        model = fields(theirs, "none") | {"act_fn": "relu", "attention": "causal", "outputs": "answers"}
+        snapshots = {step: _transformer(weights, order) for step, weights in theirs.items()}
+    seed = _seed(told.get("seed"))
+    task = {
+        **_operation(given, name),
+        "layout": "a b" if is_mlp else "a b =",
+        "shared_vocabulary": not is_mlp,
+        "train_frac": told.get("frac_train"),
+    }
+    drawn = seed not in (None, 0) and given.split is None and given.split_seed is None
+    task |= {"split": "torch", "split_seed": seed} if drawn else {}
+    config = make_config(given, task, model, seed)
+    is_train, notes = split_of(config, order), _notes(name)
+    if seed == 0 and "split" not in config["task"] and "train_frac" in config["task"]:
+        is_train, notes = _first_rows(config["task"]["train_frac"], order), (*notes, UNSHUFFLED)
+    return Imported(config, snapshots, is_train, unknown_of(config), notes)
 
-    Raises:
-        UsageError: the group is not told, or not allowed.
-        DataError: the file is not of this layout, or is a BilinearNet.
-    """
-    snapshots = snapshots_of(raw, given, step=given.config.get("num_epochs"))
-    first = next(iter(snapshots.values()))
-    name = _group_name(given)
+
+def _seed(told: Any) -> int | None:
+    if told is not None and (not isinstance(told, int) or isinstance(told, bool)):
+        raise DataError(f"its config has seed {told!r}; a whole number is needed")
+    return told
+
+
+def _notes(name: GroupName) -> tuple[str, ...]:
+    return (f"elements of {name} were put from sympy's order into ours",) if name.family in "SA" else ()
+
+
+# ---- the group -------------------------------------------------------------------------------------
+
+
+def _group(given: Given) -> GroupName:
+    told = None
+    if "group" in given.config:
+        family, n = given.config["group"], given.config.get("group_parameter")
+        if family not in list(FAMILIES) or not isinstance(n, int):
+            raise DataError(f"its config has group {family!r}, {n!r}; known are {', '.join(FAMILIES)}, with a number")
+        told = f"{FAMILIES[family]}{n}"
+    flag = given.group if given.p is None else f"C{given.p}"
+    if given.p is not None and given.group is not None:
+        raise UsageError("got both --p and --group: give one (--p for a cyclic group)")
+    name = settle("group" if given.p is None else "p", flag, told)
+    if name is None:
+        raise UsageError("the weights do not tell the group: give --config FILE.json, --group or --p")
     try:
-        order = token_order(name)
+        return parse_group(name)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    n = len(order)
-    is_mlp = "W_x" in first
-    if is_mlp and "W" not in first:
-        raise DataError("a BilinearNet multiplies its embeddings: no model here computes that")
-    made = convert(snapshots, lambda w: _mlp(w, order) if is_mlp else _transformer(w, order))
-    structure = {"op": "add", "p": n} if name.startswith("C") else {"op": "compose", "p": None, "group": name}
-    if given.op is not None:
-        structure["op"] = given.op
-    task = {**structure, "layout": "a b" if is_mlp else "a b =", "shared_vocabulary": not is_mlp}
-    ours = next(iter(made.values()))
-    model = _mlp_sizes(ours) if is_mlp else {**sizes(ours), "attention": "causal", "biases": biases(ours)}
-    is_train = add_split(task, given) if given.split is not None else _own_split(task, given, order)
-    return Imported({"task": task, "model": {**model, "outputs": "answers"}}, made, is_train, ())
 
 
-def _group_name(given: Given) -> str:
-    family, n = given.config.get("group"), given.config.get("group_parameter")
-    if given.group is not None:
-        return given.group
-    if given.p is not None:
-        return f"C{given.p}"
-    if family is None or n is None:
-        raise UsageError("the group is not in the weights: give --config with the run's JSON, or --group such as S5")
-    if family not in FAMILIES:
-        raise UsageError(f"group = {family!r} cannot be imported; allowed are {', '.join(FAMILIES)}")
-    return f"{FAMILIES[family]}{n}"
+def _operation(given: Given, name: GroupName) -> dict[str, Any]:
+    """Composition; of a cyclic group that is addition, an element being its residue."""
+    op = given.op or ("add" if name.family == "C" else "compose")
+    if op not in ("compose", "add") or op == "add" and name.family != "C":
+        raise UsageError(f"--op {op}: models of this layout compose the elements of {name}; leave --op out")
+    return {"op": "add", "p": name.n} if op == "add" else {"op": "compose", "group": str(name)}
 
 
-def token_order(name: str) -> Int64[Tensor, " n"]:
-    """Their token of each of our elements.
+def element_order(name: GroupName) -> Int[Tensor, " n"]:
+    """Our number of each element in their order.
 
-    Permutations are listed by sympy's ``generate_schreier_sims``, from its own generators of S_n, from (0 1 2 3 4) and
-    (1 2)(3 4) for A5. Raises ValueError for a group that is not allowed or whose order is not known.
+    Raises:
+        DataError: a group whose order of elements their code does not fix.
     """
-    ours = group(name)
-    if name[0] not in "SA":
-        return torch.arange(ours.order)
+    if name.family in "CD":
+        return torch.arange(name.order)
     from sympy.combinatorics import Permutation, PermutationGroup
     from sympy.combinatorics.named_groups import SymmetricGroup
 
-    if name[0] == "S":
-        made: Any = SymmetricGroup(int(name[1:]))
-    elif name == "A5":
-        made = PermutationGroup(Permutation(0, 1, 2, 3, 4), Permutation(1, 2)(3, 4))
+    if name.family == "S" and name.n >= 2:
+        elements: list[Any] = list(SymmetricGroup(name.n).generate_schreier_sims())
+    elif str(name) == "A5":
+        generators = Permutation([1, 2, 3, 4, 0]), Permutation([0, 2, 1, 4, 3])
+        elements = list(PermutationGroup(*generators).generate_schreier_sims())
     else:
-        raise ValueError(f"the order of the elements of {name} in this layout is not known; of A<n>, A5 is")
-    theirs = ["".join(map(str, element.array_form)) for element in made.generate_schreier_sims()]
-    return torch.tensor([theirs.index(element) for element in ours.elements])
+        raise DataError(f"the order of the elements of {name} is not known: of alternating groups their code has A5")
+    ours = {text: i for i, text in enumerate(group(str(name)).elements)}
+    return torch.tensor([ours["".join(map(str, element.array_form))] for element in elements])
 
 
-def _own_split(task: dict[str, Any], given: Given, order: Int64[Tensor, " n"]) -> Bool[Tensor, " rows"] | None:
-    """The split that their code draws, in our order of rows."""
-    share = given.train_frac if given.train_frac is not None else given.config.get("frac_train")
-    seed = given.split_seed if given.split_seed is not None else given.config.get("seed")
-    if share is None or seed is None:
-        return None
-    n = len(order)
-    shuffled = torch.arange(n * n)
-    if seed:
-        shuffled = torch.randperm(n * n, generator=torch.Generator().manual_seed(int(seed)))
-    theirs = torch.zeros(n * n, dtype=torch.bool)
-    theirs[shuffled[: int(share * n * n)]] = True
-    task |= {"train_frac": float(share), "split": "torch", "split_seed": int(seed)}
-    return theirs[(order[:, None] * n + order).flatten()]
+def _first_rows(train_frac: float, order: Int[Tensor, " n"]) -> Bool[Tensor, " rows"]:
+    """The first rows in their order, as rows of ours."""
+    n_rows = len(order) ** 2
+    return in_order(torch.arange(n_rows) < int(train_frac * n_rows), order.argsort())
 
 
-def _transformer(weights: Weights, order: Int64[Tensor, " n"]) -> dict[str, Tensor]:
-    """TransformerLens names and shapes, elements reordered; copies of the embedding are left out."""
-    W_E, n = need(weights, "embed.W_E", 2), len(order)
-    if W_E.shape[0] != n + 1:
-        raise DataError(f"embed.W_E has {W_E.shape[0]} rows; {n} elements and '=' ask for {n + 1}")
-    copies = [name for name in ("x_embed", "y_embed") if name in weights and torch.equal(weights[name], W_E)]
-    made = {name: tensor for name, tensor in weights.items() if name not in copies}
-    made["embed.W_E"] = W_E[torch.cat([order, torch.tensor([n])])]
-    made["unembed.W_U"] = need(weights, "unembed.W_U", 2)[:, order]
-    if "unembed.b_U" in weights:
-        made["unembed.b_U"] = need(weights, "unembed.b_U", 1)[order]
-    known = {f"blocks.0.attn.{kind}_{letter}" for kind in "Wb" for letter in "QKVO"}
-    known |= {f"blocks.0.mlp.{name}" for name in ("W_in", "b_in", "W_out", "b_out")}
-    refuse_rest(made, known | {"embed.W_E", "pos_embed.W_pos", "unembed.W_U", "unembed.b_U"})
-    return made
+# ---- weights ---------------------------------------------------------------------------------------
 
 
-def _mlp(weights: Weights, order: Int64[Tensor, " n"]) -> dict[str, Tensor]:
-    """Each operand's embedding, side by side, through one hidden layer without biases."""
-    refuse_rest(weights, ["W_x", "W_y", "W", "W_U"])
+def _transformer(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Weights:
+    """Rows of the elements, columns of the answers, in our order; "=" stays last."""
+    n, back = len(order), order.argsort()
+    W_E, W_U, b_U = weights["embed.W_E"], weights["unembed.W_U"], weights["unembed.b_U"]
+    if W_E.shape[0] != n + 1 or W_U.shape[1] != n or weights["pos_embed.W_pos"].shape[0] != 3:
+        raise DataError(
+            f"embed.W_E has {W_E.shape[0]} tokens, unembed.W_U {W_U.shape[1]} logits, pos_embed.W_pos "
+            f"{weights['pos_embed.W_pos'].shape[0]} positions; a group of {n} elements has {n + 1}, {n} and 3"
+        )
+    tokens = torch.cat([back, torch.tensor([n])])
+    changed = {"embed.W_E": W_E[tokens], "unembed.W_U": W_U[:, back].contiguous(), "unembed.b_U": b_U[back]}
+    return {**weights, **changed}
+
+
+def _mlp(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Weights:
+    """Two embeddings, side by side, through one hidden layer without bias."""
+    W_x, W_y, W, W_U = (take(weights, name, 2) for name in ("W_x", "W_y", "W", "W_U"))
+    refuse_rest(weights, {"W_x", "W_y", "W", "W_U"})
+    n, back = len(order), order.argsort()
+    if W_x.shape[0] != n or W_y.shape != W_x.shape or W.shape[0] != 2 * W_x.shape[1]:
+        shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in (("W_x", W_x), ("W_y", W_y), ("W", W)))
+        raise DataError(f"{shapes} do not fit a OneLayerMLP on {n} elements: ({n}, d), ({n}, d) and (2d, hidden)")
+    if W_U.shape != (W.shape[1], n):
+        raise DataError(f"W_U has shape {tuple(W_U.shape)}; W asks for {(W.shape[1], n)}")
     return {
-        "embed.W_E": torch.cat([need(weights, name, 2)[order] for name in ("W_x", "W_y")]),
-        "blocks.0.mlp.W_in": need(weights, "W", 2),
-        "unembed.W_U": need(weights, "W_U", 2)[:, order],
+        "embed.W_E": torch.cat([W_x[back], W_y[back]]),
+        "blocks.0.mlp.W_in": W,
+        "blocks.0.mlp.b_in": torch.zeros(W.shape[1]),
+        "unembed.W_U": W_U[:, back].contiguous(),
+        "unembed.b_U": torch.zeros(n),
     }
 
 
-def _mlp_sizes(ours: Weights) -> dict[str, Any]:
-    d_model, d_mlp = ours["embed.W_E"].shape[1], ours["unembed.W_U"].shape[0]
-    return {"arch": "mlp", "n_layers": 1, "d_model": d_model, "d_mlp": d_mlp, "act_fn": "relu", "biases": "none"}
+def _mlp_fields(ours: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {
+        "arch": "mlp",
+        "n_layers": 1,
+        "d_model": ours["embed.W_E"].shape[1],
+        "d_mlp": ours["unembed.W_U"].shape[0],
+        "act_fn": "relu",
+        "biases": "none",
+        "outputs": "answers",
+    }

@@ -1,70 +1,168 @@
-"""State dicts of TransformerLens 3's HookedTransformer, with its configuration as JSON where the defaults are not it.
+"""State dicts of TransformerLens 3.x's HookedTransformer, and checkpoints as its Grokking_Demo saves them.
 
-Read from the configuration: act_fn (relu where not given), normalization_type (none), attention_dir (causal), and
-seed. Everything else is read from the tensors' shapes.
+A state dict does not tell everything: act_fn, normalization_type and attention_dir come from the JSON file, a
+TransformerLens config as a dictionary, which may be the whole of it. The demo's train_indices are the split.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from train.errors import DataError, UsageError
-from train.model import HookedTransformer
+from train.groups import parse_group
 
 from ..transformerlens import from_transformer_lens
-from .common import Given, Imported, Weights, add_split, biases, convert, need, snapshots_of
-from .nanda import sizes
+from .common import (
+    Given,
+    Imported,
+    Weights,
+    found_biases,
+    make_config,
+    settle,
+    split_of,
+    state_dicts,
+    unknown_of,
+)
+from .nanda import outputs
 
-LAYOUTS = {2: "a b", 3: "a b =", 4: "a op b ="}
-NORMS = {None: "none", "LN": "pre", "LNPre": "pre"}
+LAYOUTS = {2: "a b", 3: "a b =", 4: "a op b =", 5: "eos a op b ="}
+"""Row layouts by length; marks are numbered after the elements, "=" first."""
+N_MARKS = {2: 0, 3: 1, 4: 2, 5: 3}
+ONLY: dict[str, tuple[Any, ...]] = {
+    "act_fn": ("relu", "gelu"),
+    "normalization_type": (None, "LN", "LNPre"),
+    "attention_dir": ("causal", "bidirectional"),
+    "positional_embedding_type": ("standard",),
+    "attn_only": (False,),
+    "gated_mlp": (False,),
+    "parallel_attn_mlp": (False,),
+    "use_attn_scale": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "use_local_attn": (False,),
+    "final_rms": (False,),
+    "use_normalization_before_and_after": (False,),
+    "use_hook_tokens": (False,),
+    "post_embedding_ln": (False,),
+    "num_experts": (None,),
+    "n_key_value_heads": (None,),
+    "attn_scores_soft_cap": (-1, -1.0, 0, None),
+    "output_logits_soft_cap": (-1, -1.0, 0, None),
+    "eps": (1e-5,),
+}
+"""What a config may say where it says it: a run can express nothing else."""
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """Rows are a b, a b = or a op b =, by the number of positions; tokens that are no element come last.
+    """The model."""
+    cfg = given.config
+    for name in ("act_fn", "normalization_type"):
+        if name not in cfg:
+            raise UsageError(
+                f"a state dict does not tell {name}: give --config FILE.json with act_fn, normalization_type (null for "
+                "none) and attention_dir, as the TransformerLens config has them"
+            )
+    for name, allowed in ONLY.items():
+        if name in cfg and cfg[name] not in allowed:
+            raise DataError(f"its config has {name} = {cfg[name]!r}; a run here can have {_listed(allowed)}")
+    _check_scale(cfg)
+    models = {step: hooked(weights, cfg) for step, weights in state_dicts(raw, given).items()}
+    model = fields(models, "pre" if cfg["normalization_type"] else "none")
+    model |= {"act_fn": cfg["act_fn"], "attention": cfg.get("attention_dir", "causal")}
+    first = next(iter(models.values()))
+    task = _task(given, first)
+    n = first["embed.W_E"].shape[0] - N_MARKS[first["pos_embed.W_pos"].shape[0]]
+    n = n if task["shared_vocabulary"] else n // 2
+    model["outputs"] = outputs(first["unembed.W_U"].shape[1], n, first["embed.W_E"].shape[0])
+    config = make_config(given, task, model)
+    is_train, indices = split_of(config), raw.get("train_indices") if isinstance(raw, Mapping) else None
+    notes: tuple[str, ...] = ()
+    if indices is not None and is_train is None:
+        is_train, notes = _from_indices(indices, n * n), ("the split is the file's train_indices",)
+        config["task"].setdefault("train_frac", float(is_train.double().mean()))
+    return Imported(config, models, is_train, unknown_of(config), notes)
+
+
+def _listed(allowed: tuple[Any, ...]) -> str:
+    return " or ".join(map(repr, allowed))
+
+
+def _check_scale(cfg: Mapping[str, Any]) -> None:
+    """Scores are divided by the root of d_head, in ours; -1 asks for that."""
+    scale, d_head = cfg.get("attn_scale", -1), cfg.get("d_head")
+    if scale in (-1, None):
+        return
+    if not isinstance(scale, int | float) or not isinstance(d_head, int) or abs(scale - d_head**0.5) > 1e-6 * scale:
+        raise DataError(f"its config has attn_scale = {scale!r}; a run here has the square root of d_head")
+
+
+def hooked(weights: Weights, cfg: Mapping[str, Any]) -> Weights:
+    """A state dict, checked, without buffers and duplicates, with every tensor that our model has.
 
     Raises:
-        UsageError: the configuration asks for what we do not have.
-        DataError: the file is not of this layout.
+        DataError: it does not fit.
     """
-    snapshots = snapshots_of(raw, given)
-    options = _options(given)
-    made = convert(snapshots, lambda weights: _weights(weights, options))
-    ours = next(iter(made.values()))
-    n_ctx, d_vocab = ours["pos_embed.W_pos"].shape[0], ours["embed.W_E"].shape[0]
-    if n_ctx not in LAYOUTS:
-        raise UsageError(f"the model reads {n_ctx} tokens; allowed are 2 (a b), 3 (a b =) and 4 (a op b =)")
-    task = {**given.task(p=d_vocab - (n_ctx - 2)), "layout": LAYOUTS[n_ctx]}
-    d_out = ours["unembed.W_U"].shape[1]
-    model = {
-        **sizes(ours),
-        "act_fn": options["act_fn"],
-        "norm": NORMS[options["normalization_type"]],
-        "attention": options["attention_dir"],
-        "biases": biases(ours),
-        "outputs": "tokens" if d_out == d_vocab else "answers",
-    }
-    return Imported({"task": task, "model": model}, made, add_split(task, given), given.notes())
-
-
-def _options(given: Given) -> dict[str, Any]:
-    defaults = {"act_fn": "relu", "normalization_type": None, "attention_dir": "causal"}
-    allowed = {
-        "act_fn": ("relu", "gelu"),
-        "normalization_type": tuple(NORMS),
-        "attention_dir": ("causal", "bidirectional"),
-    }
-    found = {name: given.config.get(name, value) for name, value in defaults.items()}
-    for name, value in found.items():
-        if value not in allowed[name]:
-            raise UsageError(f"{name} = {value!r} cannot be imported; allowed are {', '.join(map(str, allowed[name]))}")
-    return found
-
-
-def _weights(weights: Weights, options: dict[str, Any]) -> dict[str, Tensor]:
-    need(weights, "embed.W_E", 2)
     try:
-        model = from_transformer_lens(weights, **options)
+        model = from_transformer_lens(
+            weights,
+            act_fn=cfg["act_fn"],
+            normalization_type=cfg["normalization_type"],
+            attention_dir=cfg.get("attention_dir", "causal"),
+        )
     except UsageError as error:
         raise DataError(str(error)) from error
-    assert isinstance(model, HookedTransformer)
-    return dict(model.state_dict())
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise DataError(f"the tensors are not a HookedTransformer's: {error}") from error
+    return {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def fields(models: Mapping[int, Weights], norm: str) -> dict[str, Any]:
+    """Fields of our model config that shapes and zeros show."""
+    first = next(iter(models.values()))
+    n_heads, d_model, d_head = first["blocks.0.attn.W_Q"].shape
+    biases = [found_biases(weights) for weights in models.values()]
+    return {
+        "arch": "transformer",
+        "n_layers": len({name.split(".")[1] for name in first if name.startswith("blocks.")}),
+        "d_model": d_model,
+        "n_heads": n_heads,
+        "d_head": d_head,
+        "d_mlp": first["blocks.0.mlp.W_in"].shape[1],
+        "norm": norm,
+        "positions": "learned",
+        "attn_rate": 1.0,
+        "biases": max(biases, key=("none", "mlp", "all").index),
+    }
+
+
+def _task(given: Given, first: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The task; the number of elements from p or the group, or from the vocabulary where neither is given."""
+    told = given.config
+    d_vocab, n_ctx = first["embed.W_E"].shape[0], first["pos_embed.W_pos"].shape[0]
+    if n_ctx not in LAYOUTS:
+        raise DataError(f"pos_embed.W_pos has {n_ctx} positions; rows here have {_listed(tuple(LAYOUTS))} tokens")
+    names = ("op", "p", "group", "train_frac", "split", "split_seed")
+    facts = {name: settle(name, getattr(given, name), told.get(name)) for name in names}
+    left = d_vocab - N_MARKS[n_ctx]
+    if facts["group"] is None and facts["p"] is None:
+        facts["p"] = left
+    try:
+        n = facts["p"] if facts["group"] is None else parse_group(facts["group"]).order
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+    if left not in (n, 2 * n if isinstance(n, int) else n):
+        raise DataError(f"embed.W_E has {d_vocab} tokens; {n} elements and {N_MARKS[n_ctx]} marks do not explain them")
+    return {**facts, "layout": LAYOUTS[n_ctx], "shared_vocabulary": left == n}
+
+
+def _from_indices(indices: Any, n_rows: int) -> Bool[Tensor, " rows"]:
+    """Rows of the table, a-major, that were trained on."""
+    if not isinstance(indices, Tensor) or indices.ndim != 1 or indices.is_floating_point():
+        raise DataError("train_indices is not a list of row numbers")
+    if not len(indices) or int(indices.min()) < 0 or int(indices.max()) >= n_rows:
+        raise DataError(f"train_indices has row numbers outside 0 to {n_rows - 1}")
+    is_train = torch.zeros(n_rows, dtype=torch.bool)
+    is_train[indices.long()] = True
+    return is_train

@@ -1,0 +1,26 @@
+"""The last check before anything is written: every snapshot is one of the model that the config describes."""
+
+from train.errors import DataError
+from train.model import build_model
+
+from .common import Imported, checked
+
+
+def check(imported: Imported) -> None:
+    """Compare names, shapes and values with the model's.
+
+    Raises:
+        DataError: a tensor is missing, has no place, does not fit or holds a value that is not finite.
+    """
+    expected = {name: tuple(t.shape) for name, t in build_model(checked(imported.config)).state_dict().items()}
+    for step, weights in imported.snapshots.items():
+        for name, shape in expected.items():
+            if name not in weights:
+                raise DataError(f"{name} is missing at step {step}")
+            if tuple(weights[name].shape) != shape:
+                raise DataError(f"{name} has shape {tuple(weights[name].shape)} at step {step}; it must be {shape}")
+            if not weights[name].isfinite().all():
+                raise DataError(f"{name} holds values that are not finite, at step {step}")
+        for name in weights:
+            if name not in expected:
+                raise DataError(f"{name} at step {step} has no place in the model")

@@ -1,0 +1,23 @@
+"""Fixtures of the tests of interp alone: ``importing`` runs the import command on a committed model."""
+
+import pytest
+
+
+@pytest.fixture
+def importing(tmp_path, capsys):
+    """``importing(name, layout, *flags)``: the run that the command makes of a fixture."""
+
+    def go(name, layout, *flags, out="run"):
+        from oracles import foreign
+
+        from interp import open_run
+        from interp.importers import main
+
+        path = tmp_path / out
+        status = main([str(foreign.HERE / name), "--layout", layout, "--out", str(path), *flags])
+        printed = capsys.readouterr()
+        assert status == 0, printed.err
+        assert printed.out.splitlines()[-1] == str(path)
+        return open_run(path)
+
+    return go
