@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-IMAGE_BYTES = 550_000
+IMAGE_BYTES = 480_000
+"""What the images of one figure may take in a page."""
 WEIGHT_OF_TIME = 0.5
 """How much the mere passing of (log) steps counts beside the movement of the curves."""
 
@@ -40,7 +41,7 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
 
 
 def image_steps(evaluations: pd.DataFrame, steps: list[int], n: int, images: int) -> list[int]:
-    """Key steps for figures of n x n images: at most a dozen, and as few as keep the figure within 550 kB.
+    """Key steps for figures of n x n images: at most a dozen, and as few as keep the figure within IMAGE_BYTES.
 
     Args:
         evaluations, steps: as in ``key_steps``.

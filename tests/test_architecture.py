@@ -47,9 +47,10 @@ INTERP = {
     "circuits": {"runs", "structure", "maths"},
     "keysteps": set(),
     "progress": {"measures", "parts", "runs"},
+    "neurons": {"parts", "runs"},
     "sections": {
         *("html", "figures", "maths", "runs", "readouts", "structure", "keysteps"),
-        *("parts", "keyfreqs", "measures", "progress", "circuits"),
+        *("parts", "keyfreqs", "measures", "progress", "circuits", "computed", "neurons"),
     },
     "layouts": {"transformerlens"},
     "importers": {"layouts"},

@@ -26,8 +26,14 @@ def image_figure(grid: np.ndarray, what: str, x: str = "b", y: str = "a") -> go.
     return layout(fig, height=560)
 
 
-def images_figure(grids: Sequence[np.ndarray], titles: Sequence[str], x: str = "b", y: str = "a") -> go.Figure:
-    """Images two in a row, each with colours of its own range, row 0 at the top; traces in order."""
+def images_figure(
+    grids: Sequence[np.ndarray],
+    titles: Sequence[str],
+    x: str = "b",
+    y: str = "a",
+    shared: tuple[float, float] | None = None,
+) -> go.Figure:
+    """Images two in a row, row 0 at the top, traces in order; colours of the range ``shared``, or of each one's own."""
     n_rows = -(-len(grids) // PER_ROW)
     fig = make_subplots(
         rows=n_rows, cols=PER_ROW, subplot_titles=list(titles), vertical_spacing=0.12 / max(n_rows - 1, 1)
@@ -36,7 +42,9 @@ def images_figure(grids: Sequence[np.ndarray], titles: Sequence[str], x: str = "
         trace = go.Heatmap(
             z=grid,
             colorscale=SEQUENTIAL,
-            showscale=False,
+            showscale=shared is not None and i == 0,
+            zmin=None if shared is None else shared[0],
+            zmax=None if shared is None else shared[1],
             name=titles[i],
             hovertemplate=f"{y} = %{{y}}, {x} = %{{x}}: %{{z:.4g}}<extra></extra>",
         )

@@ -9,7 +9,21 @@ from dataclasses import dataclass
 
 from ..html import Block
 from ..runs import Run
-from . import ablations, curves, grid, keyfreqs, maps, norms, overview, pizza, progress, spectra
+from . import (
+    ablations,
+    attention,
+    curves,
+    grid,
+    keyfreqs,
+    logits,
+    maps,
+    neurons,
+    norms,
+    overview,
+    pizza,
+    progress,
+    spectra,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,9 @@ SECTIONS = [
     Section("progress", "Progress measures", progress.build),
     Section("keyfreqs", "Key-frequency stability", keyfreqs.build),
     Section("spectra", "Fourier spectra", spectra.build),
+    Section("neurons", "Neurons", neurons.build),
+    Section("attention", "Attention", attention.build),
+    Section("logits", "Logit map", logits.build),
     Section("maps", "Maps of the output layer", maps.build),
     Section("pizza", "Clock or pizza", pizza.build),
     Section("ablations", "Ablations", ablations.build),

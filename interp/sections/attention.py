@@ -1,0 +1,74 @@
+"""What each head looks at from the answer's position."""
+
+import numpy as np
+import torch
+
+from ..figures.images import images_figure
+from ..html import Block, Figure, Text, Track
+from ..keysteps import image_steps
+from ..parts import NotApplicable, table_of
+from ..runs import Run, Snapshot
+
+MAX_HEADS = 8
+"""Heads drawn, of the last layers first."""
+
+
+def build(run: Run) -> list[Block]:
+    """Attention to the first operand, head by head, and the mean to every position."""
+    cfg = run.last.model.cfg
+    if cfg.n_heads == 0:
+        return [Text("Not shown: an MLP has no attention.")]
+    try:
+        n = table_of(run).n
+    except NotApplicable as reason:
+        return [Text(f"Not shown: {reason}.")]
+    heads = [(layer, head) for layer in reversed(range(cfg.n_layers)) for head in range(cfg.n_heads)][:MAX_HEADS]
+    heads.sort()
+    steps = tuple(image_steps(run.evaluations, run.steps, n, len(heads)))
+    patterns = [answer_patterns(run[step], heads) for step in steps]
+    words = [str(word) for word in run.config.task.layout.split()]
+    to_a = np.stack([pattern[:, :, words.index("a")].reshape(len(heads), n, n) for pattern in patterns])
+    titles = [f"layer {layer}, head {head}" for layer, head in heads]
+    texts = tuple(_text(step, pattern, words, titles) for step, pattern in zip(steps, patterns, strict=True))
+    left = cfg.n_layers * cfg.n_heads - len(heads)
+    notes = f" {left} heads of earlier layers are left out." if left else ""
+    if cfg.attn_rate != 1:
+        notes += f" The attention rate is {cfg.attn_rate:g}: a pattern is that much softmax, and the rest ones."
+    return [
+        Figure(
+            fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, shared=(0.0, 1.0)),
+            heading="Attention from the answer to the first operand",
+            takeaway=f"Mean attention to {', '.join(words)}: {_means(patterns[-1], titles)}.{notes}",
+            source="attn.hook_pattern at the position where the answer is read, for every pair: a down, b to the "
+            "right; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217) find it periodic in the key frequencies. "
+            f"At {len(steps)} snapshots over the transition.",
+            alt=f"Images of the attention to the first operand over all pairs, one for each of {len(heads)} heads.",
+            steps=steps,
+            tracks=tuple(Track(i, "z", to_a[:, i], coarse=True) for i in range(len(heads))),
+            texts=texts,
+        )
+    ]
+
+
+def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
+    """Attention [heads, rows, n_ctx] from the answer's position to every position."""
+    names = {f"blocks.{layer}.attn.hook_pattern" for layer, _ in heads}
+    found: list[dict[str, torch.Tensor]] = []
+    with torch.no_grad():
+        for tokens in snap.task.tokens.split(4096):
+            _, cache = snap.model.run_with_cache(tokens, names_filter=lambda name: name in names)
+            at = snap.task.answer_positions[-1]
+            found.append({name: cache[name][:, :, at].clone() for name in names})
+    whole = {name: torch.cat([part[name] for part in found]) for name in names}
+    return torch.stack([whole[f"blocks.{layer}.attn.hook_pattern"][:, head] for layer, head in heads]).numpy()
+
+
+def _means(pattern: np.ndarray, titles: list[str]) -> str:
+    rows = [", ".join(f"{share:.2f}" for share in mean) for mean in pattern.mean(axis=1)]
+    return "; ".join(f"{title} {row}" for title, row in zip(titles, rows, strict=True))
+
+
+def _text(step: int, pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
+    to_a = pattern[:, :, words.index("a")]
+    ranges = [f"{title} {row.min():.2f} to {row.max():.2f}" for title, row in zip(titles, to_a, strict=True)]
+    return f"At step {step:,} attention to a over all pairs: {'; '.join(ranges)}."

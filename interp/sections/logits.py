@@ -1,0 +1,100 @@
+"""The logits as a clock sees them."""
+
+import numpy as np
+import pandas as pd
+
+from ..figures.images import image_figure
+from ..figures.logits import profile_figure
+from ..figures.progress import lines_figure
+from ..html import Block, Figure, Text, Track
+from ..keyfreqs import key_freqs_of
+from ..keysteps import image_steps
+from ..measures import measure_snapshot
+from ..parts import NotApplicable, law_of, logit_means
+from ..progress import chosen, progress_of
+from ..runs import Run
+from .curves import cursor_track
+from .progress import transition
+
+NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
+
+
+def build(run: Run) -> list[Block]:
+    """The profile round the right answer, mean logits by answer, and coefficients over training."""
+    try:
+        law_of(run)
+    except NotApplicable as reason:
+        return [Text(f"Not shown: {reason}.")]
+    return [_profile(run), _by_answer(run), *_coefficients(run)]
+
+
+def _profile(run: Run) -> Figure:
+    steps, profiles = tuple(run.steps), progress_of(run).profiles
+    assert profiles is not None
+    frame = pd.DataFrame({"d": range(profiles.shape[1]), "logit": profiles[-1]})
+    margins = profiles[:, 0] - profiles[:, 1:].max(axis=1)
+    texts = tuple(
+        f"At step {step:,}: margin of the clock {margin:.3g} logits."
+        for step, margin in zip(steps, margins, strict=True)
+    )
+    parts = measure_snapshot(run.last, ["clock_share", "junk_share", "defect_share", "certified_share"])
+    return Figure(
+        fig=profile_figure(frame),
+        heading="Mean logit round the right answer",
+        takeaway=f"At the end {parts['clock_share']:.1%} of the logits' squares are this clock, "
+        f"{parts['junk_share']:.1%} the same for all answers, {parts['defect_share']:.1%} neither; the clock alone "
+        f"decides {parts['certified_share']:.1%} of the pairs whatever the rest does.",
+        source="Mean over all pairs of the logit of the d-th answer after the right one along the cycle, less the mean "
+        "over answers; its transform gives the coefficients of cos w(a+b-c).",
+        alt="Line chart of the mean logit against distance from the right answer.",
+        steps=steps,
+        tracks=(Track(0, "y", profiles),),
+        texts=texts,
+    )
+
+
+def _by_answer(run: Run) -> Figure:
+    law = law_of(run)
+    steps = tuple(image_steps(run.evaluations, run.steps, law.n, 2))
+    grids = np.stack([logit_means(run[step])[:, law.cycle.order].numpy() for step in steps])
+    grids -= grids.mean(axis=2, keepdims=True)
+    right = [float(np.mean(grid.argmax(axis=1) == np.arange(law.n))) for grid in grids]
+    texts = tuple(
+        f"At step {step:,} the mean logit is largest at the right answer for {share:.1%} of the answers."
+        for step, share in zip(steps, right, strict=True)
+    )
+    return Figure(
+        fig=image_figure(grids[-1], "mean logit", x="logit c", y="right answer"),
+        heading="Logit map: mean logits by right answer",
+        takeaway=texts[-1],
+        source="Mean over the pairs with one answer, less the mean over c; rows and columns in the order of "
+        f"the {law.cycle.name}. A clock has equal diagonals. At {len(steps)} snapshots over the transition; {NANDA}.",
+        alt="Image of the mean logit by right answer and logit.",
+        steps=steps,
+        tracks=(Track(0, "z", grids, coarse=True),),
+        texts=texts,
+    )
+
+
+def _coefficients(run: Run) -> list[Block]:
+    try:
+        keys = key_freqs_of(run).ks
+    except NotApplicable as reason:
+        return [Text(f"Coefficients of key frequencies are not shown: {reason}.")]
+    steps, frame = tuple(run.steps), chosen(run, ("logit_coefficient",))
+    shown = pd.concat([frame[frame["k"] == k] for k in keys])
+    shown = shown.assign(frequency="k = " + shown["k"].astype(str))
+    fig = lines_figure(shown, steps[-1], "frequency", "coefficient (logits)", band=transition(run))
+    ends = shown[shown["step"] == steps[-1]]
+    named = ", ".join(f"{name} {value:.4g}" for name, value in zip(ends["frequency"], ends["value"], strict=True))
+    return [
+        Figure(
+            fig=fig,
+            heading="Coefficients of cos w(a+b-c)",
+            takeaway=f"At step {steps[-1]:,}: {named}.",
+            source=f"Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c; {NANDA}.",
+            alt=f"Line chart of the coefficient of each key frequency, {', '.join(map(str, keys))}, against step.",
+            steps=steps,
+            tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        )
+    ]
