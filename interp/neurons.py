@@ -44,9 +44,7 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-def _attention(
-    snap: Snapshot, weights: dict[str, Tensor], rows: list[Float[Tensor, "tokens d_model"]]
-) -> dict[str, Tensor]:
+def _attention(snap: Snapshot, weights: dict[str, Tensor], rows: list[Float[Tensor, "_ d_model"]]) -> dict[str, Tensor]:
     """Scores [heads, queries, entries], values, and the residual stream that goes straight to the MLP."""
     cfg, W = snap.model.cfg, {name.removeprefix("blocks.0.attn."): tensor for name, tensor in weights.items()}
     placed = [found + weights["pos_embed.W_pos"][j] for j, found in enumerate(rows)]
@@ -63,7 +61,7 @@ def _attention(
     }
 
 
-def _mlp(weights: dict[str, Tensor], rows: list[Float[Tensor, "tokens d_model"]]) -> dict[str, Tensor]:
+def _mlp(weights: dict[str, Tensor], rows: list[Float[Tensor, "_ d_model"]]) -> dict[str, Tensor]:
     """The embeddings side by side, as one head that adds them up: each position has its own columns."""
     d_model = rows[0].shape[1]
     wide = len(rows) * d_model

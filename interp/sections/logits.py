@@ -66,7 +66,8 @@ def _by_answer(run: Run) -> Figure:
     return Figure(
         fig=image_figure(grids[-1], "mean logit", x="logit c", y="right answer"),
         heading="Logit map: mean logits by right answer",
-        takeaway=texts[-1],
+        takeaway=f"Right answers with the largest mean logit: {right[0]:.1%} at step {steps[0]:,}, {right[-1]:.1%} at "
+        f"step {steps[-1]:,}.",
         source="Mean over the pairs with one answer, less the mean over c; rows and columns in the order of "
         f"the {law.cycle.name}. A clock has equal diagonals. At {len(steps)} snapshots over the transition; {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",

@@ -59,7 +59,8 @@ def _clusters(run: Run) -> Figure:
     return Figure(
         fig=fig,
         heading="Clusters of neurons by frequency",
-        takeaway=texts[-1],
+        takeaway=f"Neurons with a frequency: {int(total.iloc[0])} of {d_mlp} at step {steps[0]:,}, "
+        f"{int(total.iloc[-1])} at step {steps[-1]:,}.",
         source=f"A neuron belongs to the frequency that explains more than {FVE:.0%} of its variance over all pairs: "
         f"its terms in cos and sin of wa, of wb, and their products; {NANDA} and TransformerLens' Grokking_Demo.",
         alt="Line chart of the number of neurons of each frequency against step.",
@@ -84,7 +85,7 @@ def _scatter(run: Run) -> Figure:
     return Figure(
         fig=neurons_figure(frame, FVE),
         heading="Every neuron's frequency",
-        takeaway=texts[-1],
+        takeaway=f"The share of neurons above {FVE:.0%} goes from {shares[0]:.1%} to {shares[-1]:.1%}.",
         source=f"Share of variance explained by the frequency that explains most of it; {NANDA}, their notebook. A "
         "neuron that never varies stands at 0.",
         alt="Scatter plot of the share of variance explained against the best frequency, a point a neuron.",
