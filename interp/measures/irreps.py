@@ -23,6 +23,7 @@ from .registry import measure
 
 CHUGHTAI = "Chughtai et al. 2023 (2302.03025)"
 KEY_SHARE = 0.01
+Names = tuple[int | str, ...]
 NON_TRIVIAL = "the trivial one left out"
 
 
@@ -73,7 +74,7 @@ def _cosines(snap: Snapshot) -> dict[int | str, float]:
 
 
 @part
-def key_irreps_of(run: Run) -> tuple[int | str, ...]:
+def key_irreps_of(run: Run) -> Names:
     """Irreps with at least 1% of the centred logits' energy at the last snapshot; the key frequencies, if given."""
     if run.given_key_freqs is not None and isinstance(find_law(run.task), Law):
         return run.given_key_freqs
@@ -163,62 +164,120 @@ def _lines(snap: Snapshot, subset: str) -> tuple[Int64[Tensor, " chosen"], Int64
 
 
 @part
-def _key_neurons(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
-    """The neurons' parts in the key irreps' functions of ab, one row an answer."""
-    irreps = irreps_of(snap.run)
-    means = line_means(neurons_of(snap), irreps.by_answer)
-    return torch.stack([irreps.projectors[name] for name in key_irreps_of(snap.run)]).sum(dim=0) @ means
+def _means(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
+    return line_means(neurons_of(snap), irreps_of(snap.run).by_answer)
+
+
+def _neurons_in(snap: Snapshot, names: Names) -> Float[Tensor, "n d_mlp"]:
+    """The neurons' parts in these irreps' functions of ab, one row an answer."""
+    projectors = irreps_of(snap.run).projectors
+    return torch.stack([projectors[name] for name in names]).sum(dim=0) @ _means(snap)
 
 
 @part
-def _restricted_hidden(snap: Snapshot) -> Score:
+def _restricted_hidden(snap: Snapshot, names: Names) -> Score:
     rows, line = _lines(snap, "all")
-    return score(snap, (_key_neurons(snap) @ neuron_logit_map(snap))[line], rows)
+    return score(snap, (_neurons_in(snap, names) @ neuron_logit_map(snap))[line], rows)
 
 
 @part
-def _excluded_hidden(snap: Snapshot) -> Score:
+def _excluded_hidden(snap: Snapshot, names: Names) -> Score:
     rows, line = _lines(snap, "train")
-    return score(snap, (neurons_of(snap)[rows] - _key_neurons(snap)[line]) @ neuron_logit_map(snap), rows)
+    return score(snap, (neurons_of(snap)[rows] - _neurons_in(snap, names)[line]) @ neuron_logit_map(snap), rows)
+
+
+def _keys(snap: Snapshot) -> Names:
+    return key_irreps_of(snap.run)
 
 
 @measure("nats", f"{CHUGHTAI}: total restricted loss, hidden")
 def restricted_loss_irrep_hidden_all(snap: Snapshot) -> float:
     """Loss over all rows of the logits of the neurons' parts in the key irreps of ab; no means, biases or skip."""
-    return _restricted_hidden(snap)[0]
+    return _restricted_hidden(snap, _keys(snap))[0]
 
 
 @measure("share", f"{CHUGHTAI}: total restricted loss, hidden")
 def restricted_acc_irrep_hidden_all(snap: Snapshot) -> float:
     """Accuracy over all rows of those logits."""
-    return _restricted_hidden(snap)[1]
+    return _restricted_hidden(snap, _keys(snap))[1]
 
 
 @measure("nats", f"{CHUGHTAI}: total excluded loss, hidden")
 def excluded_loss_irrep_hidden_train(snap: Snapshot) -> float:
     """Loss over the training rows of the logits of the neurons without those parts; no biases, no skip connection."""
-    return _excluded_hidden(snap)[0]
+    return _excluded_hidden(snap, _keys(snap))[0]
 
 
-@part
-def _key_cube(snap: Snapshot) -> Float[Tensor, "n n_elements"]:
-    """The centred logits' part along the key irreps' chi(ab c^-1), one row an answer; 0 for elements off the group."""
+@measure("share", f"{CHUGHTAI}: total excluded loss, hidden")
+def excluded_acc_irrep_hidden_train(snap: Snapshot) -> float:
+    """Accuracy over the training rows of those logits."""
+    return _excluded_hidden(snap, _keys(snap))[1]
+
+
+@measure("nats", f"{CHUGHTAI}: hidden restricted loss of an irrep")
+def restricted_loss_irrep_hidden_all_by_irrep(snap: Snapshot) -> dict[int | str, float]:
+    """Loss over all rows with the neurons' part in one key irrep alone."""
+    return {name: _restricted_hidden(snap, (name,))[0] for name in _keys(snap)}
+
+
+@measure("nats", f"{CHUGHTAI}: hidden excluded loss of an irrep")
+def excluded_loss_irrep_hidden_train_by_irrep(snap: Snapshot) -> dict[int | str, float]:
+    """Loss over the training rows without the neurons' part in one key irrep."""
+    return {name: _excluded_hidden(snap, (name,))[0] for name in _keys(snap)}
+
+
+def _cube(snap: Snapshot, names: Names) -> Float[Tensor, "n n_elements"]:
+    """The centred logits' part along these irreps' chi(ab c^-1), one row an answer; 0 for elements off the group."""
     irreps, means = irreps_of(snap.run), _centred(snap).mean(dim=1)
-    parts = [irreps.projectors[name] for name in key_irreps_of(snap.run)]
+    parts = [irreps.projectors[name] for name in names]
     found = torch.zeros(len(means), logits_of(snap).shape[1], dtype=torch.float64)
     found[:, irreps.order] = torch.stack([(means * P).sum() / P.square().sum() * P for P in parts]).sum(dim=0)
     return found
 
 
+@part
+def _restricted_logits(snap: Snapshot, names: Names) -> Score:
+    rows, line = _lines(snap, "all")
+    return score(snap, _cube(snap, names)[line], rows)
+
+
+@part
+def _excluded_logits(snap: Snapshot, names: Names) -> Score:
+    rows, line = _lines(snap, "train")
+    return score(snap, logits_of(snap)[rows] - _cube(snap, names)[line], rows)
+
+
 @measure("nats", f"{CHUGHTAI}, their code: restricted loss of logits")
 def restricted_loss_irrep_logit_all(snap: Snapshot) -> float:
     """Loss over all rows of the centred logits' parts along the key irreps' chi(ab c^-1)."""
-    rows, line = _lines(snap, "all")
-    return score(snap, _key_cube(snap)[line], rows)[0]
+    return _restricted_logits(snap, _keys(snap))[0]
+
+
+@measure("share", f"{CHUGHTAI}, their code: restricted loss of logits")
+def restricted_acc_irrep_logit_all(snap: Snapshot) -> float:
+    """Accuracy over all rows of those logits."""
+    return _restricted_logits(snap, _keys(snap))[1]
 
 
 @measure("nats", f"{CHUGHTAI}, their code: excluded loss of logits")
 def excluded_loss_irrep_logit_train(snap: Snapshot) -> float:
     """Loss over the training rows of the centred logits without those parts (on a cycle: excluded, logit 3D)."""
-    rows, line = _lines(snap, "train")
-    return score(snap, logits_of(snap)[rows] - _key_cube(snap)[line], rows)[0]
+    return _excluded_logits(snap, _keys(snap))[0]
+
+
+@measure("share", f"{CHUGHTAI}, their code: excluded loss of logits")
+def excluded_acc_irrep_logit_train(snap: Snapshot) -> float:
+    """Accuracy over the training rows of those logits."""
+    return _excluded_logits(snap, _keys(snap))[1]
+
+
+@measure("nats", f"{CHUGHTAI}, their code: logit restricted loss of an irrep")
+def restricted_loss_irrep_logit_all_by_irrep(snap: Snapshot) -> dict[int | str, float]:
+    """Loss over all rows with the logits' part along one key irrep alone."""
+    return {name: _restricted_logits(snap, (name,))[0] for name in _keys(snap)}
+
+
+@measure("nats", f"{CHUGHTAI}, their code: logit excluded loss of an irrep")
+def excluded_loss_irrep_logit_train_by_irrep(snap: Snapshot) -> dict[int | str, float]:
+    """Loss over the training rows without the logits' part along one key irrep."""
+    return {name: _excluded_logits(snap, (name,))[0] for name in _keys(snap)}

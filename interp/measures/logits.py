@@ -102,7 +102,7 @@ def clock_margin(snap: Snapshot) -> float:
 @measure("logits", SPLIT)
 def clock_margin_key(snap: Snapshot) -> float:
     """The same of the ideal clock: the run's key frequencies alone, at the weights they have in g."""
-    return _margin(key_clock(snap))
+    return _margin(clock_at(snap, key_freqs_of(snap.run).ks))
 
 
 @measure("logits", SPLIT)
@@ -126,9 +126,9 @@ def certified_share(snap: Snapshot) -> float:
 
 
 @part
-def key_clock(snap: Snapshot) -> Float[Tensor, " n"]:
-    """The part of the clock's profile g along cos w d of the key frequencies."""
-    basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in key_freqs_of(snap.run).ks]]
+def clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
+    """The part of the clock's profile g along cos w d of these frequencies."""
+    basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in ks]]
     return basis.T @ (basis @ clock_profile(snap))
 
 

@@ -29,7 +29,7 @@ from ..parts import (
     part,
 )
 from ..runs import Snapshot
-from .logits import key_clock
+from .logits import clock_at
 from .losses import Score, score, test_loss
 from .registry import measure
 
@@ -52,9 +52,13 @@ def _line_score(snap: Snapshot, logits: Float[Tensor, "n n_elements"], subset: s
 
 
 @part
-def _restricted_2d(snap: Snapshot, subset: str) -> Score:
+def _restricted_2d(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
     means = logit_means(snap)
-    return _line_score(snap, at_frequencies(means, key_freqs_of(snap.run).ks) + means.mean(dim=0), subset)
+    return _line_score(snap, at_frequencies(means, ks) + means.mean(dim=0), subset)
+
+
+def _keys(snap: Snapshot) -> tuple[int, ...]:
+    return key_freqs_of(snap.run).ks
 
 
 @part
@@ -67,43 +71,49 @@ def _excluded_2d(snap: Snapshot, ks: Sequence[int]) -> Score:
 @measure("nats", NANDA_2D)
 def restricted_loss_logit2d_all(snap: Snapshot) -> float:
     """Loss over all rows of the logits' parts at cos and sin of w(a+b), each logit's mean over pairs restored."""
-    return _restricted_2d(snap, "all")[0]
+    return _restricted_2d(snap, "all", _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D)
 def restricted_loss_logit2d_test(snap: Snapshot) -> float:
     """The same over the test rows."""
-    return _restricted_2d(snap, "test")[0]
+    return _restricted_2d(snap, "test", _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D)
 def restricted_loss_logit2d_train(snap: Snapshot) -> float:
     """The same over the training rows."""
-    return _restricted_2d(snap, "train")[0]
+    return _restricted_2d(snap, "train", _keys(snap))[0]
+
+
+@measure("nats", NANDA_2D + ", one frequency at a time")
+def restricted_loss_logit2d_all_by_freq(snap: Snapshot) -> dict[int, float]:
+    """Loss over all rows with one key frequency alone."""
+    return {k: _restricted_2d(snap, "all", (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", NANDA_2D + " (trig_acc)")
 def restricted_acc_logit2d_all(snap: Snapshot) -> float:
     """Accuracy over all rows of those logits."""
-    return _restricted_2d(snap, "all")[1]
+    return _restricted_2d(snap, "all", _keys(snap))[1]
 
 
 @measure("nats", NANDA_2D)
 def excluded_loss_logit2d_train(snap: Snapshot) -> float:
     """Loss over the training rows of the logits less those parts, of all key frequencies; no bias correction."""
-    return _excluded_2d(snap, key_freqs_of(snap.run).ks)[0]
+    return _excluded_2d(snap, _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D)
 def excluded_loss_logit2d_train_by_freq(snap: Snapshot) -> dict[int, float]:
     """The same, taking out one key frequency at a time."""
-    return {k: _excluded_2d(snap, (k,))[0] for k in key_freqs_of(snap.run).ks}
+    return {k: _excluded_2d(snap, (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", NANDA_2D + " (excluded_acc_2D)")
 def excluded_acc_logit2d_train(snap: Snapshot) -> float:
     """Accuracy over the training rows of the logits less the key frequencies' parts."""
-    return _excluded_2d(snap, key_freqs_of(snap.run).ks)[1]
+    return _excluded_2d(snap, _keys(snap))[1]
 
 
 @measure("ratio", "Nanda et al. 2023, figure 6: test loss over restricted loss, which tells of cleanup")
@@ -119,31 +129,37 @@ def test_to_restricted_ratio(snap: Snapshot) -> float:
 
 
 @part
-def _cube(snap: Snapshot) -> Float[Tensor, "n n_elements"]:
-    """The logits' part along cos w(a+b-c) of the key frequencies, one row a line; 0 for elements off the cycle."""
+def _cube(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, "n n_elements"]:
+    """The logits' part along cos w(a+b-c) of these frequencies, one row a line; 0 for elements off the cycle."""
     law = law_of(snap.run)
-    profile, place = key_clock(snap), torch.arange(law.n)
+    profile, place = clock_at(snap, ks), torch.arange(law.n)
     found = torch.zeros(law.n, logits_of(snap).shape[1], dtype=torch.float64)
     found[:, law.cycle.order] = profile[(place - place[:, None]) % law.n]
     return found
 
 
 @part
-def _excluded_3d(snap: Snapshot) -> Score:
+def _excluded_3d(snap: Snapshot, ks: tuple[int, ...]) -> Score:
     rows = law_rows(snap.run, "train")
-    return score(snap, logits_of(snap)[rows] - _cube(snap)[line_of(snap.run)[rows]], rows)
+    return score(snap, logits_of(snap)[rows] - _cube(snap, ks)[line_of(snap.run)[rows]], rows)
 
 
 @measure("nats", NANDA_3D)
 def excluded_loss_logit3d_train(snap: Snapshot) -> float:
     """Loss over the training rows of the logits less their parts along cos w(a+b-c) of the key frequencies."""
-    return _excluded_3d(snap)[0]
+    return _excluded_3d(snap, _keys(snap))[0]
+
+
+@measure("nats", NANDA_3D)
+def excluded_loss_logit3d_train_by_freq(snap: Snapshot) -> dict[int, float]:
+    """The same, taking out one key frequency at a time."""
+    return {k: _excluded_3d(snap, (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", NANDA_3D)
 def excluded_acc_logit3d_train(snap: Snapshot) -> float:
     """Accuracy over the training rows of those logits."""
-    return _excluded_3d(snap)[1]
+    return _excluded_3d(snap, _keys(snap))[1]
 
 
 # ---- neurons ---------------------------------------------------------------------------------------
@@ -156,9 +172,9 @@ def _key_neurons(snap: Snapshot, ks: Sequence[int]) -> Float[Tensor, "n n_elemen
 
 
 @part
-def _restricted_neuron(snap: Snapshot, subset: str) -> Score:
+def _restricted_neuron(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
     """The neurons' mean adds the same logits to every row, which the correction replaces by the logits' own."""
-    logits = _key_neurons(snap, key_freqs_of(snap.run).ks) + logit_means(snap).mean(dim=0)
+    logits = _key_neurons(snap, ks) + logit_means(snap).mean(dim=0)
     return _line_score(snap, logits, subset)
 
 
@@ -171,34 +187,40 @@ def _excluded_neuron(snap: Snapshot, ks: Sequence[int]) -> Score:
 @measure("nats", DEMO)
 def restricted_loss_neuron_test(snap: Snapshot) -> float:
     """Loss over the test rows of the logits of the neurons' parts at cos and sin of w(a+b), logits' means restored."""
-    return _restricted_neuron(snap, "test")[0]
+    return _restricted_neuron(snap, "test", _keys(snap))[0]
 
 
 @measure("nats", DEMO)
 def restricted_loss_neuron_all(snap: Snapshot) -> float:
     """The same over all rows."""
-    return _restricted_neuron(snap, "all")[0]
+    return _restricted_neuron(snap, "all", _keys(snap))[0]
+
+
+@measure("nats", DEMO + ", one frequency at a time")
+def restricted_loss_neuron_all_by_freq(snap: Snapshot) -> dict[int, float]:
+    """Loss over all rows with one key frequency of the neurons alone."""
+    return {k: _restricted_neuron(snap, "all", (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", DEMO)
 def restricted_acc_neuron_all(snap: Snapshot) -> float:
     """Accuracy over all rows of those logits."""
-    return _restricted_neuron(snap, "all")[1]
+    return _restricted_neuron(snap, "all", _keys(snap))[1]
 
 
 @measure("nats", DEMO)
 def excluded_loss_neuron_train(snap: Snapshot) -> float:
     """Loss over the training rows with those parts taken out of the neurons; skip connection and means kept."""
-    return _excluded_neuron(snap, key_freqs_of(snap.run).ks)[0]
+    return _excluded_neuron(snap, _keys(snap))[0]
 
 
 @measure("nats", DEMO)
 def excluded_loss_neuron_train_by_freq(snap: Snapshot) -> dict[int, float]:
     """The same, taking out one key frequency at a time."""
-    return {k: _excluded_neuron(snap, (k,))[0] for k in key_freqs_of(snap.run).ks}
+    return {k: _excluded_neuron(snap, (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", DEMO)
 def excluded_acc_neuron_train(snap: Snapshot) -> float:
     """Accuracy over the training rows of those logits."""
-    return _excluded_neuron(snap, key_freqs_of(snap.run).ks)[1]
+    return _excluded_neuron(snap, _keys(snap))[1]

@@ -20,6 +20,7 @@ from . import (
     neurons,
     norms,
     overview,
+    patching,
     pizza,
     progress,
     spectra,
@@ -47,6 +48,7 @@ SECTIONS = [
     Section("maps", "Maps of the output layer", maps.build),
     Section("pizza", "Clock or pizza", pizza.build),
     Section("ablations", "Ablations", ablations.build),
+    Section("patching", "Patching", patching.build),
     Section("norms", "Weight norms", norms.build),
     Section("grid", "The table, answered", grid.build),
 ]

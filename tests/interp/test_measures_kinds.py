@@ -157,6 +157,36 @@ def test_irreps_of_a_cycle_are_its_frequencies(values):
     assert found["excluded_loss_irrep_logit_train"] == pytest.approx(found["excluded_loss_logit3d_train"])
 
 
+def test_frequencies_one_at_a_time(tmp_path):
+    from interp import open_run
+    from interp.measures import measure_snapshot
+
+    for shape in ("add", "mul"):
+        snap = open_run(random_run(tmp_path / shape, **SHAPES[shape]).path, key_freqs=[3, 1])[0]
+        found = measure_snapshot(snap)
+        for k in (3, 1):
+            direct = Direct(snap, [k])
+            expected = {
+                "restricted_loss_logit2d_all_by_freq": direct.restricted_2d("all"),
+                "excluded_loss_logit2d_train_by_freq": direct.excluded_2d([k]),
+                "excluded_loss_logit3d_train_by_freq": direct.excluded_3d(),
+                "restricted_loss_neuron_all_by_freq": direct.restricted_neuron("all"),
+                "excluded_loss_neuron_train_by_freq": direct.excluded_neuron(),
+                "excluded_loss_irrep_logit_train_by_irrep": direct.excluded_3d(),
+                "restricted_loss_irrep_hidden_all_by_irrep": direct.loss(
+                    direct.project(direct.H, [k]) @ direct.W_L, "all"
+                ),
+                "excluded_loss_irrep_hidden_train_by_irrep": direct.loss(
+                    (direct.H - direct.project(direct.H, [k])) @ direct.W_L, "train"
+                ),
+            }
+            for name, value in expected.items():
+                assert found[name][k] == pytest.approx(value, rel=2e-4), (shape, name)
+        both = Direct(snap, [3, 1])
+        hidden = both.project(both.H, [3, 1]) @ both.W_L
+        assert found["restricted_loss_irrep_hidden_all"] == pytest.approx(both.loss(hidden, "all"), rel=2e-4)
+
+
 def test_irrep_measures_of_a_group_against_its_representations(values):
     """S3 by its matrices: sign, and the rotations and reflections of a triangle."""
     from itertools import permutations

@@ -151,7 +151,7 @@ def test_ablations_show_the_tables_numbers(run):
 
 
 @pytest.mark.parametrize("shape", ["polynomial", "group", "mlp", "norm", "two"])
-@pytest.mark.parametrize("name", ["progress", "keyfreqs", "pizza", "ablations"])
+@pytest.mark.parametrize("name", ["progress", "keyfreqs", "pizza", "ablations", "patching"])
 def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
     """Also runs without a log."""
     import importlib
@@ -162,6 +162,36 @@ def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
     if shape in ("polynomial", "group") and name in ("keyfreqs", "pizza"):
         assert texts.startswith("Not shown: ")
         assert "x2_y2" in texts or "S3" in texts
-    elif shape in ("polynomial", "group"):
+    elif shape in ("polynomial", "group") and name != "patching":
         assert "x2_y2" in texts or "S3" in texts
     assert blocks
+
+
+def test_patching_shows_the_tables_of_the_functions(run):
+    from interp.circuits import effects, patch_from, patch_inputs
+    from interp.sections import patching
+
+    inputs, snapshots = of_kind(patching.build(run), "Table")
+    clean, corrupted = patching.corrupted_pairs(run)
+    labels = run.task.labels[:, 0]
+    assert bool((labels[clean] != labels[corrupted]).all())
+    assert bool((run.task.pairs[clean][:, 1] == run.task.pairs[corrupted][:, 1]).all())
+    expected: Any = patch_inputs(run.last, clean, corrupted)
+    best = expected["recovered"].max()
+    assert inputs.frame["recovered"].iloc[0] == pytest.approx(best, abs=1e-4)
+    before = inputs.frame[(inputs.frame["activation"] == "resid_pre") & (inputs.frame["position"] == "a")]
+    assert before["recovered"].item() == pytest.approx(1, abs=1e-3)  # the operand that was replaced
+    early = run.nearest(10)
+    hook = "blocks.0.mlp.hook_post"
+    table: Any = effects(run.last, {"x": patch_from(early, hook)}, subsets=("test",))
+    row = snapshots.frame.query("model == 'step 10,000' and intervention == 'layer 0 neurons' and subset == 'test'")
+    assert row["loss_nats"].item() == pytest.approx(table["loss_nats"].iloc[1])
+
+
+def test_patching_of_one_snapshot_says_so(tmp_path):
+    from interp.runs import Run
+    from interp.sections import patching
+
+    found = random_run(tmp_path, **SHAPES["add"])
+    texts = [block.markdown for block in of_kind(patching.build(Run(found.store, without=[0])), "Text")]
+    assert texts == ["Patching between snapshots is not shown: there is one snapshot alone."]

@@ -1,0 +1,98 @@
+"""Activation patching at the last snapshot: between inputs, and from the snapshot that had only memorised."""
+
+from typing import Any
+
+import pandas as pd
+import torch
+
+from train.model import HookedMLP
+
+from ..circuits import effects, patch_from, patch_inputs
+from ..html import Block, Table, Text
+from ..parts import NotApplicable, table_of
+from ..runs import Run, Snapshot
+from .overview import crossings
+
+N_PAIRS = 64
+"""Clean inputs, spread over the table."""
+
+
+def build(run: Run) -> list[Block]:
+    """Two tables."""
+    return [*_between_inputs(run), *_between_snapshots(run)]
+
+
+def _between_inputs(run: Run) -> list[Block]:
+    """The first operand is corrupted; which activations, put back, restore the answer."""
+    snap = run.last
+    if isinstance(snap.model, HookedMLP):
+        return [
+            Text("Patching between inputs is not shown: it goes by heads and a residual stream, which an MLP has not.")
+        ]
+    try:
+        clean, corrupted = corrupted_pairs(run)
+    except NotApplicable as reason:
+        return [Text(f"Patching between inputs is not shown: {reason}.")]
+    words = run.config.task.layout.split()
+    found: Any = patch_inputs(snap, clean, corrupted)
+    found["position"] = [str(words[int(p)]) if pd.notna(p) else "all" for p in found["position"]]
+    found["head"] = [str(h) if pd.notna(h) else "all" for h in found["head"]]
+    shown = found[found["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
+    caption = (
+        f"Between inputs, at step {snap.step:,}: {len(clean)} pairs whose first operand was replaced by another. "
+        "Effect: what one activation of the right pair adds to the logit of the right answer less that of the other; "
+        "recovered: its share of what all together add. Left out are those below 0.5%."
+    )
+    return [Table(shown.round({"effect": 4, "recovered": 4}), caption)]
+
+
+def corrupted_pairs(run: Run) -> tuple[list[int], list[int]]:
+    """Rows spread over the table, and the same with another first operand and another answer."""
+    n, labels = table_of(run).n, run.task.labels[:, 0]
+    rows = torch.arange(n * n)
+    other = (rows // n + max(1, n // 3)) % n * n + rows % n
+    fit = ((labels >= 0) & (labels[other] >= 0) & (labels != labels[other])).nonzero().flatten()
+    if not len(fit):
+        raise NotApplicable("no other first operand changes an answer")
+    chosen = fit[torch.linspace(0, len(fit) - 1, min(N_PAIRS, len(fit))).long()]
+    return rows[chosen].tolist(), other[chosen].tolist()
+
+
+def _between_snapshots(run: Run) -> list[Block]:
+    """Parts of the memorising model in the last one, and the reverse."""
+    step = crossings(run)["train"]
+    early = run.nearest(step) if step is not None else run[run.steps[0]]
+    if early.step == run.last.step:
+        return [Text("Patching between snapshots is not shown: there is one snapshot alone.")]
+    tables = [_swapped(run.last, early), _swapped(early, run.last)]
+    what = "the snapshot that first fitted its training rows" if step is not None else "the first snapshot"
+    caption = (
+        f"Between snapshots, on the same inputs: activations of step {early.step:,} ({what}) put into the model of "
+        f"step {run.last.step:,}, and the reverse."
+    )
+    return [Table(pd.concat(tables, ignore_index=True), caption)]
+
+
+def _swapped(snap: Snapshot, source: Snapshot) -> pd.DataFrame:
+    """Loss and accuracy of one snapshot with an activation of another, each in turn."""
+    cfg = snap.model.cfg
+    names = [(f"layer {i} {what}", f"blocks.{i}.{hook}") for i in range(cfg.n_layers) for what, hook in _hooks(snap)]
+    _, cache = source.run_with_cache(names_filter=[hook for _, hook in names])
+    found: Any = effects(snap, {label: patch_from(cache, hook) for label, hook in names}, subsets=_subsets(snap))
+    return found.assign(model=f"step {snap.step:,}", source=f"step {source.step:,}")[
+        ["model", "source", "intervention", "subset", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]
+    ]
+
+
+def _hooks(snap: Snapshot) -> list[tuple[str, str]]:
+    if isinstance(snap.model, HookedMLP):
+        return [("neurons", "mlp.hook_post")]
+    return [
+        ("attention patterns", "attn.hook_pattern"),
+        ("attention output", "hook_attn_out"),
+        ("neurons", "mlp.hook_post"),
+    ]
+
+
+def _subsets(snap: Snapshot) -> tuple[str, ...]:
+    return ("train", "test") if snap.task.is_train is not None else ("all",)
