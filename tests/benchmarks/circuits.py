@@ -14,30 +14,15 @@ ROOT = Path(__file__).parent.parent.parent
 
 def row(run: Any) -> str:
     """One run's last snapshot."""
-    import torch
+    from interp.measures import measure_snapshot
 
-    from interp.maths.clocks import distance_irrelevance, gradient_symmetricity, sampled_triples
-    from interp.maths.fourier import frequency_energy
-
-    snap, p = run.last, run.config.task.p
-    weights = snap.run.weights(snap.step)
-    neuron_logit = (weights["blocks.0.mlp.W_out"] @ weights["unembed.W_U"])[:, :p].T
-    energy = frequency_energy(neuron_logit)
-    keys = [k + 1 for k in energy.argsort(descending=True).tolist() if energy[k] >= 0.01]
-    right = snap.task.labels[:, 0]
-    correct = snap.logits.gather(1, right[:, None]).view(p, p)
-    triples = sampled_triples(p)
-    tokens = snap.task.tokens[triples[:, 0] * p + triples[:, 1]]
-
-    def logits(embedded: torch.Tensor) -> torch.Tensor:
-        hooks = [("hook_embed", lambda value, hook: embedded)]
-        return snap.model.run_with_hooks(tokens, fwd_hooks=hooks)[:, snap.task.answer_positions[0]]
-
-    symmetricity = gradient_symmetricity(logits, snap.model.embed(tokens), triples[:, 2], 0, 1)
-    share = float(energy[[k - 1 for k in keys]].sum())
+    snap = run.last
+    found = measure_snapshot(snap, ["test_acc", "W_L_energy", "gradient_symmetricity", "distance_irrelevance"])
+    energy = {k: share for k, share in found["W_L_energy"].items() if share >= 0.01}
+    keys = sorted(energy, key=lambda k: -energy[k])
     return (
-        f"| {run.path.name} | {snap.step:,} | {snap.accuracy('test'):.2%} | {len(keys)}: {', '.join(map(str, keys))} | "
-        f"{share:.1%} | {symmetricity:.2f} | {distance_irrelevance(correct):.2f} |"
+        f"| {run.path.name} | {snap.step:,} | {found['test_acc']:.2%} | {len(keys)}: {', '.join(map(str, keys))} | "
+        f"{sum(energy.values()):.1%} | {found['gradient_symmetricity']:.2f} | {found['distance_irrelevance']:.2f} |"
     )
 
 
