@@ -1,4 +1,4 @@
-"""One self-contained HTML report of a run: ``python -m interp.report RUN [--out DIR] [--only ID ...] [--list]``.
+"""One self-contained HTML report of a run: ``python -m interp.report RUN``; its flags are the fields of ``Options``.
 
 The last line of standard output is the report's path. Exit status 0; 1 if a section failed (the others are
 there); 2 for bad input; 3 if a snapshot is corrupt (the report goes on with the others and says so).
@@ -30,6 +30,8 @@ class Options:
     """Folder for index.html; reports/<run> where not given."""
     only: tuple[str, ...] = ()
     """Sections to build, by id; all where not given."""
+    key_freqs: tuple[int, ...] = ()
+    """Frequencies to take as key; chosen at the last snapshot where not given."""
     list: bool = False
     """Print the sections' ids and titles, and exit."""
     quiet: bool = False
@@ -57,12 +59,14 @@ def _main(argv: "list[str]") -> int:
         ids = [s.id for s in SECTIONS]
         raise UsageError(f"unknown section {unknown[0]!r}{nearest(unknown[0], ids)}; allowed are {', '.join(ids)}")
     assert options.run is not None
-    run = open_run(options.run)
+    run = open_run(options.run, key_freqs=options.key_freqs or None)
     problems = run.problems()
     if problems:
-        run = Run(run.store, without=problems)
+        run = Run(run.store, without=problems, key_freqs=options.key_freqs or None)
     if not run.steps:
         raise UsageError(f"{run.path} has no readable snapshots yet: let it train a little")
+    if options.key_freqs:
+        _ = run.key_freqs  # refuses those that are no frequencies of the run
     folder = Path("reports") / run.name if options.out is None else options.out
     status = _build(run, problems, folder, options)
     print(folder / "index.html")

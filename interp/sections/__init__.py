@@ -39,9 +39,9 @@ class Section:
 SECTIONS = [
     Section("overview", "Overview", overview.build),
     Section("curves", "Loss and accuracy", curves.build),
+    Section("spectra", "Fourier spectra", spectra.build),
     Section("progress", "Progress measures", progress.build),
     Section("keyfreqs", "Key-frequency stability", keyfreqs.build),
-    Section("spectra", "Fourier spectra", spectra.build),
     Section("neurons", "Neurons", neurons.build),
     Section("attention", "Attention", attention.build),
     Section("logits", "Logit map", logits.build),

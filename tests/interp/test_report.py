@@ -147,3 +147,14 @@ def test_run_without_snapshots_says_so(tmp_path, capsys):
 def test_list(capsys):
     assert report("--list") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][:3] == ["overview", "curves", "spectra"]
+
+
+def test_given_key_frequencies_are_named_in_the_page(tmp_path, capsys):
+    path = handmade_run(tmp_path / "runs")
+    assert report(path, "--out", tmp_path / "r", "--only", "keyfreqs", "--key-freqs", 4, 7, "--quiet") == 0
+    assert "Key frequencies: k = 4, 7 (given)." in (tmp_path / "r/index.html").read_text()
+    capsys.readouterr()
+    assert report(path, "--out", tmp_path / "s", "--key-freqs", 12) == 2
+    captured = capsys.readouterr()
+    assert "key frequency 12 is out of range" in captured.err and len(captured.err.splitlines()) == 1
+    assert not (tmp_path / "s").exists()
