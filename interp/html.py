@@ -136,7 +136,7 @@ def render_page(
     if not steps and any(figure["steps"] for figure in figures):
         raise ValueError("the page has no steps but some of its figures do; give the slider's steps")
     data = {"steps": steps, "labels": step_labels, "templates": templates, "figures": figures}
-    computing = sorted({figure["computed"]["script"] for figure in figures if figure["computed"]})
+    computing = sorted({figure["computed"]["script"] for figure in figures if "computed" in figure})
     scripts = [get_plotlyjs(), *(_asset(f"{name}.js") for name in computing), _asset("page.js")]
     return _template().render(
         title=title,
@@ -193,7 +193,8 @@ def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, An
             data = figure_data(block.fig, block.tracks)
             data |= {"id": f"{section.id}.{n}", "steps": block.steps, "texts": block.texts}
             data["opens"] = block.default_step
-            data["computed"] = None if block.computed is None else block.computed.data()
+            if block.computed is not None:
+                data["computed"] = block.computed.data()
             template = data["layout"].pop("template", {})
             if template not in templates:
                 templates.append(template)

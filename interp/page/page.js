@@ -103,13 +103,11 @@
     });
   }
 
-  // A grid that a script of its own makes from the number that the reader typed; another is put right.
+  // See interp/computed.py.
   function compute({ computed, choice, data, text }) {
-    const number = Math.round(Math.min(Math.max(Number(choice.value), choice.min), choice.max));
-    if (choice.value !== String(number)) choice.value = number;
-    computed.unpacked ??= Object.fromEntries(Object.entries(computed.arrays).map(([name, array]) =>
-      [name, { values: unpack(array), shape: array.shape }]));
-    const made = window.computed[computed.script](computed.unpacked, number);
+    choice.value = Math.round(Math.min(Math.max(choice.value, choice.min), choice.max));
+    for (const array of Object.values(computed.arrays)) array.values ??= unpack(array);
+    const made = window.computed[computed.script](computed.arrays, Number(choice.value));
     data[computed.trace].z = made.z;
     text.textContent = made.text;
   }
