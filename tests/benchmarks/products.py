@@ -5,6 +5,8 @@ weights that act on rows one after the other without anything between are multip
 arithmetic. Element-wise work, gathers, softmax, the optimiser are not counted.
 """
 
+import statistics
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,8 +20,12 @@ Product = tuple[int, int, int]
 
 def of_step(config: Any) -> list[Product]:
     """Forward products of one step of a preset's model; one layer without norm, or layers with norms."""
+    return of_rows(config, config.optim.batch_size or int(config.task.train_frac * config.task.n_defined))
+
+
+def of_rows(config: Any, n: int) -> list[Product]:
+    """Forward products of n rows."""
     model, task = config.model, config.task
-    n = config.optim.batch_size or int(task.train_frac * task.n_defined)
     width, heads = model.d_model, model.n_heads * model.head_width
     d_mlp, out, ctx = model.mlp_width, config.d_vocab_out, task.n_ctx
     pairs = task.d_vocab + ctx
@@ -48,6 +54,16 @@ def prefixes(config: Any, n: int) -> int:
 def flops(products: list[Product]) -> float:
     """Of the step: forward, and twice as many backward."""
     return 3 * sum(2.0 * m * k * n for m, k, n in products)
+
+
+def rate_in_torch(products: list[Product], repeats: int = 20) -> float:
+    """FLOPs a second of these products alone by torch.mm, into memory that is there; of the median of repeats."""
+    step, taken = in_torch(products), []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        step()
+        taken.append(time.perf_counter() - started)
+    return flops(products) / statistics.median(taken)
 
 
 def in_torch(products: list[Product]) -> Callable[[], None]:

@@ -5,15 +5,10 @@ import math
 import pytest
 import torch
 from oracles.handmade import handmade_run
-from oracles.measures import Direct
+from oracles.measures import STABLE, Direct
 from oracles.runs import SHAPES, random_run
 
 WITH_LAW = ["add", "add-even", "sub", "mul", "div", "compose", "pizza", "two", "mlp"]
-STABLE = """train_loss test_loss all_loss train_acc test_acc all_acc total_norm key_freqs logit_cos logit_fve
-restricted_loss_logit2d_all restricted_loss_logit2d_test restricted_loss_logit2d_train excluded_loss_logit2d_train
-excluded_loss_logit2d_train_by_freq excluded_loss_logit3d_train restricted_loss_neuron_test restricted_loss_neuron_all
-excluded_loss_neuron_train neuron_fraction_fve85 neuron_clusters W_E_energy W_L_energy gini_W_E gini_W_L
-gradient_symmetricity distance_irrelevance distance_irrelevance_best_wrong circularity""".split()
 FLOAT32 = 2e-4
 """Activations are float32 sums over up to 24 terms, taken in another order than the oracle's."""
 

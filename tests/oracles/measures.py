@@ -12,6 +12,12 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import explained_variance_score
 
+STABLE = """train_loss test_loss all_loss train_acc test_acc all_acc total_norm key_freqs logit_cos logit_fve
+restricted_loss_logit2d_all restricted_loss_logit2d_test restricted_loss_logit2d_train excluded_loss_logit2d_train
+excluded_loss_logit2d_train_by_freq excluded_loss_logit3d_train restricted_loss_neuron_test restricted_loss_neuron_all
+excluded_loss_neuron_train neuron_fraction_fve85 neuron_clusters W_E_energy W_L_energy gini_W_E gini_W_L
+gradient_symmetricity distance_irrelevance distance_irrelevance_best_wrong circularity""".split()
+"""Measures whose names others may rely on."""
 SIGN = {"add": 1, "sub": -1, "mul": 1, "div": -1, "compose": 1}
 
 
