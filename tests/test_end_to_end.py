@@ -71,8 +71,8 @@ def test_report_in_a_browser(workplace):
             "pizza.3",
             "ablations.1",
         }  # any neuron, single circles, ablations: the last step's
-        # 2 curves, 3 spectra, 3 progress, keys, 3 neurons, attention, 3 logits, 3 maps, pizza, norms, grid
-        assert len(at_end) == 22 + len(still)
+        # 2 curves, 3 spectra, 3 progress, keys, 3 neurons, attention, 3 logits, 3 maps, 2 pizza, norms, grid
+        assert len(at_end) == 23 + len(still)
         slider = page.locator("input[type=range]")
         slider.focus()
         page.keyboard.press("Home")
