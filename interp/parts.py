@@ -15,13 +15,14 @@ from torch import Tensor
 from train.frugal import answer_logits, mlp_logits
 from train.model import HookedMLP
 from train.plan import Plan, make_plan
-from train.tasks import Table, Task
+from train.tasks import Table
 
 from .maths.pairs import line_means, variance_explained
 from .runs import Run, Snapshot
 from .structure import Cycle, Law, Unavailable, find_cycle, find_law
 
 Part = TypeVar("Part", bound=Callable[..., Any])
+Found = TypeVar("Found")
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the reason is shown in the measure's place
@@ -61,19 +62,28 @@ def table_of(run: Run) -> Table:
 @part
 def cycle_of(run: Run) -> Cycle:
     """The cycle of the run's elements."""
-    found = find_cycle(run.task)
-    if isinstance(found, Unavailable):
-        raise NotApplicable(found.reason)
-    return found
+    return _available(find_cycle(run.task))
 
 
 @part
 def law_of(run: Run) -> Law:
     """The law of the run's operation."""
-    found = find_law(run.task)
+    return _available(find_law(run.task))
+
+
+def _available(found: Found | Unavailable) -> Found:
     if isinstance(found, Unavailable):
         raise NotApplicable(found.reason)
     return found
+
+
+def has_law(run: Run) -> bool:
+    """Whether the operation has one."""
+    try:
+        law_of(run)
+    except NotApplicable:
+        return False
+    return True
 
 
 @part
@@ -88,20 +98,7 @@ def line_of(run: Run) -> Int64[Tensor, " rows"]:
 @part
 def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
     """Defined rows of "train", "test" or "all"."""
-    return _known(run.task, subset)
-
-
-@part
-def law_rows(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
-    """Those of them that lie on the law's lines."""
-    rows = _known(run.task, subset)
-    rows = rows[line_of(run)[rows] >= 0]
-    if not len(rows):
-        raise NotApplicable(f"no {subset} row lies on the cycle")
-    return rows
-
-
-def _known(task: Task, subset: str) -> Tensor:
+    task = run.task
     if subset != "all" and task.is_train is None:
         raise NotApplicable("the split into training and test rows is unknown")
     if len(task.answer_positions) != 1:
@@ -109,6 +106,16 @@ def _known(task: Task, subset: str) -> Tensor:
     rows = task.rows(subset)
     if not len(rows):
         raise NotApplicable(f"there are no {subset} rows")
+    return rows
+
+
+@part
+def law_rows(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
+    """Those of them that lie on the law's lines."""
+    rows = rows_of(run, subset)
+    rows = rows[line_of(run)[rows] >= 0]
+    if not len(rows):
+        raise NotApplicable(f"no {subset} row lies on the cycle")
     return rows
 
 
@@ -199,12 +206,17 @@ def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
 
 
 @part
-def centred_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """Logits [line, pair of the line, element along the cycle], centred over the elements of the cycle."""
+def cycle_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element along the cycle]."""
     law = law_of(snap.run)
-    logits = logits_of(snap)
-    on_cycle = logits[law.by_answer] if law.n == logits.shape[1] else logits[law.by_answer][..., law.cycle.order]
-    return on_cycle - on_cycle.mean(dim=-1, keepdim=True)
+    return logits_of(snap)[law.by_answer][..., law.cycle.order]
+
+
+@part
+def centred_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Those, centred over the elements of the cycle."""
+    logits = cycle_logits(snap)
+    return logits - logits.mean(dim=-1, keepdim=True)
 
 
 @part
@@ -225,6 +237,13 @@ def neuron_fve(snap: Snapshot) -> Float[Tensor, "n_freqs d_mlp"]:
     mean = means["first"].mean(dim=0)
     variance = (neurons - mean.to(neurons.dtype)).square().mean(dim=0).double()
     return variance_explained(**means, variance=variance)
+
+
+@part
+def best_frequency(snap: Snapshot) -> tuple[Int64[Tensor, " d_mlp"], Float[Tensor, " d_mlp"]]:
+    """Of each neuron, the frequency k that explains most of its variance, and the share that it explains."""
+    best = neuron_fve(snap).max(dim=0)
+    return best.indices + 1, best.values
 
 
 # ---- of the snapshot: rows along the cycle ---------------------------------------------------------

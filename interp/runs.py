@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from train.config import RunConfig
@@ -64,6 +64,15 @@ def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequ
     raise UsageError(
         f"no run in {folder} begins with {prefix!r}{nearest(prefix, [r.name for r in runs])}; there are {known}"
     )
+
+
+def row_scores(
+    task: Task, logits: Float[Tensor, "rows n_answers d_vocab_out"]
+) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
+    """Loss of every row in nats (NaN where its answer is undefined), and whether it is answered right."""
+    loss = torch.full((len(task.labels),), torch.nan, dtype=torch.float64)
+    loss[task.is_defined] = cross_entropy(logits[task.is_defined], task.labels[task.is_defined])
+    return loss, (logits.argmax(dim=-1) == task.labels).all(dim=1)
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -40,7 +40,8 @@ INTERP = {
     "runs": {"origin", "keyfreqs", "parts"},  # Run.key_freqs, for the REPL, on first use
     "parts": {"maths", "runs", "structure"},
     "keyfreqs": {"maths", "parts", "runs"},
-    "measures": {"maths", "keyfreqs", "parts", "runs", "structure"},
+    "triples": set(),
+    "measures": {"maths", "keyfreqs", "parts", "runs", "structure", "triples"},
     "readouts": {"runs"},
     "transformerlens": {"runs"},
     "structure": {"maths"},

@@ -3,14 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from train.errors import UsageError
-from train.loss import cross_entropy
 
-from ..runs import Snapshot
+from ..runs import Snapshot, row_scores
 from ..structure import find_law
 from .ablate import Along, ablate_frequencies, ablate_heads, ablate_neurons
 from .hooks import Hooks, Numbers, check_hooks
@@ -40,22 +36,13 @@ def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequenc
     check_hooks(snap.model, [name for hooks in interventions.values() for name, _ in hooks])
     table, before = [], {}
     for intervention, hooks in {"none": [], **interventions}.items():
-        loss, right = _by_row(snap, hooks)
+        with snap.model.hooks(fwd_hooks=hooks):
+            loss, right = row_scores(snap.task, snap.answer_logits())
         for subset, chosen in rows.items():
             scores = float(loss[chosen].mean()), float(right[chosen].double().mean())
             first = before.setdefault(subset, scores)
             table.append((intervention, subset, *scores, scores[0] - first[0], scores[1] - first[1]))
     return pd.DataFrame(table, columns=list(COLUMNS))
-
-
-def _by_row(snap: Snapshot, hooks: Hooks) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
-    """Loss of every row (NaN where the answer is undefined), and whether it is answered right."""
-    with snap.model.hooks(fwd_hooks=hooks):
-        logits = snap.answer_logits()
-    defined, labels = snap.task.is_defined, snap.task.labels
-    loss = torch.full((len(labels),), torch.nan, dtype=torch.float64)
-    loss[defined] = cross_entropy(logits[defined], labels[defined])
-    return loss, (logits.argmax(dim=-1) == labels).all(dim=1)
 
 
 def ablations(

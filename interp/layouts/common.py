@@ -194,6 +194,19 @@ def found_biases(weights: Mapping[str, Tensor]) -> str:
     return "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
 
 
+def mlp_fields(ours: Weights, n_layers: int, act_fn: str, biases: str, outputs: str) -> dict[str, Any]:
+    """Fields of our model config for an MLP of these weights, under our names."""
+    return {
+        "arch": "mlp",
+        "n_layers": n_layers,
+        "d_model": ours["embed.W_E"].shape[1],
+        "d_mlp": ours["unembed.W_U"].shape[0],
+        "act_fn": act_fn,
+        "biases": biases,
+        "outputs": outputs,
+    }
+
+
 # ---- the task --------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from .common import (
     Imported,
     Weights,
     make_config,
+    mlp_fields,
     n_blocks,
     refuse_rest,
     settle,
@@ -110,7 +111,7 @@ def _linear(found: dict[int, Weights], given: Given) -> Imported:
         "shared_vocabulary": kind != "X",
         "train_frac": given.config.get("frac"),
     }
-    return _imported(given, task, _mlp(ours, 2 if kind in "BC" else 1, "relu", "answers"), snapshots)
+    return _imported(given, task, mlp_fields(ours, 2 if kind in "BC" else 1, "relu", "mlp", "answers"), snapshots)
 
 
 def _linear_kind(weights: Weights, told: Any) -> str:
@@ -153,18 +154,6 @@ def _linear_weights(weights: Weights, kind: str) -> Weights:
     return {name: tensor.contiguous() for name, tensor in ours.items()}
 
 
-def _mlp(ours: Weights, n_layers: int, act_fn: str, what: str) -> dict[str, Any]:
-    return {
-        "arch": "mlp",
-        "n_layers": n_layers,
-        "d_model": ours["embed.W_E"].shape[1],
-        "d_mlp": ours["unembed.W_U"].shape[0],
-        "act_fn": act_fn,
-        "biases": "mlp",
-        "outputs": what,
-    }
-
-
 def _linearformer(found: dict[int, Weights], given: Given) -> Imported:
     """train-main.py's model without attention: the list of embeddings, padded with 0, through hidden layers."""
     first = next(iter(found.values()))
@@ -177,7 +166,7 @@ def _linearformer(found: dict[int, Weights], given: Given) -> Imported:
     ours = next(iter(snapshots.values()))
     what = outputs(ours["unembed.W_U"].shape[1], task["p"], d_vocab)
     act_fn = activation(given.config.get("act_fn", "ReLU"))
-    return _imported(given, task, _mlp(ours, n_layers, act_fn, what), snapshots)
+    return _imported(given, task, mlp_fields(ours, n_layers, act_fn, "mlp", what), snapshots)
 
 
 def _linearformer_weights(weights: Weights, n_layers: int, width: int) -> Weights:

@@ -21,6 +21,7 @@ from .common import (
     Weights,
     in_order,
     make_config,
+    mlp_fields,
     refuse_rest,
     settle,
     split_of,
@@ -47,7 +48,7 @@ def read(raw: Any, given: Given) -> Imported:
         raise DataError("it is a BilinearNet, whose embeddings are multiplied: no model here does that")
     if is_mlp:
         snapshots = {step: _mlp(weights, order) for step, weights in found.items()}
-        model = _mlp_fields(next(iter(snapshots.values())))
+        model = mlp_fields(next(iter(snapshots.values())), 1, "relu", "none", "answers")
     else:
         theirs = {step: hooked(weights, PLAIN) for step, weights in found.items()}
         model = fields(theirs, "none") | {"act_fn": "relu", "attention": "causal", "outputs": "answers"}
@@ -169,16 +170,4 @@ def _mlp(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Weights:
         "blocks.0.mlp.b_in": torch.zeros(W.shape[1]),
         "unembed.W_U": W_U[:, back].contiguous(),
         "unembed.b_U": torch.zeros(n),
-    }
-
-
-def _mlp_fields(ours: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {
-        "arch": "mlp",
-        "n_layers": 1,
-        "d_model": ours["embed.W_E"].shape[1],
-        "d_mlp": ours["unembed.W_U"].shape[0],
-        "act_fn": "relu",
-        "biases": "none",
-        "outputs": "answers",
     }

@@ -16,7 +16,7 @@ _SEED = 0
 
 def conjugacy_classes(table: Int64[Tensor, "n n"]) -> Int64[Tensor, " n"]:
     """The class of each element, numbered by first appearance; the identity must be element 0."""
-    inverse = (table == 0).long().argmax(dim=1)
+    inverse = _inverses(table)
     n = len(table)
     conjugates = table[table[inverse[:, None], torch.arange(n)[None, :]], torch.arange(n)[:, None]]  # [g, x]: g^-1 x g
     smallest = conjugates.min(dim=0).values
@@ -38,8 +38,7 @@ def characters(table: Int64[Tensor, "n n"]) -> Complex128[Tensor, "n_irreps n"]:
     weight = torch.rand(n_classes, dtype=torch.float64, generator=torch.Generator().manual_seed(_SEED))
     # M[j, k] = sum over x of weight[cls x] and y in class j with x y = z_k, for one z_k of each class
     first = torch.tensor([int((cls == k).nonzero()[0]) for k in range(n_classes)])
-    inverse = (table == 0).long().argmax(dim=1)
-    y = cls[table[inverse][:, first]]  # [x, k]: class of x^-1 z_k
+    y = cls[table[_inverses(table)][:, first]]  # [x, k]: class of x^-1 z_k
     M = torch.zeros(n_classes, n_classes, dtype=torch.float64)
     columns = torch.arange(n_classes).expand(n, -1)
     M.index_put_((y, columns), weight[cls][:, None].expand(-1, n_classes), accumulate=True)
@@ -57,8 +56,7 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
     P[g, h] = (d/n) chi(g h^-1). Names are the degree and a number, such as 4.2. Raises ValueError as ``characters``.
     """
     n = len(table)
-    inverse = (table == 0).long().argmax(dim=1)
-    quotient = table[:, inverse]
+    quotient = table[:, _inverses(table)]
     found: dict[str, Tensor] = {}
     seen: list[Tensor] = []
     for chi in characters(table):
@@ -70,3 +68,8 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
         number = 1 + sum(name.startswith(f"{degree}.") for name in found)
         found[f"{degree}.{number}"] = (1 if is_real else 2) * degree / n * chi.real[quotient]
     return found
+
+
+def _inverses(table: Int64[Tensor, "n n"]) -> Int64[Tensor, " n"]:
+    """The inverse of each element; the identity is element 0."""
+    return (table == 0).long().argmax(dim=1)

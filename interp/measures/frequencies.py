@@ -4,7 +4,7 @@ import torch
 
 from ..keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
 from ..maths.fourier import frequency_energy
-from ..parts import embedding_components, law_of, neuron_fve, part
+from ..parts import best_frequency, embedding_components, neuron_fve, part
 from ..runs import Snapshot
 from .registry import measure
 
@@ -41,8 +41,8 @@ def key_freqs_nanda_code(snap: Snapshot) -> dict[int, float]:
 @measure("neurons", "TransformerLens' Grokking_Demo, whose clusters these are; its list is read by eye")
 def key_freqs_tl_demo(snap: Snapshot) -> dict[int, float]:
     """Neurons for each frequency that explains more than 85% of some neuron's variance."""
-    best = neuron_fve(snap).max(dim=0)
-    return counts(best.indices[best.values > FVE] + 1)
+    k, share = best_frequency(snap)
+    return counts(k[share > FVE])
 
 
 @measure("cosine", f"Chughtai et al. 2023 (2302.03025), their code: cosine above {REPTHEORY}")
@@ -62,5 +62,4 @@ def key_freqs_pizza(snap: Snapshot) -> dict[int, float]:
 def _live(snap: Snapshot) -> torch.Tensor:
     """Variance explained, of neurons that vary at all."""
     fve = neuron_fve(snap)
-    law_of(snap.run)
     return fve[:, fve.sum(dim=0) > 0]

@@ -13,18 +13,30 @@ from torch import Tensor
 
 from train.groups import group
 
+from ..keyfreqs import KEY_SHARE
 from ..maths.irreps import isotypic_projectors
 from ..maths.pairs import frequency_rows, line_means
-from ..parts import NotApplicable, line_of, logits_of, neuron_logit_map, neurons_of, part, rows_of, table_of, weights_of
+from ..parts import (
+    NotApplicable,
+    centred_logits,
+    has_law,
+    law_of,
+    line_of,
+    logits_of,
+    neuron_logit_map,
+    neuron_means,
+    neurons_of,
+    part,
+    rows_of,
+    table_of,
+    weights_of,
+)
 from ..runs import Run, Snapshot
-from ..structure import Law, find_law
 from .losses import Score, score
 from .registry import measure
 
 CHUGHTAI = "Chughtai et al. 2023 (2302.03025)"
-KEY_SHARE = 0.01
 Names = tuple[int | str, ...]
-NON_TRIVIAL = "the trivial one left out"
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,9 @@ class Irreps:
 @part
 def irreps_of(run: Run) -> Irreps:
     """Irreps of the group that the run's operation composes in."""
-    table, law = table_of(run), find_law(run.task)
-    if isinstance(law, Law):
+    table = table_of(run)
+    if has_law(run):
+        law = law_of(run)
         rows = {k: frequency_rows(law.n, [k]) for k in range(1, law.n // 2 + 1)}
         return Irreps(law.cycle.order, law.by_answer, line_of(run), {k: basis.T @ basis for k, basis in rows.items()})
     if not isinstance(table.structure, str) or table.op != "compose":
@@ -59,8 +72,10 @@ def irreps_of(run: Run) -> Irreps:
 
 @part
 def _centred(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    irreps = irreps_of(snap.run)
-    logits = logits_of(snap)[irreps.by_answer][..., irreps.order]
+    """Logits [answer, pair with it, element], centred over the elements."""
+    if has_law(snap.run):
+        return centred_logits(snap)
+    logits = logits_of(snap)[irreps_of(snap.run).by_answer]
     return logits - logits.mean(dim=-1, keepdim=True)
 
 
@@ -76,7 +91,7 @@ def _cosines(snap: Snapshot) -> dict[int | str, float]:
 @part
 def key_irreps_of(run: Run) -> Names:
     """Irreps with at least 1% of the centred logits' energy at the last snapshot; the key frequencies, if given."""
-    if run.given_key_freqs is not None and isinstance(find_law(run.task), Law):
+    if run.given_key_freqs is not None and has_law(run):
         return run.given_key_freqs
     found = tuple(name for name, cos in _cosines(run.last).items() if cos**2 >= KEY_SHARE)
     if not found:
@@ -165,6 +180,9 @@ def _lines(snap: Snapshot, subset: str) -> tuple[Int64[Tensor, " chosen"], Int64
 
 @part
 def _means(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
+    """Mean neurons over the pairs with one answer."""
+    if has_law(snap.run):
+        return neuron_means(snap)["total"]
     return line_means(neurons_of(snap), irreps_of(snap.run).by_answer)
 
 

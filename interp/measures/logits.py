@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..keyfreqs import key_freqs_of, logit_coefficients, logit_cosines
 from ..maths.fourier import real_basis
-from ..parts import centred_logits, clock_profile, law_of, logits_of, part
+from ..parts import centred_logits, clock_profile, cycle_logits, law_of, part
 from ..runs import Snapshot
 from .registry import measure
 
@@ -46,7 +46,7 @@ def logit_fve_all(snap: Snapshot) -> float:
 @measure("share of logit norm", "TransformerLens' Grokking_Demo: logits not centred")
 def logit_residual(snap: Snapshot) -> float:
     """Norm of what is left of the logits without the key frequencies' cos w(a+b-c), over the norm of the logits."""
-    total = _on_cycle(snap).square().sum()
+    total = _energy(snap)
     taken = sum(logit_coefficients(snap)[k - 1].square() for k in key_freqs_of(snap.run).ks)
     return float(((total - taken) / total).sqrt())
 
@@ -55,9 +55,9 @@ def logit_residual(snap: Snapshot) -> float:
 
 
 @part
-def _on_cycle(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    law = law_of(snap.run)
-    return logits_of(snap)[law.by_answer][..., law.cycle.order]
+def _energy(snap: Snapshot) -> Float[Tensor, ""]:
+    """Sum of the logits' squares."""
+    return cycle_logits(snap).square().sum()
 
 
 @part
@@ -77,20 +77,19 @@ def _defect(snap: Snapshot) -> Float[Tensor, "n n n"]:
 @measure("share of logit energy", SPLIT)
 def junk_share(snap: Snapshot) -> float:
     """Share of the logits' squares in their mean over c, which changes no answer."""
-    total = _on_cycle(snap).square().sum()
-    return float(1 - centred_logits(snap).square().sum() / total)
+    return float(1 - centred_logits(snap).square().sum() / _energy(snap))
 
 
 @measure("share of logit energy", SPLIT)
 def clock_share(snap: Snapshot) -> float:
     """Share of the logits' squares in a function of c - (a + b) alone."""
-    return float(law_of(snap.run).n ** 2 * clock_profile(snap).square().sum() / _on_cycle(snap).square().sum())
+    return float(law_of(snap.run).n ** 2 * clock_profile(snap).square().sum() / _energy(snap))
 
 
 @measure("share of logit energy", SPLIT)
 def defect_share(snap: Snapshot) -> float:
     """Share of the logits' squares that is neither: what keeps the model from being a clock."""
-    return float(_defect(snap).square().sum() / _on_cycle(snap).square().sum())
+    return float(_defect(snap).square().sum() / _energy(snap))
 
 
 @measure("logits", SPLIT)

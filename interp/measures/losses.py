@@ -1,13 +1,13 @@
 """Losses, accuracies and margins over the training rows, the test rows and all rows."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from train.loss import cross_entropy
 
 from ..parts import all_logits, part, rows_of
-from ..runs import Snapshot
+from ..runs import Snapshot, row_scores
 from .registry import measure
 
 SOURCE = "Power et al. 2022 (2201.02177); float64 log-softmax as in Nanda et al. 2023 (2301.05217)"
@@ -24,12 +24,8 @@ def score(snap: Snapshot, logits: Float[Tensor, "chosen n"], rows: Int64[Tensor,
 
 
 @part
-def _row_losses(snap: Snapshot) -> Tensor:
-    """Loss of every defined row, nan elsewhere."""
-    labels, rows = snap.task.labels, snap.task.rows("all")
-    losses = torch.full((len(labels),), torch.nan, dtype=torch.float64)
-    losses[rows] = cross_entropy(all_logits(snap)[rows][:, None], labels[rows])
-    return losses
+def _row_scores(snap: Snapshot) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
+    return row_scores(snap.task, all_logits(snap)[:, None])
 
 
 @part
@@ -45,12 +41,11 @@ def _margins(snap: Snapshot) -> Tensor:
 
 
 def _loss(snap: Snapshot, subset: str) -> float:
-    return float(_row_losses(snap)[rows_of(snap.run, subset)].mean())
+    return float(_row_scores(snap)[0][rows_of(snap.run, subset)].mean())
 
 
 def _accuracy(snap: Snapshot, subset: str) -> float:
-    rows = rows_of(snap.run, subset)
-    return float((all_logits(snap)[rows].argmax(dim=1) == snap.task.labels[rows, 0]).double().mean())
+    return float(_row_scores(snap)[1][rows_of(snap.run, subset)].double().mean())
 
 
 @measure("nats", SOURCE)

@@ -1,8 +1,8 @@
 """Which frequency each neuron of the last layer computes with, and how much of it that explains."""
 
-from ..parts import neuron_fve
+from ..parts import best_frequency, neuron_fve
 from ..runs import Snapshot
-from .frequencies import FVE, counts
+from .frequencies import FVE, key_freqs_tl_demo
 from .registry import measure
 
 SOURCE = "Nanda et al. 2023 (2301.05217), their notebook; clusters as in TransformerLens' Grokking_Demo"
@@ -11,20 +11,19 @@ SOURCE = "Nanda et al. 2023 (2301.05217), their notebook; clusters as in Transfo
 @measure("share of neurons", SOURCE)
 def neuron_fraction_fve85(snap: Snapshot) -> float:
     """Share of neurons of which one frequency explains more than 85% of the variance over pairs."""
-    return float((neuron_fve(snap).amax(dim=0) > FVE).double().mean())
+    return float((best_frequency(snap)[1] > FVE).double().mean())
 
 
 @measure("neurons", SOURCE)
 def neuron_clusters(snap: Snapshot) -> dict[int, float]:
     """Of those neurons, how many have each frequency."""
-    best = neuron_fve(snap).max(dim=0)
-    return counts(best.indices[best.values > FVE] + 1)
+    return key_freqs_tl_demo(snap)
 
 
 @measure("share of variance", SOURCE)
 def neuron_fve_median(snap: Snapshot) -> float:
     """Median over neurons of the share of variance that their best frequency explains."""
-    return float(neuron_fve(snap).amax(dim=0).quantile(0.5))
+    return float(best_frequency(snap)[1].quantile(0.5))
 
 
 @measure("share of neurons", "neurons that never vary: Nanda et al.'s code divides by their variance")

@@ -1,6 +1,5 @@
 """Clock or pizza: the scores of Zhong et al. 2023."""
 
-import functools
 from typing import Any
 
 import torch
@@ -9,17 +8,15 @@ from torch import Tensor
 
 from ..maths.clocks import distance_irrelevance as irrelevance
 from ..maths.clocks import gradient_symmetricity as symmetricity
-from ..maths.clocks import sampled_triples
 from ..maths.fourier import frequency_energy
 from ..parts import NotApplicable, embedding_components, law_of, logits_of
 from ..runs import Snapshot
+from ..triples import sampled_triples
 from .registry import measure
 
 ZHONG = "Zhong et al. 2023 (2306.17844)"
 CIRCLES = 4
 """Principal components whose circularity is averaged."""
-
-_triples = functools.cache(sampled_triples)
 
 
 @measure("-1 to 1", f"{ZHONG}, section 4.1, their notebook's 100 triples")
@@ -31,7 +28,7 @@ def gradient_symmetricity(snap: Snapshot) -> float:
     law, model, task = law_of(snap.run), snap.model, snap.task
     if law.sign != 1:
         raise NotApplicable("it compares the operands' gradients, which a difference or quotient treats unlike")
-    triples = _triples(law.n)
+    triples = sampled_triples(law.n)
     rows = law.by_a[triples[:, 0], triples[:, 1]]
     tokens, answers = task.tokens[rows], law.cycle.order[triples[:, 2]]
     words = snap.run.config.task.layout.split()

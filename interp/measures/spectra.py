@@ -36,10 +36,9 @@ def _W_L(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
 @part
 def _W_neur(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
     """W_E W_V W_O W_in of all heads together."""
-    weights, cfg = weights_of(snap), snap.model.cfg
+    weights = weights_of(snap)
     _one_layer(snap)
     heads = torch.einsum("hdk,hke->de", *(weights[f"blocks.0.attn.W_{name}"].double() for name in "VO"))
-    assert cfg.n_layers == 1
     return embedding_rows(snap) @ heads @ weights["blocks.0.mlp.W_in"].double()
 
 

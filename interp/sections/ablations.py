@@ -9,7 +9,7 @@ from ..figures.effects import effects_figure
 from ..html import Block, Figure, Table, Text
 from ..keyfreqs import key_freqs_of
 from ..measures.frequencies import FVE
-from ..parts import NotApplicable, neuron_fve
+from ..parts import NotApplicable, best_frequency
 from ..runs import Run
 
 SOURCE = (
@@ -62,11 +62,10 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
 def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
     """Neurons by key frequency, the key frequencies, and why there are none."""
     try:
-        keys, fve = key_freqs_of(run).ks, neuron_fve(run.last)
+        keys, (best, share) = key_freqs_of(run).ks, best_frequency(run.last)
     except NotApplicable as reason:
         return {}, (), str(reason)
-    best = fve.max(dim=0)
-    found = {f"k = {k}": ((best.indices + 1 == k) & (best.values > FVE)).nonzero().flatten().tolist() for k in keys}
+    found = {f"k = {k}": ((best == k) & (share > FVE)).nonzero().flatten().tolist() for k in keys}
     return {name: neurons for name, neurons in found.items() if neurons}, keys, ""
 
 

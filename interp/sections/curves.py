@@ -52,6 +52,11 @@ def build(run: Run) -> list[Block]:
     return [loss, accuracy]
 
 
+def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
+    """The tracks of a figure whose last trace is the cursor, and which changes in nothing else."""
+    return (cursor_track(steps, trace=len(fig.data) - 1),)
+
+
 def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
     """The cursor's x at each step."""
     return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]))

@@ -11,7 +11,7 @@ from ..measures import measure_snapshot
 from ..parts import NotApplicable
 from ..progress import chosen
 from ..runs import Run
-from .curves import cursor_track
+from .curves import last_cursor
 from .progress import keys_said, transition
 
 FIRST, STAYS = "first step above 1%", "stays above from step"
@@ -64,7 +64,7 @@ def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataF
         f"is the {KEY_SHARE:.0%} from which a frequency is key. Shares below {FLOOR:g} are not drawn.",
         alt=f"Line chart of the share of logit energy of k = {', '.join(map(str, keys))} against step.",
         steps=steps,
-        tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        tracks=last_cursor(steps, fig),
         texts=tuple(texts),
     )
 

@@ -13,7 +13,7 @@ from ..measures import measure_snapshot
 from ..parts import NotApplicable, law_of, logit_means
 from ..progress import chosen, progress_of
 from ..runs import Run
-from .curves import cursor_track
+from .curves import last_cursor
 from .progress import transition
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
@@ -96,6 +96,6 @@ def _coefficients(run: Run) -> list[Block]:
             source=f"Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c; {NANDA}.",
             alt=f"Line chart of the coefficient of each key frequency, {', '.join(map(str, keys))}, against step.",
             steps=steps,
-            tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+            tracks=last_cursor(steps, fig),
         )
     ]

@@ -13,10 +13,10 @@ from ..html import Block, Figure, Text, Track
 from ..keysteps import image_steps, key_steps
 from ..measures.frequencies import FVE
 from ..neurons import neuron_arrays
-from ..parts import NotApplicable, law_of, neuron_fve, neurons_of, table_of
+from ..parts import NotApplicable, best_frequency, law_of, neurons_of, table_of
 from ..progress import chosen
 from ..runs import Run
-from .curves import cursor_track
+from .curves import last_cursor
 from .progress import transition
 
 N_CLUSTERS = 4
@@ -65,7 +65,7 @@ def _clusters(run: Run) -> Figure:
         f"its terms in cos and sin of wa, of wb, and their products; {NANDA} and TransformerLens' Grokking_Demo.",
         alt="Line chart of the number of neurons of each frequency against step.",
         steps=steps,
-        tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        tracks=last_cursor(steps, fig),
         texts=texts,
     )
 
@@ -73,9 +73,7 @@ def _clusters(run: Run) -> Figure:
 def _scatter(run: Run) -> Figure:
     """Every neuron's best frequency and what it explains, at the key steps."""
     steps = tuple(key_steps(run.evaluations, run.steps))
-    tables = [neuron_fve(run[step]).max(dim=0) for step in steps]
-    freqs = np.stack([found.indices.numpy() + 1 for found in tables])
-    fve = np.stack([found.values.numpy() for found in tables])
+    freqs, fve = (np.stack(found) for found in zip(*(best_frequency(run[step]) for step in steps), strict=True))
     frame = pd.DataFrame({"neuron": range(fve.shape[1]), "k": freqs[-1], "fve": fve[-1]})
     shares = (fve > FVE).mean(axis=1)
     texts = tuple(
@@ -97,13 +95,12 @@ def _scatter(run: Run) -> Figure:
 
 def _representatives(run: Run) -> list[Block]:
     """The neuron of each large cluster that its frequency explains best, over the transition."""
-    best = neuron_fve(run.last).max(dim=0)
-    clear = best.values > FVE
-    sizes = (best.indices[clear] + 1).bincount()
+    best, share = best_frequency(run.last)
+    sizes = best[share > FVE].bincount()
     ks = [int(k) for k in sizes.argsort(descending=True)[:N_CLUSTERS] if sizes[k] > 0]
     if not ks:
         return [Text(f"No neuron is explained to more than {FVE:.0%} by one frequency at the last snapshot.")]
-    chosen_neurons = [int(best.values.where(best.indices + 1 == k, 0.0).argmax()) for k in ks]
+    chosen_neurons = [int(share.where(best == k, 0.0).argmax()) for k in ks]
     n = table_of(run).n
     steps = tuple(image_steps(run.evaluations, run.steps, n, len(ks)))
     grids = np.stack([neurons_of(run[step])[:, chosen_neurons].numpy().reshape(n, n, -1) for step in steps])

@@ -11,7 +11,7 @@ from ..measures import measure_snapshot
 from ..progress import PIZZA, chosen
 from ..runs import Run
 from ..structure import Unavailable
-from .curves import cursor_track
+from .curves import cursor_track, last_cursor
 from .progress import ends, step_texts, transition
 
 FORMS = {
@@ -53,7 +53,7 @@ def _scores(run: Run, scores: pd.DataFrame) -> Figure:
         "first four principal components of W_E.",
         alt="Line chart of gradient symmetricity, distance irrelevance and circularity against step.",
         steps=steps,
-        tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        tracks=last_cursor(steps, fig),
         texts=texts,
     )
 

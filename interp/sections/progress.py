@@ -10,7 +10,7 @@ from ..parts import NotApplicable
 from ..progress import LOSSES, SHARES, chosen
 from ..runs import Run
 from ..structure import Unavailable
-from .curves import cursor_track
+from .curves import last_cursor
 from .overview import crossings
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
@@ -91,7 +91,7 @@ def _figure(run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str,
         source=source,
         alt=f"Line chart of {', '.join(dict.fromkeys(frame['measure']))} against step, step axis logarithmic.",
         steps=steps,
-        tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
+        tracks=last_cursor(steps, fig),
         texts=step_texts(frame, steps),
     )
 

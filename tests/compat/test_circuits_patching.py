@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from tests.oracles.untrained import untrained_run
+from tests.oracles.runs import untrained_run
 
 CLEAN, CORRUPTED = [3, 10], [40, 19]  # (0, 3), (1, 3) and (5, 5), (2, 5) of p = 7
 ANSWERS, WRONG = [3, 4], [3, 0]

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from oracles.handmade import handmade_logits, handmade_run
-from oracles.untrained import untrained_run
+from oracles.runs import untrained_run
 from transformer_lens.hook_points import HookPoint
 
 DEEP = [{"n_layers": 2, "norm": norm} for norm in ("none", "pre", "post")]

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from oracles.untrained import untrained_run
+from oracles.runs import untrained_run
 
 
 def test_every_row_is_the_loss_under_its_hooks(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracles.untrained import untrained_run
+from oracles.runs import untrained_run
 
 
 @torch.no_grad()

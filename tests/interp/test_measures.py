@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from oracles.handmade import handmade_run
@@ -132,10 +133,10 @@ def test_clock_junk_and_defect_are_the_least_squares_parts(runs, shape):
     snap = runs(shape)[0]
     direct = Direct(snap, [1])
     n, L = direct.n, direct.L[:, direct.order]
-    d = (np_arange(n)[None] - direct.t[:, None]) % n
+    d = (np.arange(n)[None] - direct.t[:, None]) % n
     junk = L.mean(axis=1, keepdims=True) + 0 * L
     g = [float((L - junk)[d == i].mean()) for i in range(n)]
-    clock = np_array(g)[d]
+    clock = np.array(g)[d]
     defect = L - junk - clock
     names = "junk_share clock_share defect_share clock_margin certified_share composition_defect shift_defect".split()
     found = measure_snapshot(snap, [*names, "logit_fve_all"])
@@ -147,7 +148,7 @@ def test_clock_junk_and_defect_are_the_least_squares_parts(runs, shape):
     check(found["clock_margin"], margin, "margin")
     check(found["certified_share"], float((margin > 2 * abs(defect).max(axis=1)).mean()), "certified")
     check(found["logit_fve_all"], sum(c**2 for c in direct.cosines().values()), "all")
-    means = np_array([(L - junk)[direct.t == t].mean(axis=0) for t in range(n)])
+    means = np.array([(L - junk)[direct.t == t].mean(axis=0) for t in range(n)])
     check(found["composition_defect"], abs(L - junk - means[direct.t]).max(), "composition")
     check(found["shift_defect"], max(abs(means[t][(t + i) % n] - g[i]) for t in range(n) for i in range(n)), "shift")
 
@@ -185,15 +186,3 @@ def with_circles(run):
         W_E[:p, 2 * i + 1] += size * (k * angle).sin()
     run.store.save_snapshot(20, weights | {"embed.W_E": W_E})
     return open_run(run.path)
-
-
-def np_arange(n):
-    import numpy as np
-
-    return np.arange(n)
-
-
-def np_array(values):
-    import numpy as np
-
-    return np.array(values)

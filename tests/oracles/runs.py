@@ -1,6 +1,7 @@
 """Runs on disk without training: random weights, larger than initial ones so that losses and spectra differ."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,21 +23,51 @@ SHAPES = {
 
 def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **fields):
     """A Run whose snapshots have random weights, biases too."""
-    from interp import open_run
     from train.config import RunConfig
     from train.model import build_model
     from train.settings import override
-    from train.store import RunStore
 
     small = {"d_model": 16, "n_heads": 2, "d_mlp": 24, "train_frac": 0.6, "steps": max(steps), "seed": seed}
     config = override(RunConfig(), {**small, **fields})
-    store = RunStore.create(root, config)
     generator = torch.Generator().manual_seed(seed)
-    for step in steps:
-        weights = {
+    snapshots = {
+        step: {
             name: torch.randn(t.shape, generator=generator) * scale / max(t.shape[0], 2) ** 0.5
             for name, t in build_model(config).state_dict().items()
         }
+        for step in steps
+    }
+    return saved(root, config, snapshots)
+
+
+def untrained_run(root: Path, seeds: tuple[int, ...] = (1, 2), task: Any = None, **model: Any) -> Any:
+    """An open run with one initial model at each step 0, 10, 20, ..., all its tensors moved; biases are drawn too."""
+    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.model import build_model
+
+    small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_mlp": 32, "biases": "all"}
+    fields: dict[str, Any] = {"p": 7, "train_frac": 0.5} | (task or {})
+    config = RunConfig(
+        task=TaskConfig(**fields),
+        model=ModelConfig(**(small | model)),
+        schedule=ScheduleConfig(steps=10 * len(seeds)),
+    )
+    snapshots = {}
+    for i, seed in enumerate(seeds):
+        generator = torch.Generator().manual_seed(seed)
+        weights = build_model(config).state_dict()
+        snapshots[10 * i] = {n: t + 0.2 * torch.randn(t.shape, generator=generator) for n, t in weights.items()}
+    return saved(root, config, snapshots)
+
+
+def saved(root: Path, config: Any, snapshots: Any) -> Any:
+    """The open run of these weights by step, marked as done."""
+    from interp import open_run
+    from train.store import RunStore
+
+    root.mkdir(parents=True, exist_ok=True)
+    store = RunStore.create(root, config)
+    for step, weights in snapshots.items():
         store.save_snapshot(step, weights)
-    store.mark_done(max(steps))
+    store.mark_done(max(snapshots))
     return open_run(store.path)

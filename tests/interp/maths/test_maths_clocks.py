@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from interp.maths.clocks import distance_irrelevance, gradient_symmetricity, sampled_triples
+from interp.maths.clocks import distance_irrelevance, gradient_symmetricity
+from interp.triples import sampled_triples
 
 P, K = 13, 3
 
