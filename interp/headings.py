@@ -22,7 +22,8 @@ def subtitle(run: Run) -> str:
     update = f"{batch}, {optim.label}" if knows("optim") else "optimiser unknown"
     imported = "" if run.origin.kind == "trained" else f"imported from {run.origin.source}; "
     steps = "1 snapshot at" if len(run.steps) == 1 else f"{len(run.steps)} snapshots up to"
-    return f"{', '.join(words)}, trained on {share}, {update}; {imported}{steps} step {run.steps[-1]:,}"
+    last = f"step {run.steps[-1]:,}" if knows("step") else "an unknown step"
+    return f"{', '.join(words)}, trained on {share}, {update}; {imported}{steps} {last}"
 
 
 def step_labels(run: Run) -> tuple[str, ...]:
@@ -30,7 +31,7 @@ def step_labels(run: Run) -> tuple[str, ...]:
     rows = run.evaluations.set_index("step")
     labels = []
     for step in run.steps:
-        label = f"step {step:,}"
+        label = f"step {step:,}" if run.origin.knows("step") else f"step unknown ({step:,})"
         if step in rows.index:
             row = rows.loc[step]
             label += f" · train {row['train_acc']:.1%} · test {row['test_acc']:.1%}"

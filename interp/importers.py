@@ -35,7 +35,7 @@ class Options:
     out: Path | None = None
     """The run's directory, to be made."""
     config: Path | None = None
-    """The model's own JSON file; the one beside FILE with its name where not given."""
+    """The model's own JSON file; where not given the one beside FILE with its name (reptheory: cfg.json too)."""
     op: str | None = None
     """Operation it learned."""
     p: int | None = None
@@ -75,7 +75,10 @@ def _main(argv: "list[str]") -> int:
 def _given(options: Options, file: Path) -> "Given":
     from .layouts import Given
 
+    if options.config is not None and not options.config.is_file():
+        raise UsageError(f"--config {options.config} is not there: give a JSON file")
     beside = [file.with_suffix(".json"), file.with_name(file.stem.replace("model_", "config_") + ".json")]
+    beside += [file / "cfg.json", file.with_name("cfg.json")] if options.layout == "reptheory" else []
     path = options.config or next((path for path in beside if path.is_file() and path != file), None)
     return Given(
         op=options.op,
@@ -94,7 +97,7 @@ def _json(path: Path) -> dict[str, Any]:
 
     try:
         found = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise DataError(f"{path} holds a {type(found).__name__}; a dictionary of settings is needed")
@@ -110,7 +113,7 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
     """
     from train.imported import write_imported
 
-    from .layouts import LAYOUTS, check
+    from .layouts import LAYOUTS, check, tells_step
 
     raw, sha256 = _read(file)
     try:
@@ -118,29 +121,35 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
         check(found)
     except DataError as error:
         raise DataError(f"{file} cannot be imported as {layout}: {error}") from error
-    origin = {"source": file.name, "sha256": sha256, "layout": layout, "unknown": found.unknown, "notes": found.notes}
+    unknown = (*found.unknown, *(() if given.step is not None or tells_step(raw) else ("step",)))
+    origin = {"source": file.name, "sha256": sha256, "layout": layout, "unknown": unknown, "notes": found.notes}
     return write_imported(out, found.config, origin, found.snapshots, found.is_train).path
 
 
 def _read(path: Path) -> tuple[Any, str]:
-    """What the file holds, or {number in its name: what each file of a folder holds}; and the SHA-256.
+    """What the file holds, or {step: what each file of a folder holds}; and the SHA-256.
 
-    That of a folder is the SHA-256 of what ``sha256sum`` prints of its files, sorted by name.
+    A file of a folder may tell its step itself, as Nanda et al.'s final.pth does; otherwise it is the number in its
+    name, 0 for init. The SHA-256 of a folder is that of what ``sha256sum`` prints of its files, sorted by name.
     """
     import hashlib
     import re
+
+    from .layouts.common import own_step
 
     if not path.is_dir():
         return _load(path), hashlib.sha256(path.read_bytes()).hexdigest()
     found, lines = {}, []
     for file in sorted(f for f in path.iterdir() if f.is_file() and f.suffix in (".pt", ".pth", ".safetensors")):
-        numbers = re.findall(r"\d+", file.stem)
-        if not numbers and file.stem != "init":
-            raise DataError(f"{file} has no step in its name: name the files of a folder 0.pt, 100.pt, ...")
-        step = int(numbers[-1]) if numbers else 0
+        content, numbers = _load(file), re.findall(r"\d+", file.stem)
+        step = own_step(content)
+        if step is None:
+            if not numbers and file.stem != "init":
+                raise DataError(f"{file} has no step in its name: name the files of a folder 0.pt, 100.pt, ...")
+            step = int(numbers[-1]) if numbers else 0
         if step in found:
             raise DataError(f"{file} is the second file of step {step} in {path}: leave one of them out")
-        found[step] = _load(file)
+        found[step] = content
         lines.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
     if not found:
         raise DataError(f"{path} holds no .pt, .pth or .safetensors file")

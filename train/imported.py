@@ -37,7 +37,7 @@ def write_imported(
     info = {"format": FORMAT, "config": config, "origin": {"kind": "imported", **origin}, "sessions": []}
     info = json.loads(json.dumps(info))  # as it is read back
     if path.exists():
-        if (path / "run.json").is_file() and RunStore(path).info == info:
+        if (path / "run.json").is_file() and _holds(RunStore(path), info, snapshots, is_train):
             return RunStore.open(path)
         raise UsageError(f"{path} exists and is not this import: choose another --out, or move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,3 +55,31 @@ def write_imported(
     finally:
         shutil.rmtree(partial.path, ignore_errors=True)
     return RunStore.open(path)
+
+
+def _holds(
+    store: RunStore,
+    info: dict[str, Any],
+    snapshots: Mapping[int, Mapping[str, Tensor]],
+    is_train: Bool[Tensor, " rows"] | None,
+) -> bool:
+    """Whether a run on disk is this import: the same words, steps, weights and split.
+
+    Raises:
+        DataError: one of its files is corrupt.
+    """
+    if store.info != info or store.steps != sorted(snapshots):
+        return False
+    split = store.load_split()
+    if (
+        (split is None) != (is_train is None)
+        or split is not None
+        and is_train is not None
+        and not split.equal(is_train)
+    ):
+        return False
+    return all(_equal(store.load_snapshot(step), weights) for step, weights in snapshots.items())
+
+
+def _equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(tensor.equal(b[name]) for name, tensor in a.items())

@@ -7,12 +7,14 @@ from .style import layout
 
 STATES = ("test, wrong", "test, right", "train, wrong", "train, right", "undefined")
 COLOURS = ("#D55E00", "#56B4E9", "#7A2E00", "#004C7F", "#BBBBBB")
+WITHOUT_SPLIT = {0: "wrong", 1: "right", 4: "undefined"}
+"""Names of the states where which rows were trained on is unknown."""
 
 
-def answers_figure(frame: pd.DataFrame) -> go.Figure:
-    """Right and wrong answers; columns a, b, state (index into ``STATES``), labels of a and b in a_name, b_name."""
+def answers_figure(frame: pd.DataFrame, has_split: bool = True) -> go.Figure:
+    """Right and wrong answers; columns a, b, state (index into ``STATES``, or one of ``WITHOUT_SPLIT``)."""
     image = frame.pivot(index="a", columns="b", values="state")
-    n = len(STATES)
+    n, named = len(STATES), dict(enumerate(STATES)) if has_split else WITHOUT_SPLIT
     scale = [[(i + side) / n, colour] for i, colour in enumerate(COLOURS) for side in (0, 1)]
     fig = go.Figure(
         go.Heatmap(
@@ -22,7 +24,7 @@ def answers_figure(frame: pd.DataFrame) -> go.Figure:
             zmin=-0.5,
             zmax=n - 0.5,
             colorscale=scale,
-            colorbar={"tickvals": list(range(n)), "ticktext": list(STATES), "thickness": 14},
+            colorbar={"tickvals": list(named), "ticktext": list(named.values()), "thickness": 14},
             hovertemplate="a = %{y}, b = %{x}<extra></extra>",
         )
     )

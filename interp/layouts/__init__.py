@@ -2,7 +2,7 @@
 
 from . import grok, nanda, pizza, reptheory, transformerlens
 from .check import check
-from .common import Given, Imported
+from .common import Given, Imported, tells_step
 
 LAYOUTS = {
     "nanda": nanda.read,
@@ -13,4 +13,4 @@ LAYOUTS = {
 }
 """Readers by the name that --layout takes."""
 
-__all__ = ["LAYOUTS", "Given", "Imported", "check"]
+__all__ = ["LAYOUTS", "Given", "Imported", "check", "tells_step"]

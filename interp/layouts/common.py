@@ -11,6 +11,7 @@ from torch import Tensor
 
 from train.config import RunConfig, Split, TaskConfig
 from train.errors import DataError, UsageError
+from train.operations import MAX_MODULUS
 from train.settings import from_json
 from train.tasks import all_pairs_task, split_mask
 
@@ -65,8 +66,11 @@ def state_dicts(raw: Any, given: Given) -> dict[int, Weights]:
 
     Accepted are a state dict, a checkpoint that holds one, a checkpoint that holds a list of them with their
     epochs, and {number in a file's name: what it holds}. Epochs count from 0 in the published code and a model is
-    saved after its epoch's full-batch update (the file of Nanda et al. that stops at epoch 4999 has an optimiser at
-    update 5000), so step = epoch + 1. A number in a file's name, and Lightning's global_step, are taken as steps.
+    saved after its epoch's full-batch update, whose loss was listed before it: step = epoch + 1, or the number of
+    listed losses where there is no epoch (the file of Nanda et al. that stops at epoch 4999 lists 5000 losses, has an
+    optimiser at update 5000, and its weights have the loss that would be listed next). Where as many losses are listed
+    as the epoch says, as in the last file that their code writes, the epoch counts updates already. A number in a
+    file's name, and Lightning's global_step, are taken as steps.
 
     Raises:
         DataError: nothing of that kind, or tensors that are not real numbers.
@@ -97,7 +101,7 @@ def _unwrapped(raw: Any) -> list[tuple[int | None, Mapping[str, Any]]]:
             return _series(raw, key, epochs)
     for key in WRAPPERS:
         if isinstance(raw.get(key), Mapping):
-            return [(_own_step(raw), _state_dict(raw[key]))]
+            return [(own_step(raw), _state_dict(raw[key]))]
     return [(None, _state_dict(raw))]
 
 
@@ -108,15 +112,31 @@ def _series(raw: Mapping[str, Any], key: str, epochs: str) -> list[tuple[int | N
         raise DataError(f"{key} and {epochs} must be lists, the models and the epochs they were saved at")
     if len(models) != len(numbers) or not all(isinstance(n, int) and n >= 0 for n in numbers):
         raise DataError(f"{key} has {len(models)} models, but {epochs} has not one whole number for each")
-    return [(n + 1, _state_dict(model)) for n, model in zip(numbers, models, strict=True)]
+    behind = 0 if _n_losses(raw) == max(numbers) else 1
+    return [(n + behind, _state_dict(model)) for n, model in zip(numbers, models, strict=True)]
 
 
-def _own_step(raw: Mapping[str, Any]) -> int | None:
-    for key, add in (("global_step", 0), ("epoch", 1)):
-        value = raw.get(key)
-        if isinstance(value, int) and value >= 0:
-            return value + add
-    return None
+def own_step(raw: Any) -> int | None:
+    """Updates done, as a checkpoint of one model says; None where nothing does."""
+    if not isinstance(raw, Mapping) or not any(isinstance(raw.get(key), Mapping) for key in WRAPPERS):
+        return None
+    step, epoch, n_losses = raw.get("global_step"), raw.get("epoch"), _n_losses(raw)
+    if isinstance(step, int) and step >= 0:
+        return step
+    if isinstance(epoch, int) and epoch >= 0:
+        return epoch if epoch == n_losses else epoch + 1
+    return n_losses
+
+
+def _n_losses(raw: Mapping[str, Any]) -> int | None:
+    """How many losses of training a checkpoint lists; the loss is listed before each update."""
+    losses = raw.get("train_losses")
+    return len(losses) if isinstance(losses, list | tuple) and losses else None
+
+
+def tells_step(raw: Any) -> bool:
+    """Whether a file, or the name of each file of a folder, says how many updates were done."""
+    return all(step is not None for step, _ in _unwrapped(raw))
 
 
 def _state_dict(raw: Any) -> Mapping[str, Any]:
@@ -228,6 +248,7 @@ def make_config(
 
     Raises:
         UsageError: no operation, or values that our config does not allow.
+        DataError: the number of tokens makes p too small or too large.
     """
     if task.get("op") is None:
         raise UsageError("the file does not say which operation was learned: give --op, such as --op add")
@@ -241,6 +262,8 @@ def make_config(
         )
     if "group" in known:
         known["p"] = None
+    elif given.p is None and isinstance(known.get("p"), int) and not 2 <= known["p"] <= MAX_MODULUS:
+        raise DataError(f"the file makes p = {known['p']}; p must be from 2 to {MAX_MODULUS}")
     config = {"task": known, "model": dict(model)} | ({} if seed is None else {"seed": seed})
     checked(config)
     return config

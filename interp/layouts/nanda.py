@@ -36,7 +36,7 @@ def read(raw: Any, given: Given) -> Imported:
     """The model. A JSON file may have their config's p, fn_name, frac_train, seed and act_type."""
     found = state_dicts(raw, given)
     first = next(iter(found.values()))
-    told = _own_config(raw) | given.config
+    told = own_config(raw) | given.config
     model, n_ctx, d_vocab = sizes(first)
     if n_ctx != 3:
         raise DataError(f"pos_embed.W_pos has {n_ctx} positions; a row of this layout is a, b and '='")
@@ -59,7 +59,7 @@ def read(raw: Any, given: Given) -> Imported:
     return Imported(config, {s: convert(w) for s, w in found.items()}, split_of(config), unknown_of(config))
 
 
-def _own_config(raw: Any) -> dict[str, Any]:
+def own_config(raw: Any) -> dict[str, Any]:
     """The config that a checkpoint carries, where it is plain values."""
     config = raw.get("config") if isinstance(raw, Mapping) else None
     return {name: value for name, value in config.items() if isinstance(name, str)} if isinstance(config, dict) else {}

@@ -1,10 +1,12 @@
 """State dicts of TransformerLens 3.x's HookedTransformer, and checkpoints as its Grokking_Demo saves them.
 
 A state dict does not tell everything: act_fn, normalization_type and attention_dir come from the JSON file, a
-TransformerLens config as a dictionary, which may be the whole of it. The demo's train_indices are the split.
+TransformerLens config as a dictionary, which may be the whole of it and may lie in the file under "config". The
+demo's train_indices are the split.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,7 +28,7 @@ from .common import (
     state_dicts,
     unknown_of,
 )
-from .nanda import outputs
+from .nanda import outputs, own_config
 
 LAYOUTS = {2: "a b", 3: "a b =", 4: "a op b =", 5: "eos a op b ="}
 """Row layouts by length; marks are numbered after the elements, "=" first."""
@@ -57,6 +59,7 @@ ONLY: dict[str, tuple[Any, ...]] = {
 
 def read(raw: Any, given: Given) -> Imported:
     """The model."""
+    given = replace(given, config=own_config(raw) | given.config)
     cfg = given.config
     for name in ("act_fn", "normalization_type"):
         if name not in cfg:

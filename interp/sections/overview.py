@@ -1,5 +1,7 @@
 """The numbers that matter, the configuration, and where they come from."""
 
+from typing import Any
+
 import pandas as pd
 
 from train.curves import delay, first_crossing, stable_crossing
@@ -63,16 +65,23 @@ def outcome(run: Run) -> str:
 
 
 def _imported(run: Run) -> str:
-    """Of a model that was trained elsewhere: how well it answers at its last snapshot."""
+    """Of a model that was trained elsewhere: how well it answers at its last snapshot, and what is not known."""
     snap, origin = run.last, run.origin
-    known = ["train", "test"] if run.task.is_train is not None else ["all"]
-    scores = [f"{name} loss {snap.loss(name):.3g} nats, accuracy {snap.accuracy(name):.2%}" for name in known]
-    split = "" if len(known) == 2 else " Which rows were trained on is unknown."
-    notes = "".join(f" {note}" for note in origin.notes)
-    return (
-        f"**Imported** from `{origin.source}` ({origin.layout} layout, SHA-256 {str(origin.sha256)[:12]}...): it was "
-        f"not trained here, and there is no log. At step {snap.step:,}: {'; '.join(scores)}.{split}{notes}"
-    )
+    scores = [f"{name} loss {snap.loss(name):.3g} nats, accuracy {snap.accuracy(name):.2%}" for name in _subsets(run)]
+    said = [
+        f"**Imported** from `{origin.source}` ({origin.layout} layout, SHA-256 `{origin.sha256}`): it was not trained "
+        "here, and there is no log",
+        f"At step {snap.step:,}: {'; '.join(scores)}",
+        *([] if origin.knows("step") else ["How many updates were done is unknown: step 0 stands for it"]),
+        *([] if run.task.is_train is not None else ["Which rows were trained on is unknown"]),
+        *(note[:1].upper() + note[1:] for note in origin.notes),
+    ]
+    return " ".join(f"{sentence}." for sentence in said)
+
+
+def _subsets(run: Run) -> tuple[str, ...]:
+    """Of what rows a loss can be taken."""
+    return ("train", "test") if run.task.is_train is not None else ("all",)
 
 
 def _numbers(run: Run) -> pd.DataFrame:
@@ -98,7 +107,18 @@ def _numbers(run: Run) -> pd.DataFrame:
         "snapshots": len(run.steps),
         "training time (s)": None if last is None else last["wall_s"],
     }
+    if run.origin.kind == "imported":
+        found |= _final_numbers(run)
     return pd.DataFrame({"quantity": list(found), "value": pd.Series(list(found.values()), dtype=object)})
+
+
+def _final_numbers(run: Run) -> dict[str, Any]:
+    """Of a run without a log: what its last snapshot tells."""
+    snap = run.last
+    found: dict[str, Any] = {"last step": snap.step if run.origin.knows("step") else None}
+    for name in _subsets(run):
+        found[f"final {name} loss"], found[f"final {name} accuracy"] = snap.loss(name), snap.accuracy(name)
+    return found
 
 
 def _config(run: Run) -> pd.DataFrame:

@@ -86,6 +86,10 @@ def test_writing_it_again_changes_nothing_and_another_is_refused(imported, tmp_p
     assert sorted((p, p.stat().st_mtime_ns) for p in path.rglob("*")) == before
     with pytest.raises(UsageError, match="is not this import"):
         write_imported(path, info["config"], {**ORIGIN, "sha256": "cd" * 32}, snapshots, None)
+    changed = {step: {name: t + 1 for name, t in weights.items()} for step, weights in snapshots.items()}
+    for other, split in ((changed, None), ({9: snapshots[10]}, None), (snapshots, torch.ones(121, dtype=torch.bool))):
+        with pytest.raises(UsageError, match="is not this import"):
+            write_imported(path, info["config"], ORIGIN, other, split)
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="is not this import"):
         write_imported(tmp_path / "mine", info["config"], ORIGIN, snapshots, None)
@@ -108,6 +112,19 @@ def test_it_cannot_be_trained_on(imported, tmp_path):
     path.rename(path.with_name(run.config.run_id))
     with pytest.raises(UsageError, match="holds an imported model"):
         RunStore.create(path.parent, run.config)
+
+
+def test_the_training_command_refuses_it_in_a_line(imported, capsys):
+    from train.presets import find_preset
+    from train.run import DEFAULT_PRESET, main
+
+    _, path = imported()
+    path = path.rename(path.with_name(find_preset(DEFAULT_PRESET).config.run_id))
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    assert main(["--out", str(path.parent), "--quiet"]) == 2
+    printed = capsys.readouterr()
+    assert "holds an imported model" in printed.err and len(printed.err.splitlines()) == 1
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,61 @@ def test_steps_are_updates_done(importing, tmp_path):
     assert importing("pizza.pt", "pizza", "--step", "20000", out="given").steps == [20_000]
 
 
+def test_a_step_that_nothing_tells_is_unknown(importing):
+    run = importing("pizza.pt", "pizza")
+    assert run.steps == [0] and not run.origin.knows("step")
+    assert importing("pizza.pt", "pizza", "--step", "20000", out="given").origin.knows("step")
+    assert importing("nanda_series.pth", "nanda", out="series").origin.knows("step")
+
+
+@pytest.mark.parametrize(
+    ("told", "step"),
+    [
+        ({"train_losses": [1.0] * 500}, 500),
+        ({"train_losses": [1.0] * 500, "epoch": 499}, 500),
+        ({"train_losses": [1.0] * 500, "epoch": 500}, 500),  # their last file has the number of epochs
+        ({"train_loss": 1.0, "epoch": 500}, 501),  # their other files have no lists
+        ({"train_losses": [1.0] * 50, "epoch": 499}, 500),  # a list of every tenth loss
+        ({"train_losses": [1.0] * 50, "epoch": 499, "global_step": 7}, 7),
+    ],
+)
+def test_losses_say_how_many_updates_were_done(importing, tmp_path, told, step):
+    torch.save({"model": foreign.nanda(1), **told}, tmp_path / "model.pth")
+    assert importing(tmp_path / "model.pth", "nanda", *ADD).steps == [step]
+
+
+@pytest.mark.parametrize(("n_losses", "steps"), [(200, [1, 101, 200]), (199, [0, 100, 199]), (0, [1, 101, 200])])
+def test_losses_say_which_updates_a_series_has(importing, tmp_path, n_losses, steps):
+    """199 losses and a last epoch of 199: the models were saved before the updates of their epochs."""
+    models = [foreign.nanda(seed) for seed in (1, 2, 3)]
+    content = {"model_checkpoints": models, "checkpoint_epochs": [0, 100, 199], "train_losses": [1.0] * n_losses}
+    torch.save(content, tmp_path / "series.pth")
+    assert importing(tmp_path / "series.pth", "nanda", *ADD).steps == steps
+
+
+def test_the_folder_that_nandas_code_writes(importing, tmp_path):
+    folder = tmp_path / "grok_1700000000"
+    folder.mkdir()
+    torch.save({"model": foreign.nanda(1), "train_data": [(0, 1, 5)], "test_data": []}, folder / "init.pth")
+    for epoch in (0, 100):
+        torch.save({"model": foreign.nanda(epoch), "train_loss": 1.0, "epoch": epoch}, folder / f"{epoch}.pth")
+    torch.save({"model": foreign.nanda(7), "train_losses": [1.0] * 150, "epoch": 150}, folder / "final.pth")
+    run = importing(folder, "nanda", *ADD)
+    assert run.steps == [0, 1, 101, 150]
+    assert close(run[150].logits, foreign_forward.nanda(foreign.nanda(7), rows(P, P)))
+
+
+def test_rep_theorys_own_folder(importing, tmp_path):
+    """model.pt beside cfg.json, as each of their runs has it, and a folder of checkpoints below."""
+    (tmp_path / "D3" / "checkpoints").mkdir(parents=True)
+    torch.save(foreign.reptheory(7, 6), tmp_path / "D3/model.pt")
+    torch.save(foreign.reptheory(7, 6), tmp_path / "D3/checkpoints/40.pt")
+    (tmp_path / "D3/cfg.json").write_bytes((foreign.HERE / "reptheory_D3.json").read_bytes())
+    run = importing(tmp_path / "D3/model.pt", "reptheory")
+    assert run.config.task.group == "D3" and run.task.is_train is not None
+    assert importing(tmp_path / "D3/checkpoints", "reptheory", out="series").steps == [40]
+
+
 def test_every_snapshot_of_a_series_is_its_own(importing):
     run = importing("nanda_series.pth", "nanda")
     assert run.config.task.op == "sub" and run.config.task.split == "python" and run.config.seed == 2
@@ -147,6 +202,12 @@ def test_folded_norms_are_norms_without_scale_and_shift(importing, tmp_path):
     norms = {name: torch.full((foreign.D_MODEL,), float(name.endswith("w"))) for name in names}
     assert close(run.last.logits, foreign_forward.transformerlens(weights | norms, rows(P, P)))
     assert run.config.model.norm == "pre" and run.config.model.biases == "all"
+
+
+def test_a_config_that_a_checkpoint_carries(importing, tmp_path):
+    told = {"act_fn": "relu", "normalization_type": None, "attention_dir": "bidirectional"}
+    torch.save({"model": foreign.transformerlens(1, 6, 6), "config": told}, tmp_path / "model.pt")
+    assert importing(tmp_path / "model.pt", "transformerlens", *ADD).config.model.attention == "bidirectional"
 
 
 def test_pizzas_own_file_names(importing, tmp_path):

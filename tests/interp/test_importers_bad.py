@@ -64,6 +64,7 @@ FILES = {
     "inf": ("nanda", ADD, None, changed(NANDA, "unembed.W_U", torch.full((4, 6), torch.inf)), "not finite"),
     "integers": ("nanda", ADD, None, changed(NANDA, "embed.W_E", torch.ones(4, 6).long()), "embed.W_E holds"),
     "logits": ("nanda", ADD, None, changed(NANDA, "unembed.W_U", torch.ones(4, 3)), "3 logits"),
+    "p too large": ("nanda", ADD, None, foreign.nanda(1, 5_002), "p = 5001"),
     "positions": ("nanda", ADD, None, foreign.nanda(1, n_ctx=4), "4 positions"),
     "p": ("nanda", (*ADD, "--p", "113"), None, NANDA, "makes p = 5"),
     "classes": ("nanda", ADD, None, {"model": NANDA, "config": Stranger()}, "needs classes"),
@@ -75,6 +76,7 @@ FILES = {
     "epochs": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [0]}, "not one whole number for each"),
     "same epoch": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [7, 7]}, "1 different steps"),
     "json": ("nanda", ADD, "{p: 5", NANDA, "is not JSON"),
+    "json too deep": ("nanda", ADD, "[" * 100_000, NANDA, "is not JSON"),
     "json list": ("nanda", ADD, "[5]", NANDA, "holds a list"),
     "tanh": ("pizza", (), foreign.pizza_config(act_fn="Tanh"), PIZZA, "'Tanh'"),
     "lambda": ("pizza", (), foreign.pizza_config(funcs="__import__('os').abort()"), PIZZA, "which is not run"),
@@ -113,6 +115,8 @@ FLAGS = {
     "split": ("nanda", (*ADD, "--split", "numpy"), None, NANDA, "--split"),
     "group": ("nanda", (*ADD, "--group", "S3"), None, NANDA, "give --p, not --group"),
     "step": ("nanda", (*ADD, "--step", "-1"), None, NANDA, "--step -1"),
+    "no config": ("nanda", (*ADD, "--config", "none.json"), None, NANDA, "--config none.json is not there"),
+    "losses and step": ("nanda", (*ADD, "--step", "3"), None, {"model": NANDA, "train_losses": [1.0]}, "leave --step"),
     "step twice": ("nanda", (*ADD, "--step", "3"), None, {"model": NANDA, "epoch": 9}, "leave --step out"),
     "attn_coeff": ("pizza", (), None, PIZZA, "give --config"),
     "B or C": ("pizza", (), None, foreign.linear("B", 1), "B and C"),
@@ -171,6 +175,10 @@ def test_again_is_the_same_run_and_another_file_is_refused(tmp_path, capsys):
     torch.save({"model": foreign.nanda(2), "epoch": 4999}, second)
     assert main([str(second), "--layout", "nanda", *ADD, "--out", out]) == 2
     assert "is not this import" in capsys.readouterr().err
+    bare, flags = str(foreign.HERE / "pizza.pt"), ["--layout", "pizza", "--out", str(tmp_path / "bare")]
+    assert main([bare, *flags, "--step", "10"]) == 0
+    assert main([bare, *flags, "--step", "20"]) == 2  # the same file at another step
+    assert main([bare, *flags, "--step", "10"]) == 0
 
 
 def test_one_bad_snapshot_of_many_leaves_nothing(tmp_path, capsys):

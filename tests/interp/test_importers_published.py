@@ -40,6 +40,16 @@ def test_losses_are_the_published_ones(importing, name, layout, flags, train_los
     assert run.last.accuracy("all") == digits(accuracy)
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("nanda_mod_addition_no_wd.pth", [5000]), ("nanda_low_precision_mod_addition.pth", [50_000])],
+)
+def test_steps_are_the_updates_that_the_losses_count(importing, name, steps):
+    """Of the first, the optimiser in the file says 5000 too; the second tells nothing but its losses."""
+    run = importing(Path(str(FOLDER)) / name, "nanda", "--op", "add")
+    assert run.steps == steps and run.origin.knows("step")
+
+
 def test_the_pizza_exemplar(importing):
     run = importing(Path(str(FOLDER)) / "pizza_model_a.pt", "pizza")
     assert run.last.accuracy("all") == 1
