@@ -40,7 +40,22 @@ def test_clusters_are_the_handmade_ones(run):
         f, sign = math.pi * (place // 2) / 16, 1 - 2 * (place % 2)
         w = 2 * math.pi * k / P
         expected = (sign * ((w * a + f).cos() + (w * b + f).cos())).relu()
-        np.testing.assert_allclose(images.at(run.steps[-1]).data[i].z, expected.numpy(), atol=1e-5)
+        drawn = images.at(run.steps[-1]).data[i].z
+        np.testing.assert_allclose(drawn, (expected / expected.max()).numpy(), atol=1e-5)
+        assert np.abs(drawn - expected.numpy()).max() > 0.4  # the control: activations reach 2, shares 1
+        assert f"neuron {neuron} {float(expected.max()):.3g}" in images.texts[-1]
+
+
+def test_clusters_without_an_image_are_counted(tmp_path, run):
+    from interp import open_run
+    from interp.sections import neurons
+
+    takeaway = of_kind(neurons.build(run), "Figure")[2].takeaway
+    assert "left out" not in takeaway  # the control: three clusters
+    many = open_run(handmade_run(tmp_path, P, (1, 2, 3, 5, 7, 9, 11), scales=(0.0, 1.0)))
+    images = of_kind(neurons.build(many), "Figure")[2]
+    assert len(images.fig.data) == neurons.N_CLUSTERS == 6
+    assert "Smaller clusters left out: 1." in images.takeaway
 
 
 @pytest.mark.parametrize("shape", ["add", "pizza", "mlp", "gelu", "two vocabularies", "div"])
@@ -139,7 +154,8 @@ def test_attention_is_even_in_the_handmade_model(run):
     (figure,) = of_kind(attention.build(run), "Figure")
     for trace in figure.at(run.steps[-1]).data:
         np.testing.assert_allclose(trace.z, 1 / 3, atol=1e-6)
-    assert "head 2 0.33, 0.33, 0.33" in figure.takeaway
+    said = "in every head a 0.33, b 0.33, = 0.33 (a from 0.33 to 0.33 over the pairs)"
+    assert said in figure.takeaway
 
 
 @pytest.mark.parametrize("shape", ["add", "two", "pizza"])
@@ -152,10 +168,13 @@ def test_attention_is_the_pattern_at_the_answer(tmp_path, shape):
     n, cfg = math.isqrt(len(run.task.pairs)), run.last.model.cfg
     drawn = list(figure.at(run.steps[-1]).data)
     assert len(drawn) == cfg.n_layers * cfg.n_heads
+    assert "in every head" not in figure.takeaway  # the control: they differ
     for i, trace in enumerate(drawn):
         layer, head = divmod(i, cfg.n_heads)
         expected = cache[f"blocks.{layer}.attn.hook_pattern"][:, head, -1, 0].view(n, n).numpy()
         np.testing.assert_allclose(trace.z, expected, atol=1e-6)
+        assert f"a {expected.mean():.2f}, " in figure.takeaway
+        assert f"(a from {expected.min():.2f} to {expected.max():.2f} over the pairs)" in figure.takeaway
     if shape == "pizza":
         assert "attention rate is 0.3" in figure.takeaway
 
@@ -175,6 +194,10 @@ def test_logit_map_is_the_handmade_clock(run):
     np.testing.assert_allclose(grid, by_answer, rtol=1e-4, atol=1e-2)
     last = {t.name: t.y[-1] for t in coefficients.fig.data if t.name.startswith("k = ")}
     assert set(last) == {f"k = {k}" for k in KEYS} and min(last.values()) > 1000
+    for name, value in last.items():
+        said = coefficients.texts[-1].split(f"{name}: ")[1].split(";")[0].rstrip(".").replace(",", "")
+        assert float(said) == pytest.approx(value, rel=5e-3)
+    assert coefficients.texts[0] != coefficients.texts[-1].replace(f"{run.steps[-1]:,}", "0")  # the control
 
 
 @pytest.mark.parametrize("name", ["neurons", "attention", "logits"])
