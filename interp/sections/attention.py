@@ -64,14 +64,12 @@ def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
 
 
 def _means(pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
-    rows = [
-        f"{', '.join(f'{word} {share:.2f}' for word, share in zip(words, head.mean(axis=0), strict=True))} "
-        f"(a from {head[:, words.index('a')].min():.2f} to {head[:, words.index('a')].max():.2f} over the pairs)"
-        for head in pattern
-    ]
+    rows = [", ".join(f"{word} {x:.2f}" for word, x in zip(words, mean, strict=True)) for mean in pattern.mean(axis=1)]
+    to_a = pattern[:, :, words.index("a")]
     if len(titles) > 1 and len(set(rows)) == 1:
-        return f"in every head {rows[0]}"
-    return "; ".join(f"{title}: {row}" for title, row in zip(titles, rows, strict=True))
+        titles, rows = ["every head"], rows[:1]
+    means = "; ".join(f"{title}: {row}" for title, row in zip(titles, rows, strict=True))
+    return f"{means}. Over heads and pairs attention to a goes from {to_a.min():.2f} to {to_a.max():.2f}"
 
 
 def _text(step: int, pattern: np.ndarray, words: list[str], titles: list[str]) -> str:

@@ -154,7 +154,7 @@ def test_attention_is_even_in_the_handmade_model(run):
     (figure,) = of_kind(attention.build(run), "Figure")
     for trace in figure.at(run.steps[-1]).data:
         np.testing.assert_allclose(trace.z, 1 / 3, atol=1e-6)
-    said = "in every head a 0.33, b 0.33, = 0.33 (a from 0.33 to 0.33 over the pairs)"
+    said = "every head: a 0.33, b 0.33, = 0.33. Over heads and pairs attention to a goes from 0.33 to 0.33."
     assert said in figure.takeaway
 
 
@@ -168,13 +168,14 @@ def test_attention_is_the_pattern_at_the_answer(tmp_path, shape):
     n, cfg = math.isqrt(len(run.task.pairs)), run.last.model.cfg
     drawn = list(figure.at(run.steps[-1]).data)
     assert len(drawn) == cfg.n_layers * cfg.n_heads
-    assert "in every head" not in figure.takeaway  # the control: they differ
+    assert "every head" not in figure.takeaway  # the control: they differ
     for i, trace in enumerate(drawn):
         layer, head = divmod(i, cfg.n_heads)
         expected = cache[f"blocks.{layer}.attn.hook_pattern"][:, head, -1, 0].view(n, n).numpy()
         np.testing.assert_allclose(trace.z, expected, atol=1e-6)
         assert f"a {expected.mean():.2f}, " in figure.takeaway
-        assert f"(a from {expected.min():.2f} to {expected.max():.2f} over the pairs)" in figure.takeaway
+        said = figure.texts[-1].split("pairs: ")[1].rstrip(".").split("; ")[i]
+        assert said.endswith(f"from {expected.min():.2f} to {expected.max():.2f}")
     if shape == "pizza":
         assert "attention rate is 0.3" in figure.takeaway
 
