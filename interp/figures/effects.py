@@ -6,15 +6,18 @@ from plotly.subplots import make_subplots
 
 from .style import PALETTE, below_legend, layout
 
+SYMBOLS = ("diamond", "circle-open", "x-thin-open", "square-open", "triangle-up-open")
+"""Open ones after the first, so that dots on each other are all seen."""
+
 
 def effects_figure(frame: pd.DataFrame) -> go.Figure:
-    """Columns label, how, loss_nats, accuracy: one row of dots a label, colours by how; the losses on a log axis."""
+    """Columns label, how, loss_nats, accuracy: a row of dots a label, colours by how; a log axis of losses."""
     fig = make_subplots(
         rows=1, cols=2, shared_yaxes=True, column_widths=[0.55, 0.45], horizontal_spacing=0.04,
         subplot_titles=("loss (nats, log scale)", "accuracy"),
     )  # fmt: skip
     for i, (how, rows) in enumerate(frame.groupby("how", sort=False)):
-        marker = {"color": PALETTE[i % len(PALETTE)], "size": 9}
+        marker = {"color": PALETTE[i % len(PALETTE)], "symbol": SYMBOLS[i % len(SYMBOLS)], "size": 10, "line_width": 2}
         for col, (column, tip) in enumerate((("loss_nats", "%{x:.3g} nats"), ("accuracy", "%{x:.1%}")), start=1):
             trace = go.Scatter(
                 x=rows[column], y=rows["label"], mode="markers", marker=marker, name=str(how), legendgroup=str(how),

@@ -22,6 +22,7 @@ def lines_figure(
     is_log: bool = False,
     band: tuple[int, int] | None = None,
     level: float | None = None,
+    floor: float = FLOOR,
 ) -> go.Figure:
     """One line for each value of the column ``by``.
 
@@ -30,17 +31,18 @@ def lines_figure(
         step: where the cursor stands; it is the last trace.
         by: what tells lines apart.
         unit: title of the y axis.
-        is_log: whether the y axis is logarithmic; values below 1e-12 are left out of it.
+        is_log: whether the y axis is logarithmic; values up to ``floor`` are left out of it.
         band: steps between which the background is shaded.
         level: where a horizontal line is drawn.
+        floor: see ``is_log``.
     """
-    values = [value for value in frame["value"].tolist() if (value > FLOOR if is_log else value == value)]
+    values = [value for value in frame["value"].tolist() if (value > floor if is_log else value == value)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     fig = go.Figure()
     if band is not None:
         fig.add_trace(_band(band, low, high))
     for i, (name, rows) in enumerate(frame.groupby(by, sort=False)):
-        y = rows["value"].where(rows["value"] > FLOOR) if is_log else rows["value"]
+        y = rows["value"].where(rows["value"] > floor) if is_log else rows["value"]
         style = {"color": PALETTE[i % len(PALETTE)], "dash": DASHES[i // len(PALETTE) % len(DASHES)], "width": 2}
         x = on_log_axis(rows["step"].tolist())
         fig.add_trace(go.Scatter(x=x, y=y, mode="lines", name=str(name), line=style))
@@ -49,7 +51,9 @@ def lines_figure(
     fig.add_trace(cursor(step, low, high))
     log_step_axis(fig)
     if is_log:
-        fig.update_yaxes(type="log", title=f"{unit}, log scale", exponentformat="power", dtick=2)
+        fig.update_yaxes(
+            type="log", title=f"{unit}, log scale", exponentformat="power", dtick=1 if high < low * 1e5 else 2
+        )
     else:
         fig.update_yaxes(title=unit)
     return layout(fig, height=440)
@@ -70,27 +74,36 @@ def _band(band: tuple[int, int], low: float, high: float) -> go.Scatter:
     )
 
 
-def panels_figure(frame: pd.DataFrame, panel: str, by: str, unit: str) -> go.Figure:
-    """Small panels side by side, one for each value of ``panel``, lines by ``by``; columns step, value and these."""
+def panels_figure(frame: pd.DataFrame, step: int, panel: str, by: str, unit: str) -> go.Figure:
+    """Small panels side by side.
+
+    Args:
+        frame: columns step, value, ``panel`` and ``by``.
+        step: where the cursors stand, one a panel; they are the last traces.
+        panel: what tells panels apart.
+        by: what tells lines apart; all have their own colour and dash, as they may lie on each other.
+        unit: title of the y axis.
+    """
     names: Sequence[str] = list(dict.fromkeys(frame[panel]))
     lines = list(dict.fromkeys(frame[by]))
-    fig = make_subplots(
-        rows=1,
-        cols=len(names),
-        subplot_titles=list(map(str, names)),
-        shared_yaxes=True,
-    )
+    values = frame["value"].dropna().tolist()
+    fig = make_subplots(rows=1, cols=len(names), subplot_titles=list(map(str, names)), shared_yaxes=True)
     for col, name in enumerate(names, start=1):
         rows = frame[frame[panel] == name]
         for i, line in enumerate(lines):
             some = rows[rows[by] == line]
             x = on_log_axis(some["step"].tolist())
-            style = {"color": PALETTE[i], "width": 2}
+            style = {"color": PALETTE[i], "dash": DASHES[i % len(DASHES)], "width": 2}
             trace = go.Scatter(
                 x=x, y=some["value"], mode="lines+markers", name=str(line), line=style, legendgroup=str(line),
                 showlegend=col == 1,
             )  # fmt: skip
             fig.add_trace(trace, row=1, col=col)
         fig.update_xaxes(type="log", dtick=1, title="step (log scale)", matches="x", row=1, col=col)
+    for col in range(1, len(names) + 1):
+        line = cursor(step, min(values), max(values), legendgroup="cursor", showlegend=col == 1)
+        fig.add_trace(line, row=1, col=col)
+    margin = 0.05 * (max(values) - min(values)) or 0.5
+    fig.update_yaxes(range=[min(values) - margin, max(values) + margin])
     fig.update_yaxes(title=unit, row=1, col=1)
     return below_legend(layout(fig, height=440))

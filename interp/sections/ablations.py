@@ -1,5 +1,9 @@
 """What the last snapshot loses when a part of it is taken away."""
 
+from typing import Any
+
+import pandas as pd
+
 from ..circuits import ablations
 from ..figures.effects import effects_figure
 from ..html import Block, Figure, Table, Text
@@ -20,17 +24,19 @@ def build(run: Run) -> list[Block]:
     subset = "test" if run.task.is_train is not None and len(run.task.rows("test")) else "all"
     clusters, ks, why = _clusters(run)
     frame = ablations(run.last, clusters, ks, subsets=(subset,))
-    whole, frame = frame.iloc[0], frame.iloc[1:]
-    if not len(frame):
+    whole = frame.iloc[0]
+    if len(frame) == 1:
         return [Text(f"Not shown: an MLP has no heads, and there are no clusters of neurons: {why}.")]
-    shown = frame.assign(label=frame["kind"] + " " + frame["part"].map(_short))
+    shown: Any = labelled(frame)
     worst = shown.loc[shown["loss_change_nats"].idxmax()]
     rest = f"; the model as it is: {whole['loss_nats']:.3g} nats, accuracy {whole['accuracy']:.1%}"
-    blocks: list[Block] = [
+    why_not: list[Block] = [Text(f"Neurons and frequencies are not ablated: {why}.")] if why else []
+    return [
+        *why_not,
         Figure(
             fig=effects_figure(shown),
             heading=f"Ablations at step {run.last.step:,}",
-            takeaway=f"Over the {subset} rows, {worst['label']} {worst['how']} costs most: loss "
+            takeaway=f"Over the {subset} rows the costliest is {worst['label']} ({worst['how']}): loss "
             f"{worst['loss_nats']:.3g} nats, accuracy {worst['accuracy']:.1%}{rest}.",
             source=SOURCE,
             alt="Dot plot of loss and accuracy after each ablation.",
@@ -40,7 +46,17 @@ def build(run: Run) -> list[Block]:
             f"Effects over the {subset} rows; changes are against the model as it is.",
         ),
     ]
-    return [*([Text(f"Neurons and frequencies are not ablated: {why}.")] if why else []), *blocks]
+
+
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """With a column label; the ways of taking out one part stand below each other."""
+    is_whole = frame["kind"] == "none"
+    kind = (frame["kind"] + " ").mask(frame["kind"] == "frequency", "")
+    found = frame.assign(
+        label=(kind + frame["part"].map(_short)).mask(is_whole, "as it is"), how=frame["how"].mask(is_whole, "nothing")
+    )
+    place = {label: i for i, label in enumerate(dict.fromkeys(found["label"]))}
+    return found.sort_values("label", key=lambda labels: labels.map(place), kind="stable")
 
 
 def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
@@ -56,8 +72,6 @@ def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
 
 def _short(part: str) -> str:
     """Hooks in words."""
-    if part.endswith("mlp.hook_post"):
-        return f"{part.partition(' in ')[0].replace('k=', 'k = ').replace(',', ', ')} in neurons"
-    if part.endswith("unembed.hook_out"):
-        return f"{part.partition(' in ')[0].replace('k=', 'k = ').replace(',', ', ')} in logits"
-    return part
+    ks, _, hook = part.partition(" in ")
+    place = "neurons" if hook.endswith("mlp.hook_post") else "logits"
+    return f"{ks.replace('k=', 'k = ').replace(',', ', ')} in {place}" if hook else part

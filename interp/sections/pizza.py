@@ -12,7 +12,7 @@ from ..progress import PIZZA, chosen
 from ..runs import Run
 from ..structure import Unavailable
 from .curves import cursor_track
-from .progress import transition
+from .progress import ends, step_texts, transition
 
 FORMS = {
     "circle_clock_fve": "clock",
@@ -21,6 +21,8 @@ FORMS = {
     "circle_accompanying_pizza_fve": "accompanying pizza",
 }
 N_CIRCLES = 4
+LOWEST = -1.05
+"""Smallest score that is drawn."""
 KEY_STEPS = 12
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
@@ -42,15 +44,11 @@ def build(run: Run) -> list[Block]:
 def _scores(run: Run, scores: pd.DataFrame) -> Figure:
     steps = tuple(run.steps)
     fig = lines_figure(scores, steps[-1], "measure", "score", band=transition(run))
-    wide = scores.pivot(index="step", columns="measure", values="value")
-    texts = tuple(
-        f"At step {step:,}: " + ", ".join(f"{name} {wide.loc[step, name]:.2f}" for name in wide.columns) + "."
-        for step in steps
-    )
+    texts = step_texts(scores, steps)
     return Figure(
         fig=fig,
         heading="Clock or pizza over training",
-        takeaway=texts[-1],
+        takeaway=ends(scores, *PIZZA),
         source=f"{ZHONG}, sections 4.1 and 4.2 and their notebook: 100 fixed triples; logits of right answers; the "
         "first four principal components of W_E.",
         alt="Line chart of gradient symmetricity, distance irrelevance and circularity against step.",
@@ -73,21 +71,38 @@ def _circles(run: Run) -> list[Block]:
     if not len(last):
         reason = measure_snapshot(run.last, ["circle_clock_fve"])["circle_clock_fve"]
         return [Text(f"Single circles are not shown: {reason.reason}.")] if isinstance(reason, Unavailable) else []
-    best = last.groupby("k")["value"].max().sort_values(ascending=False).head(N_CIRCLES)
+    best = last.groupby("k")["value"].max().sort_values(ascending=False)
+    best = best[best > LOWEST].head(N_CIRCLES)
+    if not len(best):
+        return [Text("Single circles are not shown: the logits of none are like a clock's or a pizza's.")]
     shown = frame[frame["k"].isin(best.index)].assign(circle=lambda f: "circle k = " + f["k"].astype(str))
-    shown = shown[shown["value"] > -1.05].sort_values(["k", "step"])
-    fits = [
-        f"k = {k}: {some.loc[some['value'].idxmax(), 'form']} ({some['value'].max():.1%})"
-        for k, some in last[last["k"].isin(best.index)].groupby("k")
-    ]
+    shown = shown[shown["value"] > LOWEST].sort_values(["k", "step"])
+    at = tuple(sorted({int(step) for step in shown["step"]}))
+    fig = panels_figure(shown, at[-1], "circle", "form", "2 x correlation - 1")
+    cursors = range(len(fig.data) - len(best), len(fig.data))  # type: ignore[arg-type]
+    texts = tuple(
+        f"At step {step:,}: {'; '.join(_fit(some) for _, some in rows.groupby('k'))}."
+        for step, rows in shown.groupby("step")
+    )
     return [
         Figure(
-            fig=panels_figure(shown, "circle", "form", "share of variance explained"),
+            fig=fig,
             heading="What one circle of the embedding computes",
-            takeaway=f"At step {steps[-1]:,} the form that explains each circle best: {'; '.join(fits)}.",
+            takeaway=f"The form nearest to each circle's logits. {texts[-1]}",
             source=f"{ZHONG}: the model run with one pair of principal components of W_E alone; its logits against "
-            "closed forms, both scaled to variance 1, so -1 is no relation. An accompanying pizza is a circle of twice "
-            f"the frequency that it helps. At {len(steps)} snapshots over the transition, where there is a circle.",
-            alt="Small line charts, one a circle, of the variance explained by clock and pizza forms against step.",
+            "closed forms, both scaled to variance 1: the score is 2 x correlation - 1, so -1 is no relation; lower "
+            "ones are not drawn. An accompanying pizza is a circle of twice the frequency that it helps. At "
+            f"{len(steps)} snapshots over the transition, where there is a circle.",
+            alt="Small line charts, one a circle, of the scores of clock and pizza forms against step.",
+            steps=at,
+            tracks=tuple(cursor_track(at, trace=i) for i in cursors),
+            texts=texts,
         )
     ]
+
+
+def _fit(forms: Any) -> str:
+    """The form with the largest score, and that it is far from the logits where their correlation is below 0.75."""
+    best = forms.loc[forms["value"].idxmax()]
+    poor = ", but far" if best["value"] < 0.5 else ""
+    return f"k = {best['k']}: {best['form']} ({best['value']:.2f}{poor})"

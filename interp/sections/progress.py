@@ -59,7 +59,7 @@ def _figures(run: Run) -> list[Block]:
             f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
             "TransformerLens' Grokking_Demo. Rows of each as its name says; no bias correction in excluded losses."
         )
-        takeaway = _ends(losses, "excluded_loss_logit2d_train", "restricted_loss_logit2d_all", "train_loss")
+        takeaway = f"{_turn(losses)}{ends(losses, 'restricted_loss_logit2d_all', 'test_loss', 'train_loss')}"
         found.append(_figure(run, losses, "Restricted and excluded losses", "loss (nats)", source, takeaway, True))
     shares = chosen(run, SHARES)
     if len(shares):
@@ -67,7 +67,7 @@ def _figures(run: Run) -> list[Block]:
             f"logit_fve: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}; "
             f"neuron_fraction_fve85 and Gini coefficients of Fourier norms: {NANDA}."
         )
-        takeaway = _ends(shares, "logit_fve", "neuron_fraction_fve85", "gini_W_L")
+        takeaway = ends(shares, "logit_fve", "neuron_fraction_fve85", "gini_W_L")
         found.append(_figure(run, shares, "How much of the model is the circuit", "share", source, takeaway, False))
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
@@ -84,24 +84,40 @@ def _figures(run: Run) -> list[Block]:
 def _figure(run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: str, is_log: bool) -> Figure:
     steps, band = tuple(run.steps), transition(run)
     fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band)
-    wide = frame.pivot(index="step", columns="measure", values="value")[list(dict.fromkeys(frame["measure"]))]
-    texts = tuple(
-        f"At step {step:,}: " + ", ".join(f"{name} {wide.loc[step, name]:.3g}" for name in wide.columns) + "."
-        for step in steps
-    )
     return Figure(
         fig=fig,
         heading=heading,
         takeaway=takeaway,
         source=source,
-        alt=f"Line chart of {', '.join(wide.columns)} against step, step axis logarithmic.",
+        alt=f"Line chart of {', '.join(dict.fromkeys(frame['measure']))} against step, step axis logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=len(fig.data) - 1),),  # type: ignore[arg-type]
-        texts=texts,
+        texts=step_texts(frame, steps),
     )
 
 
-def _ends(frame: pd.DataFrame, *names: str) -> str:
+def step_texts(frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
+    """Of columns step, measure, value: one sentence a step, with the values that there are."""
+    there = frame.dropna(subset=["value"])
+    said = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
+    return tuple(f"At step {step:,}: {said.get(step, 'no value')}." for step in steps)
+
+
+def _turn(losses: pd.DataFrame) -> str:
+    """Where the excluded loss is lowest, if it rises after that."""
+    excluded = losses.query("measure == 'excluded_loss_logit2d_train'").dropna(subset=["value"])
+    if not len(excluded):
+        return ""
+    lowest, last = excluded.loc[excluded["value"].idxmin()], excluded["value"].iloc[-1]
+    if not last > lowest["value"]:
+        return ""
+    return (
+        f"excluded_loss_logit2d_train is lowest at step {int(lowest['step']):,} ({lowest['value']:.3g}) and ends at "
+        f"{last:.3g}: the training rows come to need the key frequencies; "
+    )
+
+
+def ends(frame: pd.DataFrame, *names: str) -> str:
     """First and last values of some measures."""
     said = []
     for name in names:

@@ -1,0 +1,157 @@
+"""What the sections on circuits say of turning points, lost frequencies and absent values, and of unknown splits."""
+
+import importlib
+from typing import Any
+
+import pandas as pd
+import pytest
+from oracles.handmade import handmade_run
+from oracles.runs import SHAPES, random_run
+
+P, KEYS = 23, (3, 5, 9)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    from interp import open_run
+
+    return open_run(handmade_run(tmp_path_factory.mktemp("runs"), P, KEYS))
+
+
+def of_kind(blocks: Any, name: str) -> list[Any]:
+    return [block for block in blocks if type(block).__name__ == name]
+
+
+def shares(**curves: list[float]) -> pd.DataFrame:
+    """Columns step, k, value of curves k<number> at steps 0, 10, 20, ...."""
+    rows = [(10 * i, int(name[1:]), v) for name, values in curves.items() for i, v in enumerate(values)]
+    return pd.DataFrame(rows, columns=["step", "k", "value"])
+
+
+def test_a_step_says_the_values_that_there_are():
+    from interp.sections.progress import step_texts
+
+    rows = [(0, "gini", 0.25), (0, "fve", float("nan")), (10, "gini", 0.5), (10, "fve", 0.125)]
+    frame = pd.DataFrame(rows, columns=["step", "measure", "value"])
+    assert step_texts(frame, (0, 10, 20)) == (
+        "At step 0: gini 0.25.",
+        "At step 10: gini 0.5, fve 0.125.",
+        "At step 20: no value.",
+    )
+
+
+def test_the_excluded_loss_turns_only_where_it_rises_again():
+    from interp.sections.progress import _turn
+
+    def losses(values):
+        name = "excluded_loss_logit2d_train"
+        return pd.DataFrame({"step": [0, 10, 20], "measure": name, "value": values})
+
+    assert "lowest at step 10 (0.5) and ends at 6" in _turn(losses([3.0, 0.5, 6.0]))
+    assert _turn(losses([3.0, 2.0, 1.0])) == ""  # control: it only falls
+    assert _turn(losses([3.0, 2.0, 1.0]).iloc[:0]) == ""
+
+
+def test_a_frequency_that_came_and_went_is_said_and_drawn(run):
+    from interp.sections import keyfreqs
+
+    share = shares(k1=[0, 0.5, 0.5, 0.5], k2=[0, 0, 0.02, 0.3], k4=[0, 0.03, 0.05, 1e-9], k6=[0, 0, 0.009, 0.009])
+    when: Any = keyfreqs.crossing_times(share, (1, 2))
+    assert when["k"].tolist() == [1, 2, 4]  # 6 never held 1%
+    assert when[keyfreqs.FIRST].tolist() == [10, 20, 10]
+    assert when[keyfreqs.STAYS].tolist() == [10, 20, pd.NA] and when["key"].tolist() == [True, True, False]
+    said = keyfreqs._takeaway(share, (0, 10, 20, 30), (1, 2), when)
+    assert "k = 1 from step 10, k = 2 from step 20." in said
+    assert "From step 30 on" in said and "Lost again: k = 4." in said
+    kept = shares(k1=[0.5, 0.5, 0.5, 0.5], k2=[0.5, 0.001, 0.3, 0.3])
+    again = keyfreqs._takeaway(kept, (0, 10, 20, 30), (1, 2), keyfreqs.crossing_times(kept, (1, 2)))
+    assert "at step 0)" in again and "From step 20 on" in again and "Lost" not in again
+
+
+def test_shares_are_on_a_log_axis_with_the_threshold(run):
+    from interp.keyfreqs import KEY_SHARE
+    from interp.sections import keyfreqs
+
+    (figure,) = of_kind(keyfreqs.build(run), "Figure")
+    assert figure.fig.layout.yaxis.type == "log"
+    assert [shape.y0 for shape in figure.fig.layout.shapes] == [KEY_SHARE]
+
+
+def test_every_circles_panel_has_the_cursor(tmp_path):
+    from interp.sections import pizza
+    from tests.interp.test_measures import with_circles
+
+    run = with_circles(random_run(tmp_path, **SHAPES["pizza"]))
+    panels = of_kind(pizza.build(run), "Figure")[1]
+    n_panels = sum(note.text.startswith("circle k") for note in panels.fig.layout.annotations)
+    cursors = [i for i, trace in enumerate(panels.fig.data) if trace.name == "this step"]
+    assert len(cursors) == n_panels == len(panels.tracks)
+    assert len({panels.fig.data[i].xaxis for i in cursors}) == n_panels
+    assert panels.steps[-1] == run.last.step and set(panels.steps) <= set(run.steps)
+    first, place = panels.at(panels.steps[0]), max(panels.steps[0], 0.5)
+    assert all(list(first.data[i].x) == [place, place] for i in cursors)
+    low, high = panels.fig.layout.yaxis.range
+    drawn = [y for trace in panels.fig.data for y in trace.y]
+    assert low < min(drawn) and max(drawn) < high
+
+
+@pytest.mark.parametrize(("score", "says"), [(0.9, "k = 3: clock (0.90)"), (-0.4, "k = 3: clock (-0.40, but far)")])
+def test_a_poor_form_is_said_to_be_far(score, says):
+    from interp.sections.pizza import _fit
+
+    forms = pd.DataFrame([(3, "pizza", -1.0), (3, "clock", score)], columns=["k", "form", "value"])
+    assert _fit(forms) == says
+
+
+def test_ablations_begin_with_the_model_as_it_is(run):
+    from interp.sections import ablations
+
+    (figure,), (table,) = of_kind(ablations.build(run), "Figure"), of_kind(ablations.build(run), "Table")
+    first = table.frame.iloc[0]
+    assert (first["label"], first["how"], first["loss_change_nats"]) == ("as it is", "nothing", 0)
+    assert first["loss_nats"] == pytest.approx(run.last.loss("test"))
+    labels = table.frame["label"].tolist()
+    assert labels[1:5] == ["head L0H0", "head L0H0", "head L0H1", "head L0H1"]
+    assert len(dict.fromkeys(labels)) == 1 + sum(a != b for a, b in zip(labels, labels[1:], strict=False))
+    symbols = {trace.name: trace.marker.symbol for trace in figure.fig.data}
+    assert len(set(symbols.values())) == len(symbols) == 5  # dots on each other are told apart
+
+
+@pytest.mark.parametrize("shape", ["add", "polynomial", "mlp"])
+def test_an_unknown_split_leaves_what_needs_none(importing_shape, shape):
+    """One snapshot, no log, no split: nothing fails, and what is absent is said."""
+    run = importing_shape(shape)
+    assert run.task.is_train is None and len(run.steps) == 1 and run.evaluations.empty
+    for name in ("progress", "keyfreqs", "pizza", "ablations"):
+        blocks: Any = importlib.import_module(f"interp.sections.{name}").build(run)
+        assert blocks, name
+        for figure in of_kind(blocks, "Figure"):
+            assert figure.takeaway and "nan" not in figure.takeaway, (name, figure.takeaway)
+    progress: Any = importlib.import_module("interp.sections.progress").build(run)
+    assert "No transition is shaded" in progress[0].markdown
+    absent = of_kind(progress, "Table")[1].frame.set_index("reason")["measures"]
+    (names,) = [names for reason, names in absent.items() if "split" in str(reason)]
+    assert {"train_loss", "test_loss", "restricted_loss_neuron_test"} & set(names.split(", "))
+    if shape == "add":
+        (table,) = of_kind(importlib.import_module("interp.sections.ablations").build(run), "Table")
+        assert "all rows" in table.caption
+
+
+@pytest.fixture
+def importing_shape(tmp_path):
+    """``importing_shape(shape)``: a random run of that shape as if someone else had trained it."""
+    from tests.interp.test_imported import ORIGIN
+
+    def make(shape):
+        from interp import open_run
+        from train.imported import write_imported
+
+        run = random_run(tmp_path / "source", **SHAPES[shape])
+        config = run.config.to_json()
+        known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
+        path = tmp_path / "out" / "stranger"
+        snapshots = {step: run.weights(step) for step in run.steps[-1:]}
+        write_imported(path, {**known, "model": config["model"]}, ORIGIN, snapshots, None)
+        return open_run(path)
+
+    return make
