@@ -195,6 +195,7 @@ def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, An
             data["opens"] = block.default_step
             if block.computed is not None:
                 data["computed"] = block.computed.data()
+                data["data"][block.computed.trace].pop("z", None)  # the page computes it
             template = data["layout"].pop("template", {})
             if template not in templates:
                 templates.append(template)

@@ -29,11 +29,12 @@ def image_figure(grid: np.ndarray, what: str, x: str = "b", y: str = "a") -> go.
 def images_figure(
     grids: Sequence[np.ndarray],
     titles: Sequence[str],
+    what: str,
+    shared: tuple[float, float],
     x: str = "b",
     y: str = "a",
-    shared: tuple[float, float] | None = None,
 ) -> go.Figure:
-    """Images two in a row, row 0 at the top, traces in order; colours of the range ``shared``, or of each one's own."""
+    """Images two in a row, row 0 at the top, traces in order; ``what`` names the colours, which span ``shared``."""
     n_rows = -(-len(grids) // PER_ROW)
     fig = make_subplots(
         rows=n_rows, cols=PER_ROW, subplot_titles=list(titles), vertical_spacing=0.12 / max(n_rows - 1, 1)
@@ -42,16 +43,20 @@ def images_figure(
         trace = go.Heatmap(
             z=grid,
             colorscale=SEQUENTIAL,
-            showscale=shared is not None and i == 0,
-            zmin=None if shared is None else shared[0],
-            zmax=None if shared is None else shared[1],
+            showscale=i == 0,
+            zmin=shared[0],
+            zmax=shared[1],
+            colorbar={"title": {"text": what, "side": "right"}, "thickness": 14},
             name=titles[i],
             hovertemplate=f"{y} = %{{y}}, {x} = %{{x}}: %{{z:.4g}}<extra></extra>",
         )
         row, col = i // PER_ROW + 1, i % PER_ROW + 1
         fig.add_trace(trace, row=row, col=col)
-        fig.update_yaxes(title=y, autorange="reversed", constrain="domain", row=row, col=col)
+        fig.update_yaxes(autorange="reversed", constrain="domain", row=row, col=col)
         number = "" if i == 0 else str(i + 1)
         fig.update_yaxes(scaleanchor=f"x{number}", row=row, col=col)
-        fig.update_xaxes(title=x, constrain="domain", row=row, col=col)
+        fig.update_xaxes(title=x if i + PER_ROW >= len(grids) else None, constrain="domain", row=row, col=col)
+    fig.update_yaxes(title=y, col=1)
+    fig.update_yaxes(showticklabels=False, col=2)  # those of column 1 hold
+    fig.update_annotations(font_size=13)
     return layout(fig, height=80 + 400 * n_rows)

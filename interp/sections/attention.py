@@ -28,7 +28,7 @@ def build(run: Run) -> list[Block]:
     patterns = [answer_patterns(run[step], heads) for step in steps]
     words = [str(word) for word in run.config.task.layout.split()]
     to_a = np.stack([pattern[:, :, words.index("a")].reshape(len(heads), n, n) for pattern in patterns])
-    titles = [f"layer {layer}, head {head}" for layer, head in heads]
+    titles = [f"head {head}" if cfg.n_layers == 1 else f"layer {layer}, head {head}" for layer, head in heads]
     texts = tuple(_text(step, pattern, words, titles) for step, pattern in zip(steps, patterns, strict=True))
     left = cfg.n_layers * cfg.n_heads - len(heads)
     notes = f" {left} heads of earlier layers are left out." if left else ""
@@ -36,9 +36,9 @@ def build(run: Run) -> list[Block]:
         notes += f" The attention rate is {cfg.attn_rate:g}: a pattern is that much softmax, and the rest ones."
     return [
         Figure(
-            fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, shared=(0.0, 1.0)),
+            fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, "attention to a", shared=(0.0, 1.0)),
             heading="Attention from the answer to the first operand",
-            takeaway=f"Mean attention to {', '.join(words)}: {_means(patterns[-1], titles)}.{notes}",
+            takeaway=f"Mean attention at step {steps[-1]:,}: {_means(patterns[-1], words, titles)}.{notes}",
             source="attn.hook_pattern at the position where the answer is read, for every pair: a down, b to the "
             "right; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217) find it periodic in the key frequencies. "
             f"At {len(steps)} snapshots over the transition.",
@@ -63,12 +63,16 @@ def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
     return torch.stack([whole[f"blocks.{layer}.attn.hook_pattern"][:, head] for layer, head in heads]).numpy()
 
 
-def _means(pattern: np.ndarray, titles: list[str]) -> str:
-    rows = [", ".join(f"{share:.2f}" for share in mean) for mean in pattern.mean(axis=1)]
-    return "; ".join(f"{title} {row}" for title, row in zip(titles, rows, strict=True))
+def _means(pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
+    rows = [", ".join(f"{word} {x:.2f}" for word, x in zip(words, mean, strict=True)) for mean in pattern.mean(axis=1)]
+    to_a = pattern[:, :, words.index("a")]
+    if len(titles) > 1 and len(set(rows)) == 1:
+        titles, rows = ["every head"], rows[:1]
+    means = "; ".join(f"{title}: {row}" for title, row in zip(titles, rows, strict=True))
+    return f"{means}. Over heads and pairs attention to a goes from {to_a.min():.2f} to {to_a.max():.2f}"
 
 
 def _text(step: int, pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
     to_a = pattern[:, :, words.index("a")]
-    ranges = [f"{title} {row.min():.2f} to {row.max():.2f}" for title, row in zip(titles, to_a, strict=True)]
+    ranges = [f"{title} from {row.min():.2f} to {row.max():.2f}" for title, row in zip(titles, to_a, strict=True)]
     return f"At step {step:,} attention to a over all pairs: {'; '.join(ranges)}."

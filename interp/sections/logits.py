@@ -68,8 +68,8 @@ def _by_answer(run: Run) -> Figure:
         heading="Logit map: mean logits by right answer",
         takeaway=f"Right answers with the largest mean logit: {right[0]:.1%} at step {steps[0]:,}, {right[-1]:.1%} at "
         f"step {steps[-1]:,}.",
-        source="Mean over the pairs with one answer, less the mean over c; rows and columns in the order of "
-        f"the {law.cycle.name}. A clock has equal diagonals. At {len(steps)} snapshots over the transition; {NANDA}.",
+        source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
+        f"{law.cycle.name}. A clock has equal diagonals. At {len(steps)} snapshots over the transition; {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),
@@ -86,16 +86,22 @@ def _coefficients(run: Run) -> list[Block]:
     shown = pd.concat([frame[frame["k"] == k] for k in keys])
     shown = shown.assign(frequency="k = " + shown["k"].astype(str))
     fig = lines_figure(shown, steps[-1], "frequency", "coefficient (logits)", band=transition(run))
-    ends = shown[shown["step"] == steps[-1]]
-    named = ", ".join(f"{name} {value:.4g}" for name, value in zip(ends["frequency"], ends["value"], strict=True))
+    wide = shown.pivot(index="step", columns="frequency", values="value")[[f"k = {k}" for k in keys]]
+    texts = tuple(f"At step {step:,}: {_values(wide.loc[step])}." for step in steps)
     return [
         Figure(
             fig=fig,
             heading="Coefficients of cos w(a+b-c)",
-            takeaway=f"At step {steps[-1]:,}: {named}.",
+            takeaway=texts[-1],
             source=f"Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c; {NANDA}.",
             alt=f"Line chart of the coefficient of each key frequency, {', '.join(map(str, keys))}, against step.",
             steps=steps,
             tracks=last_cursor(steps, fig),
+            texts=texts,
         )
     ]
+
+
+def _values(row: pd.Series) -> str:
+    """Each frequency's coefficient, three digits of it."""
+    return "; ".join(f"{name}: {float(f'{value:.3g}'):,.6g}" for name, value in row.items())

@@ -19,7 +19,7 @@ from ..runs import Run
 from .curves import last_cursor
 from .progress import transition
 
-N_CLUSTERS = 4
+N_CLUSTERS = 6
 """Clusters with a representative, the largest."""
 N_LINES = 7
 MAX_BYTES = 800_000
@@ -97,23 +97,40 @@ def _representatives(run: Run) -> list[Block]:
     """The neuron of each large cluster that its frequency explains best, over the transition."""
     best, share = best_frequency(run.last)
     sizes = best[share > FVE].bincount()
-    ks = [int(k) for k in sizes.argsort(descending=True)[:N_CLUSTERS] if sizes[k] > 0]
+    found = [int(k) for k in sizes.argsort(descending=True, stable=True) if sizes[k] > 0]
+    ks, left = found[:N_CLUSTERS], len(found[N_CLUSTERS:])
     if not ks:
         return [Text(f"No neuron is explained to more than {FVE:.0%} by one frequency at the last snapshot.")]
     chosen_neurons = [int(share.where(best == k, 0.0).argmax()) for k in ks]
     n = table_of(run).n
     steps = tuple(image_steps(run.evaluations, run.steps, n, len(ks)))
     grids = np.stack([neurons_of(run[step])[:, chosen_neurons].numpy().reshape(n, n, -1) for step in steps])
+    tops = np.abs(grids).max(axis=(1, 2))
+    shares = grids / np.where(tops > 0, tops, 1.0)[:, None, None]
+    texts = tuple(
+        f"At step {step:,} the greatest activations: "
+        + ", ".join(f"neuron {neuron} {most:.3g}" for neuron, most in zip(chosen_neurons, row, strict=True))
+        + "."
+        for step, row in zip(steps, tops, strict=True)
+    )
     titles = [f"neuron {neuron} (k = {k})" for neuron, k in zip(chosen_neurons, ks, strict=True)]
     return [
         Figure(
-            fig=images_figure([grids[-1, :, :, i] for i in range(len(ks))], titles),
+            fig=images_figure(
+                [shares[-1, :, :, i] for i in range(len(ks))],
+                titles,
+                "share of the greatest",
+                shared=(min(0.0, float(shares.min())), 1.0),
+            ),
             heading="One neuron of each cluster",
-            takeaway=f"The neuron of each cluster that its frequency explains best at the end: {', '.join(titles)}.",
-            source=f"{AXES}. At {len(steps)} snapshots over the transition.",
+            takeaway=f"The neuron of each cluster that its frequency explains best at the end: {', '.join(titles)}."
+            + (f" Smaller clusters left out: {left}." if left else ""),
+            source=f"{AXES}, as a share of the neuron's greatest at the step. "
+            f"At {len(steps)} snapshots over the transition.",
             alt=f"Images of the activations of {len(ks)} neurons over all pairs.",
             steps=steps,
-            tracks=tuple(Track(i, "z", grids[:, :, :, i], coarse=True) for i in range(len(ks))),
+            tracks=tuple(Track(i, "z", shares[:, :, :, i], coarse=True) for i in range(len(ks))),
+            texts=texts,
         )
     ]
 

@@ -1,5 +1,6 @@
 """Neurons, attention and the logit map in the report: on the hand-made run, others, and in a browser."""
 
+import json
 import math
 from typing import Any
 
@@ -39,7 +40,22 @@ def test_clusters_are_the_handmade_ones(run):
         f, sign = math.pi * (place // 2) / 16, 1 - 2 * (place % 2)
         w = 2 * math.pi * k / P
         expected = (sign * ((w * a + f).cos() + (w * b + f).cos())).relu()
-        np.testing.assert_allclose(images.at(run.steps[-1]).data[i].z, expected.numpy(), atol=1e-5)
+        drawn = images.at(run.steps[-1]).data[i].z
+        np.testing.assert_allclose(drawn, (expected / expected.max()).numpy(), atol=1e-5)
+        assert np.abs(drawn - expected.numpy()).max() > 0.4  # the control: activations reach 2, shares 1
+        assert f"neuron {neuron} {float(expected.max()):.3g}" in images.texts[-1]
+
+
+def test_clusters_without_an_image_are_counted(tmp_path, run):
+    from interp import open_run
+    from interp.sections import neurons
+
+    takeaway = of_kind(neurons.build(run), "Figure")[2].takeaway
+    assert "left out" not in takeaway  # the control: three clusters
+    many = open_run(handmade_run(tmp_path, P, (1, 2, 3, 5, 7, 9, 11), scales=(0.0, 1.0)))
+    images = of_kind(neurons.build(many), "Figure")[2]
+    assert len(images.fig.data) == neurons.N_CLUSTERS == 6
+    assert "Smaller clusters left out: 1." in images.takeaway
 
 
 @pytest.mark.parametrize("shape", ["add", "pizza", "mlp", "gelu", "two vocabularies", "div"])
@@ -63,19 +79,23 @@ def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
 
 
 def in_numpy(arrays, neuron):
-    kinds, offsets = arrays["kinds"].astype(int), arrays["offsets"].astype(int)
-    n = int(arrays["is_gelu"][1])
-    column = arrays["W_in"][:, neuron].astype(float)
-    read = arrays["v"] @ arrays["W_O"] @ column  # [heads, entries]
-    straight = arrays["resid"] @ column
+    x = {name: array.astype(float) for name, array in arrays.items()}
+    kinds, first, n = arrays["kinds"].astype(int), arrays["first"].astype(int), int(arrays["n"][0])
+    column = x["W_in"][:, neuron]
     z = np.zeros((n, n))
     for a in range(n):
         for b in range(n):
-            at = [offsets[j] + (0, a, b)[kind] for j, kind in enumerate(kinds)]
-            scores = arrays["scores"][:, b if arrays["scores"].shape[1] > 1 else 0][:, at]
-            odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-            pattern = arrays["rate"][0] * odds / odds.sum(axis=1, keepdims=True) + 1 - arrays["rate"][0]
-            z[a, b] = (pattern * read[:, at]).sum() + straight[b if len(straight) > 1 else 0] + arrays["b_in"][neuron]
+            tokens = [first[j] + (0, a, b)[kind] for j, kind in enumerate(kinds)]
+            if "E" in x:
+                into = x["E"][tokens].ravel()
+            else:
+                query = b if x["q"].shape[1] > 1 else 0
+                scores = np.einsum("he,hje->hj", x["q"][:, query], x["k_token"][:, tokens] + x["k_place"])
+                odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+                pattern = x["rate"][0] * odds / odds.sum(axis=1, keepdims=True) + 1 - x["rate"][0]
+                values = x["v_token"][:, tokens] + x["v_place"]
+                into = x["resid"][query] + np.einsum("hj,hje,hed->d", pattern, values, x["W_O"])
+            z[a, b] = into @ column + x["b_in"][neuron]
     if arrays["is_gelu"][0]:
         return torch.nn.functional.gelu(torch.from_numpy(z)).numpy()
     return np.maximum(z, 0)
@@ -83,38 +103,49 @@ def in_numpy(arrays, neuron):
 
 def test_the_page_computes_any_neuron(tmp_path, run):
     """In a browser: numbers of the picture against the model's activations; a number out of range is put right."""
-    from browser import launched, opened_in
+    from browser import launched, opened_in, wait_until
 
     from interp.html import PageSection, render_page, write_page
     from interp.parts import neurons_of
     from interp.sections import neurons
 
     gelu = random_run(tmp_path, **{**SHAPES["pizza"], "act_fn": "gelu"})
-    for i, some in enumerate((run, gelu)):
-        block = of_kind(neurons.build(some), "Figure")[-1]
-        page = PageSection("neurons", "Neurons", [block])
-        write_page(
-            tmp_path / f"{i}.html", render_page("t", "s", [page], tuple(some.steps), ("",) * len(some.steps), {})
-        )
-    expected = {0: neurons_of(run.last).numpy(), 1: neurons_of(gelu.last).numpy()}
+    mlp = random_run(tmp_path, **SHAPES["mlp"])
     with launched() as browser:
-        for i, neuron in ((0, 37), (1, 11)):
+        for i, (some, neuron) in enumerate(((run, 37), (gelu, 11), (mlp, 23))):
+            page = PageSection("neurons", "Neurons", [of_kind(neurons.build(some), "Figure")[-1]])
+            labels = ("",) * len(some.steps)
+            write_page(tmp_path / f"{i}.html", render_page("t", "s", [page], tuple(some.steps), labels, {}))
+            every = neurons_of(some.last).numpy()
+            n = math.isqrt(len(every))
             with opened_in(browser, tmp_path / f"{i}.html") as opened:
-                choice = opened.page.locator("input.choice")
-                choice.fill(str(neuron))
-                choice.blur()
-                opened.page.wait_for_timeout(300)
-                shown = opened.page.evaluate("document.querySelector('.plot').data[0].z")
-                n = len(shown)
-                want = expected[i][:, neuron].reshape(n, n)
-                np.testing.assert_allclose(shown, want, rtol=1e-4, atol=1e-4)
-                assert np.abs(np.array(shown) - expected[i][:, 0].reshape(n, n)).max() > 0.01
-                assert f"Neuron {neuron}:" in opened.page.locator(".step-text").inner_text()
-                choice.fill("100000")
-                choice.blur()
-                opened.page.wait_for_timeout(300)
-                assert choice.input_value() == str(expected[i].shape[1] - 1)
+                choice, said = opened.page.locator("input.choice"), opened.page.locator(".step-text")
+                for typed, meant in ((str(neuron), neuron), ("100000", every.shape[1] - 1)):
+                    choice.fill(typed)
+                    choice.blur()
+                    begun = f"document.querySelector('.step-text').textContent.startsWith('Neuron {meant}:')"
+                    wait_until(opened.page, begun)
+                    shown = np.array(opened.page.evaluate("document.querySelector('.plot').data[0].z"))
+                    want, other = (every[:, x].reshape(n, n) for x in (meant, 0))
+                    atol = 32 * np.finfo(np.float32).eps * np.abs(every).max()  # sums of d_model <= 16 terms, twice
+                    np.testing.assert_allclose(shown, want, rtol=0, atol=atol)
+                    assert np.abs(shown - other).max() > 1e3 * atol  # the control
+                    assert choice.input_value() == str(meant)
+                    assert f"at most {want.max():.3f}" in said.inner_text()
                 assert opened.problems == [] and opened.requests == []
+
+
+@pytest.mark.parametrize("shape", ["add", "pizza", "mlp"])
+def test_any_neuron_fits_a_page_at_the_standard_size(tmp_path, shape):
+    from interp.computed import Computed
+    from interp.neurons import neuron_arrays
+    from interp.sections.neurons import MAX_BYTES
+
+    standard = {"p": 113, "d_model": 128, "n_heads": 4, "d_mlp": 512}
+    run = random_run(tmp_path, **{**SHAPES[shape], **standard})
+    computed = Computed("neuron", neuron_arrays(run.last), "Neuron", 0, 511, 0)
+    assert computed.n_bytes < MAX_BYTES
+    assert len(json.dumps(computed.data())) == pytest.approx(computed.n_bytes, rel=0.01)
 
 
 def test_attention_is_even_in_the_handmade_model(run):
@@ -123,7 +154,8 @@ def test_attention_is_even_in_the_handmade_model(run):
     (figure,) = of_kind(attention.build(run), "Figure")
     for trace in figure.at(run.steps[-1]).data:
         np.testing.assert_allclose(trace.z, 1 / 3, atol=1e-6)
-    assert "head 2 0.33, 0.33, 0.33" in figure.takeaway
+    said = "every head: a 0.33, b 0.33, = 0.33. Over heads and pairs attention to a goes from 0.33 to 0.33."
+    assert said in figure.takeaway
 
 
 @pytest.mark.parametrize("shape", ["add", "two", "pizza"])
@@ -136,10 +168,14 @@ def test_attention_is_the_pattern_at_the_answer(tmp_path, shape):
     n, cfg = math.isqrt(len(run.task.pairs)), run.last.model.cfg
     drawn = list(figure.at(run.steps[-1]).data)
     assert len(drawn) == cfg.n_layers * cfg.n_heads
+    assert "every head" not in figure.takeaway  # the control: they differ
     for i, trace in enumerate(drawn):
         layer, head = divmod(i, cfg.n_heads)
         expected = cache[f"blocks.{layer}.attn.hook_pattern"][:, head, -1, 0].view(n, n).numpy()
         np.testing.assert_allclose(trace.z, expected, atol=1e-6)
+        assert f"a {expected.mean():.2f}, " in figure.takeaway
+        said = figure.texts[-1].split("pairs: ")[1].rstrip(".").split("; ")[i]
+        assert said.endswith(f"from {expected.min():.2f} to {expected.max():.2f}")
     if shape == "pizza":
         assert "attention rate is 0.3" in figure.takeaway
 
@@ -159,6 +195,10 @@ def test_logit_map_is_the_handmade_clock(run):
     np.testing.assert_allclose(grid, by_answer, rtol=1e-4, atol=1e-2)
     last = {t.name: t.y[-1] for t in coefficients.fig.data if t.name.startswith("k = ")}
     assert set(last) == {f"k = {k}" for k in KEYS} and min(last.values()) > 1000
+    for name, value in last.items():
+        said = coefficients.texts[-1].split(f"{name}: ")[1].split(";")[0].rstrip(".").replace(",", "")
+        assert float(said) == pytest.approx(value, rel=5e-3)
+    assert coefficients.texts[0] != coefficients.texts[-1].replace(f"{run.steps[-1]:,}", "0")  # the control
 
 
 @pytest.mark.parametrize("name", ["neurons", "attention", "logits"])
