@@ -31,7 +31,7 @@ def rows() -> list[str]:
                 measured[value.model] = run, measure_snapshot(run.last)
             run, values = measured[value.model]
             found = ours(run, values, value)
-            verdict = "agrees" if agrees(found, value.published) else f"published is wrong: {value.why}"
+            verdict = "agrees" if agrees(found, value.published) else value.why
             if not agrees(found, value.expected):
                 verdict = "DISAGREES"
             at = ", ".join(map(str, value.at)) or ""
