@@ -1,17 +1,22 @@
-"""What the last snapshot loses when a part of it is taken away."""
+"""What a snapshot loses when a part of it is taken away."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..circuits import ablations
 from ..figures.effects import effects_figure
-from ..html import Block, Figure, Table, Text
+from ..html import Block, Figure, Table, Text, Track
 from ..keyfreqs import key_freqs_of
+from ..keysteps import key_steps
 from ..measures.frequencies import FVE
 from ..parts import NotApplicable, best_frequency
 from ..runs import Run
 
+KEY_STEPS = 6
+"""Snapshots: each takes a forward pass over all pairs for every ablation."""
 SOURCE = (
     "Heads: attn.hook_z; neurons: the last layer's mlp.hook_post, clusters by the frequency that explains more than "
     f"{FVE:.0%} of a neuron's variance; frequencies: the parts at cos and sin of w(a+b) of neurons or logits, after "
@@ -20,32 +25,53 @@ SOURCE = (
 
 
 def build(run: Run) -> list[Block]:
-    """A figure and the table behind it."""
+    """A figure over training, and the table behind its last step."""
     subset = "test" if run.task.is_train is not None and len(run.task.rows("test")) else "all"
     clusters, ks, why = _clusters(run)
-    frame = ablations(run.last, clusters, ks, subsets=(subset,))
-    whole = frame.iloc[0]
-    if len(frame) == 1:
+    steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
+    frames: list[Any] = [labelled(ablations(run[step], clusters, ks, subsets=(subset,))) for step in steps]
+    last = frames[-1]
+    if len(last) == 1:
         return [Text(f"Not shown: an MLP has no heads, and there are no clusters of neurons: {why}.")]
-    shown: Any = labelled(frame)
-    worst = shown.loc[shown["loss_change_nats"].idxmax()]
-    rest = f"; the model as it is: {whole['loss_nats']:.3g} nats, accuracy {whole['accuracy']:.1%}"
+    texts = tuple(_text(step, frame) for step, frame in zip(steps, frames, strict=True))
+    fig = effects_figure(last, np.concatenate([frame["loss_nats"] for frame in frames]))
     why_not: list[Block] = [Text(f"Neurons and frequencies are not ablated: {why}.")] if why else []
     return [
         *why_not,
         Figure(
-            fig=effects_figure(shown),
-            heading=f"Ablations at step {run.last.step:,}",
-            takeaway=f"Over the {subset} rows the costliest is {worst['label']} ({worst['how']}): loss "
-            f"{worst['loss_nats']:.3g} nats, accuracy {worst['accuracy']:.1%}{rest}.",
-            source=SOURCE,
+            fig=fig,
+            heading=f"Loss and accuracy over the {subset} rows after each ablation",
+            takeaway=texts[-1],
+            source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. "
+            f"At {len(steps)} snapshots spread over the transition.",
             alt="Dot plot of loss and accuracy after each ablation.",
+            steps=steps,
+            tracks=_tracks(fig, frames),
+            texts=texts,
         ),
         Table(
-            shown[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
-            f"Effects over the {subset} rows; changes are against the model as it is.",
+            last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
+            f"Effects over the {subset} rows at step {steps[-1]:,}; changes are against the model as it is.",
         ),
     ]
+
+
+def _tracks(fig: Any, frames: Sequence[Any]) -> tuple[Track, ...]:
+    """Where the dots of each trace are at each step: losses and accuracies take turns."""
+    columns = ["loss_nats", "accuracy"] * (len(fig.data) // 2)
+    return tuple(
+        Track(i, "x", np.stack([frame.loc[frame["how"] == trace.name, column] for frame in frames]))
+        for i, (trace, column) in enumerate(zip(fig.data, columns, strict=True))
+    )
+
+
+def _text(step: int, frame: Any) -> str:
+    worst, whole = frame.loc[frame["loss_change_nats"].idxmax()], frame.iloc[0]
+    return (
+        f"At step {step:,} the costliest is {worst['label']} ({worst['how']}): loss {worst['loss_nats']:.3g} nats, "
+        f"accuracy {worst['accuracy']:.1%}; the model as it is: {whole['loss_nats']:.3g} nats, "
+        f"accuracy {whole['accuracy']:.1%}."
+    )
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:

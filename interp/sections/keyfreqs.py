@@ -38,7 +38,8 @@ def build(run: Run) -> list[Block]:
     share = chosen(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
     caption = f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not to the end."
-    return [Text(keys_said(run)), _figure(run, share, keys, when), Table(when, caption), _rules(run)]
+    listed = when.assign(key=when["key"].map({True: "yes", False: "no"}))
+    return [Text(keys_said(run)), _figure(run, share, keys, when), Table(listed, caption), _rules(run)]
 
 
 def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataFrame) -> Figure:

@@ -80,7 +80,7 @@ def _swapped(snap: Snapshot, source: Snapshot) -> pd.DataFrame:
     _, cache = source.run_with_cache(names_filter=[hook for _, hook in names])
     found: Any = effects(snap, {label: patch_from(cache, hook) for label, hook in names}, subsets=_subsets(snap))
     return found.assign(model=f"step {snap.step:,}", source=f"step {source.step:,}")[
-        ["model", "source", "intervention", "subset", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]
+        ["model", "source", "intervention", "subset", "loss_nats", "accuracy"]
     ]
 
 

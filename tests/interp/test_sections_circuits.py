@@ -74,7 +74,7 @@ def test_keyfreqs_tells_when_they_came(run):
     assert "From step 10 on" in figure.takeaway
     when, rules = of_kind(blocks, "Table")
     rows: Any = when.frame.set_index("k")
-    assert set(rows.index[rows["key"]]) == set(KEYS)
+    assert set(rows.index[rows["key"] == "yes"]) == set(KEYS)
     assert rows.loc[5, "first step above 1%"] == 10 and rows.loc[5, "stays above from step"] == 10
     chosen = rules.frame.set_index("measure")["frequencies"]
     assert chosen["key_freqs"] == chosen["key_freqs_nanda"] == "3, 5, 9"
@@ -149,6 +149,23 @@ def test_ablations_show_the_tables_numbers(run):
     ].iloc[0]
     assert kept["accuracy"] == 1 and removed["accuracy"] < 0.9
     assert {"neurons k = 3", "neurons k = 5", "neurons k = 9"} <= set(table.frame["label"])
+
+
+def test_ablations_move_with_the_slider(run):
+    from interp.circuits import ablations
+    from interp.sections import ablations as section
+
+    (figure,) = of_kind(section.build(run), "Figure")
+    assert figure.steps == tuple(run.steps) and len(set(figure.texts)) == len(run.steps)
+    for step in run.steps:
+        expected: Any = ablations(run[step], None, list(KEYS), subsets=("test",)).set_index("intervention")
+        drawn = {(t.name, t.xaxis, label): x for t in figure.at(step).data for label, x in zip(t.y, t.x, strict=True)}
+        for axis, column in (("x", "loss_nats"), ("x2", "accuracy")):
+            assert drawn["zero", axis, "head L0H2"] == pytest.approx(expected.loc["head L0H2 zero", column])
+            assert drawn["nothing", axis, "as it is"] == pytest.approx(expected.loc["none", column])
+        low, high = figure.fig.layout.xaxis.range
+        losses = [x for (_, axis, _), x in drawn.items() if axis == "x"]
+        assert 10**low < max(min(losses), 1e-16) and max(losses) < 10**high
 
 
 @pytest.mark.parametrize("shape", ["polynomial", "group", "mlp", "norm", "two"])
