@@ -38,7 +38,7 @@ def build(run: Run) -> list[Block]:
     share = chosen(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
     caption = f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not to the end."
-    listed = when.assign(key=when["key"].map({True: "yes", False: "no"}))
+    listed = when.assign(key=["yes" if is_key else "no" for is_key in when["key"]])
     return [Text(keys_said(run)), _figure(run, share, keys, when), Table(listed, caption), _rules(run)]
 
 
