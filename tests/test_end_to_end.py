@@ -66,7 +66,7 @@ def test_report_in_a_browser(workplace):
         at_end = page.evaluate(snapshot)
         find_still = "JSON.parse(document.getElementById('page.data').textContent).figures.filter(f => !f.steps.length)"
         still = {figure["id"] for figure in page.evaluate(find_still)}
-        assert still == {"neurons.4", "ablations.1"}  # any neuron, and ablations: those of the last step
+        assert still == {"neurons.4"}  # any neuron: that of the last step
         # 2 curves, 3 spectra, 3 progress, keys, 3 neurons, attention, 3 logits, 3 maps, 2 pizza, norms, grid
         assert len(at_end) == 23 + len(still)
         slider = page.locator("input[type=range]")
