@@ -67,8 +67,8 @@ def test_report_in_a_browser(workplace):
         find_still = "JSON.parse(document.getElementById('page.data').textContent).figures.filter(f => !f.steps.length)"
         still = {figure["id"] for figure in page.evaluate(find_still)}
         assert still == {"neurons.4"}  # any neuron: that of the last step
-        # 2 curves, 3 spectra, 3 progress, keys, 3 neurons, attention, 3 logits, 3 maps, 2 pizza, norms, grid
-        assert len(at_end) == 23 + len(still)
+        # 2 curves, 3 spectra, 3 progress, keys, 3 neurons, attention, 3 logits, 3 maps, 2 pizza, ablations, norms, grid
+        assert len(at_end) == 24 + len(still)
         slider = page.locator("input[type=range]")
         slider.focus()
         page.keyboard.press("Home")
