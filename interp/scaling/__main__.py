@@ -1,0 +1,111 @@
+"""The theory from the shell: ``python -m interp.scaling flow|exponents --json``.
+
+Exit status 0; 2 for bad input; 3 for data that cannot be used.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from train.cli import parse, run_command
+from train.errors import UsageError
+from train.operations import nearest
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """Loss curve of the closed gradient flow: arrays t (eta times updates), loss (sum lambda v^2, no 1/2) and q."""
+
+    alpha: float
+    """Capacity, > 1."""
+    beta: float
+    """Source, > 0."""
+    gamma: float
+    """Strength of feature learning; 0 is lazy."""
+    t_max: float
+    """Last time."""
+    n: int | None = None
+    """Width, one draw of A(0); infinite where not given."""
+    seed: int = 0
+    """Of that draw."""
+    json: bool = False
+    """Print one JSON object; a table of ten times where not given."""
+
+
+@dataclass(frozen=True)
+class ExponentsOptions:
+    """Regime and exponents of a task."""
+
+    alpha: float
+    """Capacity, > 1."""
+    beta: float
+    """Source, > 0."""
+    gamma: float
+    """Strength of feature learning; 0 is lazy."""
+    json: bool = False
+    """Print one JSON object; a table where not given."""
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Entry point of ``python -m interp.scaling``."""
+    return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: "list[str]") -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(f"usage: python -m interp.scaling {{{','.join(COMMANDS)}}} ...\n\n{__doc__}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        raise UsageError(f"no command {name!r}{nearest(name, COMMANDS)}; allowed are {', '.join(COMMANDS)}")
+    kind, command = COMMANDS[name]
+    import tyro
+
+    return command(parse(kind, rest, f"python -m interp.scaling {name}", tyro.MISSING_NONPROP))
+
+
+def _flow(options: FlowOptions) -> int:
+    import numpy as np
+
+    from .finite import projected
+    from .flow import flow, wide
+    from .spectrum import power_law
+
+    if options.n is None:
+        modes = wide(power_law(options.alpha, options.beta))
+    else:
+        modes = projected(options.alpha, options.beta, options.n, np.random.default_rng(options.seed))
+    curve = flow(modes, options.gamma, options.t_max)
+    if options.json:
+        return _json({"t": curve.t.tolist(), "loss": curve.loss.tolist(), "q": curve.q.tolist()})
+    print(f"{'t':>12} {'loss':>12} {'q':>12}")
+    for i in np.linspace(0, len(curve.t) - 1, 10).astype(int):
+        print(f"{curve.t[i]:12.4g} {curve.loss[i]:12.4g} {curve.q[i]:12.4g}")
+    return 0
+
+
+def _exponents(options: ExponentsOptions) -> int:
+    from .exponents import exponents
+
+    found = exponents(options.alpha, options.beta, options.gamma).to_json()
+    if options.json:
+        return _json(found)
+    for name, value in found.items():
+        print(f"{name:8} {'not claimed' if value is None else value if isinstance(value, str) else f'{value:.4g}'}")
+    return 0
+
+
+def _json(found: dict[str, Any]) -> int:
+    print(json.dumps(found))
+    return 0
+
+
+COMMANDS: "dict[str, tuple[type, Any]]" = {
+    "flow": (FlowOptions, _flow),
+    "exponents": (ExponentsOptions, _exponents),
+}
+"""Options and function of each."""
+
+if __name__ == "__main__":
+    raise SystemExit(main())

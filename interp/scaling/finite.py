@@ -1,0 +1,98 @@
+"""Finite width and reused data: the modes of the closed flow for one draw of A(0), or of the data.
+
+Specification: K = A0 Lambda A0^T / N, b = A0 Lambda w*; with reused data Lambda is G = Psi^T Psi / P in both, and the
+test loss keeps Lambda. Modes beyond 8 N enter as their mean: K += (sum of lambda) I / N, b += noise of their variance.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from train.errors import UsageError
+
+from .flow import Modes
+from .spectrum import check_task, tail
+
+EXACT_PER_N = 8
+"""Modes kept one by one, in units of the width."""
+
+
+def projected(alpha: float, beta: float, n: int, rng: np.random.Generator, m: int | None = None) -> Modes:
+    """Width n on the population: one draw of A(0). ``m`` modes; infinitely many where not given.
+
+    Raises:
+        UsageError: n < 1, alpha <= 1 or beta <= 0.
+    """
+    return nested(alpha, beta, [n], rng, m)[0]
+
+
+def nested(
+    alpha: float, beta: float, widths: Sequence[int], rng: np.random.Generator, m: int | None = None
+) -> list[Modes]:
+    """Several widths from one draw: the first n rows of A(0) are the model of width n, so that widths compare.
+
+    Raises:
+        UsageError: a width < 1, alpha <= 1 or beta <= 0.
+    """
+    check_task(alpha, beta)
+    for n in widths:
+        check_size("n", n)
+    most = max(widths)
+    kept = EXACT_PER_N * most if m is None else m
+    k = np.arange(1, kept + 1, dtype=np.float64)
+    lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
+    A = rng.standard_normal((most, kept))
+    K, b, start = (A * lam) @ A.T, A @ (lam * w_star), float((lam * w_star**2).sum())
+    if m is None:
+        K += tail(alpha, kept) * np.eye(most)
+        b += np.sqrt(tail(1 + alpha + alpha * beta, kept)) * rng.standard_normal(most)
+        start += tail(1 + alpha * beta, kept)
+    return [_modes(K[:n, :n] / n, b[:n], start) for n in widths]
+
+
+def given(A: Float[np.ndarray, "n m"], lam: Float[np.ndarray, " m"], w_star: Float[np.ndarray, " m"]) -> Modes:
+    """The population modes of one A(0)."""
+    return _modes((A * lam) @ A.T / len(A), A @ (lam * w_star), float((lam * w_star**2).sum()))
+
+
+def _modes(K: Float[np.ndarray, "n n"], b: Float[np.ndarray, " n"], start: float) -> Modes:
+    sigma, V = np.linalg.eigh(K)
+    sigma, V = np.maximum(sigma[::-1], 0.0), V[:, ::-1]
+    drive, live = V.T @ b / np.sqrt(len(b)), sigma > 0
+    return Modes(sigma, drive, start - float((drive[live] ** 2 / sigma[live]).sum()))
+
+
+def reused(
+    lam: Float[np.ndarray, " m"],
+    w_star: Float[np.ndarray, " m"],
+    Psi: Float[np.ndarray, "p m"],
+    A: Float[np.ndarray, "n m"] | None = None,
+) -> Modes:
+    """Training on the rows of ``Psi`` again and again, tested on the population; infinite width where A is not given.
+
+    Raises:
+        UsageError: values that are not finite.
+    """
+    if not np.isfinite(Psi).all():
+        raise UsageError("the data have values that are not finite: leave out those rows")
+    if A is None:
+        A = np.sqrt(len(lam)) * np.eye(len(lam))
+    n, features = len(A), A @ Psi.T
+    K, b = features @ features.T / (n * len(Psi)), features @ (Psi @ w_star) / len(Psi)
+    sigma, V = np.linalg.eigh(K)
+    sigma, V = np.where(sigma > sigma.max() * len(sigma) * np.finfo(float).eps, sigma, 0.0)[::-1], V[:, ::-1]
+    drive = V.T @ b / np.sqrt(n)
+    test_K, test_b = (A * lam) @ A.T / n, A @ (lam * w_star)
+    start = float((lam * w_star**2).sum())
+    return Modes(sigma, drive, 0.0, (start, V.T @ test_b / np.sqrt(n), V.T @ test_K @ V))
+
+
+def check_size(name: str, value: int) -> None:
+    """Refuse a width or a number of samples below 1.
+
+    Raises:
+        UsageError: it is.
+    """
+    if value < 1:
+        raise UsageError(f"{name} = {value} is not allowed: give a whole number of at least 1")

@@ -1,0 +1,51 @@
+"""Slopes of loss curves, and when they are no exponents."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from train.errors import UsageError
+
+PLATEAU = 4.0
+"""A loss below this many times what training leaves in the end is on its way to a plateau."""
+BENT = 0.05
+"""A slope that falls by more than this share from the first half of the window to the second is bending."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Least squares of log loss against log t."""
+
+    slope: float
+    plateau: str | None
+    """Why the slope is no exponent; None where nothing speaks against it."""
+
+
+def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"], residual: float | None = None) -> Fit:
+    """Slope over the times given; evenly spread in log t they should be.
+
+    Args:
+        t: times, rising.
+        loss: above 0.
+        residual: loss that training leaves in the end, where it is known; otherwise the curve's bend decides.
+
+    Raises:
+        UsageError: fewer than 10 points, or values that are not positive and finite.
+    """
+    if len(t) < 10:
+        raise UsageError(f"{len(t)} points are too few for a slope: give at least 10")
+    if not (np.isfinite(loss).all() and (loss > 0).all() and (t > 0).all()):
+        raise UsageError("times and losses must be positive and finite to have a slope: leave the others out")
+    x, y = np.log(t), np.log(loss)
+    whole, early, late = (float(np.polyfit(x[part], y[part], 1)[0]) for part in _parts(len(x)))
+    plateau = None
+    if residual is not None and loss[-1] < PLATEAU * residual:
+        plateau = f"the loss ends at {loss[-1]:.3g}, below {PLATEAU:g} times the {residual:.3g} that training leaves"
+    elif residual is None and late > early + BENT * abs(whole):
+        plateau = f"the curve bends: slope {early:.3f} in the first half, {late:.3f} in the second"
+    return Fit(whole, plateau)
+
+
+def _parts(n: int) -> tuple[slice, slice, slice]:
+    return slice(None), slice(0, n // 2), slice(n // 2, n)

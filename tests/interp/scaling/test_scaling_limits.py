@@ -1,0 +1,212 @@
+"""Plateaus, transients and compute fronts (F10, F11, F13 to F15 of the specification), and exponents."""
+
+import math
+
+import numpy as np
+import pytest
+
+PLATEAUS = [(1.5, 0.5), (1.5, 1.5), (1.25, 3.0)]
+M = 6000
+
+
+def slope_of(x, y):
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+@pytest.mark.parametrize(("alpha", "beta"), PLATEAUS)
+def test_f10_model_plateau(alpha, beta):
+    """The best fit in the row space of A(0), by projecting the target onto it: 6 draws."""
+    from interp.scaling.finite import given
+    from interp.scaling.spectrum import power_law
+    from interp.scaling.static import model_plateau
+
+    k, widths = np.arange(1, M + 1.0), [16, 32, 64, 128, 256]
+    lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
+    found = np.zeros((6, len(widths)))
+    for draw in range(6):
+        A = np.random.default_rng(draw).standard_normal((256, M))
+        for i, n in enumerate(widths):
+            rows, target = A[:n] * np.sqrt(lam), np.sqrt(lam) * w_star
+            best = np.linalg.lstsq(rows.T, target, rcond=None)[0]
+            found[draw, i] = ((target - rows.T @ best) ** 2).sum()
+            if draw == 0 and n == 64:
+                assert given(A[:n], lam, w_star).residual == pytest.approx(found[draw, i], rel=1e-6)
+    theory = [model_plateau(power_law(alpha, beta, M), n) for n in widths]
+    measured, expected = slope_of(widths, found.mean(axis=0)), slope_of(widths, theory)
+    assert measured == pytest.approx(expected, abs=0.12)
+    assert expected == pytest.approx(-alpha * min(1, beta), abs=0.05)
+    np.testing.assert_allclose(found.mean(axis=0), theory, rtol=0.5)
+    if beta > 1:  # the published min(2, beta) is excluded
+        assert abs(measured + alpha * min(2, beta)) > 0.5
+
+
+@pytest.mark.parametrize(("alpha", "beta"), PLATEAUS)
+def test_f11_data_plateau(alpha, beta):
+    """Ridgeless regression in the sample's kernel: 6 draws."""
+    from interp.scaling.spectrum import power_law
+    from interp.scaling.static import data_plateau
+
+    k, sizes = np.arange(1, M + 1.0), [16, 32, 64, 128, 256]
+    lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
+    found = np.zeros((6, len(sizes)))
+    for draw in range(6):
+        Psi = np.random.default_rng(draw).standard_normal((256, M)) * np.sqrt(lam)
+        for i, p in enumerate(sizes):
+            w = Psi[:p].T @ np.linalg.solve(Psi[:p] @ Psi[:p].T, Psi[:p] @ w_star)
+            found[draw, i] = (lam * (w_star - w) ** 2).sum()
+    measured = slope_of(sizes, np.exp(np.log(found).mean(axis=0)))
+    theory = slope_of(sizes, [data_plateau(power_law(alpha, beta, M), p) for p in sizes])
+    assert measured == pytest.approx(-alpha * min(2, beta), abs=0.2)
+    assert theory == pytest.approx(-alpha * min(2, beta), abs=0.2)
+    if beta > 1:
+        assert abs(measured + alpha) > 0.5  # the control: min(1, beta), which holds for the width
+
+
+def test_reused_data_end_at_the_data_plateau():
+    from interp.scaling.finite import reused
+    from interp.scaling.flow import flow
+    from interp.scaling.spectrum import power_law
+    from interp.scaling.static import data_plateau
+
+    k = np.arange(1, 401.0)
+    lam, w_star = k**-1.5, k ** (-0.5 + 0.75 * 0.5)
+    ends = []
+    for draw in range(10):
+        Psi = np.random.default_rng(draw).standard_normal((20, 400)) * np.sqrt(lam)
+        curve = flow(reused(lam, w_star, Psi), 0.0, 1e6)
+        w = Psi.T @ np.linalg.solve(Psi @ Psi.T, Psi @ w_star)
+        assert curve.loss[-1] == pytest.approx((lam * (w_star - w) ** 2).sum(), rel=1e-6)
+        ends.append(curve.loss[-1])
+    assert np.mean(ends) == pytest.approx(data_plateau(power_law(1.5, 0.5, 400), 20), rel=0.1)
+
+
+def test_f13_transient_of_sgd():
+    from interp.scaling.sgd import lazy_sgd
+    from interp.scaling.spectrum import Spectrum
+    from train.scaling.config import PRESETS
+    from train.scaling.simulate import simulate
+
+    config = PRESETS["super-easy-sgd"]
+    k = np.arange(1, config.m + 1.0)
+    spectrum = Spectrum(k**-1.5, k ** -(1 + 1.5 * 3), np.ones(config.m))
+    mean, exact = (lazy_sgd(spectrum, config.eta, b, config.steps) for b in (config.b, None))
+    steps = np.unique(np.geomspace(60 / config.eta, 900 / config.eta, 60).astype(int))
+    expected = -(2 - 1 / 1.5)
+    assert slope_of(steps, mean[steps]) == pytest.approx(expected, abs=0.03)
+    assert slope_of(steps, exact[steps]) == pytest.approx(-3, abs=0.1)  # the control: no noise of batches
+    found = simulate(config)
+    inside = (found.t >= 60) & (found.t <= 900)
+    assert slope_of(found.t[inside], found.loss.mean(axis=0)[inside]) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 10.0])
+def test_f14_transient_of_width(gamma):
+    from interp.scaling.finite import nested
+    from interp.scaling.flow import flow, wide
+    from interp.scaling.spectrum import power_law
+
+    t = np.geomspace(20, 2000, 40)
+    limit = flow(wide(power_law(2.0, 1.5)), gamma, 2000.0).at(t)
+    draws = [
+        [flow(modes, gamma, 2000.0).at(t) - limit for modes in nested(2.0, 1.5, [256, 512], np.random.default_rng(i))]
+        for i in range(48)  # single draws differ by as much as they are
+    ]
+    narrow, wider = np.mean(draws, axis=0)
+    assert slope_of(t, wider) == pytest.approx(-(1 - 1 / 2), abs=0.1)
+    assert 1.7 < float(np.exp(np.log(narrow / wider).mean())) < 2.7
+    assert slope_of(t, limit) < -1.2  # the control: without the width's part
+
+
+FRONTS = {(0.4, 0.0): 0.03, (0.4, 100.0): 0.03, (1.2, 0.0): 0.05, (1.2, 100.0): 0.05}
+
+
+@pytest.fixture(scope="module")
+def fronts():
+    from interp.scaling.fronts import front
+
+    widths = [round(16 * 2 ** (i / 2)) for i in range(13)]
+    return {(beta, gamma): front(1.5, beta, gamma, widths, draws=8) for beta, gamma in FRONTS}
+
+
+def test_f15_compute_fronts(fronts):
+    from interp.scaling.exponents import exponents
+
+    found = {key: one.exponents() for key, one in fronts.items()}
+    for (beta, gamma), tolerance in FRONTS.items():
+        predicted = exponents(1.5, beta, gamma)
+        assert found[beta, gamma] == pytest.approx((predicted.compute, predicted.n_opt), abs=tolerance)
+    assert found[0.4, 100.0][0] - found[0.4, 0.0][0] > 0.03  # feature learning pays on hard tasks
+
+
+def test_a_front_needs_widths():
+    from interp.scaling.fronts import front
+    from train.errors import UsageError
+
+    with pytest.raises(UsageError, match="2 widths"):
+        front(1.5, 0.5, 0.0, [16, 32])
+
+
+def test_exponents_of_the_table():
+    from interp.scaling.exponents import chi, exponents
+
+    assert exponents(1.5, 0.5, 1.0).to_json() == {
+        "regime": "hard", "time": pytest.approx(2 / 3), "model": 0.75, "data": None,
+        "compute": pytest.approx(6 / 17), "n_opt": pytest.approx(8 / 17), "t_opt": pytest.approx(9 / 17),
+    }  # fmt: skip
+    lazy = exponents(1.5, 0.5, 0.0)
+    assert (lazy.time, lazy.data, lazy.compute, lazy.n_opt) == pytest.approx((0.5, 0.75, 0.3, 0.4))
+    super_easy = exponents(1.5, 3.0, 1.0)
+    assert (super_easy.regime, super_easy.model, super_easy.n_opt) == ("super-easy", 1.5, 0.5)
+    assert super_easy.compute == pytest.approx(2 / 3)
+    assert exponents(1.5, 3.0, 0.0).data == 3.0
+    assert exponents(1.5, 3.0, 1.0, infinite_batch=True).compute == pytest.approx(4.5 / 5.5)
+    gain = max(np.linspace(0.01, 0.99, 9801), key=lambda beta: chi(beta) - beta)
+    assert gain == pytest.approx(math.sqrt(2) - 1, abs=1e-3) and chi(gain) - gain == pytest.approx(3 - 2 * math.sqrt(2))
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 3.0])
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_exponents_are_continuous_and_regimes_change_where_they_should(alpha, gamma):
+    from interp.scaling.exponents import exponents, regime
+
+    for border, kinds in ((1.0, ("hard", "easy")), (2 - 1 / alpha, ("easy", "super-easy"))):
+        below, above = (exponents(alpha, border + side, gamma) for side in (-1e-9, 1e-9))
+        assert (regime(alpha, border - 1e-9), regime(alpha, border + 1e-9)) == kinds
+        for name in ("time", "model", "compute", "n_opt", "t_opt"):
+            assert getattr(below, name) == pytest.approx(getattr(above, name), abs=1e-7)
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.7, 1.1, 1.25])
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_optimal_exponents_balance_the_terms_they_come_from(beta, gamma):
+    """At N = C^n, t = C^(1-n) the two leading terms are equal: minimised by brute force over n."""
+    from interp.scaling.exponents import exponents
+
+    alpha, found = 1.5, exponents(1.5, beta, gamma)
+    n = np.linspace(0, 1, 100_001)
+    flow_term = found.time * (1 - n)
+    width_term = n + (1 - 1 / alpha) * (1 - n) if beta > 1 else alpha * beta * n
+    best = np.minimum(flow_term, width_term)
+    assert best.max() == pytest.approx(found.compute, abs=1e-4)
+    assert n[best.argmax()] == pytest.approx(found.n_opt, abs=1e-4)
+
+
+def test_unstable_step_sizes_are_refused():
+    from interp.scaling.sgd import lazy_sgd
+    from interp.scaling.spectrum import power_law
+    from train.errors import DataError
+
+    with pytest.raises(DataError, match="unstable at step .* give eta below about 1.9"):
+        lazy_sgd(power_law(1.5, 0.5, 50), 2.5, 32, 1000)
+
+
+def test_a_fit_needs_numbers():
+    from interp.scaling.fits import fit_slope
+    from train.errors import UsageError
+
+    t = np.arange(1, 20.0)
+    for bad in (np.full(19, np.nan), np.zeros(19), -t):
+        with pytest.raises(UsageError, match="positive and finite"):
+            fit_slope(t, bad)
+    with pytest.raises(UsageError, match="3 points"):
+        fit_slope(t[:3], t[:3])

@@ -1,0 +1,59 @@
+"""Simulate the solvable model: ``python -m train.scaling NAME``, NAME a preset; flags change its fields.
+
+The last line of standard output is the run's directory. Exit status 0; 2 for bad input; 3 for an unstable step size.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..cli import parse, run_command
+from ..errors import UsageError
+from ..operations import nearest
+from .config import PRESETS, ScalingConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """Simulate the solvable model of feature learning and scaling laws; give the name of a preset first."""
+
+    config: Annotated[ScalingConfig, tyro.conf.arg(name="")]
+    out: Path = Path("checkpoints")
+    """Folder of runs."""
+    list: bool = False
+    """Print the presets, and exit."""
+    quiet: bool = False
+    """Print the run's directory alone."""
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Entry point of ``python -m train.scaling``."""
+    return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: "list[str]") -> int:
+    name = argv[0] if argv and not argv[0].startswith("-") else None
+    if name is not None and name not in PRESETS:
+        raise UsageError(f"no preset {name!r}{nearest(name, PRESETS)}; allowed are {', '.join(PRESETS)}")
+    default = Options(ScalingConfig() if name is None else PRESETS[name])
+    options: Options = parse(Options, argv if name is None else argv[1:], "python -m train.scaling NAME", default)
+    if options.list:
+        for preset, config in PRESETS.items():
+            print(f"{preset:16} {config.name}")
+        return 0
+    if name is None:
+        raise UsageError(f"which preset? give one first: {', '.join(PRESETS)}")
+    from .runs import run_simulation
+
+    path, found = run_simulation(options.config, options.out)
+    if not options.quiet:
+        print(f"loss {found.loss[:, 0].mean():.4g} at t = 0, {found.loss[:, -1].mean():.4g} at t = {found.t[-1]:g}")
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
