@@ -8,6 +8,7 @@ slider moves; in Python `Figure.at` does the same. The page asks the network for
 import base64
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -119,15 +120,19 @@ def render_page(
     steps: tuple[int, ...],
     step_labels: tuple[str, ...],
     provenance: dict[str, Any],
+    choices: dict[str, tuple[str, ...]] | None = None,
 ) -> str:
     """The page as one HTML text, about 4.9 MB of which is plotly.js; the same input gives the same bytes.
 
     `steps` (updates done, increasing; empty for a page of still figures) are the slider's, `step_labels` what
-    it says at each. `provenance` goes to the footer. Raises ValueError for inputs that do not fit together.
+    it says at each. `provenance` goes to the footer. With `choices` the steps are a grid of them, the last
+    fastest, and a select for each stands in the slider's place. Raises ValueError for inputs that do not fit together.
     """
     _check_steps(steps, "page")
     if len(step_labels) != len(steps):
         raise ValueError(f"{len(step_labels)} step_labels for {len(steps)} steps; give one per step")
+    if choices is not None and math.prod(map(len, choices.values())) != len(steps):
+        raise ValueError(f"{len(steps)} steps are not the grid of {choices}; give one for each combination")
     if len({s.id for s in sections}) != len(sections):
         raise ValueError(f"section ids are not unique: {[s.id for s in sections]}")
     templates: list[dict] = []
@@ -136,8 +141,11 @@ def render_page(
     if not steps and any(figure["steps"] for figure in figures):
         raise ValueError("the page has no steps but some of its figures do; give the slider's steps")
     data = {"steps": steps, "labels": step_labels, "templates": templates, "figures": figures}
+    if choices is not None:
+        data["choices"] = choices
     computing = sorted({figure["computed"]["script"] for figure in figures if "computed" in figure})
     scripts = [get_plotlyjs(), *(_asset(f"{name}.js") for name in computing), _asset("page.js")]
+    scripts += [] if choices is None else [_asset("choices.js")]
     return _template().render(
         title=title,
         subtitle=subtitle,

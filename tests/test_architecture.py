@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = [
-    ("run", "presets", "display"),
+    ("run", "presets", "display", "scaling"),
     ("engine",),
     ("recorder", "stack"),
     ("vmapped",),
@@ -57,6 +57,7 @@ INTERP = {
     "importers": {"layouts"},
     "headings": {"runs"},
     "report": {"html", "headings", "sections", "runs"},
+    "scaling": {"figures", "html"},
 }
 """interp/, by file or folder: what of interp each may import."""
 
@@ -156,6 +157,9 @@ def test_nothing_is_unpickled_and_only_commands_print():
         "interp/report.py",
         "interp/measures/__main__.py",
         "interp/importers.py",
+        "interp/scaling/__main__.py",
+        "interp/scaling/page.py",
+        "train/scaling/__main__.py",
     }
     for path in [*files("train"), *files("interp")]:
         text, name = path.read_text(), str(path.relative_to(ROOT))
@@ -167,7 +171,9 @@ def test_nothing_is_unpickled_and_only_commands_print():
         assert "print" not in calls or name in printing, name
 
 
-@pytest.mark.parametrize("module", ["train.run", "interp.report", "interp.measures.__main__", "interp.importers"])
+@pytest.mark.parametrize(
+    "module", ["train.run", "interp.report", "interp.measures.__main__", "interp.importers", "train.scaling.__main__"]
+)
 def test_help_is_quick_and_imports_nothing_heavy(module):
     """Without torch, transformer_lens, numpy, umap or wandb; in under 0.6 s (the best of three on a noisy machine)."""
     import time

@@ -1,4 +1,4 @@
-"""The theory from the shell: ``python -m interp.scaling flow|exponents --json``.
+"""The theory from the shell: ``python -m interp.scaling flow|exponents --json``, and its page: ``report --out DIR``.
 
 Exit status 0; 2 for bad input; 3 for data that cannot be used.
 """
@@ -6,6 +6,7 @@ Exit status 0; 2 for bad input; 3 for data that cannot be used.
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from train.cli import parse, run_command
@@ -45,6 +46,16 @@ class ExponentsOptions:
     """Strength of feature learning; 0 is lazy."""
     json: bool = False
     """Print one JSON object; a table where not given."""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The page: phase map, time exponents, theory beside simulation, compute fronts, over a grid of tasks."""
+
+    out: Path = Path("reports/scaling")
+    """Folder for index.html."""
+    quiet: bool = False
+    """Print nothing but the page's path."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -96,6 +107,13 @@ def _exponents(options: ExponentsOptions) -> int:
     return 0
 
 
+def _report(options: ReportOptions) -> int:
+    from .page import build
+
+    print(build(options.out, options.quiet))
+    return 0
+
+
 def _json(found: dict[str, Any]) -> int:
     print(json.dumps(found))
     return 0
@@ -104,6 +122,7 @@ def _json(found: dict[str, Any]) -> int:
 COMMANDS: "dict[str, tuple[type, Any]]" = {
     "flow": (FlowOptions, _flow),
     "exponents": (ExponentsOptions, _exponents),
+    "report": (ReportOptions, _report),
 }
 """Options and function of each."""
 

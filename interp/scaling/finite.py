@@ -76,14 +76,13 @@ def reused(
     """
     if not np.isfinite(Psi).all():
         raise UsageError("the data have values that are not finite: leave out those rows")
-    if A is None:
-        A = np.sqrt(len(lam)) * np.eye(len(lam))
-    n, features = len(A), A @ Psi.T
+    A0 = np.sqrt(len(lam)) * np.eye(len(lam)) if A is None else A
+    n, features = len(A0), A0 @ Psi.T
     K, b = features @ features.T / (n * len(Psi)), features @ (Psi @ w_star) / len(Psi)
     sigma, V = np.linalg.eigh(K)
     sigma, V = np.where(sigma > sigma.max() * len(sigma) * np.finfo(float).eps, sigma, 0.0)[::-1], V[:, ::-1]
     drive = V.T @ b / np.sqrt(n)
-    test_K, test_b = (A * lam) @ A.T / n, A @ (lam * w_star)
+    test_K, test_b = (A0 * lam) @ A0.T / n, A0 @ (lam * w_star)
     start = float((lam * w_star**2).sum())
     return Modes(sigma, drive, 0.0, (start, V.T @ test_b / np.sqrt(n), V.T @ test_K @ V))
 

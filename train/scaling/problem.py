@@ -111,4 +111,5 @@ def _projected(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
 def _tails(config: ScalingConfig) -> tuple[float, float, float]:
     """Over modes beyond M: the sums of lambda, of lambda^2 w*^2 and of lambda w*^2."""
     power = 1 + config.alpha * config.beta
-    return tuple(float(zeta(s, config.m + 1)) for s in (config.alpha, config.alpha + power, power))
+    first = config.m + 1
+    return float(zeta(config.alpha, first)), float(zeta(config.alpha + power, first)), float(zeta(power, first))

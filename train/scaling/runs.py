@@ -43,7 +43,7 @@ def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
     """
     try:
         config = ScalingConfig(**json.loads((path / "run.json").read_text())["config"])
-        with np.load(path / "curves.npz", allow_pickle=False) as curves:
+        with np.load(path / "curves.npz") as curves:
             return config, Simulated(**{name: curves[name] for name in CURVES})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no simulation that can be read: {error}") from error
