@@ -40,7 +40,7 @@ def test_f12_theory_is_the_mean_of_simulations(beta, gamma, b):
 
 
 def test_f12_of_the_easy_task_where_width_and_batch_are_large():
-    """The theory is the first order in 1/N and 1/B: at N = 48, B = 32 the easy task is 7% off (docs/scaling_laws.md)."""
+    """The theory is first order in 1/N and 1/B: at N = 48, B = 32 the easy task is 7% off (docs/scaling_laws.md)."""
     theory, mean, error, _ = compared(1.5, 2.0, 128, 192, 200)
     assert np.abs(theory / mean - 1).max() < 0.05
     assert (np.abs(theory - mean)[1:] < 3 * error[1:]).all()
