@@ -5,6 +5,8 @@ import math
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
+from .errors import UsageError
+
 
 def typed(field: dataclasses.Field[Any], value: Any) -> Any:
     """``value``, read from a file, as the type of the config's ``field``: whole numbers become floats where due.
@@ -72,3 +74,35 @@ def check_float(config: Any, name: str, low: float, high: float) -> None:
 
 def _is_optional(config: Any, name: str) -> bool:
     return any(f.name == name and f.default is None for f in dataclasses.fields(config))
+
+
+def check_task(alpha: float, beta: float) -> None:
+    """Refuse exponents outside the theory.
+
+    Raises:
+        UsageError: alpha <= 1, where the kernel has no trace, or beta <= 0, where the target has no variance.
+    """
+    if not (math.isfinite(alpha) and alpha > 1):
+        raise UsageError(f"alpha = {alpha:g} is not allowed: give alpha > 1, so that the kernel's trace is finite")
+    if not (math.isfinite(beta) and beta > 0):
+        raise UsageError(f"beta = {beta:g} is not allowed: give beta > 0, so that the target's variance is finite")
+
+
+def check_gamma(gamma: float) -> None:
+    """Refuse strengths of feature learning that are none.
+
+    Raises:
+        UsageError: gamma < 0 or not finite.
+    """
+    if not (math.isfinite(gamma) and gamma >= 0):
+        raise UsageError(f"gamma = {gamma:g} is not allowed: give gamma >= 0 (0 is lazy)")
+
+
+def check_size(name: str, value: int) -> None:
+    """Refuse a number of things below 1.
+
+    Raises:
+        UsageError: it is.
+    """
+    if value < 1:
+        raise UsageError(f"{name} = {value} is not allowed: give a whole number of at least 1")

@@ -71,14 +71,8 @@ def _holds(
     if store.info != info or store.steps != sorted(snapshots):
         return False
     split = store.load_split()
-    if (
-        (split is None) != (is_train is None)
-        or split is not None
-        and is_train is not None
-        and not split.equal(is_train)
-    ):
-        return False
-    return all(_equal(store.load_snapshot(step), weights) for step, weights in snapshots.items())
+    same_split = split is is_train if split is None or is_train is None else split.equal(is_train)
+    return same_split and all(_equal(store.load_snapshot(step), weights) for step, weights in snapshots.items())
 
 
 def _equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:

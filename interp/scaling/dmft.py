@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from train.checks import check_gamma, check_size
 from train.errors import DataError, UsageError
 
-from .finite import check_size
-from .spectrum import Spectrum, check_gamma
+from .spectrum import Spectrum
 
 DAMPING = 0.7
 """Share of the new value in each iteration."""

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.special import gamma as gamma_function
 from scipy.special import hyp1f1
 
-from .spectrum import check_gamma, check_task
+from train.checks import check_gamma, check_task
 
 Regime = Literal["hard", "easy", "super-easy"]
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from train.checks import check_size, check_task
 from train.errors import UsageError
 
 from .flow import Modes
-from .spectrum import check_task, tail
+from .spectrum import tail
 
 EXACT_PER_N = 8
 """Modes kept one by one, in units of the width."""
@@ -85,13 +86,3 @@ def reused(
     test_K, test_b = (A0 * lam) @ A0.T / n, A0 @ (lam * w_star)
     start = float((lam * w_star**2).sum())
     return Modes(sigma, drive, 0.0, (start, V.T @ test_b / np.sqrt(n), V.T @ test_K @ V))
-
-
-def check_size(name: str, value: int) -> None:
-    """Refuse a width or a number of samples below 1.
-
-    Raises:
-        UsageError: it is.
-    """
-    if value < 1:
-        raise UsageError(f"{name} = {value} is not allowed: give a whole number of at least 1")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from train.checks import check_gamma
 from train.errors import DataError, UsageError
 
-from .spectrum import Spectrum, check_gamma
+from .spectrum import Spectrum
 
 STEPS_PER_DECADE = 80
 FIRST = 1e-4
@@ -124,13 +125,5 @@ def scale(u: Float[np.ndarray, " modes"], gamma: float) -> float:
 
 def _ending_at(t_max: float, curve: Curve) -> Curve:
     """The curve with t_max as its last time."""
-    last = float(np.interp(np.log(t_max), np.log(curve.t[1:]), np.log(curve.loss[1:]))) if len(curve.t) > 2 else None
-    q = float(np.interp(t_max, curve.t, curve.q))
-    loss = float(np.interp(t_max, curve.t, curve.loss)) if last is None else float(np.exp(last))
+    q, loss = np.interp(t_max, curve.t, curve.q), curve.at(np.array([t_max]))
     return Curve(np.append(curve.t[:-1], t_max), np.append(curve.loss[:-1], loss), np.append(curve.q[:-1], q))
-
-
-def slope(curve: Curve, low: float, high: float) -> float:
-    """Least-squares slope of log loss against log t between two times."""
-    at = np.geomspace(low, high, 100)
-    return float(np.polyfit(np.log(at), np.log(curve.at(at)), 1)[0])

@@ -1,5 +1,6 @@
 """Compute-optimal fronts: the best loss at compute C = N t over widths, from the closed flow, averaged over A(0)."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from .flow import flow
 
 FIRST = 1.0
 """Earliest time on the front: the first e-fold of the largest mode."""
+LEAST = 5
+"""Points of the envelope that exponents take."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Front:
         best = np.nan_to_num(self.loss, nan=np.inf).argmin(axis=0)
         return (best > 0) & (best < len(self.n) - 1)
 
+    @functools.cached_property
     def best(self) -> tuple[Float[np.ndarray, " inner"], Float[np.ndarray, " inner"], Float[np.ndarray, " inner"]]:
         """Compute, loss and width of the envelope; between widths by a parabola in log N through the three best."""
         C, losses, widths = [], [], []
@@ -48,10 +52,10 @@ class Front:
         """Loss falls as C^-r, the best width grows as C^n: least squares over the envelope.
 
         Raises:
-            UsageError: the envelope holds fewer than 5 points: give more widths.
+            UsageError: the envelope holds fewer than ``LEAST`` points: give more widths.
         """
-        C, losses, widths = self.best()
-        if len(C) < 5:
+        C, losses, widths = self.best
+        if len(C) < LEAST:
             raise UsageError(f"{len(C)} points on the front: give a wider range of widths, at least five of them")
         r, n = (np.polyfit(np.log(C), np.log(y), 1)[0] for y in (losses, widths))
         return -float(r), float(n)
@@ -62,7 +66,7 @@ def front(
 ) -> Front:
     """Curves of the projected model of infinitely many modes, each the mean over ``draws`` of A(0).
 
-    Compute goes to 30 N^(1 + alpha) of the largest width, past which every width sits on its plateau.
+    Compute goes to 3 N^(1 + alpha) of the largest width, past which every width sits on its plateau.
 
     Raises:
         UsageError: fewer than 3 widths, alpha <= 1, beta <= 0 or gamma < 0.

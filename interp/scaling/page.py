@@ -18,7 +18,7 @@ from ..figures.scaling import REGIMES, curves_figure, front_figure, phase_figure
 from ..html import Block, Figure, PageSection, Table, Text, Track, render_page, write_page
 from .exponents import Exponents, chi, exponents, regime
 from .flow import Curve, flow, wide
-from .fronts import Front, front
+from .fronts import LEAST, Front, front
 from .spectrum import power_law
 
 GRID: dict[str, tuple[float, ...]] = {
@@ -192,17 +192,16 @@ def _fronts(points: list[Point], steps: tuple[int, ...]) -> Block:
 
 def _predicted(point: Point, compute: Float[np.ndarray, " cs"]) -> tuple[Float[np.ndarray, " cs"], str]:
     """A line of the predicted slope through the middle of the front, and both exponents in words."""
-    C, best, _ = point.front.best()
+    C, best, _ = point.front.best
     said = f"predicted L ~ C^-{point.predicted.compute:.3f}, N ~ C^{point.predicted.n_opt:.3f}"
-    if len(C) < 5:
+    if len(C) < LEAST:
         return np.full(len(compute), np.nan), f"{said}; too few points on the front at these widths to measure them."
     r, n = point.front.exponents()
     middle = len(C) // 2
     line = best[middle] * (compute / C[middle]) ** -point.predicted.compute
     inside = (compute >= C[0]) & (compute <= C[-1])
-    return np.where(
-        inside, line, np.nan
-    ), f"{said}; measured between N = {WIDTHS[0]} and {WIDTHS[-1]}: {r:.3f}, {n:.3f}."
+    measured = f"measured between N = {WIDTHS[0]} and {WIDTHS[-1]}: {r:.3f}, {n:.3f}"
+    return np.where(inside, line, np.nan), f"{said}; {measured}."
 
 
 def _tables(points: list[Point]) -> list[Block]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import zeta
 
+from train.checks import check_task
 from train.errors import UsageError
 
 EXACT = 200
@@ -46,28 +47,6 @@ class Spectrum:
     def loss(self) -> float:
         """Loss of f = 0: the sum of the power."""
         return float(self.power.sum()) + self.beyond
-
-
-def check_task(alpha: float, beta: float) -> None:
-    """Refuse exponents outside the theory.
-
-    Raises:
-        UsageError: alpha <= 1, where the kernel has no trace, or beta <= 0, where the target has no variance.
-    """
-    if not (math.isfinite(alpha) and alpha > 1):
-        raise UsageError(f"alpha = {alpha:g} is not allowed: give alpha > 1, so that the kernel's trace is finite")
-    if not (math.isfinite(beta) and beta > 0):
-        raise UsageError(f"beta = {beta:g} is not allowed: give beta > 0, so that the target's variance is finite")
-
-
-def check_gamma(gamma: float) -> None:
-    """Refuse strengths of feature learning that are none.
-
-    Raises:
-        UsageError: gamma < 0 or not finite.
-    """
-    if not (math.isfinite(gamma) and gamma >= 0):
-        raise UsageError(f"gamma = {gamma:g} is not allowed: give gamma >= 0 (0 is lazy)")
 
 
 def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:

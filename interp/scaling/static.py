@@ -7,7 +7,8 @@ sum lambda w*^2 / (1 + lambda r); ridgeless regression on P samples has two powe
 import numpy as np
 from scipy.optimize import brentq
 
-from .finite import check_size
+from train.checks import check_size
+
 from .spectrum import Spectrum
 
 
@@ -41,4 +42,4 @@ def _gain(spectrum: Spectrum, size: int) -> float:
         x = spectrum.lam * np.exp(log_r)
         return float((spectrum.counts * x / (1 + x)).sum()) - size
 
-    return float(np.exp(brentq(excess, -50, 700 if spectrum.lam.min() > 1e-200 else 200, xtol=1e-12)))  # type: ignore[arg-type]
+    return float(np.exp(brentq(excess, -50, 700, xtol=1e-12)))  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from ..checks import check_gamma, check_size, check_task
 from ..errors import UsageError
 
 Form = Literal["random_features", "plain", "projected"]
@@ -47,17 +48,12 @@ class ScalingConfig:
     """matrix: A(t) itself, N x M numbers. reduced: A(t) = B(t) A(0), the same to rounding, N x N numbers."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.alpha) and self.alpha > 1):
-            raise UsageError(f"alpha = {self.alpha:g} is not allowed: give alpha > 1, so that the trace is finite")
-        if not (math.isfinite(self.beta) and self.beta > 0):
-            raise UsageError(f"beta = {self.beta:g} is not allowed: give beta > 0, so that the target is finite")
-        if not (math.isfinite(self.gamma) and self.gamma >= 0):
-            raise UsageError(f"gamma = {self.gamma:g} is not allowed: give gamma >= 0 (0 is lazy)")
+        check_task(self.alpha, self.beta)
+        check_gamma(self.gamma)
         if not (math.isfinite(self.eta) and self.eta > 0):
             raise UsageError(f"eta = {self.eta:g} is not allowed: give a step size > 0")
         for name in ("n", "m", "steps", "seeds"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} = {getattr(self, name)} is not allowed: give a whole number of at least 1")
+            check_size(name, getattr(self, name))
         for name in ("b", "p"):
             value = getattr(self, name)
             if value is not None and value < 1:

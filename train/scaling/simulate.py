@@ -7,6 +7,7 @@ G being Lambda, or Psi^T Psi / B of fresh samples, or of the same P samples. Wit
 which is the same to rounding. The loss is the population's, sum lambda_k v_k^2 (no 1/2).
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,15 +45,12 @@ def simulate(config: ScalingConfig) -> Simulated:
         DataError: a step size that is unstable, eta q(t) sigma_max >= 2, or a loss that is not finite.
     """
     problem = make_problem(config)
-    dynamics = (_matrix if config.dynamics == "matrix" else _reduced)(config, problem)
-    steps = evaluated(config.steps)
-    due, loss, q = set(steps), [], []
-    for step in range(config.steps + 1):
-        h = next(dynamics)
-        if step in due:
-            loss.append(problem.loss(h))
-            q.append((1 + (1 + 4 * config.gamma * (h**2).sum(dim=1) / h.shape[1]).sqrt()) / 2)
-            _check(config, problem, step, loss[-1], q[-1])
+    steps, loss, q = evaluated(config.steps), [], []
+    dynamics = (_matrix if config.dynamics == "matrix" else _reduced)(config, problem, set(steps))
+    for step, h in zip(steps, dynamics, strict=False):  # the last one is not trained on
+        loss.append(problem.loss(h))
+        q.append((1 + (1 + 4 * config.gamma * (h**2).sum(dim=1) / h.shape[1]).sqrt()) / 2)
+        _check(config, problem, step, loss[-1], q[-1])
     return Simulated(
         np.array(steps),
         config.eta * np.array(steps, dtype=np.float64),
@@ -67,14 +65,15 @@ def evaluated(n_steps: int) -> list[int]:
     return sorted({0, *np.geomspace(1, n_steps, count).round().astype(int).tolist()})
 
 
-def _reduced(config: ScalingConfig, problem: Problem) -> Iterator[Float[Tensor, "seeds n"]]:
-    """h = B^T w at each step."""
+def _reduced(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[Float[Tensor, "seeds n"]]:
+    """h = B^T w at the steps that are due."""
     seeds, n = config.seeds, config.n
     w = torch.zeros(seeds, n, dtype=torch.float64)
     B = torch.eye(n, dtype=torch.float64).repeat(seeds, 1, 1) if config.gamma > 0 else None
-    while True:
+    for step in itertools.count():
         h = w if B is None else torch.einsum("sji,sj->si", B, w)
-        yield h
+        if step in due:
+            yield h
         g = problem.gradient(h)
         moved = g if B is None else torch.einsum("sij,sj->si", B, g)
         if B is not None:
@@ -82,13 +81,14 @@ def _reduced(config: ScalingConfig, problem: Problem) -> Iterator[Float[Tensor, 
         w = w + config.eta * moved
 
 
-def _matrix(config: ScalingConfig, problem: Problem) -> Iterator[Float[Tensor, "seeds n"]]:
+def _matrix(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[Float[Tensor, "seeds n"]]:
     """The same from A(t) itself; h solves A0^T h = A^T w, which lies in the row space of A0."""
     n, A0 = config.n, problem.features()
     w, A = torch.zeros(config.seeds, n, dtype=torch.float64), A0.clone()
-    while True:
+    for step in itertools.count():
         f = torch.einsum("snm,sn->sm", A, w) / n
-        yield torch.linalg.lstsq(A0.mT, n * f[:, :, None]).solution[:, :, 0]
+        if step in due:
+            yield torch.linalg.lstsq(A0.mT, n * f[:, :, None]).solution[:, :, 0]
         Gv = problem.mode_gradient(f)
         moved = torch.einsum("snm,sm->sn", A, Gv)
         inside = torch.einsum("snm,sm->sn", A0, Gv)

@@ -1,17 +1,16 @@
 """``python -m interp.scaling`` and ``python -m train.scaling``: what they print, write and refuse."""
 
+import functools
 import json
 
 import pytest
 
 
 @pytest.fixture
-def theory(capsys):
-    """``theory(*argv)``: exit status, standard output, standard error."""
+def ran(capsys):
+    """``ran(main, *argv)``: exit status, standard output, standard error."""
 
-    def run(*argv):
-        from interp.scaling.__main__ import main
-
+    def run(main, *argv):
         status = main([str(a) for a in argv])
         return status, *capsys.readouterr()
 
@@ -19,14 +18,17 @@ def theory(capsys):
 
 
 @pytest.fixture
-def simulation(capsys):
-    def run(*argv):
-        from train.scaling.__main__ import main
+def theory(ran):
+    from interp.scaling.__main__ import main
 
-        status = main([str(a) for a in argv])
-        return status, *capsys.readouterr()
+    return functools.partial(ran, main)
 
-    return run
+
+@pytest.fixture
+def simulation(ran):
+    from train.scaling.__main__ import main
+
+    return functools.partial(ran, main)
 
 
 TASK = ("--alpha", "1.5", "--beta", "0.5", "--gamma", "1")

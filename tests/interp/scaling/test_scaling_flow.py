@@ -18,6 +18,13 @@ def late(alpha, beta, gamma, t_max=1e6):
     return flow(wide(power_law(alpha, beta)), gamma, t_max)
 
 
+def slope(curve, low, high):
+    from interp.scaling.fits import fit_slope
+
+    at = np.geomspace(low, high, 100)
+    return fit_slope(at, curve.at(at)).slope
+
+
 @pytest.fixture(scope="module")
 def curves():
     """``curves(alpha, beta, gamma)`` to t = 1e6, computed once."""
@@ -116,8 +123,6 @@ def test_f2_flow_on_reused_data_is_gradient_descent(gamma):
 @pytest.mark.parametrize("alpha", [1.5, 2.0])
 @pytest.mark.parametrize("beta", HARD + EASY)
 def test_f3_lazy_slope(curves, alpha, beta):
-    from interp.scaling.flow import slope
-
     assert slope(curves(alpha, beta, 0.0), 1e4, 1e6) == pytest.approx(-beta, abs=0.01)
 
 
@@ -125,8 +130,6 @@ def test_f3_lazy_slope(curves, alpha, beta):
 @pytest.mark.parametrize("beta", HARD)
 @pytest.mark.parametrize("gamma", [1.0, 100.0])
 def test_f4_rich_slope_of_hard_tasks(curves, alpha, beta, gamma):
-    from interp.scaling.flow import slope
-
     found = slope(curves(alpha, beta, gamma), 1e4, 1e6)
     assert found == pytest.approx(-2 * beta / (1 + beta), abs=0.02)
     assert found < -beta - 0.05
@@ -135,8 +138,6 @@ def test_f4_rich_slope_of_hard_tasks(curves, alpha, beta, gamma):
 @pytest.mark.parametrize("alpha", [1.5, 2.0])
 @pytest.mark.parametrize("beta", EASY)
 def test_f5_rich_slope_of_easy_tasks(curves, alpha, beta):
-    from interp.scaling.flow import slope
-
     lazy, rich = (slope(curves(alpha, beta, gamma), 1e4, 1e6) for gamma in (0.0, 1.0))
     assert rich == pytest.approx(-beta, abs=0.02) and abs(rich - lazy) < 0.02
 

@@ -7,6 +7,13 @@ import pytest
 
 PLATEAUS = [(1.5, 0.5), (1.5, 1.5), (1.25, 3.0)]
 M = 6000
+SIZES = [16, 32, 64, 128, 256]
+
+
+def modes_of(alpha, beta, m):
+    """lambda_k and w*_k."""
+    k = np.arange(1, m + 1.0)
+    return k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
 
 
 def slope_of(x, y):
@@ -20,19 +27,18 @@ def test_f10_model_plateau(alpha, beta):
     from interp.scaling.spectrum import power_law
     from interp.scaling.static import model_plateau
 
-    k, widths = np.arange(1, M + 1.0), [16, 32, 64, 128, 256]
-    lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
-    found = np.zeros((6, len(widths)))
+    lam, w_star = modes_of(alpha, beta, M)
+    found = np.zeros((6, len(SIZES)))
     for draw in range(6):
         A = np.random.default_rng(draw).standard_normal((256, M))
-        for i, n in enumerate(widths):
+        for i, n in enumerate(SIZES):
             rows, target = A[:n] * np.sqrt(lam), np.sqrt(lam) * w_star
             best = np.linalg.lstsq(rows.T, target, rcond=None)[0]
             found[draw, i] = ((target - rows.T @ best) ** 2).sum()
             if draw == 0 and n == 64:
                 assert given(A[:n], lam, w_star).residual == pytest.approx(found[draw, i], rel=1e-6)
-    theory = [model_plateau(power_law(alpha, beta, M), n) for n in widths]
-    measured, expected = slope_of(widths, found.mean(axis=0)), slope_of(widths, theory)
+    theory = [model_plateau(power_law(alpha, beta, M), n) for n in SIZES]
+    measured, expected = slope_of(SIZES, found.mean(axis=0)), slope_of(SIZES, theory)
     assert measured == pytest.approx(expected, abs=0.12)
     assert expected == pytest.approx(-alpha * min(1, beta), abs=0.05)
     np.testing.assert_allclose(found.mean(axis=0), theory, rtol=0.5)
@@ -46,16 +52,15 @@ def test_f11_data_plateau(alpha, beta):
     from interp.scaling.spectrum import power_law
     from interp.scaling.static import data_plateau
 
-    k, sizes = np.arange(1, M + 1.0), [16, 32, 64, 128, 256]
-    lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
-    found = np.zeros((6, len(sizes)))
+    lam, w_star = modes_of(alpha, beta, M)
+    found = np.zeros((6, len(SIZES)))
     for draw in range(6):
         Psi = np.random.default_rng(draw).standard_normal((256, M)) * np.sqrt(lam)
-        for i, p in enumerate(sizes):
+        for i, p in enumerate(SIZES):
             w = Psi[:p].T @ np.linalg.solve(Psi[:p] @ Psi[:p].T, Psi[:p] @ w_star)
             found[draw, i] = (lam * (w_star - w) ** 2).sum()
-    measured = slope_of(sizes, np.exp(np.log(found).mean(axis=0)))
-    theory = slope_of(sizes, [data_plateau(power_law(alpha, beta, M), p) for p in sizes])
+    measured = slope_of(SIZES, np.exp(np.log(found).mean(axis=0)))
+    theory = slope_of(SIZES, [data_plateau(power_law(alpha, beta, M), p) for p in SIZES])
     assert measured == pytest.approx(-alpha * min(2, beta), abs=0.2)
     assert theory == pytest.approx(-alpha * min(2, beta), abs=0.2)
     if beta > 1:
@@ -68,8 +73,7 @@ def test_reused_data_end_at_the_data_plateau():
     from interp.scaling.spectrum import power_law
     from interp.scaling.static import data_plateau
 
-    k = np.arange(1, 401.0)
-    lam, w_star = k**-1.5, k ** (-0.5 + 0.75 * 0.5)
+    lam, w_star = modes_of(1.5, 0.5, 400)
     ends = []
     for draw in range(10):
         Psi = np.random.default_rng(draw).standard_normal((20, 400)) * np.sqrt(lam)
