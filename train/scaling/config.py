@@ -62,6 +62,8 @@ class ScalingConfig:
             raise UsageError("b and p exclude each other: fresh batches (b), or the same samples at every step (p)")
         if self.tail and (self.b is not None or self.p is not None):
             raise UsageError("tail needs the population: leave out b and p, or tail")
+        if self.tail and self.dynamics == "matrix" and self.form != "plain":
+            raise UsageError(f"matrix dynamics of the {self.form} form hold no tail: leave out tail, or give reduced")
         if self.form == "random_features" and self.gamma != 0:
             raise UsageError(f"random features do not learn: give gamma 0, not {self.gamma:g}, or form projected")
         if self.form == "plain" and self.n != self.m:

@@ -103,6 +103,7 @@ def test_a_simulation_is_written_once_and_read(simulation, tmp_path):
         (("narrow", "--alpha", "0.9"), 2, "alpha = 0.9"),
         (("narrow", "--beta", "-1"), 2, "beta = -1"),
         (("narrow", "--b", "8"), 2, "tail needs the population"),
+        (("narrow", "--dynamics", "matrix"), 2, "matrix dynamics of the projected form hold no tail"),
         (("few-samples", "--b", "8"), 2, "b and p exclude each other"),
         (("hard-rich", "--n", "10"), 2, "n = m"),
         (("narrow", "--form", "random_features", "--gamma", "1"), 2, "random features do not learn"),

@@ -65,6 +65,16 @@ def test_f1_both_dynamics_are_one(gamma, p):
     assert np.abs(one.loss - control.loss).max() > 1e-6
 
 
+def test_f1_both_dynamics_of_the_plain_form_with_its_tail():
+    from train.scaling.config import ScalingConfig
+    from train.scaling.simulate import simulate
+
+    plain: dict[str, Any] = {"form": "plain", "n": 24, "m": 24, "steps": 200, "seeds": 1}
+    one, other = (simulate(ScalingConfig(tail=True, dynamics=dynamics, **plain)) for dynamics in ("reduced", "matrix"))
+    assert np.abs(one.loss - other.loss).max() < 1e-10
+    assert (one.loss > simulate(ScalingConfig(**plain)).loss + 0.01).all()  # the control: the modes beyond count
+
+
 @pytest.mark.parametrize(("gamma", "b"), [(0.0, None), (3.0, None), (3.0, 8)])
 def test_f1_dynamics_are_those_of_a_plain_loop(gamma, b):
     """A(t) and w(t) as they are written, one step at a time."""
