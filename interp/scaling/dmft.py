@@ -2,7 +2,8 @@
 
 Specification, section B4 (the structure of the appendix of Bordelon et al. 2024, 2409.17858): two-time objects are
 T x T matrices, solved by damped iteration. H_k is the response of mode k, R3 and Gw those of the projected gradient and
-of the readout; Q is the noise of the random projection, Sigma2 that of batches. First order in 1/N and 1/B.
+of the readout; Q is the noise of the random projection, Sigma2 that of batches. Exact where very many modes matter
+equally; where few do, ``corrections`` has what is missing.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,14 @@ class _State:
 
 
 def dmft(
-    spectrum: Spectrum, gamma: float, eta: float, n_steps: int, n: int | None = None, b: int | None = None
+    spectrum: Spectrum,
+    gamma: float,
+    eta: float,
+    n_steps: int,
+    n: int | None = None,
+    b: int | None = None,
+    *,
+    tolerance: float = TOLERANCE,
 ) -> Float[np.ndarray, " T"]:
     """Mean loss at steps 0..n_steps - 1; infinite width without ``n``, the population's gradient without ``b``.
 
@@ -65,7 +73,7 @@ def dmft(
                 break
             change = float(np.abs(new.loss / state.loss - 1).max())
             state = _mixed(state, new)
-            if change < TOLERANCE:
+            if change < tolerance:
                 return new.loss
     raise DataError(
         f"the mean field theory did not converge in {ITERATIONS} iterations at eta = {eta:g}, gamma = {gamma:g}, "
