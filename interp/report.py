@@ -47,9 +47,13 @@ def _main(argv: "list[str]") -> int:
     options: Options = parse(Options, argv, "python -m interp.report", Options())
     if options.run is None and not options.list:
         raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
+    from train.scaling.store import is_simulation
+
     from .runs import Run, open_run
     from .sections import SECTIONS
 
+    if options.run is not None and is_simulation(options.run) and not options.list:
+        return _simulation(options.run, options)
     if options.list:
         for section in SECTIONS:
             print(f"{section.id:10} {section.title}")
@@ -71,6 +75,16 @@ def _main(argv: "list[str]") -> int:
     status = _build(run, problems, folder, options)
     print(folder / "index.html")
     return status
+
+
+def _simulation(path: Path, options: Options) -> int:
+    """The page of a simulation of the solvable model, which has one section and no key frequencies."""
+    from .scaling.runpage import build_run
+
+    if options.only or options.key_freqs:
+        raise UsageError(f"{path} is a simulation of the solvable model: leave out --only and --key-freqs")
+    print(build_run(path, Path("reports") / path.resolve().name if options.out is None else options.out))
+    return 0
 
 
 def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options) -> int:

@@ -56,7 +56,7 @@ INTERP = {
     "layouts": {"transformerlens"},
     "importers": {"layouts"},
     "headings": {"runs"},
-    "report": {"html", "headings", "sections", "runs"},
+    "report": {"html", "headings", "sections", "runs", "scaling"},  # the page of a simulation
     "scaling": {"figures", "html"},
 }
 """interp/, by file or folder: what of interp each may import."""

@@ -1,5 +1,6 @@
 """The solvable model: regimes, time exponents, theory beside simulation, compute fronts."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -42,22 +43,31 @@ def time_figure(frame: pd.DataFrame, beta: float, exponent: float) -> go.Figure:
 def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame) -> go.Figure:
     """Losses over time, and below them how far the simulation is from the theory.
 
-    Columns of theory: t, loss, power (the predicted slope); of simulation: t, loss, residual (a share of the theory's).
-    Traces: theory, slope, simulation, residual.
+    Columns of theory: t, loss and, where a slope is predicted, power; of simulation: t, loss, residual (a share of the
+    theory's) and, where there are several seeds, their standard errors loss_error and residual_error.
+    Traces: theory, slope (where there is one), simulation, residual.
     """
     fig = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.06)
     lines = (("theory", "loss", PALETTE[0], "solid"), ("predicted slope", "power", "#888888", "dash"))
-    for name, column, colour, dash in lines:
+    for name, column, colour, dash in lines[: 2 if "power" in theory else 1]:
         line = {"color": colour, "dash": dash, "width": 2}
         fig.add_trace(go.Scatter(x=theory["t"], y=theory[column], mode="lines", name=name, line=line), row=1, col=1)
     dots = {"mode": "markers", "marker": {"color": PALETTE[1], "size": 5}}
-    fig.add_trace(go.Scatter(x=simulation["t"], y=simulation["loss"], name="simulation", **dots), row=1, col=1)
-    fig.add_trace(
-        go.Scatter(x=simulation["t"], y=simulation["residual"], name="residual", showlegend=False, **dots), row=2, col=1
-    )
+    for row, name, column in ((1, "simulation", "loss"), (2, "residual", "residual")):
+        bars = {"array": simulation.get(f"{column}_error"), "thickness": 1, "width": 0}
+        fig.add_trace(
+            go.Scatter(
+                x=simulation["t"], y=simulation[column], error_y=bars if bars["array"] is not None else None, name=name,
+                showlegend=row == 1, **dots,
+            ),
+            row=row,
+            col=1,
+        )  # fmt: skip
     fig.update_xaxes(type="log", exponentformat="power", dtick=1)
     fig.update_xaxes(title="t (step size times updates, log scale)", row=2, col=1)
-    fig.update_yaxes(title="loss (log scale)", type="log", exponentformat="power", dtick=2, row=1, col=1)
+    decades = np.log10(theory["loss"].max() / theory["loss"].min())
+    ticks = "D2" if decades < 2 else 1 if decades < 5 else 2
+    fig.update_yaxes(title="loss (log scale)", type="log", exponentformat="power", dtick=ticks, row=1, col=1)
     fig.update_yaxes(title="residual", tickformat=".1%", row=2, col=1)
     return layout(fig, height=560)
 

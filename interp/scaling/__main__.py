@@ -1,4 +1,4 @@
-"""The theory from the shell: ``python -m interp.scaling flow|exponents --json``, and its page: ``report --out DIR``.
+"""The theory from the shell: ``python -m interp.scaling flow|exponents|compare --json``, and its page: ``report``.
 
 Exit status 0; 2 for bad input; 3 for data that cannot be used.
 """
@@ -7,7 +7,9 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from train.cli import parse, run_command
 from train.errors import UsageError
@@ -49,6 +51,16 @@ class ExponentsOptions:
 
 
 @dataclass(frozen=True)
+class CompareOptions:
+    """A simulation on disk beside the theory that holds for it; python -m interp.report RUN draws it."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory that python -m train.scaling wrote."""
+    json: bool = False
+    """Print one JSON object, null for what is not known; a table of ten steps where not given."""
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """The page: phase map, time exponents, theory beside simulation, compute fronts, over a grid of tasks."""
 
@@ -71,8 +83,6 @@ def _main(argv: "list[str]") -> int:
     if name not in COMMANDS:
         raise UsageError(f"no command {name!r}{nearest(name, COMMANDS)}; allowed are {', '.join(COMMANDS)}")
     kind, command = COMMANDS[name]
-    import tyro
-
     return command(parse(kind, rest, f"python -m interp.scaling {name}", tyro.MISSING_NONPROP))
 
 
@@ -107,6 +117,21 @@ def _exponents(options: ExponentsOptions) -> int:
     return 0
 
 
+def _compare(options: CompareOptions) -> int:
+    import numpy as np
+
+    from .compare import compare
+
+    found = compare(options.run)
+    if options.json:
+        columns = found.curves.astype(object).where(found.curves.notna(), None).to_dict("list")
+        return _json({"config": found.config.to_json(), "which": found.theory, **columns})
+    print(found.theory)
+    rows = np.unique(np.linspace(0, len(found.curves) - 1, 10).astype(int))
+    print(found.curves.iloc[rows].to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
+    return 0
+
+
 def _report(options: ReportOptions) -> int:
     from .page import build
 
@@ -122,6 +147,7 @@ def _json(found: dict[str, Any]) -> int:
 COMMANDS: "dict[str, tuple[type, Any]]" = {
     "flow": (FlowOptions, _flow),
     "exponents": (ExponentsOptions, _exponents),
+    "compare": (CompareOptions, _compare),
     "report": (ReportOptions, _report),
 }
 """Options and function of each."""

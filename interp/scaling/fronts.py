@@ -1,4 +1,7 @@
-"""Compute-optimal fronts: the best loss at compute C = N t over widths, from the closed flow, averaged over A(0)."""
+"""Compute-optimal fronts: the best loss at compute C = N t over widths, averaged over A(0).
+
+From the closed flow; the lazy model's from the exact mean over batches too.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -10,7 +13,8 @@ from jaxtyping import Float
 from train.errors import UsageError
 
 from .finite import nested
-from .flow import flow
+from .flow import Modes, flow
+from .sgd import lazy_sgd
 
 FIRST = 1.0
 """Earliest time on the front: the first e-fold of the largest mode."""
@@ -49,7 +53,7 @@ class Front:
         return np.array(C), np.array(losses), np.array(widths)
 
     def exponents(self) -> tuple[float, float]:
-        """Loss falls as C^-r, the best width grows as C^n: least squares over the envelope.
+        """Loss falls as C^-r, the best width grows as C^n, and the best time C/N as C^(1 - n): least squares.
 
         Raises:
             UsageError: the envelope holds fewer than ``LEAST`` points: give more widths.
@@ -62,24 +66,49 @@ class Front:
 
 
 def front(
-    alpha: float, beta: float, gamma: float, widths: Sequence[int], draws: int = 4, seed: int = 0, per_decade: int = 20
+    alpha: float,
+    beta: float,
+    gamma: float,
+    widths: Sequence[int],
+    draws: int = 4,
+    seed: int = 0,
+    per_decade: int = 20,
+    b: int | None = None,
+    eta: float | None = None,
 ) -> Front:
     """Curves of the projected model of infinitely many modes, each the mean over ``draws`` of A(0).
 
-    Compute goes to 3 N^(1 + alpha) of the largest width, past which every width sits on its plateau.
+    Compute goes to 3 N^(1 + alpha) of the largest width, past which every width sits on its plateau. With fresh batches
+    of ``b`` samples at step size ``eta`` the model is lazy: rich, no theory goes to such times.
 
     Raises:
-        UsageError: fewer than 3 widths, alpha <= 1, beta <= 0 or gamma < 0.
+        UsageError: fewer than 3 widths, alpha <= 1, beta <= 0 or gamma < 0; b without eta, or with gamma > 0.
+        DataError: a step size that is unstable.
     """
     if len(widths) < 3:
         raise UsageError(f"{len(widths)} widths are too few for a front: give at least 3, rising")
-    n, rng = np.array(sorted(widths), dtype=np.float64), np.random.default_rng(seed)
+    if b is not None and gamma != 0:
+        raise UsageError(f"gamma = {gamma:g} with batches of b = {b} is not allowed: give gamma 0, or leave out b")
+    if (b is None) != (eta is None):
+        raise UsageError("b and eta go together: give both, or neither for gradient flow on the population")
+    n = np.array(sorted(widths), dtype=np.float64)
     t_max = 3 * n.max() ** alpha
     decades = np.log10(n.max() * t_max)
     compute = np.geomspace(n.min(), n.max() * t_max, int(decades * per_decade))
+
+    def loss(modes: Modes, t: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
+        return flow(modes, gamma, t_max, 40).at(t) if eta is None else lazy_sgd(modes, eta, b, t / eta)
+
     found = np.zeros((len(n), len(compute)))
-    for _ in range(draws):
-        for i, modes in enumerate(nested(alpha, beta, [int(width) for width in n], rng)):
-            found[i] += flow(modes, gamma, t_max, 40).at(compute / n[i]) / draws
+    for drawn in _drawn(alpha, beta, tuple(int(width) for width in n), draws, seed):
+        for i, modes in enumerate(drawn):
+            found[i] += loss(modes, compute / n[i]) / draws
     t = compute / n[:, None]
     return Front(n, compute, np.where((t >= FIRST) & (t <= t_max), found, np.nan))
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn(alpha: float, beta: float, widths: tuple[int, ...], draws: int, seed: int) -> list[list[Modes]]:
+    """The modes of every draw, widths from one A(0); kept for the next gamma."""
+    rng = np.random.default_rng(seed)
+    return [nested(alpha, beta, widths, rng) for _ in range(draws)]

@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from train.provenance import git_state, versions
 from train.scaling.config import ScalingConfig
-from train.scaling.simulate import Simulated, simulate
+from train.scaling.simulate import simulate
+from train.scaling.store import Simulated
 
 from ..figures.scaling import REGIMES, curves_figure, front_figure, phase_figure, time_figure
 from ..html import Block, Figure, PageSection, Table, Text, Track, render_page, write_page
@@ -193,14 +194,15 @@ def _fronts(points: list[Point], steps: tuple[int, ...]) -> Block:
 def _predicted(point: Point, compute: Float[np.ndarray, " cs"]) -> tuple[Float[np.ndarray, " cs"], str]:
     """A line of the predicted slope through the middle of the front, and both exponents in words."""
     C, best, _ = point.front.best
-    said = f"predicted L ~ C^-{point.predicted.compute:.3f}, N ~ C^{point.predicted.n_opt:.3f}"
+    r, n = point.predicted.compute, point.predicted.n_opt
+    said = f"predicted L ~ C^-{r:.3f}, N ~ C^{n:.3f}, t ~ C^{1 - n:.3f}"
     if len(C) < LEAST:
         return np.full(len(compute), np.nan), f"{said}; too few points on the front at these widths to measure them."
     r, n = point.front.exponents()
     middle = len(C) // 2
     line = best[middle] * (compute / C[middle]) ** -point.predicted.compute
     inside = (compute >= C[0]) & (compute <= C[-1])
-    measured = f"measured between N = {WIDTHS[0]} and {WIDTHS[-1]}: {r:.3f}, {n:.3f}"
+    measured = f"measured between N = {WIDTHS[0]} and {WIDTHS[-1]}: {r:.3f}, {n:.3f}, {1 - n:.3f}"
     return np.where(inside, line, np.nan), f"{said}; {measured}."
 
 

@@ -1,30 +1,53 @@
-"""Stochastic gradient descent of the lazy model at infinite width, averaged exactly over batches.
+"""Stochastic gradient descent of the lazy model, averaged exactly over batches: any width, any number of steps.
 
 Specification: with Gaussian features the mean square error of mode k obeys
-    V_k <- (1 - eta lambda_k)^2 V_k + (eta^2/B) (lambda_k L + lambda_k^2 V_k),  L = sum lambda_k V_k.
+    V_k <- (1 - eta lambda_k)^2 V_k + (eta^2/B) (lambda_k L + lambda_k^2 V_k),  L = L_res + sum lambda_k V_k,
+lambda_k being kernel eigenvalues: the population's at infinite width, those of one A(0) at a finite one, whose residual
+is independent of its features. A linear map with a symmetric matrix, up to scales, hence solved for all steps at once.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
-from train.errors import DataError
+from train.checks import check_size
+from train.errors import DataError, UsageError
 
+from .flow import Modes
 from .spectrum import Spectrum
 
 
-def lazy_sgd(spectrum: Spectrum, eta: float, b: int | None, n_steps: int) -> Float[np.ndarray, " steps"]:
-    """Mean loss at steps 0..n_steps; the population's gradient where b is None.
+def lazy_sgd(
+    of: Spectrum | Modes, eta: float, b: int | None, steps: Real[np.ndarray, " some"]
+) -> Float[np.ndarray, " some"]:
+    """Mean loss after ``steps`` updates (between whole numbers it is interpolated); the population's where b is None.
 
     Raises:
-        DataError: it grows past 1e6 times its start, where the step size is unstable.
+        UsageError: eta <= 0, or b < 1.
+        DataError: a step size that is unstable.
     """
-    lam, V = spectrum.lam, spectrum.w_star**2
-    noise = 0.0 if b is None else eta**2 / b
-    found = np.empty(n_steps + 1)
-    for step in range(n_steps + 1):
-        found[step] = loss = lam @ V + spectrum.beyond
-        if not loss < 1e6 * found[0]:
-            bound = 2 / (lam.max() + (0.0 if b is None else spectrum.trace / b))
-            raise DataError(f"unstable at step {step}: give eta below about {bound:.2g}, not {eta:g}")
-        V = (1 - eta * lam) ** 2 * V + noise * (spectrum.counts * lam * loss + lam**2 * V)
-    return found
+    if not (np.isfinite(eta) and eta > 0):
+        raise UsageError(f"eta = {eta:g} is not allowed: give a step size > 0")
+    if b is not None:
+        check_size("b", b)
+    lam, counts, V, never = _start(of)
+    per_b = 0.0 if b is None else 1 / b
+    # 1 - the map, made symmetric by the square roots of the counts
+    shrink = eta * lam * (2 - eta * lam) - per_b * (eta * lam) ** 2
+    root = np.sqrt(counts)
+    rates, axes = np.linalg.eigh(np.diag(shrink) - per_b * eta**2 * np.outer(root * lam, root * lam))
+    if rates[0] < -1e-12 or eta * lam.max() >= 2:
+        safe = min(eta, 2 / (lam.max() + per_b * float((counts * lam).sum()))) / 2
+        raise DataError(f"the step size eta = {eta:g} is unstable with batches of {b or 'everything'}: try {safe:.2g}")
+    rates = np.clip(rates, 1e-300, 1)
+    kept = np.exp(np.outer(np.log1p(-np.minimum(rates, 1 - 1e-16)), steps))
+    source = axes.T @ (root * lam) * per_b * eta**2 * never
+    found = (axes.T @ (V / root))[:, None] * kept + (source / rates)[:, None] * (1 - kept)
+    return (root * lam) @ axes @ found + never
+
+
+def _start(of: Spectrum | Modes) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Eigenvalues, how often each, square errors at the start, and the loss of what is never learned."""
+    if isinstance(of, Spectrum):
+        return of.lam, of.counts, of.w_star**2, of.beyond
+    live = of.sigma > 0
+    return of.sigma[live], np.ones(live.sum()), (of.drive[live] / of.sigma[live]) ** 2, of.residual

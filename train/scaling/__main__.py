@@ -46,9 +46,15 @@ def _main(argv: "list[str]") -> int:
         return 0
     if name is None:
         raise UsageError(f"which preset? give one first: {', '.join(PRESETS)}")
-    from .runs import run_simulation
+    from .simulate import simulate
+    from .store import read_simulation, write_simulation
 
-    path, found = run_simulation(options.config, options.out)
+    path = options.out / options.config.name
+    if (path / "run.json").is_file():
+        found = read_simulation(path)[1]
+    else:
+        found = simulate(options.config)
+        write_simulation(path, options.config, found)
     if not options.quiet:
         print(f"loss {found.loss[:, 0].mean():.4g} at t = 0, {found.loss[:, -1].mean():.4g} at t = {found.t[-1]:g}")
     print(path)

@@ -9,7 +9,6 @@ which is the same to rounding. The loss is the population's, sum lambda_k v_k^2 
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,23 +18,10 @@ from torch import Tensor
 from ..errors import DataError
 from .config import ScalingConfig
 from .problem import Problem, make_problem
+from .store import Simulated
 
 PER_DECADE = 40
 """Evaluations, log-spaced."""
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """Curves of a simulation."""
-
-    step: np.ndarray
-    """Updates done, [times]."""
-    t: Float[np.ndarray, " times"]
-    """eta times updates."""
-    loss: Float[np.ndarray, "seeds times"]
-    """Population loss, sum lambda_k v_k^2."""
-    q: Float[np.ndarray, "seeds times"]
-    """Scale of the kernel, (1 + sqrt(1 + 4 gamma |h|^2 / N)) / 2."""
 
 
 def simulate(config: ScalingConfig) -> Simulated:

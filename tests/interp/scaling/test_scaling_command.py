@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_status_2(theory, argv, says):
 
 
 def test_a_simulation_is_written_once_and_read(simulation, tmp_path):
-    from train.scaling.runs import read_simulation
+    from train.scaling.store import read_simulation
 
     argv = ("narrow", "--n", 8, "--m", 32, "--steps", 50, "--out", tmp_path)
     status, out, _ = simulation(*argv)
@@ -119,10 +119,104 @@ def test_bad_simulations_are_refused_and_nothing_is_written(simulation, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.fixture
+def made(simulation, tmp_path):
+    """``made(*flags)``: directory of a small simulation."""
+
+    def make(*flags):
+        status, out, err = simulation(*flags, "--out", tmp_path / "runs")
+        assert status == 0, err
+        return out.splitlines()[-1]
+
+    return make
+
+
+TINY = ("narrow", "--n", 8, "--m", 32, "--steps", 60, "--eta", 0.2, "--seeds", 12)
+
+
+@pytest.mark.parametrize(
+    ("flags", "theory_is", "most"),
+    [
+        (("hard-lazy", "--n", 64, "--m", 64), "lazy recursion, exact", 1e-12),
+        (("hard-rich", "--n", 64, "--m", 64), "closed gradient flow", 0.01),
+        (TINY, "lazy recursion, exact, mean over 16 draws", None),
+        ((*TINY, "--no-tail", "--gamma", 1), "closed gradient flow, mean over 16 draws", None),
+        ((*TINY, "--no-tail", "--b", 8, "--eta", 0.1), "lazy recursion, exact, mean over 16 draws", None),
+        ((*TINY, "--no-tail", "--p", 20, "--gamma", 1), "closed gradient flow, mean over 16 draws", None),
+        (
+            ("hard-rich", "--n", 24, "--m", 24, "--no-tail", "--b", 32, "--steps", 150, "--seeds", 24, "--gamma", 1),
+            "mean field theory, whole to first order in 1/N and 1/B, solved to step 100 of 150",
+            0.1,
+        ),
+    ],
+)
+def test_each_kind_of_training_is_compared_with_its_theory(theory, made, flags, theory_is, most):
+    """Exactly, within what the step size does to the flow, or within the scatter of draws."""
+    import numpy as np
+
+    found = json.loads(theory("compare", made(*flags), "--json")[1])
+    assert found["which"] == theory_is and found["config"]["eta"] > 0
+    residual, error = (np.array(found[name][1:], dtype=float) for name in ("residual", "residual_error"))
+    known = np.isfinite(residual)
+    assert known[np.array(found["step"][1:]) <= 100].all()
+    if most is None:
+        assert (np.abs(residual[known]) < 4.5 * error[known] + 0.02).all()
+    else:
+        assert np.abs(residual[known]).max() < most
+
+
+def test_the_control_another_task_is_far_from_the_theory(made):
+    from pathlib import Path
+
+    from interp.scaling.compare import predicted
+    from train.scaling.store import read_simulation
+
+    config, found = read_simulation(Path(made("hard-lazy", "--n", 64, "--m", 64, "--steps", 200)))
+    other = type(config)(**{**config.to_json(), "beta": 0.6})
+    assert abs(found.loss[0] / predicted(other, found.step)[1] - 1).max() > 0.05
+
+
+def test_a_comparison_as_a_table_and_bad_directories(theory, made, tmp_path):
+    path = made("hard-lazy", "--n", 16, "--m", 16, "--steps", 30)
+    out = theory("compare", path)[1].splitlines()
+    assert out[0] == "lazy recursion, exact" and out[1].split()[:4] == ["step", "t", "loss", "theory"]
+    assert len(out) == 12 and "-" in out[2].split()  # no standard error of one seed
+    status, out, err = theory("compare", tmp_path)
+    assert status == 3 and "no simulation that can be read" in err and len(err.splitlines()) == 1
+
+
+def test_the_report_of_a_simulation(ran, made, tmp_path):
+    """``interp.report`` tells a simulation from a run, and draws theory and simulation."""
+    from browser import opened
+
+    from interp.report import main
+
+    path = made("narrow", "--n", 8, "--m", 32, "--steps", 200)
+    status, out, err = ran(main, path, "--out", tmp_path / "page")
+    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err == ""
+    with opened(tmp_path / "page/index.html") as open_page:
+        names = open_page.page.evaluate(
+            "document.querySelector('.js-plotly-plot')._fullData.map(t => [t.name, t.x.length, t.error_y.visible])"
+        )
+        assert [name for name, *_ in names] == ["theory", "simulation", "residual"]
+        assert names[1][1] > 20 and names[1][2] and not names[0][2]
+        assert "standard errors at most" in open_page.page.inner_text("body")
+        assert open_page.problems == [] and open_page.requests == []
+    status, _, err = ran(main, path, "--only", "curves")
+    assert status == 2 and "leave out --only" in err and len(err.splitlines()) == 1
+
+
 def test_theory_never_imports_the_simulator():
+    """Pages show both, and what is on disk is read without it; the theory itself knows nothing of train.scaling."""
+    import ast
     from pathlib import Path
 
     import interp.scaling
 
+    names = {}
     for path in Path(str(interp.scaling.__file__)).parent.glob("*.py"):
-        assert "train.scaling import" not in path.read_text(), path
+        nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+        names[path.stem] = {n.module for n in nodes if n.module and n.module.startswith("train.scaling")}
+    assert names.pop("page") == {"train.scaling.config", "train.scaling.simulate", "train.scaling.store"}
+    assert names.pop("compare") == {"train.scaling.config", "train.scaling.store"}
+    assert len(names) > 10 and not any(names.values())

@@ -93,11 +93,11 @@ def test_f13_transient_of_sgd():
     config = PRESETS["super-easy-sgd"]
     k = np.arange(1, config.m + 1.0)
     spectrum = Spectrum(k**-1.5, k ** -(1 + 1.5 * 3), np.ones(config.m))
-    mean, exact = (lazy_sgd(spectrum, config.eta, b, config.steps) for b in (config.b, None))
     steps = np.unique(np.geomspace(60 / config.eta, 900 / config.eta, 60).astype(int))
+    mean, exact = (lazy_sgd(spectrum, config.eta, b, steps) for b in (config.b, None))
     expected = -(2 - 1 / 1.5)
-    assert slope_of(steps, mean[steps]) == pytest.approx(expected, abs=0.03)
-    assert slope_of(steps, exact[steps]) == pytest.approx(-3, abs=0.1)  # the control: no noise of batches
+    assert slope_of(steps, mean) == pytest.approx(expected, abs=0.03)
+    assert slope_of(steps, exact) == pytest.approx(-3, abs=0.1)  # the control: no noise of batches
     found = simulate(config)
     inside = (found.t >= 60) & (found.t <= 900)
     assert slope_of(found.t[inside], found.loss.mean(axis=0)[inside]) == pytest.approx(expected, abs=0.1)
@@ -195,13 +195,87 @@ def test_optimal_exponents_balance_the_terms_they_come_from(beta, gamma):
     assert n[best.argmax()] == pytest.approx(found.n_opt, abs=1e-4)
 
 
+@pytest.mark.parametrize("b", [None, 4])
+def test_all_steps_at_once_are_the_recursion(b):
+    """The specification's recursion as a loop, modes in groups and power that is never learned included."""
+    from interp.scaling.sgd import lazy_sgd
+    from interp.scaling.spectrum import Spectrum, power_law
+
+    bins = power_law(1.5, 0.8, 5000)
+    lam, counts, V, eta, found = bins.lam, bins.counts, bins.w_star**2, 0.2, []
+    for _ in range(501):
+        L = lam @ V + 0.01
+        found.append(L)
+        V = (1 - eta * lam) ** 2 * V + (0 if b is None else eta**2 / b) * (counts * lam * L + lam**2 * V)
+    spectrum = Spectrum(lam, bins.power, counts, 0.01)
+    np.testing.assert_allclose(lazy_sgd(spectrum, eta, b, np.arange(501)), found, rtol=1e-10)
+
+
+def test_batches_at_a_finite_width_are_the_mean_of_simulations():
+    """One A(0), drawn as the simulator draws it: only batches differ from run to run."""
+    import torch
+
+    from interp.scaling.finite import given
+    from interp.scaling.sgd import lazy_sgd
+
+    lam, w_star = modes_of(1.5, 0.8, 60)
+    A, eta, b = np.random.default_rng(0).standard_normal((12, 60)), 0.2, 4
+    Phi, generator = torch.tensor(A * np.sqrt(lam)), torch.Generator().manual_seed(0)
+    runs, target = 20_000, torch.tensor(np.sqrt(lam) * w_star)
+    w, losses = torch.zeros(runs, 12, dtype=torch.float64), []
+    for _ in range(41):
+        far = target - w @ Phi / 12
+        losses.append((far**2).sum(dim=1))
+        z = torch.randn(runs, b, 60, dtype=torch.float64, generator=generator)
+        w += eta * ((z @ far[:, :, None]).mT @ z)[:, 0] @ Phi.T / b
+    loss = torch.stack(losses, dim=1).numpy()
+    mean, error = loss.mean(axis=0), loss.std(axis=0, ddof=1) / math.sqrt(runs)
+    theory = lazy_sgd(given(A, lam, w_star), eta, b, np.arange(41))
+    assert (np.abs(theory - mean)[1:] < 4 * error[1:]).all()
+    still = lazy_sgd(given(A, lam, w_star), eta, None, np.arange(41))
+    assert (np.abs(still - mean)[20:] > 10 * error[20:]).all()  # the control: no noise of batches
+
+
+def test_front_of_a_super_easy_task_with_batches():
+    """Balance of the transients of batches and of width: C^-(1 - 1/(2 alpha)), N ~ C^(1/2)."""
+    from interp.scaling.exponents import exponents
+    from interp.scaling.fronts import front
+
+    widths, predicted = [round(16 * 2 ** (i / 2)) for i in range(13)], exponents(1.5, 2.0, 0.0)
+    found = front(1.5, 2.0, 0.0, widths, b=1, eta=0.3).exponents()
+    assert predicted.regime == "super-easy"
+    assert found == pytest.approx((predicted.compute, predicted.n_opt), abs=0.05)
+    assert front(1.5, 2.0, 0.0, widths).exponents()[1] > 0.6  # the control: on the population 2.5/4
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"gamma": 1.0, "b": 4, "eta": 0.1}, "give gamma 0, or leave out b"),
+        ({"gamma": 0.0, "b": 4}, "b and eta go together"),
+        ({"gamma": 0.0, "eta": 0.1}, "b and eta go together"),
+        ({"gamma": 0.0, "b": 0, "eta": 0.1}, "b = 0 is not allowed"),
+    ],
+)
+def test_fronts_with_batches_refuse(given, says):
+    from interp.scaling.fronts import front
+    from train.errors import UsageError
+
+    with pytest.raises(UsageError, match=says):
+        front(1.5, 2.0, widths=[4, 8, 16], **given)
+
+
 def test_unstable_step_sizes_are_refused():
     from interp.scaling.sgd import lazy_sgd
     from interp.scaling.spectrum import power_law
-    from train.errors import DataError
+    from train.errors import DataError, UsageError
 
-    with pytest.raises(DataError, match="unstable at step .* give eta below about 1.9"):
-        lazy_sgd(power_law(1.5, 0.5, 50), 2.5, 32, 1000)
+    with pytest.raises(DataError, match=r"eta = 2.5 is unstable with batches of 32: try 0.9"):
+        lazy_sgd(power_law(1.5, 0.5, 50), 2.5, 32, np.arange(10))
+    with pytest.raises(DataError, match=r"eta = 2.5 is unstable with batches of everything"):
+        lazy_sgd(power_law(1.5, 0.5, 50), 2.5, None, np.arange(10))
+    with pytest.raises(UsageError, match="eta = 0 is not allowed"):
+        lazy_sgd(power_law(1.5, 0.5, 50), 0.0, 32, np.arange(10))
 
 
 def test_a_fit_needs_numbers():

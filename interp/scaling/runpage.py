@@ -1,0 +1,75 @@
+"""The page of one simulation on disk: its loss beside the theory, and what was simulated."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from train.provenance import git_state, versions
+
+from ..figures.scaling import curves_figure
+from ..html import Figure, PageSection, Table, Text, render_page, write_page
+from .compare import Comparison, compare
+from .exponents import exponents
+from .page import CONVENTIONS, PAPER
+
+
+def build_run(path: Path, folder: Path) -> Path:
+    """Write the page of a simulation; its path.
+
+    Raises:
+        DataError: the simulation cannot be read.
+    """
+    found = compare(path)
+    config = found.config
+    time = exponents(config.alpha, config.beta, config.gamma).time
+    limit = f"At infinite width and on the population the loss of this task falls as t^-{time:.3f}."
+    fields = pd.DataFrame(
+        [(name, "" if value is None else str(value)) for name, value in config.to_json().items()],
+        columns=["field", "value"],
+    )
+    html = render_page(
+        title=path.resolve().name,
+        subtitle=f"A simulation of the solvable model of Bordelon et al. 2024, {config.form.replace('_', ' ')}",
+        sections=[
+            PageSection(
+                "curves", "Theory and simulation", [Text(f"{CONVENTIONS} {limit}"), _curves(found), _numbers(found)]
+            ),
+            PageSection("config", "What was simulated", [Table(fields, "Fields of its config.")]),
+        ],
+        steps=(),
+        step_labels=(),
+        provenance={"versions": versions(), "git": git_state(), "seed": config.seed},
+    )
+    write_page(folder / "index.html", html)
+    return folder / "index.html"
+
+
+def _curves(found: Comparison) -> Figure:
+    config, curves = found.config, found.curves.iloc[1:]  # t = 0 has no place on a log scale
+    known = curves.dropna(subset=["theory"])
+    seeds = "one seed" if config.seeds == 1 else f"mean over {config.seeds} seeds, bars are standard errors"
+    return Figure(
+        fig=curves_figure(known[["t", "theory"]].rename(columns={"theory": "loss"}), _without_empty(curves)),
+        heading="Loss over time",
+        takeaway=f"The simulation stays within {known['residual'].abs().max():.1%} of the theory{_noise(known)}.",
+        source=f"Theory: {found.theory}. Simulation: gradient descent, {seeds}. Model: {PAPER}.",
+        alt="Loss against time of theory and simulation, and below it their relative difference.",
+    )
+
+
+def _without_empty(curves: pd.DataFrame) -> pd.DataFrame:
+    """Without the standard errors of a single seed."""
+    return curves.dropna(axis="columns", how="all")
+
+
+def _noise(known: pd.DataFrame) -> str:
+    """How much of the distance is chance, where that is known."""
+    far = np.abs(known["residual"].to_numpy() / known["residual_error"].to_numpy())
+    far = far[np.isfinite(far)]
+    return f", {far.max():.1f} standard errors at most" if len(far) else ""
+
+
+def _numbers(found: Comparison) -> Table:
+    rows = found.curves.iloc[np.unique(np.linspace(0, len(found.curves) - 1, 12).astype(int))]
+    return Table(rows, "The curves at some steps.")
