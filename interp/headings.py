@@ -18,7 +18,8 @@ def subtitle(run: Run) -> str:
     kind = "MLP" if model.arch == "mlp" else "transformer"
     words = [f"{model.n_layers}-layer {kind}", f"d_model {model.d_model}"]
     share = f"{run.config.task.train_frac:.0%} of the table" if knows("task.train_frac") else "an unknown part"
-    batch = "full batch" if optim.batch_size is None else f"batches of {optim.batch_size}"
+    rows = run.config.batch_rows
+    batch = "full batch" if rows is None else f"batches of {rows}"
     update = f"{batch}, {optim.label}" if knows("optim") else "optimiser unknown"
     imported = "" if run.origin.kind == "trained" else f"imported from {run.origin.source}; "
     steps = "1 snapshot at" if len(run.steps) == 1 else f"{len(run.steps)} snapshots up to"

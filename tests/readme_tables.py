@@ -50,9 +50,20 @@ def measures_table() -> str:
     return "\n".join(rows)
 
 
+def interventions_table() -> str:
+    """One row per intervention."""
+    from train.interventions import INTERVENTIONS, flags_of
+
+    rows = ["| what | flags | source |", "|---|---|---|"]
+    for one in INTERVENTIONS:
+        rows.append(f"| {one.doc} | {', '.join(f'`{flag}`' for flag in flags_of(one))} | {one.source} |")
+    return "\n".join(rows)
+
+
 def filled(text: str) -> str:
     """``text`` with the tables between their markers."""
     tables = {"operations": operations_table(), "presets": presets_table(), "measures": measures_table()}
+    tables["interventions"] = interventions_table()
     for name, table in tables.items():
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.S)
         text = place.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)

@@ -11,23 +11,24 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = [
-    ("run", "presets", "display", "scaling"),
+    ("run", "presets", "display", "scaling", "interventions"),
     ("engine",),
     ("recorder", "stack"),
     ("vmapped",),
     ("batches", "forwards", "imported"),
     ("frugal", "optim"),
-    ("weights", "filters", "muon"),
+    ("weights", "filters", "muon", "sgd", "dropout"),
     ("fused",),
     ("tasks", "model", "schedule", "store", "plan", "loss", "ensemble", "precision"),
     ("settings",),
     ("config",),
+    ("optim_config",),
     ("operations",),
     ("groups",),
 ]
 """train/, strictly downwards; files of one row do not import each other, save those named below."""
-ALLOWED_SIDEWAYS = {("run", "presets"), ("run", "display")}
-HELPERS = {"checks", "cli", "errors", "files", "streams", "curves", "provenance"}
+ALLOWED_SIDEWAYS = {("run", "presets"), ("run", "display"), ("run", "interventions")}
+HELPERS = {"checks", "cli", "errors", "files", "streams", "curves", "provenance", "memory"}
 """Small files that any layer may use; they import helpers alone."""
 
 INTERP = {

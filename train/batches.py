@@ -14,7 +14,7 @@ class Batches:
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         self.rows = task.rows("train")
-        self.seed, self.size = config.seed, config.optim.batch_size
+        self.seed, self.size = config.seed, config.batch_rows
         self.epoch, self.order = -1, self.rows
 
     @property

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from .errors import UsageError
 
@@ -14,7 +14,7 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
     Raises:
         ValueError: it is of another type.
     """
-    kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+    kinds = get_args(field.type) if get_origin(field.type) in (UnionType, Union) else (field.type,)
     words = []
     for kind in kinds:
         if kind is type(None) and value is None:
@@ -38,6 +38,10 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
                 "a whole number" if kind is int else "text" + (f", such as {field.default!r}" if field.default else "")
             )
     raise ValueError(f"{field.name} = {value!r} is not allowed; it must be {' or '.join(words)}")
+
+
+LARGEST = 20.0
+"""Of alpha and beta: past it eigenvalues and powers leave the range of a float64."""
 
 
 def check_choices(config: Any) -> None:
@@ -82,10 +86,14 @@ def check_task(alpha: float, beta: float) -> None:
     Raises:
         UsageError: alpha <= 1, where the kernel has no trace, or beta <= 0, where the target has no variance.
     """
-    if not (math.isfinite(alpha) and alpha > 1):
-        raise UsageError(f"alpha = {alpha:g} is not allowed: give alpha > 1, so that the kernel's trace is finite")
-    if not (math.isfinite(beta) and beta > 0):
-        raise UsageError(f"beta = {beta:g} is not allowed: give beta > 0, so that the target's variance is finite")
+    if not 1 < alpha <= LARGEST:
+        raise UsageError(
+            f"alpha = {alpha:g} is not allowed: give alpha > 1, so that the kernel's trace is finite, up to {LARGEST:g}"
+        )
+    if not 0 < beta <= LARGEST:
+        raise UsageError(
+            f"beta = {beta:g} is not allowed: give beta > 0, so that the target's variance is finite, up to {LARGEST:g}"
+        )
 
 
 def check_gamma(gamma: float) -> None:
@@ -94,8 +102,28 @@ def check_gamma(gamma: float) -> None:
     Raises:
         UsageError: gamma < 0 or not finite.
     """
-    if not (math.isfinite(gamma) and gamma >= 0):
-        raise UsageError(f"gamma = {gamma:g} is not allowed: give gamma >= 0 (0 is lazy)")
+    if not 0 <= gamma <= 1e12:
+        raise UsageError(f"gamma = {gamma:g} is not allowed: give gamma >= 0 (0 is lazy), up to 1e12")
+
+
+def check_step_size(eta: float) -> None:
+    """Refuse step sizes that are none.
+
+    Raises:
+        UsageError: eta <= 0 or not finite.
+    """
+    if not (math.isfinite(eta) and eta > 0):
+        raise UsageError(f"eta = {eta:g} is not allowed: give a step size > 0")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse seeds below 0.
+
+    Raises:
+        UsageError: it is.
+    """
+    if seed < 0:
+        raise UsageError(f"seed = {seed} is not allowed: give a whole number from 0")
 
 
 def check_size(name: str, value: int) -> None:

@@ -16,7 +16,8 @@ from .errors import DataError, DivergedError, MissingStep, Stopped, UsageError
 def run_command(body: Callable[[], int]) -> int:
     """Run a command's body, turning errors into one line on standard error and an exit status.
 
-    0 done · 1 the run failed or an internal error · 2 bad input · 3 data or disk · 4 some of several runs failed ·
+    0 done · 1 the run failed or an internal error · 2 bad input · 3 data, disk or memory · 4 some of several runs
+    failed · 130 interrupted ·
     128 + n stopped by signal n after saving. Set GROKLENS_DEBUG=1 to see tracebacks.
     """
     try:
@@ -29,6 +30,11 @@ def run_command(body: Callable[[], int]) -> int:
         return _fail(error, 3)
     except DivergedError as error:
         return _fail(error, 1)
+    except KeyboardInterrupt:
+        print("interrupted; what was written whole stays", file=sys.stderr)
+        return 130
+    except MemoryError as error:
+        return _fail(MemoryError(f"not enough memory: {error}"), 3)
     except Stopped as stopped:
         print(
             f"stopped by signal {stopped.signum} at step {stopped.step}; saved: run again to go on",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from .checks import check_choices, check_float, check_int
 from .groups import parse_group
 from .operations import Operation, find_operation
+from .optim_config import OptimConfig
 
 Split = Literal["stream", "torch", "python"]
 Layout = Literal["a b =", "a op b =", "a b", "eos a op b ="]
@@ -21,11 +22,9 @@ Norm = Literal["none", "pre", "post"]
 Positions = Literal["learned", "sinusoidal"]
 Attention = Literal["causal", "bidirectional"]
 Biases = Literal["none", "mlp", "all"]
-Activation = Literal["relu", "gelu"]
+Activation = Literal["relu", "gelu", "silu", "tanh", "square"]
 Outputs = Literal["answers", "tokens"]
 Init = Literal["nanda", "zhong", "transformerlens", "pytorch"]
-Optimizer = Literal["adamw", "adam", "muon"]
-Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class TaskConfig:
     """Token layout of a row."""
     shared_vocabulary: bool = True
     """Whether both operands have the same tokens; otherwise those of b come after those of a."""
+    outliers: int = 0
+    """Training rows whose answer is replaced by that of another training row (Power et al. 2022, A.4)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -63,6 +64,7 @@ class TaskConfig:
                 f"train_frac = {self.train_frac} is out of range; it must lie between 0 and 1, both excluded"
             )
         check_int(self, "split_seed", 0, 2**63 - 1)
+        check_int(self, "outliers", 0, 10**9)
 
     @property
     def operation(self) -> Operation:
@@ -86,6 +88,11 @@ class TaskConfig:
     def n_defined(self) -> int:
         """Number of defined entries of the operation's table."""
         return self.n_elements * (self.n_elements - self.operation.undefined_columns)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training rows."""
+        return int(self.train_frac * self.n_defined)
 
     @property
     def d_vocab(self) -> int:
@@ -145,6 +152,10 @@ class ModelConfig:
     """Logits over the answers alone, or over every token, "=" included, as in Nanda et al. 2023."""
     init: Init = "nanda"
     """Initialisation scheme."""
+    init_scale: float = 1.0
+    """All initial weights are multiplied by this, layer norms aside (Liu et al. 2022)."""
+    output_scale: float = 1.0
+    """Logits are multiplied by this: large is lazy (Kumar et al. 2023)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -155,6 +166,8 @@ class ModelConfig:
                 f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}: change one, or give --d-head"
             )
         check_float(self, "attn_rate", 0.0, 1.0)
+        check_float(self, "init_scale", 1e-6, 1e6)
+        check_float(self, "output_scale", 1e-6, 1e6)
 
     @property
     def head_width(self) -> int:
@@ -165,81 +178,6 @@ class ModelConfig:
     def mlp_width(self) -> int:
         """d_mlp as used."""
         return 4 * self.d_model if self.d_mlp is None else self.d_mlp
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """Optimiser, learning rate and batches."""
-
-    optimizer: Optimizer = "adamw"
-    """Adam with decoupled (adamw) or coupled (adam) weight decay; muon on matrices and adamw on the rest."""
-    lr: float = 1e-3
-    """Learning rate after warm-up."""
-    weight_decay: float = 1.0
-    """Weight decay, on every trained tensor."""
-    beta1: float = 0.9
-    """Adam's first moment decay."""
-    beta2: float = 0.98
-    """Adam's second moment decay."""
-    eps: float = 1e-8
-    """Adam's epsilon."""
-    warmup_steps: int = 10
-    """Update s uses lr * min(s / warmup_steps, 1), s counted from 0."""
-    decay_steps: int | None = None
-    """The learning rate falls along a half cosine to decay_to * lr at this step; constant where not given."""
-    decay_to: float = 0.1
-    """Share of lr that is left from decay_steps on."""
-    batch_size: int | None = None
-    """Rows per update, drawn without replacement each epoch; all training rows where not given."""
-    precision: Precision = "float32"
-    """Of training's matrix products, those of logits aside; tf32 needs a GPU. Weights and evaluations are float32."""
-    muon_momentum: float = 0.95
-    """Decay of Muon's momentum."""
-    orthogonal_gradient: bool = False
-    """Take out of each tensor's gradient what scales the tensor (Prieto et al. 2025)."""
-    grokfast_alpha: float | None = None
-    """Decay of the moving average that Grokfast adds to gradients (Lee et al. 2024); none where not given."""
-    grokfast_lambda: float = 2.0
-    """How many times it is added."""
-    norm_clamp: float | None = None
-    """Hold the total norm of the trained weights at so many times their initial one (Liu et al. 2022)."""
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-        for name, low, high in (("lr", 0.0, 1e3), ("weight_decay", 0.0, 1e6), ("eps", 0.0, 1.0)):
-            check_float(self, name, low, high)
-        for name in ("beta1", "beta2", "muon_momentum", "grokfast_alpha"):
-            check_float(self, name, -math.inf, math.inf)
-            if getattr(self, name) is not None and not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} is out of range; it must be from 0 to below 1")
-        check_int(self, "warmup_steps", 0, 10**9)
-        check_float(self, "decay_to", 0.0, 1.0)
-        check_int(self, "decay_steps", 1, 10**9)
-        if self.decay_steps is not None and self.decay_steps <= self.warmup_steps:
-            raise ValueError(
-                f"decay_steps = {self.decay_steps} is not allowed; it must be above warmup_steps = {self.warmup_steps}"
-            )
-        check_int(self, "batch_size", 1, 10**9)
-        check_float(self, "grokfast_lambda", 0.0, 1e6)
-        check_float(self, "norm_clamp", 1e-6, 1e6)
-
-    @property
-    def label(self) -> str:
-        """The update in words: ``adamw with weight decay 1`` and what is unusual about it."""
-        unusual = {
-            "a learning rate that falls": self.decay_steps is not None,
-            f"{self.precision} products": self.precision != "float32",
-            "orthogonal gradients": self.orthogonal_gradient,
-            "Grokfast": self.grokfast_alpha is not None,
-            "a constant norm": self.norm_clamp is not None,
-        }
-        words = ", ".join([f"weight decay {self.weight_decay:g}", *(word for word, there in unusual.items() if there)])
-        return f"{self.optimizer} with {words}"
-
-    @property
-    def needs_whole_gradient(self) -> bool:
-        """Whether an update looks at a tensor's gradient as a whole; Adam alone takes number by number."""
-        return self.orthogonal_gradient or self.grokfast_alpha is not None or self.optimizer == "muon"
 
 
 @dataclass(frozen=True)
@@ -271,14 +209,38 @@ class RunConfig:
         check_int(self, "seed", 0, 2**63 - 1)
         if self.model.arch == "mlp" and self.task.layout != "a b":
             raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
-        n = self.task.n_defined
-        if int(self.task.train_frac * n) < 1:
+        self._check_rows()
+        if self.model.arch == "mlp" and self.optim.dropout > 0:
+            raise ValueError("dropout is of what is added to a residual stream; an mlp has none: leave out dropout")
+        window = self.optim.grokfast_window
+        if window is not None and window > self.schedule.steps:
+            raise ValueError(
+                f"grokfast_window = {window} is longer than the run's {self.schedule.steps} steps, so it would never "
+                "act: lower it, or raise --steps"
+            )
+
+    def _check_rows(self) -> None:
+        n, n_train, size = self.task.n_defined, self.task.n_train, self.optim.batch_size
+        if n_train < 1:
             raise ValueError(f"train_frac = {self.task.train_frac} of {n} rows leaves nothing to train on; raise it")
+        if self.task.outliers > n_train:
+            raise ValueError(f"outliers = {self.task.outliers} is more than the {n_train} training rows; lower it")
+        if isinstance(size, int) and size > n_train:
+            raise ValueError(
+                f"batch_size = {size} is more than the {n_train} training rows; lower it, or leave it out to train on "
+                "all of them at every step"
+            )
 
     @property
     def split_seed(self) -> int:
         """Seed of the split as used."""
         return self.seed if self.task.split_seed is None else self.task.split_seed
+
+    @property
+    def batch_rows(self) -> int | None:
+        """Rows per update; None where all training rows are taken. Power et al. 2022's code rounds halves up."""
+        size = self.optim.batch_size
+        return min(512, -(-self.task.n_train // 2)) if size == "power" else size
 
     @property
     def d_vocab_out(self) -> int:

@@ -1,19 +1,14 @@
 """How many runs may train side by side: what must be alike, and what fits in memory."""
 
-import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import RunConfig
 from .errors import UsageError
+from .memory import FREE_SHARE, free_bytes
 
 if TYPE_CHECKING:
     import torch
-
-FREE_SHARE = 0.8
-"""Share of the free memory that a stack may take."""
 
 
 def shape_of(config: RunConfig) -> dict[str, Any]:
@@ -22,20 +17,27 @@ def shape_of(config: RunConfig) -> dict[str, Any]:
 
     Seeds, splits, train fractions, operations, settings of the optimiser, initialisation and schedules may differ.
     """
-    model = {name: value for name, value in vars(config.model).items() if name != "init"}
-    task = config.task
+    model = {name: value for name, value in vars(config.model).items() if name not in ("init", "init_scale")}
+    task, optim = config.task, config.optim
     return {
         **model,
         "elements": task.n_elements,
         "layout": task.layout,
         "shared_vocabulary": task.shared_vocabulary,
         "d_vocab_out": config.d_vocab_out,
-        "batch_size": config.optim.batch_size,
-        "precision": config.optim.precision,
-        "optimizer": "muon" if config.optim.optimizer == "muon" else "adam",
-        "orthogonal_gradient": config.optim.orthogonal_gradient,
-        "grokfast": config.optim.grokfast_alpha is not None,
-        "norm_clamp": config.optim.norm_clamp is not None,
+        "batch_size": optim.batch_size,
+        "precision": optim.precision,
+        "loss": optim.loss,
+        "loss_precision": optim.loss_precision,
+        "optimizer": optim.optimizer if optim.optimizer in ("muon", "sgd") else "adam",
+        "decay_towards": f"{'coupled, ' * (optim.is_coupled and optim.decay_towards == 'init')}{optim.decay_towards}",
+        "dropout": optim.dropout > 0,
+        "weight_noise": optim.weight_noise > 0,
+        "update_noise": optim.update_noise > 0,
+        "orthogonal_gradient": optim.orthogonal_gradient,
+        "grokfast": optim.grokfast,
+        "grokfast_window": optim.grokfast_window,
+        "norm_clamp": optim.norm_clamp is not None,
     }
 
 
@@ -68,10 +70,9 @@ def bytes_per_run(config: RunConfig) -> int:
     else:
         weights = model.n_layers * width * (4 * heads + 2 * model.mlp_width + 9)
     weights += (task.d_vocab + task.n_ctx) * width + max(width, model.mlp_width) * config.d_vocab_out
-    n_train = math.ceil(task.train_frac * task.n_defined)
     tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
-    rows = n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
-    copies = 4 + (config.optim.grokfast_alpha is not None)
+    rows = task.n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
+    copies = 4 + (config.optim.grokfast == "ema") + (config.optim.grokfast_window or 0)
     return copies * 4 * weights + tokens + rows
 
 
@@ -89,17 +90,3 @@ def check_memory(configs: Sequence[RunConfig], device: "torch.device") -> None:
             f"{len(configs)} runs side by side need {need / 1e9:.1f} GB of the {free / 1e9:.1f} GB that are free on "
             f"{device}; {most} fit: ask for fewer --seeds at a time"
         )
-
-
-def free_bytes(device: "torch.device") -> int:
-    """Free memory of a device (of the whole machine, where the system does not say what is free)."""
-    if device.type == "cuda":
-        import torch
-
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

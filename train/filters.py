@@ -1,6 +1,6 @@
 """What is done to gradients before the optimiser, and to weights after it. Rows of R models at once, in place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -33,11 +33,37 @@ def amplify_slow(
 ) -> None:
     """Grokfast-EMA: add ``strength`` times a moving average of gradients, which begins as the first of them.
 
-    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient.
+    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. A strength of 0 is
+    that of a model whose filter has not begun.
     """
     average.mul_(alpha).add_((1 - alpha) * grads)
     average.copy_(torch.where(is_first, grads, average))
     grads.add_(strength * average)
+
+
+def add_mean(
+    grads: Float[Tensor, "R n"],
+    last: Float[Tensor, "R window n"],
+    strength: Float[Tensor, "R 1"],
+    ages: Sequence[int],
+) -> None:
+    """Grokfast-MA: add ``strength`` times the mean of the last gradients, this one with them, once there are so many.
+
+    Lee et al. 2024 (2405.20233) and their code, whose filter waits for the window to be full.
+
+    Args:
+        grads: of R models, in place.
+        last: each model's last gradients, in turn; this one takes the place of the oldest.
+        strength: lambda.
+        ages: how many gradients each has seen before this one; below 0 it has not begun.
+    """
+    window = last.shape[1]
+    for row, age in enumerate(ages):
+        if age < 0:
+            continue
+        last[row, age % window] = grads[row]
+        if age + 1 >= window:
+            grads[row] += strength[row] * last[row].mean(dim=0)
 
 
 def set_norm(values: Float[Tensor, "R n"], norm: Float[Tensor, "R 1"]) -> None:

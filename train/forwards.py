@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .config import RunConfig
+from .dropout import Drop, dropping, keep_all, masks
 from .frugal import answer_logits, mlp_logits
 from .fused.arrays import Array, buffer
 from .fused.layers import Layers
@@ -20,8 +22,9 @@ from .fused.nodes import NodeMaker, Nodes
 from .fused.rows import RowLoss, Rows
 from .fused.tables import TableMaker, Tables
 from .fused.threads import Map, Threads
-from .loss import cross_entropy
+from .loss import RowLosses, cross_entropy, training_loss
 from .model import HookedMLP, HookedTransformer
+from .optim_config import OptimConfig
 from .plan import make_plan
 from .precision import products
 from .tasks import Task
@@ -49,13 +52,18 @@ class Forward(Protocol):
     """What a stack asks for; ``labels`` are those of all rows, by model."""
 
     labels: list[Tensor]
+    loss: RowLosses
+    """That is trained on, and evaluated."""
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Any:
         """Rows of model ``k``'s task, as ``backward`` takes them."""
         ...
 
-    def backward(self, batches: Sequence[Any], then: Then) -> Float[Tensor, " K"]:
-        """Mean loss of each model over its batch, in nats; its gradient becomes the weights'. Then ``then``."""
+    def backward(self, batches: Sequence[Any], steps: Sequence[int], then: Then) -> Float[Tensor, " K"]:
+        """Mean loss of each model over its batch, in nats; its gradient becomes the weights'. Then ``then``.
+
+        ``steps`` are how many updates each has had, by which what is drawn at random is drawn.
+        """
         ...
 
     def reader(self, k: int, each: Map) -> Reader:
@@ -70,7 +78,7 @@ def score(forward: Forward, k: int, rows: Int[Tensor, " chosen"], each: Map) -> 
     @torch.no_grad()
     def piece(some: Tensor) -> Score:
         found, right = logits(some), labels[some]
-        return cross_entropy(found, right), (found.argmax(-1) == right).all(dim=1)
+        return forward.loss(found, right), (found.argmax(-1) == right).all(dim=1)
 
     size = EVAL_ROWS if labels.device.type == "cpu" else len(rows)
     losses, rights = zip(*each(piece, rows.split(size)), strict=True)
@@ -86,9 +94,10 @@ class AutogradForward:
         tasks: Sequence[Task],
         weights: StackedWeights,
         threads: Threads,
-        precision: str = "float32",
+        configs: Sequence[RunConfig],
     ) -> None:
-        self.weights, self.threads, self.precision = weights, threads, precision
+        self.weights, self.threads, self.configs = weights, threads, configs
+        self.loss = training_loss(configs[0].optim)
         device = weights.values.device
         self.tokens = tasks[0].tokens.to(device)
         self.labels = [task.labels.to(device) for task in tasks]
@@ -103,28 +112,29 @@ class AutogradForward:
         pieces = rows.to(self.tokens.device).split(self.piece)
         return [(self.tokens[r] if self.is_mlp else self.plan.select(r), self.labels[k][r]) for r in pieces]
 
-    def logits(self, k: int, inputs: Any) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+    def logits(self, k: int, inputs: Any, drop: Drop = keep_all) -> Float[Tensor, "rows n_answers d_vocab_out"]:
         """Logits of model ``k`` at the answers."""
         own = self.weights.own[k]
         if self.is_mlp:
             return mlp_logits(own, self.cfg, inputs)[:, None].expand(-1, len(self.positions), -1)
-        return answer_logits(own, self.cfg, inputs)
+        return answer_logits(own, self.cfg, inputs, drop=drop)
 
-    def backward(self, batches: Sequence[list[Any]], then: Then) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[list[Any]], steps: Sequence[int], then: Then) -> Float[Tensor, " K"]:
         """Pieces' gradients are added up in order."""
 
         def one(k: int, each: Map) -> Tensor:
             leaves = [self.weights.own[k][name] for name in self.weights.trained]
-            n = sum(len(labels) for _, labels in batches[k])
+            sizes = [len(labels) for _, labels in batches[k]]
+            drops = self._drops(k, steps[k], sizes)
 
-            def piece(part: Any) -> tuple[Tensor, Tensor]:
-                inputs, labels = part
-                with products(self.precision, labels.device):
-                    loss = cross_entropy(self.logits(k, inputs), labels).sum() / n
+            def piece(i: int) -> tuple[Tensor, Tensor]:
+                inputs, labels = batches[k][i]
+                with products(self.configs[0].optim.precision, labels.device):
+                    loss = self.loss(self.logits(k, inputs, drops[i]), labels).sum() / sum(sizes)
                     found = torch.autograd.grad(loss, leaves, materialize_grads=True)
                 return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
 
-            losses, gradients = zip(*each(piece, batches[k]), strict=True)
+            losses, gradients = zip(*each(piece, range(len(sizes))), strict=True)
             self.weights.grads[k] = gradients[0]
             for more in gradients[1:]:
                 self.weights.grads[k] += more
@@ -132,6 +142,15 @@ class AutogradForward:
             return torch.stack(losses).sum()
 
         return torch.stack(self.threads.over(one, len(batches)))
+
+    def _drops(self, k: int, step: int, sizes: Sequence[int]) -> list[Drop]:
+        """Dropout of each piece: the whole batch's masks, cut up."""
+        rate = self.configs[k].optim.dropout
+        if rate == 0:
+            return [keep_all] * len(sizes)
+        given = (sum(sizes), self.cfg, len(self.positions), self.tokens.device)
+        cut = {name: mask.split(list(sizes)) for name, mask in masks(self.configs[k].seed, step, rate, *given).items()}
+        return [dropping({name: pieces[i] for name, pieces in cut.items()}) for i in range(len(sizes))]
 
     def reader(self, k: int, each: Map) -> Reader:
         """By the same forward in float32, in pieces."""
@@ -149,12 +168,17 @@ class _Gradient:
 class LayerForward:
     """Transformers of any depth with ReLU, on a CPU in float32: see ``fused.layers``."""
 
+    loss = staticmethod(cross_entropy)
+
     @staticmethod
-    def serves(model: HookedTransformer | HookedMLP) -> bool:
-        """Whether this model can be taken so."""
+    def serves(model: HookedTransformer | HookedMLP, optim: OptimConfig) -> bool:
+        """Whether this model can be taken so, trained so."""
         cfg = model.cfg
+        is_usual = optim.loss == "softmax" and optim.loss_precision == "float64" and optim.dropout == 0
         return (
             isinstance(model, HookedTransformer)
+            and is_usual
+            and cfg.output_scale == 1
             and cfg.act_fn == "relu"
             and cfg.device == "cpu"
             and cfg.dtype == torch.float32
@@ -182,7 +206,7 @@ class LayerForward:
         """The rows' nodes, in pieces. Rows of one first operand go together: they share nodes."""
         return [self.nodes(self.labels[k], piece) for piece in rows.sort().values.split(PIECE)]
 
-    def backward(self, batches: Sequence[list[Nodes]], then: Then) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[list[Nodes]], steps: Sequence[int], then: Then) -> Float[Tensor, " K"]:
         """Pieces' gradients are added up in order."""
 
         def one(k: int, each: Map) -> Tensor:
@@ -221,13 +245,15 @@ class LayerForward:
 class TableForward:
     """Of those that ``LayerForward`` serves, the ones of one layer without layer norm: see ``fused.tables``."""
 
+    loss = staticmethod(cross_entropy)
+
     @staticmethod
-    def serves(model: HookedTransformer | HookedMLP, task: Task) -> bool:
+    def serves(model: HookedTransformer | HookedMLP, optim: OptimConfig, task: Task) -> bool:
         """Whether this model on this task can be taken so."""
         cfg = model.cfg
         sees_all = cfg.attention_dir == "bidirectional" or task.answer_positions == (task.tokens.shape[1] - 1,)
         is_plain = cfg.n_layers == 1 and cfg.normalization_type is None and len(task.answer_positions) == 1
-        return LayerForward.serves(model) and is_plain and sees_all
+        return LayerForward.serves(model, optim) and is_plain and sees_all
 
     def __init__(
         self,
@@ -257,7 +283,7 @@ class TableForward:
         """The rows' table entries and labels, in shards."""
         return self.row_loss.rows(self.labels[k], rows).shards()
 
-    def backward(self, batches: Sequence[list[Rows]], then: Then) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[list[Rows]], steps: Sequence[int], then: Then) -> Float[Tensor, " K"]:
         """Blocks of models on threads; a model at a time, its shards on threads, where there are too few."""
         losses = torch.empty(len(batches), dtype=torch.float64)
 

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .dropout import Drop, keep_all
+from .model.components import ACTIVATIONS
 from .plan import Plan
 from .precision import unrounded
 
@@ -34,7 +36,7 @@ def take_rows(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Floa
 
 
 def answer_logits(
-    params: Params, cfg: Any, plan: Plan, take: Take = take_rows, keep: Keep = forget
+    params: Params, cfg: Any, plan: Plan, take: Take = take_rows, keep: Keep = forget, drop: Drop = keep_all
 ) -> Float[Tensor, "rows n_answers d_vocab_out"]:
     """Logits of a HookedTransformer at the answer positions. No value is read by the host.
 
@@ -44,21 +46,24 @@ def answer_logits(
         plan: the rows.
         take: how rows of tables are gathered.
         keep: told of each layer's ``mlp.hook_post`` [rows, queries, d_mlp]; in the last layer, queries are the answers.
+        drop: what becomes of the outputs of attention and MLP [rows, queries, d_model] in training.
     """
     table = params["embed.W_E"][plan.table_tokens] + params["pos_embed.W_pos"][plan.table_positions]
     answers = list(plan.answer_positions)
     everywhere = list(range(plan.index.shape[1]))
     last = cfg.n_layers - 1
     queries = answers if last == 0 else everywhere
-    resid = take(table, _at(plan.index, queries)) + _table_attention(params, cfg, plan, table, queries, take)
-    resid = _finish_block(params, cfg, 0, resid, keep)
+    attention = _table_attention(params, cfg, plan, table, queries, take)
+    resid = take(table, _at(plan.index, queries)) + drop("blocks.0.hook_attn_out", attention)
+    resid = _finish_block(params, cfg, 0, resid, keep, drop)
     for layer in range(1, cfg.n_layers):
         queries = answers if layer == last else everywhere
-        resid = _at(resid, queries) + _attention(params, cfg, layer, resid, queries)
-        resid = _finish_block(params, cfg, layer, resid, keep)
+        attention = _attention(params, cfg, layer, resid, queries)
+        resid = _at(resid, queries) + drop(f"blocks.{layer}.hook_attn_out", attention)
+        resid = _finish_block(params, cfg, layer, resid, keep, drop)
     if cfg.normalization_type == "LN":
         resid = _layer_norm(params, cfg, "ln_final", resid)
-    return _unembed(params, resid)
+    return _unembed(params, cfg, resid)
 
 
 def mlp_logits(
@@ -68,29 +73,29 @@ def mlp_logits(
     x = take(params["embed.W_E"], tokens).flatten(1)
     for layer in range(cfg.n_layers):
         pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
-        x = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
+        x = ACTIVATIONS[cfg.act_fn](pre)
         keep(f"blocks.{layer}.mlp.hook_post", x)
-    return x @ params["unembed.W_U"] + params["unembed.b_U"]
+    return cfg.output_scale * (x @ params["unembed.W_U"] + params["unembed.b_U"])
 
 
-def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Keep) -> Tensor:
+def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Keep, drop: Drop) -> Tensor:
     """From the sum after attention to the block's output."""
     name = f"blocks.{layer}"
     if cfg.normalization_type == "LNPost":
         resid = _layer_norm(params, cfg, f"{name}.ln1", resid)
     x = _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LN" else resid
     pre = x @ params[f"{name}.mlp.W_in"] + params[f"{name}.mlp.b_in"]
-    post = F.relu(pre) if cfg.act_fn == "relu" else F.gelu(pre)
+    post = ACTIVATIONS[cfg.act_fn](pre)
     keep(f"{name}.mlp.hook_post", post)
-    resid = resid + (post @ params[f"{name}.mlp.W_out"] + params[f"{name}.mlp.b_out"])
+    resid = resid + drop(f"{name}.hook_mlp_out", post @ params[f"{name}.mlp.W_out"] + params[f"{name}.mlp.b_out"])
     return _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LNPost" else resid
 
 
-def _unembed(params: Params, x: Tensor) -> Tensor:
+def _unembed(params: Params, cfg: Any, x: Tensor) -> Tensor:
     """Logits, in the weights' own precision whatever autocast has made of ``x``: their differences are the loss."""
     W_U = params["unembed.W_U"]
     with unrounded(x.device):
-        return x.to(W_U.dtype) @ W_U + params["unembed.b_U"]
+        return cfg.output_scale * (x.to(W_U.dtype) @ W_U + params["unembed.b_U"])
 
 
 def _at(x: Tensor, positions: list[int]) -> Tensor:

@@ -8,12 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .config import OptimConfig
-from .filters import amplify_slow, set_norm, take_out_scaling
+from .filters import add_mean, amplify_slow, set_norm, take_out_scaling
 from .fused.adam import adam
 from .fused.arrays import Array, quiet
 from .fused.threads import Map
 from .muon import is_stepped, muon
+from .optim_config import OptimConfig
+from .sgd import sgd
+from .streams import normal
 from .weights import StackedWeights
 
 CHUNK = 65_536
@@ -23,22 +25,32 @@ CHUNK = 65_536
 class Optimizer:
     """Steps K models, each a row of trained numbers with settings and a step count of its own.
 
-    Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, or
-    Muon on matrices and AdamW on the rest; ``filters`` before and after, where they are asked for.
+    Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, SGD,
+    or Muon on matrices and AdamW on the rest; ``filters`` and noise before and after, where they are asked for.
     """
 
-    def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights) -> None:
-        """``weights`` are at their initial values: those of a run with a constant norm are scaled to it."""
-        self.configs, self.steps, self.weights = list(configs), [0] * len(configs), weights
+    def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights, seeds: Sequence[int]) -> None:
+        """``weights`` are at their initial values: those of a run with a constant norm are scaled to it.
+
+        ``seeds`` are the runs', for the noise of their updates.
+        """
+        self.configs, self.steps, self.weights, self.seeds = list(configs), [0] * len(configs), weights, list(seeds)
         values = weights.values
         clamps = [1.0 if config.norm_clamp is None else config.norm_clamp for config in configs]
         self.norms = values.norm(dim=1, keepdim=True) * _column(clamps, values)
         if self.configs[0].norm_clamp is not None:
             set_norm(values, self.norms)
+        self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
+        """Where weights decay to, if not to zero."""
         self.spans = self._spans()
-        names = ["exp_avg", "exp_avg_sq"] + ["grokfast"] * (self.configs[0].grokfast_alpha is not None)
+        names = ["exp_avg"] + ["exp_avg_sq"] * (self.configs[0].optimizer != "sgd")
+        names += ["grokfast"] * (self.configs[0].grokfast == "ema")
         self.state = {name: torch.zeros_like(values) for name in names}
-        """Adam's moments (of its matrices, Muon keeps the momentum in the first), and Grokfast's average."""
+        """Adam's moments (of its matrices, Muon keeps the momentum in the first; SGD too), and Grokfast's average, or
+        the last gradients [K, window, n_trained]."""
+        window = self.configs[0].grokfast_window
+        if window is not None:
+            self.state["last_grads"] = values.new_zeros(len(values), window, values.shape[1])
 
     def _spans(self) -> list[slice]:
         """Which of a model's numbers Adam steps: all, or tensors that are not Muon's."""
@@ -55,7 +67,8 @@ class Optimizer:
         """Drop all models but these; the weights have done so."""
         index = list(chosen)
         self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
-        self.norms = self.norms[index]
+        self.norms, self.seeds = self.norms[index], [self.seeds[k] for k in index]
+        self.initial = None if self.initial is None else self.initial[index]
         self.state = {name: rows[index] for name, rows in self.state.items()}
 
     @quiet
@@ -76,15 +89,15 @@ class Optimizer:
                     self.weights.grads[group.start] += torch.from_numpy(row)
                 more = ()
             self._filter(group, step)
-            if is_cpu and values.dtype == torch.float32:
+            if config.optimizer == "sgd":
+                self._sgd(group, step)
+            elif is_cpu and values.dtype == torch.float32:
                 self._compiled(group.start, step[0], each, more)
             else:
                 self._together(group, step)
             if config.optimizer == "muon":
                 self._muon(group, step)
-            if config.norm_clamp is not None:
-                rows = slice(group.start, group.stop)
-                set_norm(values[rows], self.norms[rows])
+            self._after(group, step)
 
     # ---- Adam ------------------------------------------------------------------------------------
 
@@ -123,11 +136,37 @@ class Optimizer:
         grads = self.weights.grads[rows]
         if config.orthogonal_gradient:
             take_out_scaling(self.weights.split(grads), self.weights.split(self.weights.values[rows]))
-        if config.grokfast_alpha is not None:
-            given = [(self.configs[k].grokfast_alpha, self.configs[k].grokfast_lambda) for k in models]
-            alpha, strength = _columns(given, grads)
-            is_first = _column([float(step == 0) for step in steps], grads) > 0
-            amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, is_first)
+        ages = [step - self.configs[k].grokfast_from for k, step in zip(models, steps, strict=True)]
+        strengths = [self.configs[k].grokfast_lambda * (age >= 0) for k, age in zip(models, ages, strict=True)]
+        if config.grokfast == "ema":
+            alphas = [self.configs[k].grokfast_alpha for k in models]
+            firsts = [float(age == 0) for age in ages]
+            alpha, strength, first = _columns(list(zip(alphas, strengths, firsts, strict=True)), grads)
+            amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, first > 0)
+        elif config.grokfast == "ma":
+            add_mean(grads, self.state["last_grads"][rows], _column(strengths, grads), ages)
+        if self.initial is not None and config.is_coupled:
+            grads.addcmul_(_column([self.configs[k].weight_decay for k in models], grads), self.initial[rows], value=-1)
+
+    def _sgd(self, models: range, steps: list[int]) -> None:
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
+        given = [(c.momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
+        values, grads = self.weights.values[rows], self.weights.grads[rows]
+        sgd(values, grads, self.state["exp_avg"][rows], *_columns(given, values))
+
+    def _after(self, models: range, steps: list[int]) -> None:
+        """The pull of decoupled weight decay to initial weights, noise, and the norm."""
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
+        values, rates = self.weights.values[rows], [lr_at(step, c) for c, step in zip(configs, steps, strict=True)]
+        if self.initial is not None and not configs[0].is_coupled:
+            pulls = [lr * c.weight_decay for c, lr in zip(configs, rates, strict=True)]
+            values.addcmul_(_column(pulls, values), self.initial[rows])
+        if configs[0].update_noise > 0:
+            sizes = _column([lr * c.update_noise for c, lr in zip(configs, rates, strict=True)], values)
+            for i, k in enumerate(models):
+                values[i] += sizes[i] * normal(self.seeds[k], f"update_noise/{steps[i]}", values[i])
+        if configs[0].norm_clamp is not None:
+            set_norm(values, self.norms[rows])
 
     def _muon(self, models: range, steps: list[int]) -> None:
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
@@ -150,7 +189,7 @@ def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
         size, floor: learning rate and epsilon with the bias corrections of both moments.
     """
     lr, correction = lr_at(step, config), math.sqrt(1 - config.beta2 ** (step + 1))
-    is_decoupled = config.optimizer != "adam"
+    is_decoupled = not config.is_coupled
     return (
         1 - lr * config.weight_decay if is_decoupled else 1.0,
         0.0 if is_decoupled else config.weight_decay,

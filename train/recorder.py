@@ -56,7 +56,7 @@ class Recorder:
             DivergedError: one is not finite; those before it are logged.
         """
         first = self.step - len(values)
-        name = "train_loss" if self.config.optim.batch_size is None else "batch_loss"
+        name = "train_loss" if self.config.optim.logs_training_loss else "batch_loss"
         evaluated = self.row["step"] if self.row is not None else None
         rows = [{"step": first + i, name: value} for i, value in enumerate(values)]
         bad = next((row for row in rows if not math.isfinite(row[name])), None)

@@ -50,6 +50,8 @@ class Options:
     """Print the presets and their sources, and exit."""
     list_operations: bool = False
     """Print the operations, and exit."""
+    list_interventions: bool = False
+    """Print the interventions on training, their flags and sources, and exit."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def _main(argv: list[str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     command = parse(Command, argv, "python -m train.run", start)
-    if command.options.list_presets or command.options.list_operations:
-        _print_lists(command.options)
+    options = command.options
+    if options.list_presets or options.list_operations or options.list_interventions:
+        _print_lists(options)
         return 0
     configs = [command.run]
     if command.options.seeds is not None:
@@ -113,6 +116,7 @@ def _read_toml(path: Path) -> dict[str, object]:
 
 
 def _print_lists(options: Options) -> None:
+    from .interventions import INTERVENTIONS, flags_of
     from .operations import OPERATIONS
 
     if options.list_presets:
@@ -122,6 +126,9 @@ def _print_lists(options: Options) -> None:
         for name, op in OPERATIONS.items():
             where = "--group" if op.domain == "group" else "prime --p" if op.needs_prime else "any --p"
             print(f"{name:12} {where:10} {op.doc}")
+    if options.list_interventions:
+        for one in INTERVENTIONS:
+            print(f"{one.doc}\n    {' '.join(flags_of(one))}\n    {one.source}")
 
 
 def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:

@@ -11,10 +11,12 @@ from .batches import Batches
 from .config import RunConfig
 from .ensemble import check_shapes
 from .forwards import AutogradForward, Forward, LayerForward, TableForward, score
+from .fused.arrays import Array
 from .fused.threads import Map, Threads
 from .model import build_model
 from .optim import Optimizer
 from .precision import check_precision
+from .streams import normal
 from .tasks import Task, make_task
 from .vmapped import VmapForward
 from .weights import StackedWeights
@@ -42,7 +44,9 @@ class Stack:
         self.threads = Threads(threads)
         self.device = device
         self.weights = StackedWeights(models)
-        self.optimizer = Optimizer([config.optim for config in configs], self.weights)
+        self.optimizer = Optimizer(
+            [config.optim for config in configs], self.weights, [config.seed for config in configs]
+        )
         self._set_up()
 
     def _set_up(self) -> None:
@@ -53,15 +57,15 @@ class Stack:
         ]
 
     def _forward(self) -> Forward:
-        precision = self.configs[0].optim.precision
+        optim = self.configs[0].optim
         if self.device.type != "cpu":
-            return VmapForward(self.model, self.tasks, self.weights, precision)
+            return VmapForward(self.model, self.tasks, self.weights, self.configs)
         given = (self.tasks, self.weights, self.threads)
-        if TableForward.serves(self.model, self.tasks[0]):
-            return TableForward(self.model.cfg, *given, precision)
-        if LayerForward.serves(self.model):
-            return LayerForward(self.model.cfg, *given, precision)
-        return AutogradForward(self.model, *given, precision)
+        if TableForward.serves(self.model, optim, self.tasks[0]):
+            return TableForward(self.model.cfg, *given, optim.precision)
+        if LayerForward.serves(self.model, optim):
+            return LayerForward(self.model.cfg, *given, optim.precision)
+        return AutogradForward(self.model, *given, self.configs)
 
     def __len__(self) -> int:
         return len(self.configs)
@@ -70,7 +74,20 @@ class Stack:
 
     def update(self) -> Float[Tensor, " K"]:
         """One optimiser step of every model; the losses before it, in nats, stay on the device."""
-        return self.forward.backward([self._batch(k) for k in range(len(self))], self.optimizer.update)
+        batches, steps = [self._batch(k) for k in range(len(self))], list(self.optimizer.steps)
+        if self.configs[0].optim.weight_noise == 0:
+            return self.forward.backward(batches, steps, self.optimizer.update)
+        values = self.weights.values
+        kept = values.clone()
+        for k, config in enumerate(self.configs):
+            values[k] += config.optim.weight_noise * normal(config.seed, f"weight_noise/{steps[k]}", values[k])
+
+        def then(models: range, each: Map, more: Sequence[Array]) -> None:
+            rows = slice(models.start, models.stop)
+            values[rows] = kept[rows]
+            self.optimizer.update(models, each, more)
+
+        return self.forward.backward(batches, steps, then)
 
     def _batch(self, k: int) -> Any:
         full = self.full[k]

@@ -3,6 +3,7 @@
 import hashlib
 
 import torch
+from torch import Tensor
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -11,6 +12,12 @@ def stream_seed(seed: int, name: str) -> int:
     return int.from_bytes(digest[:8], "big") & (2**63 - 1)
 
 
-def stream(seed: int, name: str) -> torch.Generator:
-    """A CPU generator for the stream ``name`` (such as "split", "init" or "batch/3")."""
-    return torch.Generator().manual_seed(stream_seed(seed, name))
+def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator for the stream ``name`` (such as "split", "init" or "batch/3"); each kind of device has its own."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, name))
+
+
+def normal(seed: int, name: str, like: Tensor) -> Tensor:
+    """Standard normal numbers of the stream ``name``, in the shape and on the device of ``like``."""
+    generator = stream(seed, name, like.device)
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)

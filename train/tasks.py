@@ -5,7 +5,7 @@ table is one way to make one; what needs the table says so by asking for ``task.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -70,9 +70,9 @@ class Task:
 def make_task(config: RunConfig) -> Task:
     """The all-pairs task of a run, with its split."""
     task = all_pairs_task(config.task)
-    n_train = int(config.task.train_frac * int(task.is_defined.sum()))
-    is_train = split_mask(task.is_defined, n_train, config.task.split, config.split_seed)
-    return with_split(task, is_train)
+    is_train = split_mask(task.is_defined, config.task.n_train, config.task.split, config.split_seed)
+    task = with_split(task, is_train)
+    return task if config.task.outliers == 0 else with_outliers(task, config.task.outliers, config.split_seed)
 
 
 def make_table(op: str, structure: int | str, values: Int[Tensor, "n n"]) -> Table:
@@ -111,7 +111,21 @@ def all_pairs_task(config: TaskConfig) -> Task:
 
 def with_split(task: Task, is_train: Bool[Tensor, " rows"]) -> Task:
     """The same task with a split."""
-    return Task(**{**task.__dict__, "is_train": is_train & task.is_defined})
+    return replace(task, is_train=is_train & task.is_defined)
+
+
+def with_outliers(task: Task, k: int, seed: int) -> Task:
+    """The same task with the answers of ``k`` training rows replaced by those of other training rows.
+
+    Rows and donors are drawn at random, a row's donor never itself; donors' answers may be the same by chance. Power et
+    al. 2022 (2201.02177), A.4. ``task.table`` keeps what is right.
+    """
+    rows, generator = task.rows("train"), stream(seed, "outliers")
+    order = torch.randperm(len(rows), generator=generator)
+    chosen, shift = order[:k], torch.randint(1, max(2, len(rows)), (k,), generator=generator)
+    labels = task.labels.clone()
+    labels[rows[chosen]] = task.labels[rows[(chosen + shift) % len(rows)]]
+    return replace(task, labels=labels)
 
 
 def split_mask(is_defined: Bool[Tensor, " rows"], n_train: int, scheme: Split, seed: int) -> Bool[Tensor, " rows"]:

@@ -11,10 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .config import RunConfig
+from .dropout import Drop, dropping, keep_all, masks, sites
 from .forwards import Reader, Then
 from .frugal import answer_logits, mlp_logits, take_rows
 from .fused.threads import Map
-from .loss import cross_entropy
+from .loss import training_loss
 from .model import HookedMLP, HookedTransformer
 from .plan import make_plan
 from .precision import products
@@ -95,7 +97,7 @@ class VmapForward:
     """See ``forwards.Forward``; any model of ours, on any device.
 
     Args:
-        precision: of the matrix products.
+        configs: the runs', one for each model.
         at_once: models whose pass is taken together; by the device's memory where not given.
     """
 
@@ -104,10 +106,10 @@ class VmapForward:
         model: HookedTransformer | HookedMLP,
         tasks: Sequence[Task],
         weights: StackedWeights,
-        precision: str = "float32",
+        configs: Sequence[RunConfig],
         at_once: int | None = None,
     ) -> None:
-        self.weights, self.precision = weights, precision
+        self.weights, self.configs, self.loss = weights, configs, training_loss(configs[0].optim)
         self.device = weights.values.device
         self.cfg, self.is_mlp = model.cfg, isinstance(model, HookedMLP)
         self.tokens, self.positions = tasks[0].tokens.to(self.device), tasks[0].answer_positions
@@ -125,9 +127,10 @@ class VmapForward:
         """The numbers themselves."""
         return rows
 
-    def backward(self, batches: Sequence[Tensor], then: Then) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: Then) -> Float[Tensor, " K"]:
         """Nothing is awaited: the losses stay on the device."""
         self._load(list(batches))
+        self._draw(steps)
         if not self._leaves:
             self._split()
         self._replay()
@@ -142,19 +145,25 @@ class VmapForward:
 
     # ---- a pass ----------------------------------------------------------------------------------
 
-    def _logits(self, params: dict[str, Tensor], rows: Tensor) -> Tensor:
+    def _logits(self, params: dict[str, Tensor], rows: Tensor, drop: Drop = keep_all) -> Tensor:
         if self.is_mlp:
             return mlp_logits(params, self.cfg, self.tokens[rows], take)[:, None].expand(-1, len(self.positions), -1)
-        return answer_logits(params, self.cfg, self.plan.select(rows), take)
+        return answer_logits(params, self.cfg, self.plan.select(rows), take, drop=drop)
 
-    def _loss(self, params: dict[str, Tensor], labels: Tensor, rows: Tensor, share: Tensor) -> Tensor:
-        return (cross_entropy(self._logits(params, rows), labels[rows]) * share).sum()
+    def _loss(
+        self, params: dict[str, Tensor], labels: Tensor, rows: Tensor, share: Tensor, kept: dict[str, Tensor]
+    ) -> Tensor:
+        logits = self._logits(params, rows, dropping(kept) if kept else keep_all)
+        return (self.loss(logits, labels[rows]) * share).sum()
 
     def _pass(self, some: slice, leaves: dict[str, Tensor]) -> None:
         """Losses and gradients of some models, into the stack's."""
         params = leaves | {name: tensor[some] for name, tensor in self.weights.frozen.items()}
-        with products(self.precision, self.device):
-            per_model = torch.vmap(self._loss)(params, self.stacked_labels[some], self.rows[some], self.share[some])
+        kept = {name: mask[some] for name, mask in self.masks.items()}
+        with products(self.configs[0].optim.precision, self.device):
+            per_model = torch.vmap(self._loss)(
+                params, self.stacked_labels[some], self.rows[some], self.share[some], kept
+            )
             found = torch.autograd.grad(per_model.sum(), list(leaves.values()), materialize_grads=True)
         self.losses[some] = per_model.detach()
         for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), found, strict=True):
@@ -184,10 +193,21 @@ class VmapForward:
         self.share.copy_(share, non_blocking=True)
         self._batches = batches
 
+    def _draw(self, steps: Sequence[int]) -> None:
+        """This update's dropout, of each model's own stream."""
+        if not self.masks:
+            return
+        for k, (config, step, batch) in enumerate(zip(self.configs, steps, self._batches, strict=True)):
+            given = (len(batch), self.cfg, len(self.positions), self.device)
+            for name, mask in masks(config.seed, step, config.optim.dropout, *given).items():
+                self.masks[name][k, : len(batch)] = mask
+
     def _allocate(self, n: int) -> None:
         K = len(self.labels)
         self.rows = torch.zeros(K, n, dtype=torch.int64, device=self.device)
         self.share = torch.zeros(K, n, dtype=torch.float64, device=self.device)
+        queries = sites(self.cfg, len(self.positions)) if self.configs[0].optim.dropout > 0 else {}
+        self.masks = {name: torch.ones(K, n, q, self.cfg.d_model, device=self.device) for name, q in queries.items()}
         self._replay = Replay(self._all, self.device)
 
     def _split(self) -> None:

@@ -20,7 +20,7 @@ Product = tuple[int, int, int]
 
 def of_step(config: Any) -> list[Product]:
     """Forward products of one step of a preset's model; one layer without norm, or layers with norms."""
-    return of_rows(config, config.optim.batch_size or int(config.task.train_frac * config.task.n_defined))
+    return of_rows(config, config.batch_rows or config.task.n_train)
 
 
 def of_rows(config: Any, n: int) -> list[Product]:

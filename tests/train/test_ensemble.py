@@ -12,6 +12,8 @@ CASES = {
     "filters": {"orthogonal_gradient": True, "grokfast_alpha": 0.9, "norm_clamp": 1.2},
     "muon": {"optimizer": "muon"},
     "minibatch": {"batch_size": 20},
+    "noise": {"weight_noise": 0.01, "update_noise": 0.1, "decay_towards": "init", "optimizer": "sgd", "momentum": 0.5},
+    "dropout": {"dropout": 0.2, "loss": "stablemax", "grokfast_window": 5, "batch_size": "power"},
     "minibatch of two layers": {"batch_size": 20, "n_layers": 2},
 }
 
@@ -155,6 +157,8 @@ def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch
         ({"p": 13}, "elements (11 and 13)"),
         ({"n_layers": 2, "norm": "pre"}, "n_layers (1 and 2), norm (none and pre)"),
         ({"batch_size": 5}, "batch_size (None and 5)"),
+        ({"grokfast_window": 5}, "grokfast (None and ma), grokfast_window (None and 5)"),
+        ({"optimizer": "sgd", "loss": "stablemax"}, "loss (softmax and stablemax), optimizer (adam and sgd)"),
         ({"layout": "a op b ="}, "layout (a b = and a op b =)"),
     ],
     ids=str,

@@ -25,7 +25,7 @@ def step(changes, values=VALUES, grads=(GRADS,), lr=0.5, models=range(2)):
 
     config = OptimConfig(lr=lr, weight_decay=0.0, beta1=0.0, beta2=0.0, eps=1e-15, warmup_steps=0, **changes)
     weights = weights_of(rows(values), **SHAPES)
-    optimizer = Optimizer([config] * len(values), weights)
+    optimizer = Optimizer([config] * len(values), weights, range(len(values)))
     for each in grads:
         weights.grads.copy_(rows(each))
         optimizer.update(models, map)
@@ -123,7 +123,7 @@ def test_muon_is_pytorchs():
     start, gradients = torch.randn(1, n, generator=generator), torch.randn(4, 1, n, generator=generator)
     config = OptimConfig(optimizer="muon", lr=0.02, weight_decay=0.5, warmup_steps=0)
     weights = weights_of(start, **shapes)
-    optimizer = Optimizer([config], weights)
+    optimizer = Optimizer([config], weights, [0])
     leaves = {name: t[0].clone().requires_grad_() for name, t in weights.split(start.clone()).items()}
     theirs = [
         torch.optim.Muon([leaves["W_in"]], lr=0.02, weight_decay=0.5, momentum=0.95, adjust_lr_fn="match_rms_adamw"),

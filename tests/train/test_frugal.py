@@ -25,21 +25,22 @@ def make(task=None, model=None, dtype=torch.float64):
     return built, make_task(config)
 
 
-def forwards(built, task):
+def forwards(built, task, optim=None):
     """The engine's ways of taking a loss, and a stack's weights that hold this model."""
+    from train.config import OptimConfig, RunConfig
     from train.forwards import AutogradForward, LayerForward, TableForward
     from train.fused.threads import Threads
     from train.vmapped import VmapForward
     from train.weights import StackedWeights
 
-    weights = StackedWeights([built])
+    weights, config = StackedWeights([built]), RunConfig(optim=OptimConfig(**(optim or {})))
     found: dict[str, Any] = {
-        "autograd": AutogradForward(built, [task], weights, Threads(1)),
-        "vmapped": VmapForward(built, [task], weights),
+        "autograd": AutogradForward(built, [task], weights, Threads(1), [config]),
+        "vmapped": VmapForward(built, [task], weights, [config]),
     }
-    if LayerForward.serves(built):
+    if LayerForward.serves(built, config.optim):
         found["layers"] = LayerForward(built.cfg, [task], weights, Threads(2))
-    if TableForward.serves(built, task):
+    if TableForward.serves(built, config.optim, task):
         found["tables"] = TableForward(built.cfg, [task], weights, Threads(2))
     return weights, found
 
@@ -59,7 +60,7 @@ def compare(built, task, rows, names=()):
     tolerance = 1e3 * eps  # relative to the largest loss, the largest gradient: sums of some hundred products
     for name, forward in found.items():
         weights.grads.fill_(float("nan"))
-        loss = forward.backward([forward.prepare(0, rows)], collect(weights))
+        loss = forward.backward([forward.prepare(0, rows)], [0], collect(weights))
         assert float(loss[0]) == pytest.approx(float(losses.detach().mean()), rel=tolerance), name
         scores, right = score(forward, 0, rows, map)
         torch.testing.assert_close(scores, losses.detach(), rtol=0, atol=tolerance * float(losses.detach().max()))
@@ -92,6 +93,8 @@ OPTIONS = [
     {"biases": "none"},
     {"biases": "all", "n_layers": 2, "norm": "pre"},
     {"act_fn": "gelu"},
+    {"act_fn": "square", "n_layers": 2},
+    {"act_fn": "silu", "output_scale": 3.0},
     {"outputs": "answers"},
     {"d_head": 5},
 ]
@@ -230,16 +233,25 @@ def test_tables_in_several_shards(monkeypatch):
 
 @pytest.mark.parametrize(
     "model",
-    [{"n_layers": 2}, {"norm": "pre"}, {"norm": "post"}, {"act_fn": "gelu"}, {"dtype": torch.float64}],
+    [
+        {"n_layers": 2},
+        {"norm": "pre"},
+        {"norm": "post"},
+        {"act_fn": "gelu"},
+        {"output_scale": 2.0},
+        {"dtype": torch.float64},
+    ],
     ids=str,
 )
 def test_tables_leave_other_models_alone(model):
+    from train.config import OptimConfig
     from train.forwards import TableForward
 
     dtype = model.pop("dtype", torch.float32)
     built, task = make(model=model, dtype=dtype)
-    assert not TableForward.serves(built, task)
-    assert TableForward.serves(*make(dtype=torch.float32))  # control
+    assert not TableForward.serves(built, OptimConfig(), task)
+    built, task = make(dtype=torch.float32)
+    assert TableForward.serves(built, OptimConfig(), task)  # control
 
 
 def test_control_a_changed_weight_is_seen():

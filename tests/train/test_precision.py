@@ -31,7 +31,7 @@ def stack_of(config, precision, vmapped=False):
 
     stack = Stack([override(config, {"precision": precision, "lr": 0.0})], torch.device("cpu"))
     if vmapped:
-        stack.forward = VmapForward(stack.model, stack.tasks, stack.weights, precision)
+        stack.forward = VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
         stack.full = [stack.batches[0].rows]
     return stack
 

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.usefixtures("quick_disk")  # a kill loses nothing that was written; a power cut would
-MODES = {"full batch": {}, "minibatch": {"batch_size": 25}}  # 25 of 60 rows: 3 pieces, and 100 is in mid-epoch
+MODES = {
+    "full batch": {},
+    "minibatch": {"batch_size": 25},  # of 60 rows: 3 pieces, and 100 is in mid-epoch
+    "noise": {
+        **{"dropout": 0.1, "weight_noise": 0.01, "update_noise": 0.1, "decay_towards": "init"},
+        **{"grokfast_alpha": 0.9, "grokfast_from": 20},
+    },
+}
 STEPS = 200
 
 
@@ -179,6 +186,7 @@ def argv_of(config, out: Path) -> list[str]:
         "n-heads": config.model.n_heads,
         "d-mlp": config.model.d_mlp,
         "lr": config.optim.lr,
+        **{name.replace("_", "-"): value for name, value in MODES["noise"].items() if config.optim.dropout > 0},
         "batch-size": config.optim.batch_size,
         "steps": config.schedule.steps,
         "threads": 1,

@@ -28,7 +28,7 @@ def stack_of(configs, monkeypatch, at_once=None):
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            Stack, "_forward", lambda self: VmapForward(self.model, self.tasks, self.weights, at_once=at_once)
+            Stack, "_forward", lambda self: VmapForward(self.model, self.tasks, self.weights, self.configs, at_once)
         )
         return Stack(configs, torch.device("cpu"))
 
@@ -58,7 +58,7 @@ def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
     from train.vmapped import VmapForward
 
     def vmapped(stack):
-        return VmapForward(stack.model, stack.tasks, stack.weights)
+        return VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
 
     left, whole = (Stack(configs, torch.device("cpu")) for _ in range(2))
     for step in range(20):
@@ -69,10 +69,12 @@ def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
 
 
 @pytest.mark.parametrize("changes", [*CASES.values(), {"n_layers": 3, "norm": "pre", "act_fn": "gelu"}], ids=str)
-def test_the_host_reads_nothing(tiny_config, changes):
+def test_the_host_reads_nothing(tiny_config, monkeypatch, changes):
     """On tensors that have shapes but no values, any reading fails, and so does mixing in one that lies elsewhere."""
     from train.stack import Stack
 
+    for module in ("streams", "dropout"):  # there are no generators there
+        monkeypatch.setattr(f"train.{module}.stream", lambda seed, name, device="cpu": None)
     stack = Stack(variants(tiny_config, changes), torch.device("meta"))
     for _ in range(4):
         assert stack.update().shape == (5,)

@@ -13,7 +13,8 @@ from transformer_lens.hook_points import HookPoint
 
 from .config import HookedTransformerConfig
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "square": torch.square}
+"""By ``act_fn``; square is that of Gromov 2023 (2301.02679)."""
 
 
 def zeros(cfg: HookedTransformerConfig, *shape: int) -> nn.Parameter:
@@ -239,10 +240,11 @@ class TransformerBlock(nn.Module):
 
 
 class Unembed(nn.Module):
-    """From the residual stream to logits."""
+    """From the residual stream to logits, times ``output_scale``."""
 
     def __init__(self, cfg: HookedTransformerConfig, d_in: int):
         super().__init__()
+        self.scale = cfg.output_scale
         self.W_U = zeros(cfg, d_in, cfg.d_vocab_out)
         self.b_U = zeros(cfg, cfg.d_vocab_out)
         self.hook_in = HookPoint()  # [batch, pos, d_in]
@@ -250,4 +252,4 @@ class Unembed(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_vocab_out"]:
         """Logits."""
-        return self.hook_out(self.hook_in(x) @ self.W_U + self.b_U)
+        return self.hook_out(self.scale * (self.hook_in(x) @ self.W_U + self.b_U))

@@ -37,9 +37,13 @@ class HookedTransformerConfig:
     attention_dir: Attention = "causal"
     attn_rate: float = 1.0
     """The pattern is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
+    output_scale: float = 1.0
+    """Logits are (x W_U + b_U) times this."""
     biases: Biases = "mlp"
     """Which b_* are trained: none, b_in and b_out, or all."""
     init_mode: Init = "nanda"
+    init_scale: float = 1.0
+    """Initial weights, layer norms aside, are those of the scheme times this."""
     seed: int | None = None
     vocabulary: tuple[str, ...] = ()
     """Printable names of the tokens; the numbers 0, 1, ... where not given."""
@@ -101,8 +105,10 @@ def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
         positional_embedding_type=POSITIONS[model.positions],
         attention_dir=model.attention,
         attn_rate=model.attn_rate,
+        output_scale=model.output_scale,
         biases=model.biases,
         init_mode=model.init,
+        init_scale=model.init_scale,
         seed=run_config.seed,
         vocabulary=_vocabulary(run_config),
         operator=symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,

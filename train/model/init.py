@@ -1,4 +1,4 @@
-"""Initial weights, by named scheme. Biases start at zero, layer norms at scale 1 and shift 0.
+"""Initial weights, by named scheme, times ``init_scale``. Biases start at 0, layer norms at scale 1 and shift 0.
 
 nanda             randn / sqrt(d_model) for every W_*, W_out included, except W_U: randn / sqrt(d_vocab)
                   (Nanda et al. 2023, 2301.05217, their transformers.py). In an MLP: randn / sqrt(fan-in).
@@ -48,6 +48,8 @@ def initialize(model: HookedModel, seed: int) -> None:
             weight.normal_(0, 1, generator=generator)
         else:
             weight.normal_(0, _nanda_width(cfg, name, weight) ** -0.5, generator=generator)
+        if cfg.init_scale != 1:
+            weight.mul_(cfg.init_scale)
 
 
 def _nanda_width(cfg: HookedTransformerConfig, name: str, weight: Tensor) -> int:
