@@ -65,7 +65,8 @@ def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     fig.update_xaxes(type="log", exponentformat="power", dtick=1)
     fig.update_xaxes(title="t (step size times updates, log scale)", row=2, col=1)
-    decades = np.log10(theory["loss"].max() / theory["loss"].min())
+    losses = pd.concat([theory["loss"], simulation["loss"]])
+    decades = np.log10(losses.max() / losses.min())
     ticks = "D2" if decades < 2 else 1 if decades < 5 else 2
     fig.update_yaxes(title="loss (log scale)", type="log", exponentformat="power", dtick=ticks, row=1, col=1)
     fig.update_yaxes(title="residual", tickformat=".1%", row=2, col=1)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from train.checks import check_seed
 from train.cli import parse, run_command
 from train.errors import UsageError
 from train.operations import nearest
@@ -96,6 +97,7 @@ def _flow(options: FlowOptions) -> int:
     if options.n is None:
         modes = wide(power_law(options.alpha, options.beta))
     else:
+        check_seed(options.seed)
         modes = projected(options.alpha, options.beta, options.n, np.random.default_rng(options.seed))
     curve = flow(modes, options.gamma, options.t_max)
     if options.json:
@@ -140,7 +142,7 @@ def _report(options: ReportOptions) -> int:
 
 
 def _json(found: dict[str, Any]) -> int:
-    print(json.dumps(found))
+    print(json.dumps(found, allow_nan=False))
     return 0
 
 

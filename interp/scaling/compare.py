@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from train.errors import DataError
 from train.scaling.config import ScalingConfig
 from train.scaling.store import read_simulation
 
@@ -18,7 +19,7 @@ from .corrections import corrected_dmft
 from .finite import nested, reused
 from .flow import Modes, flow, wide
 from .sgd import lazy_sgd
-from .spectrum import Spectrum, tail
+from .spectrum import Spectrum, power_law, tail
 
 DRAWS = 16
 """Of A(0) and samples that the theory is averaged over, from another seed than the simulation's."""
@@ -45,10 +46,13 @@ def compare(path: str | Path) -> Comparison:
     """Read a simulation that ``python -m train.scaling`` wrote, and compute its theory.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read. Where its theory cannot be solved, ``theory`` says so and is NaN.
     """
     config, found = read_simulation(Path(path))
-    said, theory, theory_error = predicted(config, found.step)
+    try:
+        said, theory, theory_error = predicted(config, found.step)
+    except DataError as error:
+        said, theory, theory_error = f"none: {error}", *np.full((2, len(found.step)), np.nan)
     mean, error = _mean(found.loss)
     if config.seeds == 1:
         error = np.full(len(mean), np.nan)
@@ -101,7 +105,8 @@ def _drawn(config: ScalingConfig) -> Iterable[Modes]:
 def _mean_field(config: ScalingConfig, step: Int[np.ndarray, " times"]) -> tuple[str, Losses, Losses]:
     n = None if config.form == "plain" else config.n
     steps = min(config.steps, LONGEST)
-    curve = corrected_dmft(_task(config), config.gamma, config.eta, steps + 1, n, config.b)
+    task = power_law(config.alpha, config.beta, config.m)
+    curve = corrected_dmft(task, config.gamma, config.eta, steps + 1, n, config.b)
     inside = step <= steps
     said = "mean field theory, whole to first order in 1/N and 1/B"
     if not inside.all():

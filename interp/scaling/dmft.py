@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.checks import check_gamma, check_size
-from train.errors import DataError, UsageError
+from train.checks import check_gamma, check_size, check_step_size
+from train.errors import DataError
 
 from .spectrum import Spectrum
 
@@ -56,8 +56,7 @@ def dmft(
         DataError: it does not stay finite, or does not converge: gradient descent is unstable, or nearly so.
     """
     check_gamma(gamma)
-    if not (np.isfinite(eta) and eta > 0):
-        raise UsageError(f"eta = {eta:g} is not allowed: give a step size > 0")
+    check_step_size(eta)
     for name, value in (("n_steps", n_steps), ("n", n), ("b", b)):
         if value is not None:
             check_size(name, value)
@@ -90,7 +89,7 @@ def _iterated(old: _State, spectrum: Spectrum, gamma: float, eta: float, n: int 
     K = Gw @ old.R3 + gamma * Dw @ old.R3
     lam, counts, per_n = spectrum.lam, spectrum.counts, 0.0 if n is None else 1 / n
     H = np.linalg.inv(eye + lam[:, None, None] * K)
-    S = per_n * np.einsum("k,kts->ts", counts * lam, H)
+    S = per_n * (np.einsum("k,kts->ts", counts * lam, H) + spectrum.trace_beyond * eye)
     R3 = np.linalg.inv(eye + gamma * S @ Dw + S @ Gw)
     Q = per_n * (old.Cw + gamma * (Dw @ old.C3w + old.C3w.T @ Dw.T) + gamma**2 * Dw @ old.C3 @ Dw.T)
     # v of a mode: H (w* + projection noise) - K H (batch noise of variance Sigma2)

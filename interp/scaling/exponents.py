@@ -5,6 +5,7 @@ limits. Differs: the model's exponent is alpha min(1, beta), where summaries of 
 or alpha beta (see docs/scaling_laws.md).
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from scipy.special import gamma as gamma_function
 from scipy.special import hyp1f1
 
 from train.checks import check_gamma, check_task
+
+ENDS = 60.0
+"""Where integrals over log x are cut; what lies outside is a power, added in closed form."""
 
 Regime = Literal["hard", "easy", "super-easy"]
 
@@ -109,13 +113,13 @@ def rich_constants(beta: float) -> tuple[float, float]:
     kappa = (1 - beta) / 4
 
     def phi(x: float) -> float:
-        if x > 500:  # 1F1's asymptotic series: phi = 1 - kappa/x + ...
+        if x > 500:  # 1F1's asymptotic series
             return 1 + kappa / x + kappa * (kappa + 1) / x**2
         return float(x / (1 - kappa) * hyp1f1(1, 2 - kappa, -x))
 
     def over(f: Any) -> float:  # in log x, where both ends decay
-        return quad(lambda s: f(np.exp(s)) * np.exp(s), -60, 60, limit=400, points=[0.0, 5.0])[0]
+        return quad(lambda s: f(np.exp(s)) * np.exp(s), -ENDS, ENDS, limit=400, points=[0.0, 5.0])[0]
 
-    F = over(lambda x: x ** (beta - 1) * (1 - phi(x)) ** 2)
-    D = over(lambda x: x ** (beta - 2) * phi(x) ** 2)
+    F = over(lambda x: x ** (beta - 1) * (1 - phi(x)) ** 2) + math.exp(-beta * ENDS) / beta  # phi is 0 below
+    D = over(lambda x: x ** (beta - 2) * phi(x) ** 2) + math.exp(-(1 - beta) * ENDS) / (1 - beta)  # and 1 above
     return F, D

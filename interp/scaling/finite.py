@@ -5,16 +5,20 @@ test loss keeps Lambda. Modes beyond 8 N enter as their mean: K += (sum of lambd
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from train.checks import check_size, check_task
 from train.errors import UsageError
+from train.memory import check_fits
 
 from .flow import Modes
 from .spectrum import tail
 
+ROUNDING = 1e-12
+"""A residual below this share of the loss at the start is none."""
 EXACT_PER_N = 8
 """Modes kept one by one, in units of the width."""
 
@@ -37,31 +41,68 @@ def nested(
         UsageError: a width < 1, alpha <= 1 or beta <= 0.
     """
     check_task(alpha, beta)
+    return [kernel.modes(beta) for kernel in kernels(alpha, widths, rng, m)]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """K of one width in its eigenbasis, which serves every beta."""
+
+    alpha: float
+    sigma: Float[np.ndarray, " n"]
+    V: Float[np.ndarray, "n n"]
+    A: Float[np.ndarray, "n m"]
+    rest: Float[np.ndarray, " n"] | None
+    """Standard normal numbers, which stand for A(0) times the target's modes beyond m; None where there are none."""
+
+    def modes(self, beta: float) -> Modes:
+        """Those of the flow for the task of this beta."""
+        alpha, (n, m) = self.alpha, self.A.shape
+        k = np.arange(1, m + 1, dtype=np.float64)
+        lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
+        b, start = self.A @ (lam * w_star), float((lam * w_star**2).sum())
+        if self.rest is not None:
+            b = b + np.sqrt(tail(1 + alpha + alpha * beta, m)) * self.rest
+            start += tail(1 + alpha * beta, m)
+        return _modes(self.sigma, self.V.T @ b / np.sqrt(n), start)
+
+
+def kernels(alpha: float, widths: Sequence[int], rng: np.random.Generator, m: int | None = None) -> list[Kernel]:
+    """One draw of A(0) at several widths, as ``nested``."""
     for n in widths:
         check_size("n", n)
     most = max(widths)
     kept = EXACT_PER_N * most if m is None else m
-    k = np.arange(1, kept + 1, dtype=np.float64)
-    lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
+    check_fits(8 * (2 * most * kept + 3 * most**2), f"a width of {most:,}", "n")
     A = rng.standard_normal((most, kept))
-    K, b, start = (A * lam) @ A.T, A @ (lam * w_star), float((lam * w_star**2).sum())
+    K = (A * np.arange(1, kept + 1, dtype=np.float64) ** -alpha) @ A.T
+    rest = None
     if m is None:
         K += tail(alpha, kept) * np.eye(most)
-        b += np.sqrt(tail(1 + alpha + alpha * beta, kept)) * rng.standard_normal(most)
-        start += tail(1 + alpha * beta, kept)
-    return [_modes(K[:n, :n] / n, b[:n], start) for n in widths]
+        rest = rng.standard_normal(most)
+    found = []
+    for n in widths:
+        sigma, V = np.linalg.eigh(K[:n, :n] / n)
+        found.append(Kernel(alpha, _live(sigma)[::-1], V[:, ::-1], A[:n], None if rest is None else rest[:n]))
+    return found
 
 
 def given(A: Float[np.ndarray, "n m"], lam: Float[np.ndarray, " m"], w_star: Float[np.ndarray, " m"]) -> Modes:
     """The population modes of one A(0)."""
-    return _modes((A * lam) @ A.T / len(A), A @ (lam * w_star), float((lam * w_star**2).sum()))
+    sigma, V = np.linalg.eigh((A * lam) @ A.T / len(A))
+    drive = V.T @ (A @ (lam * w_star)) / np.sqrt(len(A))
+    return _modes(_live(sigma)[::-1], drive[::-1], float((lam * w_star**2).sum()))
 
 
-def _modes(K: Float[np.ndarray, "n n"], b: Float[np.ndarray, " n"], start: float) -> Modes:
-    sigma, V = np.linalg.eigh(K)
-    sigma, V = np.maximum(sigma[::-1], 0.0), V[:, ::-1]
-    drive, live = V.T @ b / np.sqrt(len(b)), sigma > 0
-    return Modes(sigma, drive, start - float((drive[live] ** 2 / sigma[live]).sum()))
+def _modes(sigma: Float[np.ndarray, " n"], drive: Float[np.ndarray, " n"], start: float) -> Modes:
+    live = sigma > 0
+    residual = start - float((drive[live] ** 2 / sigma[live]).sum())
+    return Modes(sigma, np.where(live, drive, 0.0), residual if residual > ROUNDING * start else 0.0)
+
+
+def _live(sigma: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Eigenvalues, those that are rounding alone as 0."""
+    return np.where(sigma > sigma.max() * len(sigma) * np.finfo(float).eps, sigma, 0.0)
 
 
 def reused(
@@ -81,7 +122,7 @@ def reused(
     n, features = len(A0), A0 @ Psi.T
     K, b = features @ features.T / (n * len(Psi)), features @ (Psi @ w_star) / len(Psi)
     sigma, V = np.linalg.eigh(K)
-    sigma, V = np.where(sigma > sigma.max() * len(sigma) * np.finfo(float).eps, sigma, 0.0)[::-1], V[:, ::-1]
+    sigma, V = _live(sigma)[::-1], V[:, ::-1]
     drive = V.T @ b / np.sqrt(n)
     test_K, test_b = (A0 * lam) @ A0.T / n, A0 @ (lam * w_star)
     start = float((lam * w_star**2).sum())

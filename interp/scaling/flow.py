@@ -16,6 +16,7 @@ from train.errors import DataError, UsageError
 
 from .spectrum import Spectrum
 
+LATEST = 1e30
 STEPS_PER_DECADE = 80
 FIRST = 1e-4
 """First step, in units of 1/sigma_max."""
@@ -74,8 +75,8 @@ def flow(modes: Modes, gamma: float, t_max: float, steps_per_decade: int = STEPS
         DataError: modes that are not finite.
     """
     check_gamma(gamma)
-    if not (np.isfinite(t_max) and t_max > 0):
-        raise UsageError(f"t_max = {t_max:g} is not allowed: give a time > 0")
+    if not 0 < t_max <= LATEST:
+        raise UsageError(f"t_max = {t_max:g} is not allowed: give a time > 0, up to {LATEST:g}")
     if not all(np.isfinite(x).all() for x in (modes.sigma, modes.drive, np.array(modes.residual))):
         raise DataError("the kernel or the target has values that are not finite: look at the data")
     u, t, tau, q = np.zeros_like(modes.sigma), 0.0, 0.0, 1.0

@@ -19,7 +19,7 @@ from ..figures.scaling import REGIMES, curves_figure, front_figure, phase_figure
 from ..html import Block, Figure, PageSection, Table, Text, Track, render_page, write_page
 from .exponents import Exponents, chi, exponents, regime
 from .flow import Curve, flow, wide
-from .fronts import LEAST, Front, front
+from .fronts import LEAST, Front, fronts
 from .spectrum import power_law
 
 GRID: dict[str, tuple[float, ...]] = {
@@ -30,7 +30,7 @@ GRID: dict[str, tuple[float, ...]] = {
 """Values to choose from; the page opens at the last of each."""
 T_MAX = 1e4
 WIDTHS = (16, 32, 64, 128, 256, 512)
-DRAWS = 4
+DRAWS = 12
 SIZE = 384
 """Width and modes of the simulation."""
 ETA, STEPS = 0.02, 500
@@ -65,11 +65,14 @@ def build(folder: Path, quiet: bool = True) -> Path:
     Raises:
         OSError: the page cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # before minutes of computing
     points = []
-    for i, (alpha, beta, gamma) in enumerate(itertools.product(*GRID.values())):
-        points.append(_point(alpha, beta, gamma))
-        if not quiet:
-            print(f"{points[-1].name} ({i + 1} of {np.prod([len(v) for v in GRID.values()])})", file=sys.stderr)
+    for alpha in GRID["alpha"]:
+        tasks = list(itertools.product(GRID["beta"], GRID["gamma"]))
+        for (beta, gamma), found in zip(tasks, fronts(alpha, tasks, WIDTHS, DRAWS, per_decade=10), strict=True):
+            points.append(_point(alpha, beta, gamma, found))
+            if not quiet:
+                print(f"{points[-1].name} ({len(points)} of {len(GRID['alpha']) * len(tasks)})", file=sys.stderr)
     steps = tuple(range(len(points)))
     html = render_page(
         title="Feature learning and scaling laws",
@@ -89,14 +92,13 @@ def build(folder: Path, quiet: bool = True) -> Path:
     return folder / "index.html"
 
 
-def _point(alpha: float, beta: float, gamma: float) -> Point:
+def _point(alpha: float, beta: float, gamma: float, found: Front) -> Point:
     config = ScalingConfig(
         alpha=alpha, beta=beta, gamma=gamma, form="plain", n=SIZE, m=SIZE, tail=True, eta=ETA, steps=STEPS, seeds=1
     )
     return Point(
         alpha, beta, gamma, exponents(alpha, beta, gamma, infinite_batch=True),
-        flow(wide(power_law(alpha, beta)), gamma, T_MAX), simulate(config),
-        front(alpha, beta, gamma, WIDTHS, draws=DRAWS, per_decade=10),
+        flow(wide(power_law(alpha, beta)), gamma, T_MAX), simulate(config), found,
     )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def _fronts(points: list[Point], steps: tuple[int, ...]) -> Block:
 
 def _predicted(point: Point, compute: Float[np.ndarray, " cs"]) -> tuple[Float[np.ndarray, " cs"], str]:
     """A line of the predicted slope through the middle of the front, and both exponents in words."""
-    C, best, _ = point.front.best
+    C, best, _ = point.front.kinks
     r, n = point.predicted.compute, point.predicted.n_opt
     said = f"predicted L ~ C^-{r:.3f}, N ~ C^{n:.3f}, t ~ C^{1 - n:.3f}"
     if len(C) < LEAST:

@@ -11,6 +11,7 @@ from ..figures.scaling import curves_figure
 from ..html import Figure, PageSection, Table, Text, render_page, write_page
 from .compare import Comparison, compare
 from .exponents import exponents
+from .fits import fit_slope
 from .page import CONVENTIONS, PAPER
 
 
@@ -48,19 +49,20 @@ def build_run(path: Path, folder: Path) -> Path:
 def _curves(found: Comparison) -> Figure:
     config, curves = found.config, found.curves.iloc[1:]  # t = 0 has no place on a log scale
     known = curves.dropna(subset=["theory"])
+    within = f"The simulation stays within {known['residual'].abs().max():.1%} of the theory{_noise(known)}."
     seeds = "one seed" if config.seeds == 1 else f"mean over {config.seeds} seeds, bars are standard errors"
     return Figure(
         fig=curves_figure(known[["t", "theory"]].rename(columns={"theory": "loss"}), _without_empty(curves)),
         heading="Loss over time",
-        takeaway=f"The simulation stays within {known['residual'].abs().max():.1%} of the theory{_noise(known)}.",
+        takeaway=f"{within if len(known) else 'There is no theory to compare with.'} {_slope(curves)}",
         source=f"Theory: {found.theory}. Simulation: gradient descent, {seeds}. Model: {PAPER}.",
         alt="Loss against time of theory and simulation, and below it their relative difference.",
     )
 
 
 def _without_empty(curves: pd.DataFrame) -> pd.DataFrame:
-    """Without the standard errors of a single seed."""
-    return curves.dropna(axis="columns", how="all")
+    """Without the standard errors of a single seed; the residual stays, if only as NaN."""
+    return curves.drop(columns=[name for name in ("loss_error", "residual_error") if bool(curves[name].isna().all())])
 
 
 def _noise(known: pd.DataFrame) -> str:
@@ -68,6 +70,17 @@ def _noise(known: pd.DataFrame) -> str:
     far = np.abs(known["residual"].to_numpy() / known["residual_error"].to_numpy())
     far = far[np.isfinite(far)]
     return f", {far.max():.1f} standard errors at most" if len(far) else ""
+
+
+def _slope(curves: pd.DataFrame) -> str:
+    """The slope over the last decade, and whether it can be an exponent."""
+    t, loss = curves["t"].to_numpy(), curves["loss"].to_numpy()
+    late = t >= t[-1] / 10
+    if late.sum() < 10:
+        return ""
+    fit = fit_slope(t[late], loss[late])
+    bent = "" if fit.plateau is None else f", which is no exponent: {fit.plateau}"
+    return f"Over its last decade the loss falls as t^{fit.slope:.3f}{bent}."
 
 
 def _numbers(found: Comparison) -> Table:

@@ -9,8 +9,8 @@ is independent of its features. A linear map with a symmetric matrix, up to scal
 import numpy as np
 from jaxtyping import Float, Real
 
-from train.checks import check_size
-from train.errors import DataError, UsageError
+from train.checks import check_size, check_step_size
+from train.errors import DataError
 
 from .flow import Modes
 from .spectrum import Spectrum
@@ -25,8 +25,7 @@ def lazy_sgd(
         UsageError: eta <= 0, or b < 1.
         DataError: a step size that is unstable.
     """
-    if not (np.isfinite(eta) and eta > 0):
-        raise UsageError(f"eta = {eta:g} is not allowed: give a step size > 0")
+    check_step_size(eta)
     if b is not None:
         check_size("b", b)
     lam, counts, V, never = _start(of)

@@ -17,7 +17,8 @@ EXACT = 200
 """Modes that stand alone before bins begin."""
 BINS_PER_DECADE = 40
 INFINITE = 10**12
-"""Modes of an infinite task; the power of those beyond is added to the loss."""
+"""Modes of an infinite task, or as many as it takes for eigenvalues to fall to ``SMALLEST``, if those are more."""
+SMALLEST = 1e-24
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Spectrum:
     """Modes in each group."""
     beyond: float = 0.0
     """Power of the modes left out, which count as never learned."""
+    trace_beyond: float = 0.0
+    """Sum of their eigenvalues, each of which is as good as 0."""
 
     @property
     def w_star(self) -> Float[np.ndarray, " groups"]:
@@ -41,7 +44,7 @@ class Spectrum:
     @property
     def trace(self) -> float:
         """Sum of all eigenvalues."""
-        return float((self.counts * self.lam).sum())
+        return float((self.counts * self.lam).sum()) + self.trace_beyond
 
     @property
     def loss(self) -> float:
@@ -59,22 +62,24 @@ def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:
         UsageError: alpha <= 1, beta <= 0, or m < 1.
     """
     check_task(alpha, beta)
-    beyond = tail(1 + alpha * beta, INFINITE) if m is None else 0.0
-    m = INFINITE if m is None else m
+    beyond = trace_beyond = 0.0
+    if m is None:
+        m = max(INFINITE, math.ceil(SMALLEST ** (-1 / alpha)))
+        beyond, trace_beyond = tail(1 + alpha * beta, m), tail(alpha, m)
     if m < 1:
         raise UsageError(f"{m} modes are not allowed: give at least 1")
     n_exact = min(m, EXACT)
     edges = [float(n_exact + 1)]
     if m > n_exact:
         n_bins = math.ceil(math.log10(m / n_exact) * BINS_PER_DECADE)
-        inner = np.unique(np.round(np.geomspace(n_exact + 1, m + 1, n_bins + 1)))
+        inner = np.unique(np.round(np.geomspace(n_exact + 1, float(m + 1), n_bins + 1)))
         edges = inner.tolist()
     low, high = np.array(edges[:-1]), np.array(edges[1:])
     k = np.arange(1, n_exact + 1, dtype=np.float64)
     counts = np.concatenate([np.ones(n_exact), high - low])
     lam = np.concatenate([k**-alpha, _sums(alpha, low, high) / (high - low)])
     power = np.concatenate([k ** -(1 + alpha * beta), _sums(1 + alpha * beta, low, high)])
-    return Spectrum(lam, power, counts, beyond)
+    return Spectrum(lam, power, counts, beyond, trace_beyond)
 
 
 def _sums(s: float, low: Float[np.ndarray, " bins"], high: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " bins"]:

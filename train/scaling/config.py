@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from ..checks import check_gamma, check_size, check_task
+from ..checks import check_gamma, check_seed, check_size, check_step_size, check_task
 from ..errors import UsageError
 
 Form = Literal["random_features", "plain", "projected"]
@@ -50,8 +49,8 @@ class ScalingConfig:
     def __post_init__(self) -> None:
         check_task(self.alpha, self.beta)
         check_gamma(self.gamma)
-        if not (math.isfinite(self.eta) and self.eta > 0):
-            raise UsageError(f"eta = {self.eta:g} is not allowed: give a step size > 0")
+        check_step_size(self.eta)
+        check_seed(self.seed)
         for name in ("n", "m", "steps", "seeds"):
             check_size(name, getattr(self, name))
         for name in ("b", "p"):

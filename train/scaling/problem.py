@@ -24,8 +24,11 @@ class Problem:
     """G v from what A^T w / N is, likewise."""
     features: Callable[[], Float[Tensor, "seeds n m"]]
     """A(0)."""
-    sigma_max: Float[Tensor, " seeds"]
-    """Largest eigenvalue of the population kernel A(0) Lambda A(0)^T / N."""
+    stiffness: Float[Tensor, " seeds"]
+    """Largest eigenvalue of the kernel that is trained on, A(0) G A(0)^T / N; with fresh batches the population's, and
+    its trace over B, which their noise adds."""
+    farthest: Float[Tensor, " seeds"]
+    """|h|^2 / N of the best fit, where training ends."""
 
 
 def make_problem(config: ScalingConfig) -> Problem:
@@ -70,14 +73,18 @@ def _plain(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
     """A(0) = sqrt(N) I: h / sqrt(N) is the learned function, mode by mode; modes beyond M stay unlearned."""
     beyond = _tails(config)[2] if config.tail else 0.0
     root = float(config.n) ** 0.5
-    mode_gradient = _mode_gradient(lam, w_star, _sampler(config, lam))
+    sample = _sampler(config, lam)
+    mode_gradient = _mode_gradient(lam, w_star, sample)
     eye = torch.eye(config.n, dtype=torch.float64)
     return Problem(
         loss=lambda h: (lam * (w_star - h / root) ** 2).sum(dim=1) + beyond,
         gradient=lambda h: root * mode_gradient(h / root),
         mode_gradient=mode_gradient,
         features=lambda: (root * eye).repeat(config.seeds, 1, 1),
-        sigma_max=lam.max().repeat(config.seeds),
+        stiffness=_stiffness(
+            config, torch.diag(lam), sample() if config.p is not None and sample is not None else None
+        ),
+        farthest=(w_star**2).sum().repeat(config.seeds),
     )
 
 
@@ -105,7 +112,25 @@ def _projected(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
         Kh = torch.einsum("sij,sj->si", K, h)
         return start + ((h * Kh).sum(dim=1) - 2 * (h * b).sum(dim=1)) / n
 
-    return Problem(loss, gradient, mode_gradient, lambda: A0, torch.linalg.eigvalsh(K)[:, -1])
+    reused, kernel, drive = None, K, b
+    if config.p is not None and sample is not None:
+        Psi = sample()
+        Phi = Psi @ A0.mT / n**0.5
+        kernel, drive = Phi.mT @ Phi / config.p, (Phi.mT @ (Psi @ w_star)[:, :, None])[:, :, 0] * n**0.5 / config.p
+        reused = Phi
+    best = torch.linalg.lstsq(kernel, drive[:, :, None], driver="gelsd").solution[:, :, 0]
+    return Problem(loss, gradient, mode_gradient, lambda: A0, _stiffness(config, K, reused), (best**2).sum(dim=1) / n)
+
+
+def _stiffness(
+    config: ScalingConfig, K: Float[Tensor, "*seeds n n"], reused: Float[Tensor, "seeds p n"] | None
+) -> Float[Tensor, " seeds"]:
+    """Largest eigenvalue of the kernel of ``reused`` rows, or of K, the population's, and what batches add."""
+    if reused is not None:
+        return torch.linalg.matrix_norm(reused, ord=2) ** 2 / len(reused[0])
+    largest = torch.linalg.eigvalsh(K)[..., -1]
+    noise = 0.0 if config.b is None else K.diagonal(dim1=-2, dim2=-1).sum(dim=-1) / config.b
+    return (largest + noise).expand(config.seeds)
 
 
 def _tails(config: ScalingConfig) -> tuple[float, float, float]:

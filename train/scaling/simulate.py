@@ -16,27 +16,34 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import DataError
+from ..memory import check_fits
 from .config import ScalingConfig
 from .problem import Problem, make_problem
 from .store import Simulated
 
 PER_DECADE = 40
 """Evaluations, log-spaced."""
+SAFE = 0.9
+"""Share of the largest stable step size that is called safe."""
 
 
 def simulate(config: ScalingConfig) -> Simulated:
     """Train, and evaluate at log-spaced steps.
 
     Raises:
-        DataError: a step size that is unstable, eta q(t) sigma_max >= 2, or a loss that is not finite.
+        DataError: a step size that is unstable, eta q(t) sigma_max >= 2 at any step, or a loss that is not finite.
+        UsageError: it does not fit in memory.
     """
+    copies = 3 if config.dynamics == "matrix" else 1
+    check_fits(8 * config.seeds * (copies * config.n * config.m + 3 * config.n**2), "this simulation", "n, m or seeds")
     problem = make_problem(config)
     steps, loss, q = evaluated(config.steps), [], []
     dynamics = (_matrix if config.dynamics == "matrix" else _reduced)(config, problem, set(steps))
     for step, h in zip(steps, dynamics, strict=False):  # the last one is not trained on
         loss.append(problem.loss(h))
-        q.append((1 + (1 + 4 * config.gamma * (h**2).sum(dim=1) / h.shape[1]).sqrt()) / 2)
-        _check(config, problem, step, loss[-1], q[-1])
+        q.append(_scale(config, (h**2).sum(dim=1) / config.n))
+        if not torch.isfinite(loss[-1]).all():
+            raise _unstable(config, problem, step, q[-1])
     return Simulated(
         np.array(steps),
         config.eta * np.array(steps, dtype=np.float64),
@@ -58,6 +65,7 @@ def _reduced(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator
     B = torch.eye(n, dtype=torch.float64).repeat(seeds, 1, 1) if config.gamma > 0 else None
     for step in itertools.count():
         h = w if B is None else torch.einsum("sji,sj->si", B, w)
+        _check(config, problem, step, w)
         if step in due:
             yield h
         g = problem.gradient(h)
@@ -73,6 +81,7 @@ def _matrix(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[
     w, A = torch.zeros(config.seeds, n, dtype=torch.float64), A0.clone()
     for step in itertools.count():
         f = torch.einsum("snm,sn->sm", A, w) / n
+        _check(config, problem, step, w)
         if step in due:
             yield torch.linalg.lstsq(A0.mT, n * f[:, :, None]).solution[:, :, 0]
         Gv = problem.mode_gradient(f)
@@ -82,13 +91,25 @@ def _matrix(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[
         w = w + config.eta * moved
 
 
-def _check(config: ScalingConfig, problem: Problem, step: int, loss: Tensor, q: Tensor) -> None:
-    """Gradient descent is stable where eta q sigma_max < 2."""
-    most = float((q * problem.sigma_max).max())
-    if not (torch.isfinite(loss).all() and torch.isfinite(q).all()):
-        raise DataError(f"the loss is not finite at step {step}: give a smaller --eta than {config.eta:g}")
-    if config.eta * most >= 2:
-        raise DataError(
-            f"unstable at step {step}: q = {float(q.max()):.3g}, eta q sigma_max = {config.eta * most:.3g}, "
-            f"which must stay below 2: give --eta {1 / most:.2g} or less, or fewer --steps"
-        )
+def _scale(config: ScalingConfig, square: Float[Tensor, " seeds"]) -> Float[Tensor, " seeds"]:
+    """Scale q of the kernel where |h|^2 / N is ``square``."""
+    return (1 + (1 + 4 * config.gamma * square).sqrt()) / 2
+
+
+def _check(config: ScalingConfig, problem: Problem, step: int, w: Float[Tensor, "seeds n"]) -> None:
+    """Gradient descent is stable where eta q sigma_max < 2; q is 1 + gamma |w|^2 / N, up to the step size."""
+    q = 1 + config.gamma * (w**2).sum(dim=1) / config.n
+    if not (config.eta * q * problem.stiffness < 2).all():
+        raise _unstable(config, problem, step, q)
+
+
+def _unstable(config: ScalingConfig, problem: Problem, step: int, q: Float[Tensor, " seeds"]) -> DataError:
+    """The safe step size is that of the largest q there can be, at the end of training; and below the one given."""
+    limit = _scale(config, problem.farthest)
+    safe = min(SAFE * 2 / float((limit * problem.stiffness).max()), config.eta / 2)
+    most = config.eta * float((q * problem.stiffness).max())
+    noise = "" if config.b is None else ", of which the noise of batches is a part"
+    return DataError(
+        f"unstable at step {step}: q = {float(q.max()):.3g}, eta q sigma_max = {most:.3g}{noise}, which must stay "
+        f"below 2: give --eta {safe:.2g} or less"
+    )

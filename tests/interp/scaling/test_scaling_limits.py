@@ -124,18 +124,13 @@ def test_f14_transient_of_width(gamma):
 FRONTS = {(0.4, 0.0): 0.03, (0.4, 100.0): 0.03, (1.2, 0.0): 0.05, (1.2, 100.0): 0.05}
 
 
-@pytest.fixture(scope="module")
-def fronts():
-    from interp.scaling.fronts import front
-
-    widths = [round(16 * 2 ** (i / 2)) for i in range(13)]
-    return {(beta, gamma): front(1.5, beta, gamma, widths, draws=8) for beta, gamma in FRONTS}
-
-
-def test_f15_compute_fronts(fronts):
+def test_f15_compute_fronts():
+    """N = 16 to 1024 by twos. Means over A(0) that are better than the tolerance: 24 draws."""
     from interp.scaling.exponents import exponents
+    from interp.scaling.fronts import fronts
 
-    found = {key: one.exponents() for key, one in fronts.items()}
+    widths = [16 * 2**i for i in range(7)]
+    found = {key: one.exponents() for key, one in zip(FRONTS, fronts(1.5, list(FRONTS), widths, draws=24), strict=True)}
     for (beta, gamma), tolerance in FRONTS.items():
         predicted = exponents(1.5, beta, gamma)
         assert found[beta, gamma] == pytest.approx((predicted.compute, predicted.n_opt), abs=tolerance)
@@ -241,11 +236,12 @@ def test_front_of_a_super_easy_task_with_batches():
     from interp.scaling.exponents import exponents
     from interp.scaling.fronts import front
 
-    widths, predicted = [round(16 * 2 ** (i / 2)) for i in range(13)], exponents(1.5, 2.0, 0.0)
-    found = front(1.5, 2.0, 0.0, widths, b=1, eta=0.3).exponents()
+    widths, predicted = [16 * 2**i for i in range(7)], exponents(1.5, 2.0, 0.0)
+    found = front(1.5, 2.0, 0.0, widths, draws=8, b=1, eta=0.3).exponents()
     assert predicted.regime == "super-easy"
-    assert found == pytest.approx((predicted.compute, predicted.n_opt), abs=0.05)
-    assert front(1.5, 2.0, 0.0, widths).exponents()[1] > 0.6  # the control: on the population 2.5/4
+    assert found == pytest.approx((predicted.compute, predicted.n_opt), abs=0.06)
+    population = front(1.5, 2.0, 0.0, widths, draws=8).exponents()  # the control: 0.75 and 0.625
+    assert population[0] > found[0] + 0.05 and population[1] > found[1] + 0.05
 
 
 @pytest.mark.parametrize(
@@ -288,3 +284,73 @@ def test_a_fit_needs_numbers():
             fit_slope(t, bad)
     with pytest.raises(UsageError, match="3 points"):
         fit_slope(t[:3], t[:3])
+
+
+@pytest.mark.parametrize("beta", [0.02, 0.05, 0.5, 0.95, 0.99])
+def test_constants_of_the_rich_prefactor(beta):
+    """By mpmath in log x, the powers outside in closed form; near 0 and 1 those are much of it."""
+    import mpmath
+
+    from interp.scaling.exponents import rich_constants
+
+    kappa = mpmath.mpf(1 - beta) / 4
+
+    def phi(x):
+        return x / (1 - kappa) * mpmath.hyp1f1(1, 2 - kappa, -x)
+
+    def over(f, low, high):
+        return mpmath.quad(lambda s: f(mpmath.exp(s)) * mpmath.exp(s), [low, -5, 0, 3, 8, high])
+
+    F = over(lambda x: x ** (beta - 1) * (1 - phi(x)) ** 2, -30, 40) + mpmath.exp(-30 * beta) / beta
+    D = over(lambda x: x ** (beta - 2) * phi(x) ** 2, -30, 40) + mpmath.exp(-40 * (1 - beta)) / (1 - beta)
+    assert rich_constants(beta) == pytest.approx((float(F), float(D)), rel=1e-5)
+
+
+def test_flows_of_flat_spectra_have_no_plateau_where_modes_end():
+    """alpha near 1: 1e12 modes are too few for the late flow, whose loss is the closed form all the same."""
+    from interp.scaling.exponents import lazy_loss, rich_loss
+    from interp.scaling.flow import flow, wide
+    from interp.scaling.spectrum import power_law
+
+    task, t = power_law(1.1, 0.25), np.array([1e14])
+    assert flow(wide(task), 0.0, 1e14).loss[-1] == pytest.approx(lazy_loss(1.1, 0.25, t)[0], rel=0.01)
+    t = np.array([1e5])
+    assert flow(wide(task), 1e8, 1e5).loss[-1] == pytest.approx(rich_loss(1.1, 0.25, 1e8, t)[0], rel=0.02)
+    cut = power_law(1.1, 0.25, 10**12)
+    assert flow(wide(cut), 0.0, 1e14).loss[-1] < 0.1 * lazy_loss(1.1, 0.25, np.array([1e14]))[0]  # control
+
+
+def test_plateaus_count_what_is_left_out_and_end_where_there_are_no_more_modes():
+    from interp.scaling.spectrum import power_law
+    from interp.scaling.static import data_plateau, model_plateau
+
+    flat = power_law(1.1, 0.02)
+    assert flat.loss > model_plateau(flat, 64) > flat.beyond > 1
+    few = power_law(1.5, 0.5, 20)
+    assert model_plateau(few, 20) == data_plateau(few, 30) == 0.0
+    assert model_plateau(few, 19) > 0
+
+
+def test_widths_beyond_the_modes_fit_all():
+    from interp.scaling.finite import projected
+    from interp.scaling.flow import flow
+
+    modes = projected(1.5, 1.5, 16, np.random.default_rng(0), 4)
+    assert (modes.sigma > 0).sum() == 4 and modes.residual == 0.0
+    loss = flow(modes, 1.0, 1e3).loss
+    assert np.isfinite(loss).all() and loss[-1] < 1e-20
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_the_simulators_tail_stands_for_modes(gamma):
+    """64 modes and the tail against 4,096 of them and the tail of those: the mean over seeds."""
+    from train.scaling.config import ScalingConfig
+    from train.scaling.simulate import simulate
+
+    few, many, cut = (
+        simulate(ScalingConfig(alpha=1.2, gamma=gamma, n=8, m=m, tail=tail, eta=0.2, steps=200, seeds=200))
+        for m, tail in ((64, True), (4096, True), (64, False))
+    )
+    error = np.hypot(few.loss.std(axis=0), many.loss.std(axis=0)) / math.sqrt(200)
+    assert (np.abs(few.loss.mean(axis=0) - many.loss.mean(axis=0)) <= 3 * error + 1e-12).all()
+    assert (np.abs(cut.loss.mean(axis=0) - many.loss.mean(axis=0))[-1] > 5 * error[-1]).all()  # control
