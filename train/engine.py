@@ -16,6 +16,7 @@ from torch import Tensor
 from .config import RunConfig
 from .errors import DivergedError, Stopped
 from .recorder import Recorder
+from .schedule import StopRule
 from .stack import Stack
 from .store import RunStore
 
@@ -72,16 +73,17 @@ def train_together(
     *,
     progress: Callable[[list[Progress]], None] = lambda _: None,
     stop_signal: Callable[[], int | None] = lambda: None,
+    stop: StopRule | None = None,
 ) -> list[DivergedError | None]:
     """Train runs of one shape side by side, each as ``train`` would; what became of each: None is well.
 
-    Runs that are finished leave the stack, and so does one that diverges; the others go on.
+    Runs that are finished, or meet the rule ``stop``, leave the stack, and so does one that diverges; the others go on.
 
     Raises:
         Stopped, DataError, OSError: as ``train``; after Stopped every run is saved.
     """
     with one_thread_each() as threads:
-        loop = _Loop(runs, device, threads, progress)
+        loop = _Loop(runs, device, threads, progress, stop)
         while loop.active:
             loop.events()
             if not loop.active:
@@ -115,10 +117,15 @@ class _Loop:
     """The state of one training session; ``active`` are the numbers of the runs still in the stack, in its order."""
 
     def __init__(
-        self, runs: Runs, device: torch.device, threads: int, progress: Callable[[list[Progress]], None]
+        self,
+        runs: Runs,
+        device: torch.device,
+        threads: int,
+        progress: Callable[[list[Progress]], None],
+        stop: StopRule | None,
     ) -> None:
         self.progress = progress
-        self.recorders = [Recorder(config, store) for config, store in runs]
+        self.recorders = [Recorder(config, store, stop) for config, store in runs]
         self.errors: list[DivergedError | None] = [None] * len(runs)
         self.active = list(range(len(runs)))
         self.stack = Stack([config for config, _ in runs], device, threads)

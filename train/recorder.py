@@ -9,15 +9,17 @@ from torch import Tensor
 
 from .config import RunConfig
 from .errors import DivergedError
-from .schedule import SnapshotRule, eval_grid, log_grid
+from .schedule import SnapshotRule, StopRule, eval_grid, log_grid
 from .store import RunStore
 
 
 class Recorder:
     """The books of one run; ``step`` is how many updates it has had."""
 
-    def __init__(self, config: RunConfig, store: RunStore) -> None:
-        self.config, self.store = config, store
+    def __init__(self, config: RunConfig, store: RunStore, stop: StopRule | None = None) -> None:
+        self.config, self.store, self.stop = config, store, stop
+        self.held_since: int | None = None
+        """Evaluation from which on the test accuracy is as high as the stop rule asks."""
         self.rule = SnapshotRule()
         self.last = config.schedule.steps
         self.snapshot_steps = set(log_grid(config.schedule.per_decade, self.last))
@@ -36,13 +38,16 @@ class Recorder:
             self.step, self.wall_before = state["step"], state["wall_s"]
             self.rule = SnapshotRule(**state["rule"])
         self.store.truncate_log(self.step)
+        for row in self.store.read_log() if self.stop is not None else ():
+            if "test_acc" in row:
+                self._hold(row["step"], row["test_acc"])
         self.last_snapshot = max((s for s in self.store.steps if s <= self.step), default=None)
         return None if found is None else found[0]
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last step is reached."""
-        return self.step >= self.last
+        """Whether the last step is reached, or the stop rule met at this one."""
+        return self.step >= self.last or self._has_held()
 
     @property
     def is_evaluation_due(self) -> bool:
@@ -78,6 +83,7 @@ class Recorder:
             raise self._diverged(scores["train_loss"], self.step)
         self.row = {"step": self.step, **scores, "wall_s": round(self._wall_s(), 3)}
         self.store.append_log([self.row])
+        self._hold(self.step, scores["test_acc"])
         on_grid = self.step in self.snapshot_steps
         extra = not on_grid and self.rule.wants(scores["test_loss"], scores["test_acc"])
         if on_grid or extra or self.is_finished:
@@ -86,6 +92,18 @@ class Recorder:
         if on_grid or extra:
             self.rule.saved(scores["test_loss"], scores["test_acc"], extra=extra)
             save()
+
+    def _hold(self, step: int, test_acc: float) -> None:
+        if self.stop is None or test_acc < self.stop.test_acc:
+            self.held_since = None
+        elif self.held_since is None:
+            self.held_since = step
+
+    def _has_held(self) -> bool:
+        """Whether the stop rule is met at this step, which is one with an evaluation."""
+        if self.stop is None or self.held_since is None or self.step not in self.eval_steps:
+            return False
+        return self.step - self.held_since >= self.stop.steps
 
     def save_resume(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace the resume state; the log is on disk up to this step."""

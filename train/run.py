@@ -8,20 +8,19 @@ import argparse
 import contextlib
 import io
 import sys
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import find_device, parse_seeds, read_toml
 from .cli import parse, run_command, signals
 from .config import RunConfig
 from .errors import UsageError
-from .operations import nearest
 from .presets import PRESETS, find_preset
 from .settings import override
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 DEFAULT_PRESET = "nanda"
 SOME_FAILED = 4
@@ -95,7 +94,7 @@ def _starting_config(argv: list[str]) -> RunConfig:
         return RunConfig()
     config = find_preset(given.preset if given.preset is not None else DEFAULT_PRESET).config
     if given.config is not None:
-        config = override(config, _read_toml(Path(given.config)))
+        config = override(config, read_toml(Path(given.config), "--config "))
     swap = {}
     if given.group not in (None, "None"):
         swap = {"group": given.group}
@@ -104,15 +103,6 @@ def _starting_config(argv: list[str]) -> RunConfig:
     if swap:
         config = override(config, {**swap, **({"op": given.op} if given.op is not None else {})})
     return config
-
-
-def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"--config {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"--config {path} is not TOML: {error}") from error
 
 
 def _print_lists(options: Options) -> None:
@@ -186,44 +176,6 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     for store, error in failed:
         print(f"error: {store.path.name} failed: {error}", file=sys.stderr)
     return SOME_FAILED if failed else 0
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds of "0..15", "3,5,8" or both, "0..3,10": in order, each once.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dots, last = part.strip().partition("..")
-        if not first.isdigit() or dots and not (last.isdigit() and int(last) >= int(first)):
-            raise UsageError(f"--seeds {text!r} is not allowed; give seeds such as 0..15 or 3,5,8")
-        seeds += range(int(first), int(last if dots else first) + 1)
-    return list(dict.fromkeys(seeds))
-
-
-def find_device(name: str) -> "torch.device":
-    """The device called ``name``; auto is cuda where there is one, else cpu.
-
-    Raises:
-        UsageError: no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = name.split(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise UsageError(
-            f"unknown device {name!r}{nearest(name, ('cpu', 'cuda', 'auto'))}; allowed are auto, cpu, cuda, cuda:<n>"
-        )
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
-    return device
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from .errors import UsageError
+
 EVALS_PER_DECADE = 96
 MAX_EVAL_GAP = 100
 """Steps between test evaluations never exceed this."""
@@ -27,6 +29,22 @@ def eval_grid(last: int) -> list[int]:
     linear = range(0, last + 1, MAX_EVAL_GAP)
     dense_until = next((a for a, b in zip(fine, fine[1:], strict=False) if b - a > MAX_EVAL_GAP), last)
     return sorted({*linear, *(step for step in fine if step <= dense_until)})
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When a run may end before its last step: its test accuracy has been so high for so many steps."""
+
+    test_acc: float = 0.99
+    """Least test accuracy at every evaluation, from 0 to 1."""
+    steps: int = 1_000
+    """Updates for which it has to hold."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_acc <= 1:
+            raise UsageError(f"test_acc = {self.test_acc} is out of range; it must be above 0 and at most 1")
+        if self.steps < 0:
+            raise UsageError(f"steps = {self.steps} is out of range; it must be a whole number from 0")
 
 
 @dataclass

@@ -35,7 +35,7 @@ def main() -> None:
     from train.engine import one_thread_each
     from train.precision import products
     from train.presets import find_preset
-    from train.run import find_device
+    from train.arguments import find_device
     from train.settings import override
     from train.stack import Stack
 

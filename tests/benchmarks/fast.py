@@ -122,7 +122,7 @@ def main() -> None:
 
     from train.config import RunConfig
     from train.presets import PRESETS
-    from train.run import parse_seeds
+    from train.arguments import parse_seeds
     from train.settings import override
 
     base = override(RunConfig(), BASE)

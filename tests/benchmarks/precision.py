@@ -66,7 +66,7 @@ def main() -> None:
     from steps import machine
 
     from train.presets import find_preset
-    from train.run import find_device, parse_seeds
+    from train.arguments import find_device, parse_seeds
     from train.settings import override
 
     device = find_device(given.device)

@@ -1,0 +1,167 @@
+"""Train a sweep: ``python -m train.sweep SPEC.toml [flags]``; its flags are the fields of ``Options``.
+
+The last line of standard output is the sweep's directory. Run the same command again to go on: finished runs are not
+touched. Exit status 0; 2 for bad input, before anything starts; 4 if some runs failed (the others are there).
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from ..cli import parse, run_command
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .engines import Engine
+    from .spec import Spec
+
+SOME_FAILED = 4
+INFO = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train every run of a sweep."""
+
+    spec: Annotated[Path | None, tyro.conf.Positional] = None
+    """TOML file of [base], [axes], [arms], seeds and [stop]."""
+    out: Path = Path("checkpoints")
+    """Folder that the sweep's directory, named as the file, is made in."""
+    engine: Literal["local", "dask", "slurm"] = "local"
+    """Processes of this machine, a running dask cluster, or jobs of Slurm ([slurm] in the file)."""
+    address: str | None = None
+    """Of the dask scheduler, tcp://host:port."""
+    shard: str | None = None
+    """i/n: train only every n-th stack from the i-th on (0 to n - 1), for job arrays."""
+    workers: int | None = None
+    """Processes of the local engine; one for each four cores where not given."""
+    stack: int | None = None
+    """Runs of one shape trained side by side by a worker."""
+    tries: int = 3
+    """Workers that a run may lose without getting on, before it has failed."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto takes cuda where there is one."""
+    dry_run: bool = False
+    """Print the runs and what they will cost, and train nothing."""
+    quiet: bool = False
+    """Print nothing but the sweep's directory (and errors)."""
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """Entry point of ``groklens-sweep`` and ``python -m train.sweep``."""
+    return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: "list[str]") -> int:
+    options: Options = parse(Options, argv, "python -m train.sweep", Options())
+    if options.spec is None:
+        raise UsageError("which sweep? give its TOML file; the README has one")
+    if (options.engine == "dask") != (options.address is not None):
+        raise UsageError("--engine dask and --address tcp://host:port go together: give both, or neither")
+    for name in ("workers", "stack", "tries"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name} = {value} is not allowed; it must be at least 1")
+    from .spec import read_spec
+
+    shard = parse_shard(options.shard)
+    return _sweep(read_spec(options.spec), options, shard)
+
+
+def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
+    from ..arguments import find_device
+    from ..precision import check_precision
+    from .display import watching
+    from .drive import drive
+    from .plan import STACK, estimate, fitting, missing, stacks_of
+    from .results import write_table
+
+    device, root = find_device(options.device), options.out / spec.name
+    configs = [cell.config for cell in spec.cells]
+    for config in configs:
+        check_precision(config, device)
+    workers = options.workers or max(1, (os.cpu_count() or 1) // 4)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    engine = _engine(spec, options, workers, threads)
+    stacks = stacks_of(configs, fitting(configs, options.stack or STACK, device))
+    left = missing(root, stacks[shard[0] :: shard[1]], spec.stop)
+    cost = estimate(root, left, device, threads)
+    if options.dry_run or not options.quiet:
+        print(f"{len(configs)} runs; to train: {cost if left else 'none'}", file=sys.stderr)
+    if options.dry_run:
+        for cell in spec.cells:
+            print(f"{cell.config.run_id}  {', '.join(f'{name} = {value}' for name, value in cell.at.items())}")
+        return 0
+    _begin(root, spec)
+    names = {config.run_id for stack in left for config in stack}
+    with watching(root, names, len(configs), options.quiet) as watch:
+        outcomes = drive(
+            root, left, engine, device=str(device), threads=threads, stop=spec.stop, tries=options.tries, watch=watch
+        )
+    table = write_table(root, spec)
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if not options.quiet:
+        print(_said(table))
+    for outcome in failed:
+        print(f"error: {outcome.run_id} failed: {outcome.error}", file=sys.stderr)
+    print(root)
+    return SOME_FAILED if failed else 0
+
+
+def _engine(spec: "Spec", options: Options, workers: int, threads: int) -> "Engine":
+    from . import engines
+
+    if options.engine == "slurm":
+        engines.slurm_cluster(spec.slurm).close()  # refuses options that are none, before anything starts
+        return engines.slurm(spec.slurm)
+    if options.address is not None:
+        return engines.dask(options.address)
+    return engines.local(workers, threads)
+
+
+def _begin(root: Path, spec: "Spec") -> None:
+    """The sweep's directory, with what it is."""
+    from ..files import write_json
+    from ..provenance import git_state, versions
+
+    root.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": "sweep 1",
+        "spec": spec.text,
+        "axes": spec.axes,
+        "runs": {cell.config.run_id: {**cell.at, "seed": cell.config.seed} for cell in spec.cells},
+        "stop": None if spec.stop is None else vars(spec.stop),
+        "versions": versions(),
+        "git": git_state(),
+    }
+    write_json(root / INFO, about)
+
+
+def _said(table: "pd.DataFrame") -> str:
+    words = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
+    grokked = int(((table["status"] == "done") & table["test_99"].notna()).sum())
+    return f"{words}; {grokked} reached 99% test accuracy; the table is sweep.parquet"
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """i and n of "i/n"; (0, 1) where not given.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if text is None:
+        return 0, 1
+    first, slash, last = text.partition("/")
+    if not (slash and first.isdigit() and last.isdigit() and int(first) < int(last)):
+        raise UsageError(f"--shard {text!r} is not allowed; give i/n with i from 0 to n - 1, such as 0/4")
+    return int(first), int(last)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

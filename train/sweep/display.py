@@ -1,0 +1,81 @@
+"""What a person sees of a sweep: a live table on a terminal, a line now and then elsewhere. From the workers' files."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .work import STATUS
+
+PLAIN_EVERY_S = 30.0
+STALE_S = 60.0
+"""A worker that has said nothing for so long is not shown: it was killed."""
+MOST_ROWS = 24
+
+
+@contextlib.contextmanager
+def watching(root: Path, names: set[str], total: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Yields what to call now and then; ``names`` are the runs to train, of ``total`` in the sweep."""
+    if quiet:
+        yield lambda: None
+        return
+    if not sys.stderr.isatty():
+        yield _Lines(root, names, total)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield lambda: live.update(_drawn(root, names, total), refresh=True)
+
+
+class _Lines:
+    def __init__(self, root: Path, names: set[str], total: int) -> None:
+        self.root, self.names, self.total, self.said = root, names, total, 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self.said >= PLAIN_EVERY_S or not self.said:
+            self.said = now
+            print(summary(self.root, self.names, self.total), file=sys.stderr, flush=True)
+
+
+def running(root: Path) -> dict[str, dict[str, Any]]:
+    """What workers say of the runs they train: step, train_acc, test_acc by run."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((root / STATUS).glob("*.json")) if (root / STATUS).is_dir() else ():
+        with contextlib.suppress(OSError, ValueError, KeyError):  # it is being replaced
+            said = json.loads(path.read_text())
+            if time.time() - said["at"] < STALE_S:
+                found |= said["runs"]
+    return found
+
+
+def summary(root: Path, names: set[str], total: int) -> str:
+    """In a line: how many runs are done, in training, and waiting."""
+    at, left = running(root), [name for name in names if not (root / name / "DONE").exists()]
+    training = [name for name in left if name in at]
+    high = sum((at[name]["test_acc"] or 0) >= 0.99 for name in training)
+    return (
+        f"{total - len(left)} of {total} runs done · {len(training)} in training ({high} with test accuracy 99%) · "
+        f"{len(left) - len(training)} waiting"
+    )
+
+
+def _drawn(root: Path, names: set[str], total: int) -> Any:
+    from rich.table import Table
+
+    table = Table(title=summary(root, names, total), title_justify="left", box=None)
+    for name in ("run", "step", "train accuracy", "test accuracy"):
+        table.add_column(name, justify="left" if name == "run" else "right")
+    at = running(root)
+    for name in sorted(at)[:MOST_ROWS]:
+        row = at[name]
+        accuracy = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("train_acc", "test_acc")]
+        table.add_row(name, f"{row['step']:,}", *accuracy)
+    if len(at) > MOST_ROWS:
+        table.add_row(f"and {len(at) - MOST_ROWS} more", "", "", "")
+    return table

@@ -1,0 +1,101 @@
+"""Train what is missing of a sweep: hand stacks to an engine, and again those whose worker was lost."""
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from ..config import RunConfig
+from ..errors import Stopped, UsageError
+from ..schedule import StopRule
+from .engines import Engine
+from .work import Outcome, note, train_stack
+
+POLL_S = 0.2
+
+
+@dataclasses.dataclass
+class _Job:
+    """A stack, how often its worker was lost in vain, and what was saved of it when it was last handed out."""
+
+    runs: list[RunConfig]
+    lost: int = 0
+    saved: int = -1
+
+
+def drive(
+    root: Path,
+    stacks: Sequence[Sequence[RunConfig]],
+    engine: Engine,
+    *,
+    device: str,
+    threads: int,
+    stop: StopRule | None,
+    tries: int = 3,
+    watch: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """Train every stack; what became of each run.
+
+    A lost worker (killed, out of memory, its machine gone) costs what it had not saved. A stack that loses ``tries``
+    workers without a new snapshot is tried run by run, as many times each; a run that loses them all so has failed.
+    ``watch`` is called now and then.
+
+    Raises:
+        Stopped: a worker was stopped by a signal; everything is saved.
+        UsageError: the engine is not there.
+    """
+    queue = deque(_Job(list(runs)) for runs in stacks)
+    rule = None if stop is None else dataclasses.asdict(stop)
+    outcomes: list[Outcome] = []
+
+    def submit(executor: Executor, job: _Job) -> "Future[list[Outcome]]":
+        job.saved = _snapshots(root, job.runs)
+        given = [run.to_json() for run in job.runs]
+        return executor.submit(train_stack, str(root.absolute()), given, device, threads, rule)
+
+    while queue:
+        is_broken = False
+        with engine.opened() as executor:
+            jobs: dict[Future[list[Outcome]], _Job] = {}
+            while jobs or queue and not is_broken:
+                while queue and not is_broken and len(jobs) < engine.in_flight:
+                    job = queue.popleft()
+                    try:
+                        jobs[submit(executor, job)] = job
+                    except BrokenProcessPool:
+                        is_broken = True
+                        queue.appendleft(job)
+                done, _ = wait(jobs, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                watch()
+                for future in done:
+                    job = jobs.pop(future)
+                    try:
+                        outcomes += future.result()
+                    except (Stopped, UsageError):
+                        raise
+                    except Exception as error:  # the engine's: a run's own come back as outcomes
+                        is_broken = is_broken or isinstance(error, BrokenProcessPool)
+                        again, given_up = _lost(root, job, error, tries)
+                        outcomes += given_up
+                        queue.extendleft(again)
+        if queue:
+            time.sleep(POLL_S)
+    return outcomes
+
+
+def _lost(root: Path, job: _Job, error: Exception, tries: int) -> tuple[list[_Job], list[Outcome]]:
+    """What to try again of a stack whose worker was lost, and what to give up."""
+    job.lost = 1 if _snapshots(root, job.runs) > job.saved else job.lost + 1
+    if job.lost < tries:
+        return [job], []
+    if len(job.runs) > 1:
+        return [_Job([run]) for run in job.runs], []
+    what = "its worker died" if isinstance(error, BrokenProcessPool) else f"its worker was lost ({error})"
+    return [], [Outcome(job.runs[0].run_id, note(root, job.runs[0], f"{what} {tries} times without a new snapshot"))]
+
+
+def _snapshots(root: Path, runs: Sequence[RunConfig]) -> int:
+    return sum(len(list((root / run.run_id / "steps").glob("*.safetensors"))) for run in runs)

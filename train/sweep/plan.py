@@ -1,0 +1,162 @@
+"""How a sweep is cut into stacks, and what it will cost."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import RunConfig
+from ..curves import stable_crossing
+from ..ensemble import bytes_per_run, shape_of
+from ..errors import UsageError
+from ..memory import FREE_SHARE, free_bytes
+from ..schedule import MAX_EXTRA_SNAPSHOTS, StopRule, eval_grid, log_grid
+from ..store import RunStore
+
+if TYPE_CHECKING:
+    import torch
+
+STACK = 8
+"""Runs that are trained side by side, where not told otherwise: more gain little, and lose more with a worker."""
+TIMED_STEPS = 5
+BYTES_PER_ROW = 60
+"""Of the log, a step."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a sweep costs at most."""
+
+    runs: int
+    stacks: int
+    disk_bytes: int
+    seconds: float
+    """On this machine, one stack after the other."""
+
+    def __str__(self) -> str:
+        size = f"{self.disk_bytes / 1e9:.2g} GB" if self.disk_bytes >= 1e9 else f"{self.disk_bytes / 1e6:.2g} MB"
+        hours = self.seconds / 3600
+        span = f"{hours:.1f} hours" if hours >= 2 else f"{self.seconds / 60:.0f} min"
+        return f"{self.runs} runs in {self.stacks} stacks: at most {size} of disk and about {span} on this machine"
+
+
+def stacks_of(configs: Sequence[RunConfig], size: int) -> list[list[RunConfig]]:
+    """Runs of one shape and length in groups of at most ``size``, in order; the same cut whatever is done already."""
+    shapes: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        shapes.setdefault(f"{shape_of(config)} {config.schedule.steps}", []).append(config)
+    return [runs[i : i + size] for runs in shapes.values() for i in range(0, len(runs), size)]
+
+
+def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
+    """Whether a run is finished: at its last step, or where the stop rule held.
+
+    Raises:
+        DataError: its files cannot be read.
+    """
+    store = RunStore(root / config.run_id)
+    done = store.done_step if (store.path / "run.json").exists() else None
+    if done is None:
+        return False
+    return done >= config.schedule.steps or (stop is not None and has_held(store, stop))
+
+
+def has_held(store: RunStore, stop: StopRule) -> bool:
+    """Whether the log ends with an accuracy that has held as long as the rule asks."""
+    rows = [row for row in store.read_log() if "test_acc" in row]
+    since = stable_crossing([row["step"] for row in rows], [row["test_acc"] for row in rows], stop.test_acc)
+    return since is not None and rows[-1]["step"] - since >= stop.steps
+
+
+def missing(root: Path, stacks: Sequence[Sequence[RunConfig]], stop: StopRule | None) -> list[list[RunConfig]]:
+    """Of each stack the runs that are not finished; stacks without any are left out."""
+    left = [[config for config in stack if not is_done(root, config, stop)] for stack in stacks]
+    return [stack for stack in left if stack]
+
+
+def fitting(configs: Sequence[RunConfig], size: int, device: "torch.device") -> int:
+    """How many runs may stand side by side: ``size``, or as many as the memory holds of the largest.
+
+    Raises:
+        UsageError: not even one.
+    """
+    largest = max(map(bytes_per_run, configs))
+    most = int(FREE_SHARE * free_bytes(device) / largest)
+    if most < 1:
+        raise UsageError(
+            f"one run of this sweep needs {largest / 1e9:.3g} GB of memory, more than is free on {device}: lower "
+            "d_model, p or grokfast_window"
+        )
+    return min(size, most)
+
+
+def disk_bytes(config: RunConfig) -> int:
+    """Most that a run can take: its snapshots, those added while the test loss moves, the resume state and the log."""
+    weights = 4 * _weights(config)
+    steps = config.schedule.steps
+    snapshots = len(log_grid(config.schedule.per_decade, steps)) + MAX_EXTRA_SNAPSHOTS + 1
+    states = 3 + (config.optim.grokfast == "ema") + (config.optim.grokfast_window or 0)
+    return snapshots * weights + states * weights + BYTES_PER_ROW * (steps + 4 * len(eval_grid(steps)))
+
+
+def _weights(config: RunConfig) -> int:
+    """Numbers of a model."""
+    from ..model import build_model
+
+    return sum(parameter.numel() for parameter in build_model(config).parameters())
+
+
+def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.device", threads: int) -> Estimate:
+    """Cost of these stacks, with a few updates of one of each shape timed.
+
+    Raises:
+        UsageError: the disk has not the room.
+    """
+    rates: dict[str, float] = {}
+    sizes: dict[str, int] = {}
+    disk, seconds = 0, 0.0
+    for stack in stacks:
+        shape = str(shape_of(stack[0]))
+        key = f"{shape} {len(stack)}"
+        if key not in rates:
+            rates[key] = _seconds_per_step(stack, device, threads)
+        size = f"{shape} {stack[0].schedule}"
+        if size not in sizes:
+            sizes[size] = disk_bytes(stack[0])
+        disk += sizes[size] * len(stack)
+        seconds += rates[key] * stack[0].schedule.steps
+    free = shutil.disk_usage(_existing(root)).free
+    found = Estimate(sum(map(len, stacks)), len(stacks), disk, seconds)
+    if disk > free:
+        raise UsageError(
+            f"{found}; {root} has {free / 1e9:.1f} GB free: give fewer runs, a smaller per_decade, or another --out"
+        )
+    return found
+
+
+def _seconds_per_step(stack: Sequence[RunConfig], device: "torch.device", threads: int) -> float:
+    import torch
+
+    from ..engine import one_thread_each
+    from ..stack import Stack
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with one_thread_each() as count:
+            timed = Stack(stack, device, count)
+            for _ in range(2):
+                timed.update()
+            started = time.perf_counter()
+            for _ in range(TIMED_STEPS):
+                losses = timed.update()
+            losses.tolist()
+            return (time.perf_counter() - started) / TIMED_STEPS
+    finally:
+        torch.set_num_threads(before)
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.absolute().parent)

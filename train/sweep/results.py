@@ -1,0 +1,104 @@
+"""The sweep's table, from the files of its runs: ``sweep.parquet``, a row a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..curves import delay, first_crossing, stable_crossing
+from ..errors import DataError, UsageError
+from ..store import RunStore
+from .plan import is_done
+from .spec import Cell, Spec
+from .work import FAILED
+
+TABLE = "sweep.parquet"
+HIGH = 0.99
+"""Accuracy that counts as learned."""
+
+
+def table(root: Path, spec: Spec) -> pd.DataFrame:
+    """A row for each run.
+
+    Columns: run_id; arm and axes as the spec names them; seed; status (done, failed, unfinished, missing);
+    train_99, test_99, test_99_stable (steps: first of 99% train accuracy, first of 99% test accuracy, first from which
+    on it stays there to the end; none where it does not); delay (steps from train_99 to test_99); best_test_acc and
+    best_step; train_acc, test_acc, train_loss, test_loss (nats) and step of the last evaluation; seconds (of its stack,
+    shared by the runs in it); error.
+    """
+    rows = [_row(root, cell, spec) for cell in spec.cells]
+    frame = pd.DataFrame(rows)
+    for name in ("train_99", "test_99", "test_99_stable", "delay", "best_step", "step"):
+        frame[name] = frame[name].astype("Int64")
+    return frame
+
+
+def write_table(root: Path, spec: Spec) -> pd.DataFrame:
+    """The table, also to ``sweep.parquet``, which appears whole."""
+    found = table(root, spec)
+    temporary = root / f".{TABLE}.tmp"
+    found.to_parquet(temporary, index=False)
+    temporary.replace(root / TABLE)
+    return found
+
+
+def read_table(root: Path) -> pd.DataFrame:
+    """What is on disk.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return pd.read_parquet(root / TABLE)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{root / TABLE} cannot be read: {error}") from error
+
+
+def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
+    run = cell.config
+    found: dict[str, Any] = {"run_id": run.run_id, **cell.at, "seed": run.seed, "status": "missing"}
+    store, failed = RunStore(root / run.run_id), root / run.run_id / FAILED
+    log: list[dict[str, Any]] = []
+    error = None
+    if (store.path / "run.json").exists():
+        try:
+            log = [row for row in store.read_log() if "test_acc" in row]
+            found["status"] = "done" if is_done(root, run, spec.stop) else "unfinished"
+        except (DataError, UsageError) as problem:
+            found["status"], error = "failed", str(problem)
+    if failed.exists():
+        found["status"], error = "failed", _told(failed)
+    return found | _statistics(log) | {"seconds": _seconds(store, log), "error": error}
+
+
+def _statistics(log: list[dict[str, Any]]) -> dict[str, Any]:
+    steps = [row["step"] for row in log]
+    train, test = ([row[name] for row in log] for name in ("train_acc", "test_acc"))
+    train_99, test_99 = (first_crossing(steps, values, HIGH) for values in (train, test))
+    best = max(range(len(log)), key=lambda i: test[i], default=None)
+    last = log[-1] if log else {}
+    return {
+        "train_99": train_99,
+        "test_99": test_99,
+        "test_99_stable": stable_crossing(steps, test, HIGH),
+        "delay": delay(train_99, test_99),
+        "best_test_acc": None if best is None else test[best],
+        "best_step": None if best is None else steps[best],
+        **{name: last.get(name) for name in ("train_acc", "test_acc", "train_loss", "test_loss", "step")},
+    }
+
+
+def _seconds(store: RunStore, log: list[dict[str, Any]]) -> float | None:
+    """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs."""
+    if not log:
+        return None
+    sessions = json.loads((store.path / "run.json").read_text()).get("sessions") or [{}]
+    return float(log[-1]["wall_s"]) / sessions[-1].get("side_by_side", 1)
+
+
+def _told(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text())["error"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{path} cannot be read"

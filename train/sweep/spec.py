@@ -1,0 +1,141 @@
+"""What a sweep trains: a TOML file of a base, axes, arms, seeds, a stop rule, and the grid that they span."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..arguments import parse_seeds, read_toml
+from ..config import RunConfig
+from ..errors import UsageError
+from ..operations import nearest
+from ..presets import find_preset
+from ..schedule import StopRule
+from ..settings import override
+
+PARTS = ("base", "axes", "arms", "seeds", "stop", "slurm")
+"""What a file may hold: tables of settings, of lists, named tables, seeds, the rule to stop, and of Slurm's options."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid."""
+
+    config: RunConfig
+    at: dict[str, Any]
+    """Where it stands: arm (if there are any) and the axes' values."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep, checked: every combination is a run that can be trained."""
+
+    name: str
+    text: str
+    """The file as it was read."""
+    axes: tuple[str, ...]
+    """Names of what differs, arm first, seed aside."""
+    cells: tuple[Cell, ...]
+    stop: StopRule | None
+    slurm: dict[str, Any]
+
+
+def read_spec(path: Path) -> Spec:
+    """A sweep's file.
+
+    Raises:
+        UsageError: it cannot be read, names what there is not, spans no run, or holds a combination that cannot be.
+    """
+    given = read_toml(path)
+    for part in given:
+        if part not in PARTS:
+            raise UsageError(f"{path}: unknown {part!r}{nearest(part, PARTS)}; allowed are {', '.join(PARTS)}")
+    try:
+        base = _base(_table(given, "base"))
+        axes = _axes(_table(given, "axes"), base)
+        arms = _arms(_table(given, "arms"), axes)
+        cells = tuple(_cells(base, axes, arms, _seeds(given.get("seeds", [0]))))
+        stop = StopRule(**_rule(_table(given, "stop"))) if "stop" in given else None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    if not cells:
+        raise UsageError(f"{path}: the sweep has no runs: give each axis, and seeds, at least one value")
+    names = (*(("arm",) if arms != {"": {}} else ()), *axes)
+    return Spec(path.stem, path.read_text(), names, cells, stop, _table(given, "slurm"))
+
+
+def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = given.get(name, {})
+    if not isinstance(found, dict):
+        raise UsageError(f"{name} = {found!r} is not allowed; it must be a table, [{name}]")
+    return found
+
+
+def _base(settings: dict[str, Any]) -> RunConfig:
+    preset = find_preset(settings.get("preset", "nanda")).config
+    return override(preset, {name: value for name, value in settings.items() if name != "preset"})
+
+
+def _axes(given: dict[str, Any], base: RunConfig) -> dict[str, list[Any]]:
+    for name, values in given.items():
+        if not isinstance(values, list):
+            raise UsageError(f"axis {name} = {values!r} is not allowed; it must be a list of values")
+        if len({json.dumps(value) for value in values}) < len(values):
+            raise UsageError(f"axis {name} has a value twice: {values}")
+        if name == "seed":
+            raise UsageError('seeds are no axis: give them as seeds = "0..2"')
+        if not values:
+            raise UsageError(f"axis {name} has no values: the sweep has no runs")
+        try:
+            override(base, {name: values[0]})
+        except ValueError as error:
+            if "unknown setting" in str(error):
+                raise UsageError(f"unknown axis {name!r}{str(error).partition(repr(name))[2]}") from error
+    return given
+
+
+def _arms(given: dict[str, Any], axes: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Settings of each arm; one without a name where there are none."""
+    for name, settings in given.items():
+        if not isinstance(settings, dict):
+            raise UsageError(f"arm {name} = {settings!r} is not allowed; it must be a table of settings")
+        both = sorted(set(settings) & set(axes))
+        if both:
+            raise UsageError(f"arm {name} sets {both[0]}, which is an axis: leave it out of one of them")
+    return given or {"": {}}
+
+
+def _seeds(given: Any) -> list[int]:
+    if isinstance(given, str):
+        return parse_seeds(given)
+    if not isinstance(given, list) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in given):
+        raise UsageError(f'seeds = {given!r} is not allowed; give a list of whole numbers, or text such as "0..2"')
+    return list(dict.fromkeys(given))
+
+
+def _rule(given: dict[str, Any]) -> dict[str, Any]:
+    for name in given:
+        if name not in ("test_acc", "steps"):
+            raise UsageError(f"unknown {name!r} in [stop]; allowed are test_acc, steps")
+    return given
+
+
+def _cells(
+    base: RunConfig, axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: list[int]
+) -> list[Cell]:
+    """The product, seeds fastest; a combination that cannot be is named."""
+    cells: dict[str, Cell] = {}
+    for (arm, settings), values in itertools.product(arms.items(), itertools.product(*axes.values())):
+        at = ({"arm": arm} if arm else {}) | dict(zip(axes, values, strict=True))
+        for seed in seeds:
+            try:
+                config = override(base, {**settings, **dict(zip(axes, values, strict=True)), "seed": seed})
+            except ValueError as error:
+                where = ", ".join(f"{name} = {value!r}" for name, value in at.items()) or "the base"
+                raise UsageError(f"impossible combination ({where}): {error}") from error
+            if config.run_id in cells:
+                raise UsageError(f"{at} and {cells[config.run_id].at} are one run, seed {seed}: leave one of them out")
+            cells[config.run_id] = Cell(config, at)
+    return list(cells.values())
