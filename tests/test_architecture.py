@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = [
-    ("run", "presets", "display", "scaling", "interventions"),
+    ("run", "presets", "display", "scaling", "interventions", "sweep", "arguments"),
     ("engine",),
     ("recorder", "stack"),
     ("vmapped",),
@@ -27,7 +27,10 @@ LAYERS = [
     ("groups",),
 ]
 """train/, strictly downwards; files of one row do not import each other, save those named below."""
-ALLOWED_SIDEWAYS = {("run", "presets"), ("run", "display"), ("run", "interventions")}
+ALLOWED_SIDEWAYS = {
+    *(("run", name) for name in ("presets", "display", "interventions", "arguments")),
+    *(("sweep", name) for name in ("presets", "arguments")),
+}
 HELPERS = {"checks", "cli", "errors", "files", "streams", "curves", "provenance", "memory"}
 """Small files that any layer may use; they import helpers alone."""
 
@@ -155,6 +158,8 @@ def test_nothing_is_unpickled_and_only_commands_print():
         "train/run.py",
         "train/display.py",
         "train/cli.py",
+        "train/sweep/__main__.py",
+        "train/sweep/display.py",
         "interp/report.py",
         "interp/measures/__main__.py",
         "interp/importers.py",
@@ -173,7 +178,11 @@ def test_nothing_is_unpickled_and_only_commands_print():
 
 
 @pytest.mark.parametrize(
-    "module", ["train.run", "interp.report", "interp.measures.__main__", "interp.importers", "train.scaling.__main__"]
+    "module",
+    [
+        *("train.run", "interp.report", "interp.measures.__main__", "interp.importers"),
+        *("train.scaling.__main__", "train.sweep.__main__"),
+    ],
 )
 def test_help_is_quick_and_imports_nothing_heavy(module):
     """Without torch, transformer_lens, numpy, umap or wandb; in under 0.6 s (the best of three on a noisy machine)."""

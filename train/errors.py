@@ -5,6 +5,10 @@ class UsageError(ValueError):
     """Bad input: one line saying what came, what is allowed and what to do (exit status 2)."""
 
 
+class Busy(UsageError):
+    """Another process has it in hand."""
+
+
 class MissingStep(UsageError, KeyError):
     """No snapshot at the step asked for."""
 

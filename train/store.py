@@ -20,7 +20,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from .config import RunConfig
-from .errors import DataError, UsageError
+from .errors import Busy, DataError, UsageError
 from .files import sync_folder, write_atomic, write_json
 from .settings import from_json, override
 
@@ -107,7 +107,7 @@ class RunStore:
         """Hold the run; released by the system on any death of the process.
 
         Raises:
-            UsageError: another process holds it; its pid and host are named.
+            Busy: another process holds it; its pid and host are named.
         """
         path = self.path / "LOCK"
         lock = FileLock(path, timeout=0)
@@ -115,7 +115,7 @@ class RunStore:
             lock.acquire()
         except Timeout:
             holder = path.read_text().strip() or "another process"
-            raise UsageError(f"{self.path} is being trained by {holder}: wait for it, or stop it") from None
+            raise Busy(f"{self.path} is being trained by {holder}: wait for it, or stop it") from None
         try:
             path.write_text(f"pid {os.getpid()} on {socket.gethostname()}\n")
             for leftover in [*self.path.glob(".*.tmp"), *self.path.glob("steps/.*.tmp")]:

@@ -32,10 +32,10 @@ def main() -> None:
     from products import flops, of_step
     from steps import machine
 
+    from train.arguments import find_device
     from train.engine import one_thread_each
     from train.precision import products
     from train.presets import find_preset
-    from train.arguments import find_device
     from train.settings import override
     from train.stack import Stack
 

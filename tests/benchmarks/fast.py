@@ -120,9 +120,9 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
 
+    from train.arguments import parse_seeds
     from train.config import RunConfig
     from train.presets import PRESETS
-    from train.arguments import parse_seeds
     from train.settings import override
 
     base = override(RunConfig(), BASE)

@@ -65,8 +65,8 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
 
-    from train.presets import find_preset
     from train.arguments import find_device, parse_seeds
+    from train.presets import find_preset
     from train.settings import override
 
     device = find_device(given.device)

@@ -144,8 +144,9 @@ def _begin(root: Path, spec: "Spec") -> None:
 
 
 def _said(table: "pd.DataFrame") -> str:
-    words = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
-    grokked = int(((table["status"] == "done") & table["test_99"].notna()).sum())
+    statuses, reached = table["status"].tolist(), table["test_99"].notna().tolist()
+    words = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    grokked = sum(status == "done" and at for status, at in zip(statuses, reached, strict=True))
     return f"{words}; {grokked} reached 99% test accuracy; the table is sweep.parquet"
 
 

@@ -66,9 +66,10 @@ def summary(root: Path, names: set[str], total: int) -> str:
 
 
 def _drawn(root: Path, names: set[str], total: int) -> Any:
+    from rich.console import Group
     from rich.table import Table
 
-    table = Table(title=summary(root, names, total), title_justify="left", box=None)
+    table = Table(box=None)
     for name in ("run", "step", "train accuracy", "test accuracy"):
         table.add_column(name, justify="left" if name == "run" else "right")
     at = running(root)
@@ -78,4 +79,4 @@ def _drawn(root: Path, names: set[str], total: int) -> Any:
         table.add_row(name, f"{row['step']:,}", *accuracy)
     if len(at) > MOST_ROWS:
         table.add_row(f"and {len(at) - MOST_ROWS} more", "", "", "")
-    return table
+    return Group(summary(root, names, total), table)

@@ -56,7 +56,7 @@ def dask(address: str) -> Engine:
     def opened() -> Iterator[Executor]:
         distributed = _needed("distributed")
         try:
-            client = distributed.Client(address, timeout="20s")
+            client = distributed.Client(address)  # waits as long as dask's own settings say
         except (OSError, ValueError) as error:
             raise UsageError(f"--address {address} is no dask scheduler that answers: {error}") from error
         with client:

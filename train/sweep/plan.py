@@ -37,8 +37,8 @@ class Estimate:
 
     def __str__(self) -> str:
         size = f"{self.disk_bytes / 1e9:.2g} GB" if self.disk_bytes >= 1e9 else f"{self.disk_bytes / 1e6:.2g} MB"
-        hours = self.seconds / 3600
-        span = f"{hours:.1f} hours" if hours >= 2 else f"{self.seconds / 60:.0f} min"
+        span = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
+        span = span if self.seconds < 7200 else f"{self.seconds / 3600:.1f} hours"
         return f"{self.runs} runs in {self.stacks} stacks: at most {size} of disk and about {span} on this machine"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import RunConfig
-from ..errors import DataError, DivergedError, Stopped, UsageError
+from ..errors import Busy, DataError, DivergedError, Stopped, UsageError
 from ..files import write_json
 from ..schedule import StopRule
 from ..settings import from_json
@@ -61,6 +61,8 @@ def _together(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule |
     except Stopped:
         raise
     except Exception as error:
+        if len(runs) == 1 and isinstance(error, Busy):  # not this run's failure
+            return {runs[0].run_id: str(error)}
         if len(runs) == 1:
             return {runs[0].run_id: _failed(folder, runs[0], error)}
         half = len(runs) // 2

@@ -1,0 +1,265 @@
+"""Sweeps whose workers are killed at random, on each engine: all runs complete, none is trained twice, same results.
+
+Slurm is stood in for by an ``sbatch`` and ``scancel`` of ours that start and end the jobs as processes of this machine:
+the job script is dask-jobqueue's own. ``psutil`` finds the workers.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+SPEC = """
+seeds = "0..1"
+[base]
+preset = "quick"
+p = 11
+d_model = 16
+n_heads = 2
+d_mlp = 32
+steps = 1500
+per_decade = 6
+train_frac = 0.6
+[axes]
+op = ["add", "mul"]
+lr = [1e-3, 2e-3, 3e-3]
+[slurm]
+jobs = 2
+cores = 1
+memory = "1GB"
+interface = "lo"
+"""
+KILLS = 4
+ENVIRONMENT = {
+    **os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s", "DASK_JOBQUEUE__SLURM__DEATH_TIMEOUT": "30",
+}  # fmt: skip
+
+
+def numbers(path: Path):
+    import json
+
+    log = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
+    weights = {p.name: p.read_bytes() for p in path.glob("steps/*.safetensors")}
+    return weights, [{key: value for key, value in row.items() if key != "wall_s"} for row in log]
+
+
+def started(folder: Path, *flags: str, env: "dict[str, str] | None" = None) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-P", "-m", "train.sweep", str(folder / "grid.toml"), "--out", str(folder / "out")]
+    command += ["--stack", "2", "--device", "cpu", *flags]
+    return subprocess.Popen(
+        command, env=env or ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The sweep that nothing happened to, by the local engine."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    (folder / "grid.toml").write_text(SPEC)
+    done = started(folder, "--workers", "2")
+    out, err = done.communicate(timeout=300)
+    assert done.returncode == 0, err
+    assert out.splitlines()[-1] == str(folder / "out/grid")
+    return folder / "out/grid"
+
+
+def below(process: psutil.Process, mark: str) -> list[psutil.Process]:
+    """Its descendants whose command line holds ``mark``."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [p for p in process.children(recursive=True) if is_marked(p, mark)]
+    return []
+
+
+def is_marked(process: psutil.Process, mark: str) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return mark in " ".join(process.cmdline())
+    return False
+
+
+def killed_at_random(process, workers, root: Path, seed: int) -> tuple[int, dict[str, int]]:
+    """Kill workers (found by ``workers()``) that have begun a run, at random instants, until the sweep ends.
+
+    Returns how many were killed, and when each run was seen to be done first.
+    """
+    rng, kills, done, due = random.Random(seed), 0, {}, time.monotonic()
+    until = time.monotonic() + 240
+    while process.poll() is None:
+        assert time.monotonic() < until, "the sweep does not end"
+        for path in root.glob("*/DONE"):
+            done.setdefault(path.parent.name, path.stat().st_mtime_ns)
+        has_begun = any(root.glob(".status/*.json"))
+        if kills < KILLS and has_begun and time.monotonic() > due:
+            found = workers()
+            if found:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    rng.choice(found).send_signal(signal.SIGKILL)
+                    kills += 1
+                due = time.monotonic() + rng.uniform(0.2, 2.0)
+        time.sleep(0.02)
+    return kills, done
+
+
+def assert_whole(folder: Path, process, kills: int, done: dict[str, int], unbroken: Path) -> None:
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    root = folder / "out/grid"
+    assert kills >= 2
+    runs = sorted(p.parent.name for p in unbroken.glob("*/run.json"))
+    assert len(runs) == 12 and sorted(p.parent.name for p in root.glob("*/DONE")) == runs
+    for name in runs:
+        assert numbers(root / name) == numbers(unbroken / name), name
+    for name, at in done.items():  # a finished run was not touched again
+        assert (root / name / "DONE").stat().st_mtime_ns == at
+    assert "12 done" in out and not list(root.glob("*/failed.json"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "grid.toml").write_text(SPEC)
+    return tmp_path
+
+
+def test_local_workers_are_killed(folder, unbroken):
+    process = started(folder, "--workers", "2")
+    own = psutil.Process(process.pid)
+    kills, done = killed_at_random(process, lambda: below(own, "spawn_main"), folder / "out/grid", seed=1)
+    assert_whole(folder, process, kills, done, unbroken)
+
+
+def test_the_whole_sweep_is_killed_and_started_again(folder, unbroken):
+    """With its workers; what is finished is left alone, the rest goes on."""
+    root, done, rounds = folder / "out/grid", {}, 0
+    while True:
+        process = started(folder, "--workers", "2")
+        until = time.monotonic() + 240
+        enough = len(done) + 3
+        while (
+            process.poll() is None
+            and time.monotonic() < until
+            and (rounds > 1 or len(list(root.glob("*/DONE"))) < enough)
+        ):
+            time.sleep(0.02)
+        if process.poll() is not None:
+            break
+        rounds += 1
+        for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.communicate()
+        done |= {path.parent.name: path.stat().st_mtime_ns for path in root.glob("*/DONE")}
+    assert_whole(folder, process, 2 + rounds, done, unbroken)
+    assert rounds >= 1
+
+
+def test_dask_workers_are_killed(folder, unbroken):
+    where = folder / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--no-dashboard", "--scheduler-file", str(where)]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(where), "--nthreads", "1"]
+    worker += ["--no-dashboard", "--local-directory", str(folder / "dask")]
+    quiet = {"env": ENVIRONMENT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    cluster = [subprocess.Popen(command, **quiet)]
+    try:
+        until = time.monotonic() + 60
+        while not where.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        import json
+
+        address = json.loads(where.read_text())["address"]
+        cluster += [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        process = started(folder, "--engine", "dask", "--address", address)
+        nannies = [psutil.Process(p.pid) for p in cluster[1:]]
+
+        def workers():
+            return [child for nanny in nannies for child in below(nanny, "spawn_main")]
+
+        kills, done = killed_at_random(process, workers, folder / "out/grid", seed=2)
+        assert_whole(folder, process, kills, done, unbroken)
+    finally:
+        end(cluster)
+
+
+def end(processes) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+        process.kill()
+        process.wait()
+
+
+SBATCH = """#!/bin/sh
+# Slurm's sbatch, on this machine: the job is a process in a session of its own
+script="$1"
+setsid sh "$script" >/dev/null 2>&1 &
+echo $! >> "{jobs}"
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+for job in "$@"; do kill -TERM -- "-$job" 2>/dev/null; done
+exit 0
+"""
+
+
+@pytest.fixture
+def with_slurm(folder):
+    """An environment with ``sbatch`` and ``scancel`` of ours, and the file of the jobs' numbers."""
+    tools, jobs = folder / "tools", folder / "jobs"
+    tools.mkdir()
+    for name, text in (("sbatch", SBATCH.format(jobs=jobs)), ("scancel", SCANCEL)):
+        (tools / name).write_text(text)
+        (tools / name).chmod(stat.S_IRWXU)
+    yield {**ENVIRONMENT, "PATH": f"{tools}:{os.environ['PATH']}"}, jobs
+    for job in jobs.read_text().split() if jobs.exists() else ():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(job), signal.SIGKILL)
+
+
+def test_slurm_jobs_lose_their_workers(folder, unbroken, with_slurm):
+    env, jobs = with_slurm
+    process = started(folder, "--engine", "slurm", env=env)
+
+    def workers():
+        numbers = [int(job) for job in jobs.read_text().split()] if jobs.exists() else []
+        found = []
+        for number in numbers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += below(psutil.Process(number), "spawn_main")
+        return found
+
+    kills, done = killed_at_random(process, workers, folder / "out/grid", seed=3)
+    assert_whole(folder, process, kills, done, unbroken)
+    assert len(jobs.read_text().split()) == 2
+
+
+def test_the_job_script_is_what_slurm_is_asked_for(tmp_path, monkeypatch):
+    from train.errors import UsageError
+    from train.sweep.engines import slurm_cluster
+
+    monkeypatch.chdir(tmp_path)
+    asked = {"cores": 3, "memory": "5GB", "walltime": "01:30:00", "queue": "gpu", "interface": "lo"}
+    with slurm_cluster({**asked, "job_extra_directives": ["--gres=gpu:1"]}) as cluster:
+        script = cluster.job_script()
+    for line in ("-p gpu", "--cpus-per-task=3", "-t 01:30:00", "--mem=5G", "--gres=gpu:1"):
+        assert f"#SBATCH {line}" in script, script
+    with pytest.raises(UsageError, match=r"unknown 'partition' in \[slurm\]"):
+        slurm_cluster({"partition": "gpu"})
+
+
+def test_no_scheduler_is_one_line(folder):
+    process = started(folder, "--engine", "dask", "--address", "tcp://127.0.0.1:1")
+    _, err = process.communicate(timeout=120)
+    errors = [line for line in err.splitlines() if line.startswith("error:")]
+    assert process.returncode == 2 and len(errors) == 1 and "no dask scheduler that answers" in errors[0]
+    assert "Traceback" not in err
