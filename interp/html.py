@@ -46,6 +46,27 @@ class Table:
     caption: str
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A tiny drawing that is a link: `lines` of points within 0 to 1 (x to the right, y up), each in its own colour."""
+
+    lines: tuple[tuple[tuple[float, float], ...], ...]
+    title: str
+    href: str
+    mark: str = ""
+    """A word or a number below it."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A table of tiles; None leaves a cell empty. `lines` names the tiles' lines, in the order of their colours."""
+
+    caption: str
+    lines: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Tile | None, ...]], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
     """A plotly figure with the words around it and, if it changes with the step, its tracks.
@@ -97,7 +118,7 @@ class Figure:
         return fig
 
 
-Block = Text | Table | Figure
+Block = Text | Table | Tiles | Figure
 
 
 @dataclass(frozen=True)
@@ -146,6 +167,9 @@ def render_page(
     computing = sorted({figure["computed"]["script"] for figure in figures if "computed" in figure})
     scripts = [get_plotlyjs(), *(_asset(f"{name}.js") for name in computing), _asset("page.js")]
     scripts += [] if choices is None else [_asset("choices.js")]
+    style = _asset("page.css")
+    if any(view["kind"] == "Tiles" for _, views in shown for view in views):
+        style += _asset("tiles.css")
     return _template().render(
         title=title,
         subtitle=subtitle,
@@ -153,7 +177,7 @@ def render_page(
         steps=steps,
         labels=step_labels,
         provenance={key: _plain(value) for key, value in provenance.items()},
-        style=Markup(_asset("page.css")),
+        style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         hashes=[_sha256(script) for script in scripts],
         data=Markup(_json(data)),
@@ -197,6 +221,8 @@ def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, An
             yield {"kind": "Text", "html": Markup(markdown.render(block.markdown))}
         elif isinstance(block, Table):
             yield {"kind": "Table", "caption": block.caption, **_cells(block.frame)}
+        elif isinstance(block, Tiles):
+            yield {"kind": "Tiles", "tiles": block, "points": _points}
         else:
             data = figure_data(block.fig, block.tracks)
             data |= {"id": f"{section.id}.{n}", "steps": block.steps, "texts": block.texts}
@@ -210,6 +236,11 @@ def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, An
             data["template"] = templates.index(template)
             source = Markup(markdown.renderInline(block.source))
             yield {"kind": "Figure", "data": data, "figure": block, "source": source}
+
+
+def _points(line: tuple[tuple[float, float], ...]) -> str:
+    """Of an SVG polyline in a box of 100 by 40."""
+    return " ".join(f"{100 * x:.1f},{40 * (1 - y):.1f}" for x, y in line)
 
 
 def _cells(frame: pd.DataFrame) -> dict[str, Any]:

@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Build the report of a run as one HTML file that opens offline."""
+    """Build the report of a run, a sweep or a simulation as one HTML file that opens offline."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
-    """A run's directory, a unique prefix of its name, or a folder that holds one run."""
+    """Directory of a run, a sweep or a simulation, a unique prefix of a run's name, or a folder that holds one run."""
     out: Path | None = None
     """Folder for index.html; reports/<run> where not given."""
     only: tuple[str, ...] = ()
     """Sections to build, by id; all where not given."""
     key_freqs: tuple[int, ...] = ()
     """Frequencies to take as key; chosen at the last snapshot where not given."""
+    with_runs: bool = False
+    """Of a sweep: build the reports of its runs too, where there are none."""
     list: bool = False
     """Print the sections' ids and titles, and exit."""
     quiet: bool = False
@@ -48,12 +50,18 @@ def _main(argv: "list[str]") -> int:
     if options.run is None and not options.list:
         raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
     from train.scaling.store import is_simulation
+    from train.sweep.info import is_sweep
 
     from .runs import Run, open_run
     from .sections import SECTIONS
 
-    if options.run is not None and is_simulation(options.run) and not options.list:
-        return _simulation(options.run, options)
+    if options.run is not None and not options.list:
+        if is_simulation(options.run):
+            return _simulation(options.run, options)
+        if is_sweep(options.run):
+            return _sweep(options.run, options)
+    if options.with_runs:
+        raise UsageError("--with-runs is for the report of a sweep: leave it out")
     if options.list:
         for section in SECTIONS:
             print(f"{section.id:10} {section.title}")
@@ -85,6 +93,20 @@ def _simulation(path: Path, options: Options) -> int:
         raise UsageError(f"{path} is a simulation of the solvable model: leave out --only and --key-freqs")
     print(build_run(path, Path("reports") / path.resolve().name if options.out is None else options.out))
     return 0
+
+
+def _sweep(path: Path, options: Options) -> int:
+    """The page of a sweep, and reports of its runs; the worst of their statuses."""
+    from .pages.sweep import build_sweep, runs_without_report
+
+    if options.key_freqs or options.only and not options.with_runs:
+        raise UsageError(f"{path} is a sweep: leave out --key-freqs, and --only without --with-runs")
+    folder, status = Path("reports") / path.resolve().name if options.out is None else options.out, 0
+    for run in runs_without_report(path, folder) if options.with_runs else ():
+        flags = [text for name in options.only for text in ("--only", name)]
+        status = max(status, main([str(run), "--out", str(folder / run.name), *flags, *["--quiet"] * options.quiet]))
+    print(build_sweep(path, folder))
+    return status
 
 
 def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options) -> int:

@@ -60,7 +60,8 @@ INTERP = {
     "layouts": {"transformerlens"},
     "importers": {"layouts"},
     "headings": {"runs"},
-    "report": {"html", "headings", "sections", "runs", "scaling"},  # the page of a simulation
+    "report": {"html", "headings", "sections", "runs", "scaling", "pages"},  # pages that are not of a run
+    "pages": {"html", "figures"},
     "scaling": {"figures", "html"},
 }
 """interp/, by file or folder: what of interp each may import."""

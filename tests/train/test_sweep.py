@@ -265,8 +265,9 @@ def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
     (root / broken / "resume.safetensors").write_bytes(b"no")
     status, out, err = swept(path, "--out", tmp_path / "out")
     table = pd.read_parquet(root / "sweep.parquet").set_index("run_id")
-    failed = table[table["status"] == "failed"]["error"].to_dict()
-    diverged = set(table.index[(table["status"] == "failed") & (table["lr"] == 500)])
+    rows = {str(row["run_id"]): row for row in table.reset_index().to_dict("records")}
+    failed = {name: row["error"] for name, row in rows.items() if row["status"] == "failed"}
+    diverged = {name for name in failed if rows[name]["lr"] == 500}
     assert status == 4 and "failed" in out and set(table["status"]) == {"done", "failed"}
     assert 1 <= len(diverged) <= 4 and set(failed) == diverged | {broken}
     assert all("the training loss is" in failed[name] for name in diverged) and "resume" in failed[broken]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .spec import Spec
 
 SOME_FAILED = 4
-INFO = "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     from ..precision import check_precision
     from .display import watching
     from .drive import drive
+    from .info import write_info
     from .plan import STACK, estimate, fitting, missing, stacks_of
     from .results import write_table
 
@@ -98,7 +98,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
         for cell in spec.cells:
             print(f"{cell.config.run_id}  {', '.join(f'{name} = {value}' for name, value in cell.at.items())}")
         return 0
-    _begin(root, spec)
+    write_info(root, spec)
     names = {config.run_id for stack in left for config in stack}
     with watching(root, names, len(configs), options.quiet) as watch:
         outcomes = drive(
@@ -123,24 +123,6 @@ def _engine(spec: "Spec", options: Options, workers: int, threads: int) -> "Engi
     if options.address is not None:
         return engines.dask(options.address)
     return engines.local(workers, threads)
-
-
-def _begin(root: Path, spec: "Spec") -> None:
-    """The sweep's directory, with what it is."""
-    from ..files import write_json
-    from ..provenance import git_state, versions
-
-    root.mkdir(parents=True, exist_ok=True)
-    about = {
-        "format": "sweep 1",
-        "spec": spec.text,
-        "axes": spec.axes,
-        "runs": {cell.config.run_id: {**cell.at, "seed": cell.config.seed} for cell in spec.cells},
-        "stop": None if spec.stop is None else vars(spec.stop),
-        "versions": versions(),
-        "git": git_state(),
-    }
-    write_json(root / INFO, about)
 
 
 def _said(table: "pd.DataFrame") -> str:

@@ -48,10 +48,18 @@ def read_spec(path: Path) -> Spec:
     Raises:
         UsageError: it cannot be read, names what there is not, spans no run, or holds a combination that cannot be.
     """
-    given = read_toml(path)
+    return parse_spec(read_toml(path), path.stem, path.read_text(), path)
+
+
+def parse_spec(given: dict[str, Any], name: str, text: str, where: str | Path) -> Spec:
+    """A sweep from a file's contents; messages begin with ``where`` it is.
+
+    Raises:
+        UsageError: as ``read_spec``.
+    """
     for part in given:
         if part not in PARTS:
-            raise UsageError(f"{path}: unknown {part!r}{nearest(part, PARTS)}; allowed are {', '.join(PARTS)}")
+            raise UsageError(f"{where}: unknown {part!r}{nearest(part, PARTS)}; allowed are {', '.join(PARTS)}")
     try:
         base = _base(_table(given, "base"))
         axes = _axes(_table(given, "axes"), base)
@@ -59,11 +67,11 @@ def read_spec(path: Path) -> Spec:
         cells = tuple(_cells(base, axes, arms, _seeds(given.get("seeds", [0]))))
         stop = StopRule(**_rule(_table(given, "stop"))) if "stop" in given else None
     except ValueError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
     if not cells:
-        raise UsageError(f"{path}: the sweep has no runs: give each axis, and seeds, at least one value")
+        raise UsageError(f"{where}: the sweep has no runs: give each axis, and seeds, at least one value")
     names = (*(("arm",) if arms != {"": {}} else ()), *axes)
-    return Spec(path.stem, path.read_text(), names, cells, stop, _table(given, "slurm"))
+    return Spec(name, text, names, cells, stop, _table(given, "slurm"))
 
 
 def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:

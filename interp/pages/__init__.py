@@ -1,0 +1,1 @@
+"""Pages that are not of one run."""
