@@ -268,7 +268,8 @@ def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
     rows = {str(row["run_id"]): row for row in table.reset_index().to_dict("records")}
     failed = {name: row["error"] for name, row in rows.items() if row["status"] == "failed"}
     diverged = {name for name in failed if rows[name]["lr"] == 500}
-    assert status == 4 and "failed" in out and set(table["status"]) == {"done", "failed"}
+    assert status == 4 and set(table["status"]) == {"done", "failed"} and "failed;" in out.splitlines()[-2]
+    assert len([line for line in out.splitlines() if line.strip().startswith(("add-", "mul-"))]) == 8
     assert 1 <= len(diverged) <= 4 and set(failed) == diverged | {broken}
     assert all("the training loss is" in failed[name] for name in diverged) and "resume" in failed[broken]
     for name in failed:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .spec import Spec
 
 SOME_FAILED = 4
+MOST_ROWS = 100
+"""Of the table that is printed."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     table = write_table(root, spec)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if not options.quiet:
+        print(_shown(table, spec))
         print(_said(table))
     for outcome in failed:
         print(f"error: {outcome.run_id} failed: {outcome.error}", file=sys.stderr)
@@ -123,6 +126,17 @@ def _engine(spec: "Spec", options: Options, workers: int, threads: int) -> "Engi
     if options.address is not None:
         return engines.dask(options.address)
     return engines.local(workers, threads)
+
+
+def _shown(table: "pd.DataFrame", spec: "Spec") -> str:
+    """The table in short, as far as a screen holds it."""
+    columns = [*spec.axes, "seed", "status", "train_99", "test_99", "test_99_stable", "best_test_acc", "seconds"]
+    short = (
+        table[["run_id", *columns]]
+        .head(MOST_ROWS)
+        .to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}")
+    )
+    return short + (f"\nand {len(table) - MOST_ROWS} more" if len(table) > MOST_ROWS else "")
 
 
 def _said(table: "pd.DataFrame") -> str:
