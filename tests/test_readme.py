@@ -18,3 +18,12 @@ def test_every_preset_but_one_was_run_to_its_transition():
     from train.presets import PRESETS
 
     assert set(readme_tables.SEEN) == set(PRESETS) - {"power-fig1"}  # its budget is 10^6 steps: not run
+
+
+def test_the_sweep_of_the_readme_is_the_file():
+    import tomllib
+
+    text = readme_tables.README.read_text()
+    shown = text.split("```toml\n", 1)[1].split("```", 1)[0]
+    file = readme_tables.README.parent / "docs/fractions.toml"
+    assert tomllib.loads(shown) == tomllib.loads(file.read_text())
