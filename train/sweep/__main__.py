@@ -131,11 +131,7 @@ def _engine(spec: "Spec", options: Options, workers: int, threads: int) -> "Engi
 def _shown(table: "pd.DataFrame", spec: "Spec") -> str:
     """The table in short, as far as a screen holds it."""
     columns = [*spec.axes, "seed", "status", "train_99", "test_99", "test_99_stable", "best_test_acc", "seconds"]
-    short = (
-        table[["run_id", *columns]]
-        .head(MOST_ROWS)
-        .to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}")
-    )
+    short = table[["run_id", *columns]].head(MOST_ROWS).round(4).to_string(index=False, na_rep="-")
     return short + (f"\nand {len(table) - MOST_ROWS} more" if len(table) > MOST_ROWS else "")
 
 
