@@ -36,10 +36,7 @@ def run_command(body: Callable[[], int]) -> int:
     except MemoryError as error:
         return _fail(MemoryError(f"not enough memory: {error}"), 3)
     except Stopped as stopped:
-        print(
-            f"stopped by signal {stopped.signum} at step {stopped.step}; saved: run again to go on",
-            file=sys.stderr,
-        )
+        print(f"{stopped}; saved: run again to go on", file=sys.stderr)
         return 128 + stopped.signum
 
 

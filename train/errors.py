@@ -24,7 +24,7 @@ class DivergedError(RuntimeError):
 class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
     """Training was stopped by a signal after saving."""
 
-    def __init__(self, signum: int, step: int) -> None:
-        super().__init__(f"stopped by signal {signum} at step {step}")
+    def __init__(self, signum: int, step: int | None = None) -> None:
+        super().__init__(f"stopped by signal {signum}" + ("" if step is None else f" at step {step}"))
         self.signum = signum
         self.step = step

@@ -161,6 +161,28 @@ def test_the_whole_sweep_is_killed_and_started_again(folder, unbroken):
     assert rounds >= 1
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_the_command_alone_is_stopped(folder, unbroken, signum):
+    """Its workers save what they have and leave; the next command goes on at once."""
+    root = folder / "out/grid"
+    process = started(folder, "--workers", "2")
+    until = time.monotonic() + 120
+    while not list(root.glob("*/DONE")):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    workers = below(psutil.Process(process.pid), "spawn_main")
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    if signum == signal.SIGTERM:
+        assert process.returncode == 128 + signum and "stopped by signal 15; saved: run again to go on" in err
+        assert "Traceback" not in err
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+    done = {path.parent.name: path.stat().st_mtime_ns for path in root.glob("*/DONE")}
+    process = started(folder, "--workers", "2")
+    process.wait(timeout=240)
+    assert_whole(folder, process, 2, done, unbroken)
+
+
 def test_dask_workers_are_killed(folder, unbroken):
     where = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -200,9 +222,10 @@ def end(processes) -> None:
 
 
 SBATCH = """#!/bin/sh
-# Slurm's sbatch, on this machine: the job is a process in a session of its own
-script="$1"
-setsid sh "$script" >/dev/null 2>&1 &
+# Slurm's sbatch, on this machine: it keeps the script, and the job is a process in a session of its own
+script="{jobs}.$$.sh"
+cp "$1" "$script"
+setsid sh "$script" >> "{jobs}.log" 2>&1 &
 echo $! >> "{jobs}"
 echo "Submitted batch job $!"
 """
@@ -251,6 +274,7 @@ def test_the_job_script_is_what_slurm_is_asked_for(tmp_path, monkeypatch):
     asked = {"cores": 3, "memory": "5GB", "walltime": "01:30:00", "queue": "gpu", "interface": "lo"}
     with slurm_cluster({**asked, "job_extra_directives": ["--gres=gpu:1"]}) as cluster:
         script = cluster.job_script()
+    assert script.count("--nthreads") == 2 and script.rindex("--nthreads 1 ") > script.index("--nthreads")
     for line in ("-p gpu", "--cpus-per-task=3", "-t 01:30:00", "--mem=5G", "--gres=gpu:1"):
         assert f"#SBATCH {line}" in script, script
     with pytest.raises(UsageError, match=r"unknown 'partition' in \[slurm\]"):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ..cli import parse, run_command
-from ..errors import UsageError
+from ..cli import parse, run_command, signals
+from ..errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,10 +102,16 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
         return 0
     write_info(root, spec)
     names = {config.run_id for stack in left for config in stack}
-    with watching(root, names, len(configs), options.quiet) as watch:
-        outcomes = drive(
-            root, left, engine, device=str(device), threads=threads, stop=spec.stop, tries=options.tries, watch=watch
-        )
+    with signals() as caught, watching(root, names, len(configs), options.quiet) as show:
+
+        def watch() -> None:
+            show()
+            signum = caught()
+            if signum is not None:
+                raise Stopped(signum)
+
+        where = str(device) if options.engine == "local" else options.device  # elsewhere there may be others
+        outcomes = drive(root, left, engine, device=where, stop=spec.stop, tries=options.tries, watch=watch)
     table = write_table(root, spec)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if not options.quiet:

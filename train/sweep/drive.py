@@ -1,7 +1,6 @@
 """Train what is missing of a sweep: hand stacks to an engine, and again those whose worker was lost."""
 
 import dataclasses
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -32,7 +31,6 @@ def drive(
     engine: Engine,
     *,
     device: str,
-    threads: int,
     stop: StopRule | None,
     tries: int = 3,
     watch: Callable[[], None] = lambda: None,
@@ -44,7 +42,7 @@ def drive(
     ``watch`` is called now and then.
 
     Raises:
-        Stopped: a worker was stopped by a signal; everything is saved.
+        Stopped: a worker was stopped by a signal, or ``watch`` raised it; everything is saved.
         UsageError: the engine is not there.
     """
     queue = deque(_Job(list(runs)) for runs in stacks)
@@ -54,35 +52,32 @@ def drive(
     def submit(executor: Executor, job: _Job) -> "Future[list[Outcome]]":
         job.saved = _snapshots(root, job.runs)
         given = [run.to_json() for run in job.runs]
-        return executor.submit(train_stack, str(root.absolute()), given, device, threads, rule)
+        return executor.submit(train_stack, str(root.absolute()), given, device, engine.threads, rule)
 
-    while queue:
-        is_broken = False
-        with engine.opened() as executor:
-            jobs: dict[Future[list[Outcome]], _Job] = {}
-            while jobs or queue and not is_broken:
-                while queue and not is_broken and len(jobs) < engine.in_flight:
-                    job = queue.popleft()
-                    try:
-                        jobs[submit(executor, job)] = job
-                    except BrokenProcessPool:
-                        is_broken = True
-                        queue.appendleft(job)
-                done, _ = wait(jobs, timeout=POLL_S, return_when=FIRST_COMPLETED)
-                watch()
-                for future in done:
-                    job = jobs.pop(future)
-                    try:
-                        outcomes += future.result()
-                    except (Stopped, UsageError):
-                        raise
-                    except Exception as error:  # the engine's: a run's own come back as outcomes
-                        is_broken = is_broken or isinstance(error, BrokenProcessPool)
-                        again, given_up = _lost(root, job, error, tries)
-                        outcomes += given_up
-                        queue.extendleft(again)
-        if queue:
-            time.sleep(POLL_S)
+    def lost(job: _Job, error: Exception) -> None:
+        again, given_up = _lost(root, job, error, tries)
+        outcomes.extend(given_up)
+        queue.extendleft(again)
+
+    with engine.opened() as executor:
+        jobs: dict[Future[list[Outcome]], _Job] = {}
+        while jobs or queue:
+            while queue and len(jobs) < engine.in_flight:
+                job = queue.popleft()
+                try:
+                    jobs[submit(executor, job)] = job
+                except Exception as error:  # the engine is not what it was
+                    lost(job, error)
+            done, _ = wait(jobs, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            watch()
+            for future in done:
+                job = jobs.pop(future)
+                try:
+                    outcomes += future.result()
+                except (Stopped, UsageError):
+                    raise
+                except Exception as error:  # the engine's: a run's own come back as outcomes
+                    lost(job, error)
     return outcomes
 
 

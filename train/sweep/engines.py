@@ -3,13 +3,16 @@
 import contextlib
 import multiprocessing
 import os
+import queue
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UsageError
 from ..operations import nearest
+from .work import leave_with_parent
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 SLURM = {
@@ -26,8 +29,10 @@ class Engine:
 
     opened: Callable[[], contextlib.AbstractContextManager[Executor]]
     """Makes the executor, anew after it broke."""
+    threads: int | None = None
+    """Of a worker; as many as dask gives it where not given."""
     in_flight: int = MANY
-    """Stacks handed out at a time: where a lost worker takes all others with it, no more than there are workers."""
+    """Stacks handed out at a time."""
 
 
 def local(workers: int, threads: int) -> Engine:
@@ -35,18 +40,58 @@ def local(workers: int, threads: int) -> Engine:
 
     @contextlib.contextmanager
     def opened() -> Iterator[Executor]:
-        context = multiprocessing.get_context("spawn")
         before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
         os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))  # read when libraries are loaded
-        executor = ProcessPoolExecutor(workers, mp_context=context)
         try:
-            yield executor
+            with _Processes(workers) as executor:
+                try:
+                    yield executor
+                except BaseException:  # they save what they have
+                    for child in multiprocessing.active_children():
+                        child.terminate()
+                    raise
         finally:
-            executor.shutdown(wait=True, cancel_futures=True)
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
-    return Engine(opened, workers)
+    return Engine(opened, threads, workers)
+
+
+class _Processes(Executor):
+    """Pools of one process each. A pool of several shares a lock, which a worker that is killed can take with it."""
+
+    def __init__(self, workers: int) -> None:
+        self.pools: list[ProcessPoolExecutor | None] = [None] * workers
+        self.idle: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for i in range(workers):
+            self.idle.put(i)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """To an idle process, when there is one."""
+        i = self.idle.get()
+        pool = self.pools[i]
+        if pool is None:
+            context = multiprocessing.get_context("spawn")
+            pool = self.pools[i] = ProcessPoolExecutor(1, mp_context=context, initializer=leave_with_parent)
+        try:
+            future = pool.submit(fn, *args, **kwargs)
+        except BrokenProcessPool:  # it died idle
+            self.pools[i] = None
+            self.idle.put(i)
+            return self.submit(fn, *args, **kwargs)
+        future.add_done_callback(lambda done: self._free(i, done))
+        return future
+
+    def _free(self, i: int, done: Future[Any]) -> None:
+        if not done.cancelled() and isinstance(done.exception(), BrokenProcessPool):
+            self.pools[i] = None
+        self.idle.put(i)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End every process."""
+        for pool in self.pools:
+            if pool is not None:
+                pool.shutdown(wait, cancel_futures=True)
 
 
 def dask(address: str) -> Engine:
@@ -66,7 +111,7 @@ def dask(address: str) -> Engine:
 
 
 def slurm(options: dict[str, Any]) -> Engine:
-    """Jobs of Slurm, each a dask worker."""
+    """Jobs of Slurm, each a dask worker that trains a stack at a time on all of its cores."""
 
     @contextlib.contextmanager
     def opened() -> Iterator[Executor]:
@@ -76,7 +121,7 @@ def slurm(options: dict[str, Any]) -> Engine:
             with distributed.Client(cluster) as client:
                 yield client.get_executor(pure=False)
 
-    return Engine(opened)
+    return Engine(opened, {**SLURM, **options}["cores"])
 
 
 def slurm_cluster(options: dict[str, Any]) -> Any:
@@ -89,7 +134,7 @@ def slurm_cluster(options: dict[str, Any]) -> Any:
         if name not in SLURM:
             raise UsageError(f"unknown {name!r} in [slurm]{nearest(name, SLURM)}; allowed are {', '.join(SLURM)}")
     given = {name: value for name, value in {**SLURM, **options}.items() if name != "jobs" and value is not None}
-    return _needed("dask_jobqueue").SLURMCluster(processes=1, **given)
+    return _needed("dask_jobqueue").SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"], **given)
 
 
 def _needed(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
+import signal
 import threading
 import time
 import traceback
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arguments import find_device
 from ..config import RunConfig
 from ..errors import Busy, DataError, DivergedError, Stopped, UsageError
 from ..files import write_json
@@ -22,6 +25,8 @@ FAILED = "failed.json"
 STATUS = ".status"
 """Folder of what workers say of themselves."""
 BEAT_S = 1.0
+ONE_AT_A_TIME = threading.Lock()
+"""A dask worker may be given several; settings of threads are the process's."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +39,30 @@ class Outcome:
 
 
 def train_stack(
-    root: str, configs: Sequence[dict[str, Any]], device: str, threads: int, stop: dict[str, Any] | None
+    root: str, configs: Sequence[dict[str, Any]], device: str, threads: int | None, stop: dict[str, Any] | None
 ) -> list[Outcome]:
     """Train runs of one shape side by side; arguments and result are plain, for they go to other machines.
 
     A run that is finished is not touched; one that fails does not stop the others: it is found by training each alone.
     """
+    with ONE_AT_A_TIME:
+        return _train_stack(root, configs, device, threads, stop)
+
+
+def _train_stack(
+    root: str, configs: Sequence[dict[str, Any]], device: str, threads: int | None, stop: dict[str, Any] | None
+) -> list[Outcome]:
     import torch
 
+    if threads is None:
+        from distributed import get_worker
+
+        threads = int(get_worker().state.nthreads)
     torch.set_num_threads(threads)
     folder, rule = Path(root), None if stop is None else StopRule(**stop)
     runs = [from_json(config) for config in configs]
     todo = [run for run in runs if not is_done(folder, run, rule)]
-    errors = _together(folder, todo, torch.device(device), rule)
+    errors = _together(folder, todo, find_device(device), rule)
     return [Outcome(run.run_id, errors.get(run.run_id)) for run in runs]
 
 
@@ -94,12 +110,31 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
         beat = _Beat(folder, [run.run_id for run, _ in todo])
         is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals are not ours to take
         with beat, signals() if is_main else contextlib.nullcontext(lambda: None) as poll:
-            errors = train_together(todo, device, progress=beat, stop_signal=poll, stop=rule)
+            errors = train_together(todo, device, progress=beat, stop_signal=lambda: poll() or _orphaned(), stop=rule)
     return {
         run.run_id: _failed(folder, run, error)
         for (run, _), error in zip(todo, errors, strict=True)
         if error is not None
     }
+
+
+def leave_with_parent() -> None:
+    """In a process of ours: end when the one that started it is gone, but not within a stack, which saves itself."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def leave() -> None:
+        parent.join()
+        with ONE_AT_A_TIME:
+            os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def _orphaned() -> int | None:
+    """SIGTERM, where the process that sent us this work is gone and took no one with it."""
+    parent = multiprocessing.parent_process()
+    return None if parent is None or parent.is_alive() else signal.SIGTERM
 
 
 def _failed(folder: Path, run: RunConfig, error: Exception) -> str:
