@@ -66,21 +66,6 @@ class Front:
         return -float(r), float(n)
 
 
-def front(
-    alpha: float,
-    beta: float,
-    gamma: float,
-    widths: Sequence[int],
-    draws: int = 4,
-    seed: int = 0,
-    per_decade: int = 20,
-    b: int | None = None,
-    eta: float | None = None,
-) -> Front:
-    """As ``fronts``, of one task."""
-    return fronts(alpha, [(beta, gamma)], widths, draws, seed, per_decade, b, eta)[0]
-
-
 def fronts(
     alpha: float,
     tasks: Sequence[tuple[float, float]],

@@ -1,49 +1,21 @@
 """The page of a sweep: a tile for each run with its curve, links to reports, when runs learned, the table."""
 
-import contextlib
 import shutil
-from concurrent.futures import Executor, Future
 
 import pytest
+from sweeping import AXES, BASE, in_this_process
 
 pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
-
-SPEC = """
-seeds = "0..1"
-[base]
-preset = "quick"
-p = 11
-d_model = 16
-n_heads = 2
-d_mlp = 32
-steps = 60
-per_decade = 3
-train_frac = 0.6
-[axes]
-op = ["add", "mul"]
-lr = [1e-3, 3e-3]
-"""
-
-
-class Here(Executor):
-    """A worker in this process."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        future = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    from train.sweep import engines
     from train.sweep.__main__ import main
 
     folder = tmp_path_factory.mktemp("sweep")
-    (folder / "grid.toml").write_text(SPEC)
+    (folder / "grid.toml").write_text(BASE + "steps = 60\nper_decade = 3\n" + AXES)
     with pytest.MonkeyPatch.context() as patch:
-        here = engines.Engine(lambda: contextlib.nullcontext(Here()))
-        patch.setattr(engines, "local", lambda workers, threads: here)
+        in_this_process(patch)
         assert main([str(folder / "grid.toml"), "--out", str(folder), "--quiet", "--device", "cpu"]) == 0
     return folder / "grid"
 

@@ -5,24 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from sweeping import AXES, BASE, in_this_process, numbers
 
 pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
 
-TINY = """
-seeds = "0..1"
-[base]
-preset = "quick"
-p = 11
-d_model = 16
-n_heads = 2
-d_mlp = 32
-steps = 120
-per_decade = 3
-train_frac = 0.6
-[axes]
-op = ["add", "mul"]
-lr = [1e-3, 3e-3]
-"""
+TINY = BASE + "steps = 120\nper_decade = 3\n" + AXES
 
 
 @pytest.fixture
@@ -40,24 +27,9 @@ def spec(tmp_path):
 @pytest.fixture
 def swept(capsys, monkeypatch):
     """``swept(path, *flags)``: status, output, errors of the command, its worker in this process."""
-    import contextlib
-    from concurrent.futures import Executor, Future
-
-    from train.sweep import engines
     from train.sweep.__main__ import main
 
-    class Here(Executor):
-        def submit(self, fn, /, *args, **kwargs):
-            future = Future()
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except Exception as error:
-                future.set_exception(error)
-            return future
-
-    monkeypatch.setattr(
-        engines, "local", lambda workers, threads: engines.Engine(lambda: contextlib.nullcontext(Here()))
-    )
+    in_this_process(monkeypatch)
 
     def run(path, *flags):
         status = main([str(path), "--device", "cpu", *map(str, flags)])
@@ -70,13 +42,6 @@ def files_of(folder: Path):
     return {
         str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()
     }
-
-
-def numbers(path: Path):
-    """What a run's numbers are: snapshots and log, times left out."""
-    log = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
-    weights = {p.name: p.read_bytes() for p in path.glob("steps/*.safetensors")}
-    return weights, [{key: value for key, value in row.items() if key != "wall_s"} for row in log]
 
 
 # ---- files ---------------------------------------------------------------------------------------------

@@ -16,18 +16,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sweeping import BASE, numbers
 
-SPEC = """
-seeds = "0..1"
-[base]
-preset = "quick"
-p = 11
-d_model = 16
-n_heads = 2
-d_mlp = 32
+SPEC = (
+    BASE
+    + """
 steps = 1500
 per_decade = 6
-train_frac = 0.6
 [axes]
 op = ["add", "mul"]
 lr = [1e-3, 2e-3, 3e-3]
@@ -37,19 +32,12 @@ cores = 1
 memory = "1GB"
 interface = "lo"
 """
+)
 KILLS = 4
 ENVIRONMENT = {
     **os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s", "DASK_JOBQUEUE__SLURM__DEATH_TIMEOUT": "30",
 }  # fmt: skip
-
-
-def numbers(path: Path):
-    import json
-
-    log = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
-    weights = {p.name: p.read_bytes() for p in path.glob("steps/*.safetensors")}
-    return weights, [{key: value for key, value in row.items() if key != "wall_s"} for row in log]
 
 
 def started(folder: Path, *flags: str, env: "dict[str, str] | None" = None) -> subprocess.Popen[str]:

@@ -138,11 +138,11 @@ def test_f15_compute_fronts():
 
 
 def test_a_front_needs_widths():
-    from interp.scaling.fronts import front
+    from interp.scaling.fronts import fronts
     from train.errors import UsageError
 
     with pytest.raises(UsageError, match="2 widths"):
-        front(1.5, 0.5, 0.0, [16, 32])
+        fronts(1.5, [(0.5, 0.0)], [16, 32])
 
 
 def test_exponents_of_the_table():
@@ -234,13 +234,13 @@ def test_batches_at_a_finite_width_are_the_mean_of_simulations():
 def test_front_of_a_super_easy_task_with_batches():
     """Balance of the transients of batches and of width: C^-(1 - 1/(2 alpha)), N ~ C^(1/2)."""
     from interp.scaling.exponents import exponents
-    from interp.scaling.fronts import front
+    from interp.scaling.fronts import fronts
 
     widths, predicted = [16 * 2**i for i in range(7)], exponents(1.5, 2.0, 0.0)
-    found = front(1.5, 2.0, 0.0, widths, draws=8, b=1, eta=0.3).exponents()
+    found = fronts(1.5, [(2.0, 0.0)], widths, draws=8, b=1, eta=0.3)[0].exponents()
     assert predicted.regime == "super-easy"
     assert found == pytest.approx((predicted.compute, predicted.n_opt), abs=0.06)
-    population = front(1.5, 2.0, 0.0, widths, draws=8).exponents()  # the control: 0.75 and 0.625
+    population = fronts(1.5, [(2.0, 0.0)], widths, draws=8)[0].exponents()  # the control: 0.75 and 0.625
     assert population[0] > found[0] + 0.05 and population[1] > found[1] + 0.05
 
 
@@ -254,11 +254,11 @@ def test_front_of_a_super_easy_task_with_batches():
     ],
 )
 def test_fronts_with_batches_refuse(given, says):
-    from interp.scaling.fronts import front
+    from interp.scaling.fronts import fronts
     from train.errors import UsageError
 
     with pytest.raises(UsageError, match=says):
-        front(1.5, 2.0, widths=[4, 8, 16], **given)
+        fronts(1.5, [(2.0, given.pop("gamma"))], [4, 8, 16], **given)
 
 
 def test_unstable_step_sizes_are_refused():
