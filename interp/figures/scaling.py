@@ -1,6 +1,5 @@
 """The solvable model: regimes, time exponents, theory beside simulation, compute fronts."""
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -40,8 +39,8 @@ def time_figure(frame: pd.DataFrame, beta: float, exponent: float) -> go.Figure:
     return layout(fig, height=380)
 
 
-def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame) -> go.Figure:
-    """Losses over time, and below them how far the simulation is from the theory.
+def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame, dtick: "str | int" = 2) -> go.Figure:
+    """Losses over time, and below them how far the simulation is from the theory; ``dtick`` is plotly's, of losses.
 
     Columns of theory: t, loss and, where a slope is predicted, power; of simulation: t, loss, residual (a share of the
     theory's) and, where there are several seeds, their standard errors loss_error and residual_error.
@@ -65,10 +64,7 @@ def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     fig.update_xaxes(type="log", exponentformat="power", dtick=1)
     fig.update_xaxes(title="t (step size times updates, log scale)", row=2, col=1)
-    losses = pd.concat([theory["loss"], simulation["loss"]])
-    decades = np.log10(losses.max() / losses.min())
-    ticks = "D2" if decades < 2 else 1 if decades < 5 else 2
-    fig.update_yaxes(title="loss (log scale)", type="log", exponentformat="power", dtick=ticks, row=1, col=1)
+    fig.update_yaxes(title="loss (log scale)", type="log", exponentformat="power", dtick=dtick, row=1, col=1)
     fig.update_yaxes(title="residual", tickformat=".1%", row=2, col=1)
     return layout(fig, height=560)
 

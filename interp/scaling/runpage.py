@@ -49,10 +49,13 @@ def build_run(path: Path, folder: Path) -> Path:
 def _curves(found: Comparison) -> Figure:
     config, curves = found.config, found.curves.iloc[1:]  # t = 0 has no place on a log scale
     known = curves.dropna(subset=["theory"])
+    theory = known[["t", "theory"]].rename(columns={"theory": "loss"})
+    losses = np.concatenate([known["theory"], curves["loss"]])
+    decades = float(np.log10(losses.max() / losses.min()))
     within = f"The simulation stays within {known['residual'].abs().max():.1%} of the theory{_noise(known)}."
     seeds = "one seed" if config.seeds == 1 else f"mean over {config.seeds} seeds, bars are standard errors"
     return Figure(
-        fig=curves_figure(known[["t", "theory"]].rename(columns={"theory": "loss"}), _without_empty(curves)),
+        fig=curves_figure(theory, _without_empty(curves), "D2" if decades < 2 else 1 if decades < 5 else 2),
         heading="Loss over time",
         takeaway=f"{within if len(known) else 'There is no theory to compare with.'} {_slope(curves)}",
         source=f"Theory: {found.theory}. Simulation: gradient descent, {seeds}. Model: {PAPER}.",
