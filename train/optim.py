@@ -136,17 +136,23 @@ class Optimizer:
         grads = self.weights.grads[rows]
         if config.orthogonal_gradient:
             take_out_scaling(self.weights.split(grads), self.weights.split(self.weights.values[rows]))
+        if config.grokfast is not None:
+            self._grokfast(models, steps)
+        if self.initial is not None and config.is_coupled:
+            grads.addcmul_(_column([self.configs[k].weight_decay for k in models], grads), self.initial[rows], value=-1)
+
+    def _grokfast(self, models: range, steps: list[int]) -> None:
+        rows = slice(models.start, models.stop)
+        grads = self.weights.grads[rows]
         ages = [step - self.configs[k].grokfast_from for k, step in zip(models, steps, strict=True)]
         strengths = [self.configs[k].grokfast_lambda * (age >= 0) for k, age in zip(models, ages, strict=True)]
-        if config.grokfast == "ema":
+        if self.configs[0].grokfast == "ema":
             alphas = [self.configs[k].grokfast_alpha for k in models]
             firsts = [float(age == 0) for age in ages]
             alpha, strength, first = _columns(list(zip(alphas, strengths, firsts, strict=True)), grads)
             amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, first > 0)
-        elif config.grokfast == "ma":
+        else:
             add_mean(grads, self.state["last_grads"][rows], _column(strengths, grads), ages)
-        if self.initial is not None and config.is_coupled:
-            grads.addcmul_(_column([self.configs[k].weight_decay for k in models], grads), self.initial[rows], value=-1)
 
     def _sgd(self, models: range, steps: list[int]) -> None:
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
@@ -157,12 +163,12 @@ class Optimizer:
     def _after(self, models: range, steps: list[int]) -> None:
         """The pull of decoupled weight decay to initial weights, noise, and the norm."""
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
-        values, rates = self.weights.values[rows], [lr_at(step, c) for c, step in zip(configs, steps, strict=True)]
+        values = self.weights.values[rows]
         if self.initial is not None and not configs[0].is_coupled:
-            pulls = [lr * c.weight_decay for c, lr in zip(configs, rates, strict=True)]
+            pulls = [lr_at(step, c) * c.weight_decay for c, step in zip(configs, steps, strict=True)]
             values.addcmul_(_column(pulls, values), self.initial[rows])
         if configs[0].update_noise > 0:
-            sizes = _column([lr * c.update_noise for c, lr in zip(configs, rates, strict=True)], values)
+            sizes = _column([lr_at(step, c) * c.update_noise for c, step in zip(configs, steps, strict=True)], values)
             for i, k in enumerate(models):
                 values[i] += sizes[i] * normal(self.seeds[k], f"update_noise/{steps[i]}", values[i])
         if configs[0].norm_clamp is not None:

@@ -28,7 +28,7 @@ class Engine:
     """A place that trains stacks."""
 
     opened: Callable[[], contextlib.AbstractContextManager[Executor]]
-    """Makes the executor, anew after it broke."""
+    """Makes the executor."""
     threads: int | None = None
     """Of a worker; as many as dask gives it where not given."""
     in_flight: int = MANY

@@ -43,18 +43,6 @@ def write_table(root: Path, spec: Spec) -> pd.DataFrame:
     return found
 
 
-def read_table(root: Path) -> pd.DataFrame:
-    """What is on disk.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return pd.read_parquet(root / TABLE)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{root / TABLE} cannot be read: {error}") from error
-
-
 def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
     run = cell.config
     found: dict[str, Any] = {"run_id": run.run_id, **cell.at, "seed": run.seed, "status": "missing"}
@@ -93,7 +81,7 @@ def _seconds(store: RunStore, log: list[dict[str, Any]]) -> float | None:
     """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs."""
     if not log:
         return None
-    sessions = json.loads((store.path / "run.json").read_text()).get("sessions") or [{}]
+    sessions = store.info["sessions"] or [{}]
     return float(log[-1]["wall_s"]) / sessions[-1].get("side_by_side", 1)
 
 
