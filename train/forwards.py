@@ -43,6 +43,8 @@ PIECE = 256
 """Rows whose gradient is taken at once, except by tables."""
 EVAL_ROWS = 1000
 """Rows evaluated at once on a CPU."""
+DEVICE_EVAL_ROWS = 65_536
+"""Rows evaluated at once elsewhere: all of p <= 256; all of p = 997 would take tens of gigabytes."""
 BLOCK = 8
 """Models whose tables a thread makes in one go."""
 
@@ -80,7 +82,7 @@ def score(forward: Forward, k: int, rows: Int[Tensor, " chosen"], each: Map) -> 
         found, right = logits(some), labels[some]
         return forward.loss(found, right), (found.argmax(-1) == right).all(dim=1)
 
-    size = EVAL_ROWS if labels.device.type == "cpu" else len(rows)
+    size = EVAL_ROWS if labels.device.type == "cpu" else DEVICE_EVAL_ROWS
     losses, rights = zip(*each(piece, rows.split(size)), strict=True)
     return torch.cat(losses), torch.cat(rights)
 

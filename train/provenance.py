@@ -22,6 +22,7 @@ def session_info(device: str, threads: int, command: list[str], from_step: int) 
         "threads": threads,
         "host": socket.gethostname(),
         "cpu": cpu_name(),
+        "gpu": gpu_name(device),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions(),
@@ -61,6 +62,15 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def gpu_name(device: str) -> str | None:
+    """The GPU's name and the CUDA version that PyTorch was built for; None for another device."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
 
 
 def _git(folder: Path, *args: str) -> str:

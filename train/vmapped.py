@@ -4,6 +4,7 @@ The rows of each model are numbers on the device, so a step copies a few integer
 CUDA the whole pass is recorded once, as a graph, and replayed with one launch.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,32 +65,45 @@ def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Ten
     return _TakeByProduct.apply(table, index)  # type: ignore[return-value]
 
 
-class Replay:
-    """A function that reads and writes the same tensors at each call: on CUDA a graph, recorded at the first call."""
+@functools.cache
+def _side_stream(device: torch.device) -> Any:
+    """The stream on which a device's graphs are recorded: libraries keep a workspace for each stream they meet."""
+    return torch.cuda.Stream(device)
 
-    def __init__(self, function: Callable[[], None], device: torch.device) -> None:
-        self.function, self.device = function, device
+
+class Replay:
+    """Calls of a function that reads and writes the same tensors each time: on CUDA a graph, recorded at the first.
+
+    The function comes with each call and is not kept. A pass and its replay would hold each other, and a pass that is
+    dropped would keep its graph's memory until Python looks for cycles.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self._graph: Any = None
 
-    def __call__(self) -> None:
-        """Call it, or replay what it did."""
+    def __call__(self, function: Callable[[], None]) -> None:
+        """Call the function, or replay what it did."""
         if self.device.type != "cuda":
-            self.function()
+            function()
             return
         if self._graph is None:
-            self._graph = self._record()
+            self._graph = self._record(function)
         self._graph.replay()
 
-    def _record(self) -> Any:
-        aside = torch.cuda.Stream(self.device)
-        aside.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                self.function()
-        torch.cuda.current_stream(self.device).wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.function()
+    def _record(self, function: Callable[[], None]) -> Any:
+        # by default a graph is recorded on a stream of whatever device is the current one: of work elsewhere it
+        # records nothing, and says so only by a warning
+        with torch.cuda.device(self.device):
+            aside, here = _side_stream(self.device), torch.cuda.current_stream(self.device)
+            aside.wait_stream(here)
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UP):
+                    function()
+            here.wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=aside):
+                function()
         return graph
 
 
@@ -133,7 +147,7 @@ class VmapForward:
         self._draw(steps)
         if not self._leaves:
             self._split()
-        self._replay()
+        self._replay(self._all)
         then(range(len(self.labels)), map, [])
         return self.losses.clone()
 
@@ -185,6 +199,7 @@ class VmapForward:
         rows = torch.zeros(self.rows.shape, dtype=torch.int64)
         share = torch.zeros(self.share.shape, dtype=torch.float64)
         for k, batch in enumerate(batches):
+            rows[k] = batch[0]  # where there is no more: one of its own, for rows that are not defined have no label
             rows[k, : len(batch)] = batch
             share[k, : len(batch)] = 1 / len(batch)
         if self.device.type == "cuda":
@@ -208,7 +223,8 @@ class VmapForward:
         self.share = torch.zeros(K, n, dtype=torch.float64, device=self.device)
         queries = sites(self.cfg, len(self.positions)) if self.configs[0].optim.dropout > 0 else {}
         self.masks = {name: torch.ones(K, n, q, self.cfg.d_model, device=self.device) for name, q in queries.items()}
-        self._replay = Replay(self._all, self.device)
+        self._leaves = []  # how many models are taken at once depends on the rows
+        self._replay = Replay(self.device)
 
     def _split(self) -> None:
         """Leaves of as many models as are taken at once."""
@@ -229,6 +245,7 @@ class VmapForward:
         before = torch.cuda.memory_allocated(self.device)
         self._pass(one, leaves)
         need = max(1, torch.cuda.max_memory_allocated(self.device) - before)
+        torch.cuda.empty_cache()  # what earlier passes left is free as well
         free = torch.cuda.mem_get_info(self.device)[0]
         most = max(1, int(FREE_SHARE * free / need))
         return -(-K // -(-K // most))

@@ -1,7 +1,13 @@
-"""Stacks on accelerators: what a GPU runs, run on the CPU, on tensors without values, and (marked) on a GPU."""
+"""Stacks on accelerators: what a GPU runs, run on the CPU and on tensors without values.
+
+``test_accelerator`` runs the same on a GPU.
+"""
 
 import contextlib
+import gc
 import types
+import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -105,31 +111,114 @@ class FakeGraph:
         self.function()
 
 
-def test_a_pass_is_recorded_once(monkeypatch):
-    from train.vmapped import WARM_UP, Replay
+@pytest.fixture
+def cuda(monkeypatch):
+    """As much of torch.cuda as recording a graph uses, of two devices; what was recorded: graph, stream, device."""
+    from train.vmapped import _side_stream
 
-    calls, recorded = [], []
-    stream = types.SimpleNamespace(wait_stream=lambda other: None)
+    recorded, current = [], [torch.device("cuda:0")]
+
+    def made(device):
+        return types.SimpleNamespace(device=device, wait_stream=lambda other: None)
 
     @contextlib.contextmanager
-    def record(graph):
-        recorded.append(graph)
+    def on(device):
+        current.append(device)
         yield
-        graph.function = lambda: calls.append("replayed")
+        current.pop()
 
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    @contextlib.contextmanager
+    def record(graph, stream):
+        recorded.append((graph, stream, current[-1]))
+        yield
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "Stream", made)
+    monkeypatch.setattr(torch.cuda, "current_stream", made)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
     monkeypatch.setattr(torch.cuda, "graph", record)
-    replay = Replay(lambda: calls.append("called"), torch.device("cuda"))
+    _side_stream.cache_clear()
+    yield recorded
+    _side_stream.cache_clear()
+
+
+def test_a_pass_is_recorded_once(cuda, monkeypatch):
+    from train.vmapped import WARM_UP, Replay
+
+    calls = []
+    monkeypatch.setattr(FakeGraph, "function", staticmethod(lambda: calls.append("replayed")))
+    replay = Replay(torch.device("cuda:0"))
     for _ in range(3):
-        replay()
+        replay(lambda: calls.append("called"))
     assert calls == ["called"] * (WARM_UP + 1) + ["replayed"] * 3
-    assert len(recorded) == 1
-    plain = Replay(lambda: calls.append("plain"), torch.device("cpu"))  # control: no graph elsewhere
-    plain()
-    assert calls[-1] == "plain" and len(recorded) == 1
+    assert len(cuda) == 1
+    Replay(torch.device("cpu"))(lambda: calls.append("plain"))  # control: no graph elsewhere
+    assert calls[-1] == "plain" and len(cuda) == 1
+
+
+def test_a_graph_is_recorded_on_the_device_of_its_tensors(cuda):
+    """PyTorch's own choice is a stream of the device that is the current one when the first graph is made."""
+    from train.vmapped import Replay
+
+    for name in ("cuda:1", "cuda:0", "cuda:1"):
+        Replay(torch.device(name))(lambda: None)
+    assert [(stream.device, device) for _, stream, device in cuda] == [
+        (torch.device(f"cuda:{i}"),) * 2 for i in (1, 0, 1)
+    ]
+    assert cuda[0][1] is cuda[2][1]  # one stream a device: each has a workspace of cuBLAS
+
+
+def test_a_pass_that_is_dropped_frees_its_memory_at_once(tiny_config, monkeypatch):
+    """Its graph holds the activations of all models, and how many are taken at once is by what is free."""
+    monkeypatch.setattr("train.stack.Stack._forward", lambda self: vmapped(self))
+    from train.stack import Stack
+    from train.vmapped import VmapForward
+
+    def vmapped(stack):
+        return VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
+
+    stack = Stack(variants(tiny_config, {})[:3], torch.device("cpu"))
+    stack.update()
+    before: Any = weakref.ref(stack.forward)
+    gc.disable()
+    try:
+        stack.keep([0, 1])
+        assert before() is None
+        stack.forward.itself = stack.forward  # control: a cycle is not freed
+        again: Any = weakref.ref(stack.forward)
+        stack.keep([0])
+        assert again() is not None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("loss", ["softmax", "stablemax"])
+def test_rows_without_an_answer_do_not_fill_batches(tiny_config, monkeypatch, in_float64, loss):
+    """Row 0 of a / b has none, and the last batch of an epoch is short: 55 rows by 20."""
+    from train.settings import override
+    from train.stack import Stack
+
+    config = override(tiny_config, {"op": "div", "batch_size": 20, "loss": loss})
+    assert not Stack([config], torch.device("cpu")).tasks[0].is_defined[0]
+    together, apart = stack_of([config], monkeypatch), Stack([config], torch.device("cpu"))
+    for _ in range(6):
+        torch.testing.assert_close(together.update(), apart.update(), rtol=TOLERANCE, atol=0)
+    assert min(len(apart.batches[0].at(step)) for step in range(6)) < 20
+
+
+def test_models_at_once_are_counted_again_for_more_rows(tiny_config, monkeypatch):
+    """A run resumed at an epoch's last batch, of 15 rows, goes on with 20."""
+    from train.settings import override
+    from train.vmapped import VmapForward
+
+    stack = stack_of([override(tiny_config, {"op": "div", "batch_size": 20})] * 2, monkeypatch)
+    stack.optimizer.steps = [2, 2]
+    counted = []
+    monkeypatch.setattr(VmapForward, "_fitting", lambda self: counted.append(self.rows.shape[1]) or 2)
+    for _ in range(4):
+        stack.update()
+    assert counted == [15, 20]
 
 
 def test_models_at_once_by_memory(tiny_config, monkeypatch):
@@ -151,17 +240,3 @@ def test_models_at_once_by_memory(tiny_config, monkeypatch):
     assert passes == [slice(0, 1)] * 2
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1, 0))
     assert forward._fitting() == 1
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
-def test_on_a_gpu(tiny_config, in_float64, changes):
-    from train.stack import Stack
-
-    configs = variants(tiny_config, changes)
-    ours, theirs = Stack(configs, torch.device("cuda")), Stack(configs, torch.device("cpu"))
-    again = Stack(configs, torch.device("cuda"))
-    for _ in range(STEPS):
-        losses, expected, repeated = ours.update(), theirs.update(), again.update()
-    torch.testing.assert_close(losses.cpu(), expected, rtol=TOLERANCE, atol=0)
-    assert torch.equal(losses, repeated)
