@@ -1,5 +1,6 @@
 """Products in bfloat16: rounded, close, and nowhere but where they are said to be."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -115,14 +116,32 @@ def test_tf32_is_refused_without_a_gpu(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
-def test_on_a_gpu(tiny_config, precision):
-    from train.settings import override
-    from train.stack import Stack
+@pytest.fixture(params=["ieee", "tf32"])
+def before(request):
+    """What a caller has set for the process."""
+    matmul: Any = torch.backends.cuda.matmul
+    if not hasattr(matmul, "fp32_precision"):
+        pytest.skip("PyTorch before 2.9 has another name for the switch")
+    own = matmul.fp32_precision
+    matmul.fp32_precision = request.param
+    yield request.param
+    matmul.fp32_precision = own
 
-    stacks = [Stack([override(tiny_config, {"precision": p})], torch.device("cuda")) for p in ("float32", precision)]
-    losses = [float(stack.update()[0]) for stack in stacks]
-    assert losses[1] == pytest.approx(losses[0], rel=2**-7)
-    assert not torch.equal(stacks[0].weights.grads, stacks[1].weights.grads)
-    assert not torch.backends.cuda.matmul.allow_tf32
+
+def test_where_tf32_is_switched_on(monkeypatch, before):
+    """The switch is the process's: it is set for a pass, not for the logits' product, and is as before afterwards."""
+    from train.precision import products, unrounded
+
+    matmul: Any = torch.backends.cuda.matmul
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())  # it asks for a GPU
+    gpu, found = torch.device("cuda"), []
+    for precision in ("tf32", "bfloat16", "float32"):
+        with products(precision, gpu):
+            found.append(matmul.fp32_precision)
+            with unrounded(gpu):
+                found.append(matmul.fp32_precision)
+            found.append(matmul.fp32_precision)
+    assert found == ["tf32", "ieee", "tf32"] + ["ieee"] * 6
+    with products("tf32", torch.device("cpu")), unrounded(torch.device("cpu")):  # control: not ours to set there
+        assert matmul.fp32_precision == before
+    assert matmul.fp32_precision == before
