@@ -1,0 +1,47 @@
+"""A run trained into a folder by the engine: here, or as ``python tests/gpu/trainee.py`` to be killed."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def train_into(config: Any, folder: Path, device: Any, kill_at: int | None = None) -> Any:
+    """The store of the run trained to its end, from what the folder holds; this process dies at step ``kill_at``."""
+    from train.engine import train
+    from train.store import RunStore
+
+    folder.mkdir(parents=True, exist_ok=True)
+    store = RunStore.create(folder, config)
+
+    def before_each_update() -> None:
+        if kill_at is not None and reached[0] >= kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        reached[0] += 1
+
+    resume = store.load_resume()
+    reached = [0 if resume is None else resume[1]["step"]]
+    with store.lock():
+        train(config, store, device, stop_signal=before_each_update)
+    return store
+
+
+def main() -> None:
+    """Arguments: folder, device, step to die at or "end"; the config comes by standard input, as JSON."""
+    root = Path(__file__).parent.parent.parent
+    sys.path[:0] = [str(root), str(root / "tests")]
+    from gpu.passes import accelerators_pass
+
+    from train.arguments import find_device
+    from train.settings import from_json
+
+    folder, name, kill_at = sys.argv[1:]
+    device, config = find_device(name), from_json(json.load(sys.stdin))
+    with accelerators_pass(device):
+        train_into(config, Path(folder), device, None if kill_at == "end" else int(kill_at))
+
+
+if __name__ == "__main__":
+    main()
