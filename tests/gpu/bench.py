@@ -60,13 +60,16 @@ def write(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+SIZES = {"p", "d_model", "n_heads", "batch_size"}
+
+
 def setting(config: Any, bench: Bench, **fields: Any) -> Any:
-    """A config with fields by their flat names, made small for a dry run."""
+    """A config with fields by their flat names; for a dry run of tiny sizes in the place of its own."""
     from train.settings import override
 
-    small: dict[str, Any] = {}
+    tiny: dict[str, Any] = {}
     if bench.is_small:
-        small = {"d_model": 16, "n_heads": 2, "d_head": None, "d_mlp": 32, "train_frac": 0.5, "seed": bench.seed}
-        small |= {"p": 11} if config.task.group is None else {"group": "C6"}
-        small |= {"batch_size": 20} if config.optim.batch_size == 512 else {}
-    return override(config, {"seed": bench.seed, **small, **fields})
+        tiny = {"p": 11, "train_frac": 0.5, "d_model": 16, "n_heads": 2, "d_mlp": 32}
+        tiny |= {"batch_size": 20} if isinstance(fields.get("batch_size"), int) else {}
+        fields = {name: value for name, value in fields.items() if name not in SIZES or value == "power"}
+    return override(override(config, tiny), {"seed": bench.seed, **fields})

@@ -50,7 +50,6 @@ def main() -> int:
 
 def _all(given: Any) -> int:
     started, result = time.monotonic(), _head(given)
-    given.out.mkdir(parents=True, exist_ok=True)
     files = given.out / "accelerator.json", given.out / "accelerator.md"
     used = 0.0
     with tempfile.TemporaryDirectory() as scratch:
@@ -60,11 +59,13 @@ def _all(given: Any) -> int:
             used += share
             total = sum(share for stage, share in SHARES.items() if stage in given.only or stage == "machine")
             limit = max(given.seconds * used / total - (time.monotonic() - started), 1.0)
-            print(f"{name}: at most {limit:.0f} s", file=sys.stderr, flush=True)
+            if name != "machine":
+                print(f"{name}: at most {limit:.0f} s", file=sys.stderr, flush=True)
             result["stages"][name] = stage = _in_a_process(given, name, Path(scratch), limit)
             if name == "machine" and ("no_device" in stage or stage["ended"] != "done"):
                 print(f"nothing was run: {stage.get('no_device', stage['ended'])}", file=sys.stderr)
                 return NO_DEVICE
+            given.out.mkdir(parents=True, exist_ok=True)
             result["took_s"] = round(time.monotonic() - started, 1)
             result["ok"] = _is_well(result["stages"]) and len(result["stages"]) == len({*given.only, "machine"})
             write(files[0], json.dumps(result, indent=1) + "\n")
@@ -99,18 +100,17 @@ def _in_a_process(given: Any, name: str, scratch: Path, limit: float) -> dict[st
     command = [sys.executable, __file__, "--stage", name, "--scratch", str(scratch), "--device", given.device]
     command += ["--seed", str(given.seed), "--seconds", str(max(limit - SPARE_S, 1.0)), *["--small"] * given.small]
     started = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        _, said = process.communicate(timeout=limit)
-        ended = "done" if process.returncode == 0 else f"status {process.returncode}: {' '.join(said.split())[-300:]}"
-    except subprocess.TimeoutExpired:
-        ended = f"stopped after {limit:.0f} s"
-    finally:  # with what it started: they would go on using the device
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    given_to: Any = {"cwd": ROOT, "stdout": sys.stderr, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **given_to) as process:
+        try:
+            _, said = process.communicate(timeout=limit)
+            status = process.returncode
+            ended = "done" if status == 0 else f"status {status}: {' '.join(said.split())[-300:]}"
+        except subprocess.TimeoutExpired:
+            ended = f"stopped after {limit:.0f} s"
+        finally:  # with what it started: they would go on using the device
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     file = scratch / f"{name}.json"
     found = json.loads(file.read_text()) if file.exists() else {}
     return {**found, "ended": ended, "seconds": round(time.monotonic() - started, 1)}
@@ -148,11 +148,13 @@ def _machine(bench: Bench) -> None:
     """The device, and what drives it."""
     import torch
 
+    import train
     from train.provenance import cpu_name, versions
 
     is_cuda = bench.device.type == "cuda"
     bench.found |= {
         "kind": bench.device.type,
+        "package": str(Path(train.__file__).parent),
         "name": torch.cuda.get_device_name(bench.device) if is_cuda else cpu_name(),
         "memory_bytes": torch.cuda.get_device_properties(bench.device).total_memory if is_cuda else None,
         "driver": _driver() if is_cuda else None,

@@ -29,6 +29,19 @@ def autograd_pass() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def in_float64() -> Iterator[None]:
+    """Stacks made within have weights of double precision."""
+    from train import stack
+
+    usual = stack.build_model
+    stack.build_model = lambda config, device: usual(config, device).double()
+    try:
+        yield
+    finally:
+        stack.build_model = usual
+
+
 def plain_pass() -> contextlib.AbstractContextManager[None] | None:
     """Stacks made within take the hooked model itself under autograd; None where this version has no such pass."""
     try:
