@@ -57,7 +57,7 @@ def in_float64(monkeypatch):
     monkeypatch.setattr("train.stack.build_model", lambda config, device: build_model(config, device).double())
 
 
-def ours(configs, device):
+def ours(configs, device) -> Any:
     """A stack that takes the accelerator's pass, on the CPU too."""
     from train.stack import Stack
 
@@ -65,7 +65,7 @@ def ours(configs, device):
         return Stack(configs, device)
 
 
-def theirs(configs, device):
+def theirs(configs, device) -> Any:
     """A stack that takes a model at a time, by autograd."""
     from train.stack import Stack
 
@@ -198,6 +198,21 @@ def test_a_device_that_is_not_there():
         with pytest.raises(UsageError, match=name) as told:
             find_device(name)
         assert "\n" not in str(told.value)
+
+
+def test_memory_that_ends_is_one_line(capsys):
+    from train.cli import run_command
+
+    said = "CUDA out of memory. Tried to allocate 80.00 GiB. GPU 0 has a total capacity of 79.11 GiB"
+
+    def body(error):
+        raise error
+
+    assert run_command(lambda: body(torch.OutOfMemoryError(said))) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the device's memory ends: CUDA out of memory: lower --batch-size")
+    with pytest.raises(RuntimeError):  # control
+        run_command(lambda: body(RuntimeError(said)))
 
 
 # ---- on a GPU alone ------------------------------------------------------------------------------

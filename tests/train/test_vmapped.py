@@ -185,7 +185,7 @@ def test_a_pass_that_is_dropped_frees_its_memory_at_once(tiny_config, monkeypatc
     try:
         stack.keep([0, 1])
         assert before() is None
-        stack.forward.itself = stack.forward  # control: a cycle is not freed
+        vars(stack.forward)["itself"] = stack.forward  # control: a cycle is not freed
         again: Any = weakref.ref(stack.forward)
         stack.keep([0])
         assert again() is not None
