@@ -200,6 +200,17 @@ def test_a_device_that_is_not_there():
         assert "\n" not in str(told.value)
 
 
+def test_what_pytorch_keeps_unused_is_free(monkeypatch):
+    """40 GB are the driver's to give, 30 PyTorch's own, of which 10 are in use."""
+    from train.memory import free_bytes
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (40 * 10**9, 80 * 10**9))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 30 * 10**9)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 10 * 10**9)
+    assert free_bytes(torch.device("cuda")) == 60 * 10**9
+    assert free_bytes() != 60 * 10**9  # control: the machine's
+
+
 def test_memory_that_ends_is_one_line(capsys):
     from train.cli import run_command
 
@@ -258,6 +269,24 @@ def test_models_at_once_by_what_is_free(tiny_config, in_float64, monkeypatch):
     kept = torch.cuda.memory_allocated()
     del whole, expected
     assert torch.cuda.memory_allocated() < kept
+
+
+@pytest.mark.gpu
+def test_many_rows_are_evaluated_in_pieces(tiny_config, in_float64, monkeypatch):
+    from train import forwards
+
+    stack = ours([tiny_config], torch.device("cuda"))
+    whole = stack.evaluate([0])
+    monkeypatch.setattr(forwards, "DEVICE_EVAL_ROWS", 7)
+    assert stack.evaluate([0])[0] == pytest.approx(whole[0], rel=TOLERANCE)
+
+
+@pytest.mark.gpu
+def test_a_session_names_its_gpu():
+    from train.provenance import session_info
+
+    found = {device: session_info(device, 1, [], 0)["gpu"] for device in ("cuda", "cpu")}
+    assert found["cuda"].startswith(torch.cuda.get_device_name()) and found["cpu"] is None
 
 
 @pytest.mark.gpu
