@@ -12,10 +12,11 @@ from gpu.trainee import train_into
 STEPS = 100
 TOLERANCE = 1e-3
 """Of each loss, relative: between runs in float64."""
-ROOM = 10
+ROOM = 100
 """A run as it is trained may part from the CPU's in float64 by so many times what the CPU's own does, up to that step.
 
-Rounding grows from step to step: two right passes of a CPU part by 1e-3 to 0.5 in 100 steps of some of these runs.
+Rounding grows from step to step: two right passes of a CPU part by 1e-3 to 0.5 in 100 steps of some of these runs, one
+of them from float64 by up to 20 times as much as the other. In the first steps the bound is ``TOLERANCE``.
 """
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from gpu.bench import Bench, write  # noqa: E402 - it is found by the line above
-from gpu.tables import page  # noqa: E402
+from gpu.markdown import page  # noqa: E402
 
 SHARES = {"machine": 0.04, "singles": 0.25, "end": 0.15, "resumed": 0.13, "speed": 0.25, "plain": 0.03, "tests": 0.15}
 """Of the time. A stage begins when those before it end, and must end when the sum of shares up to it is used up."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from gpu import agreement, resumed, speed, suite
 from gpu.bench import ROOT, Bench
-from gpu.tables import page
+from gpu.markdown import page
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_disk")
 
