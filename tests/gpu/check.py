@@ -49,6 +49,7 @@ def main() -> int:
 
 
 def _all(given: Any) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a stage does not outlive this process
     started, result = time.monotonic(), _head(given)
     files = given.out / "accelerator.json", given.out / "accelerator.md"
     used = 0.0
@@ -101,7 +102,7 @@ def _in_a_process(given: Any, name: str, scratch: Path, limit: float) -> dict[st
     command += ["--seed", str(given.seed), "--seconds", str(max(limit - SPARE_S, 1.0)), *["--small"] * given.small]
     started = time.monotonic()
     given_to: Any = {"cwd": ROOT, "stdout": sys.stderr, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, start_new_session=True, **given_to) as process:
+    with subprocess.Popen(command, process_group=0, **given_to) as process:
         try:
             _, said = process.communicate(timeout=limit)
             status = process.returncode
