@@ -10,6 +10,9 @@ from .errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+OBEYS = frozenset({"optim.precision"})
+"""Settings that are obeyed here."""
+
 
 def check_precision(config: RunConfig, device: "torch.device") -> None:
     """Refuse what the device does not have.

@@ -23,13 +23,14 @@ def in_float64(monkeypatch):
 
 def stack_of(configs, monkeypatch, at_once=None):
     """A stack that takes its models together, on the CPU."""
+    from train.passes.vmapped import VmappedPass
     from train.stack import Stack
-    from train.vmapped import VmapForward
+
+    def vmapped(self):
+        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads, at_once)
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            Stack, "_forward", lambda self: VmapForward(self.model, self.tasks, self.weights, self.configs, at_once)
-        )
+        patch.setattr(Stack, "_take_pass", vmapped)
         return Stack(configs, torch.device("cpu"))
 
 
@@ -53,12 +54,13 @@ def test_each_run_is_its_single_run(tiny_config, monkeypatch, in_float64, change
 
 def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
     configs = variants(tiny_config, {})[:3]
-    monkeypatch.setattr("train.stack.Stack._forward", lambda self: vmapped(self))
+    from train.passes.vmapped import VmappedPass
     from train.stack import Stack
-    from train.vmapped import VmapForward
 
-    def vmapped(stack):
-        return VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
+    def vmapped(self):
+        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads)
+
+    monkeypatch.setattr(Stack, "_take_pass", vmapped)
 
     left, whole = (Stack(configs, torch.device("cpu")) for _ in range(2))
     for step in range(20):
@@ -83,7 +85,7 @@ def test_the_host_reads_nothing(tiny_config, monkeypatch, changes):
 
 
 def test_tables_too_large_for_products(tiny_config, monkeypatch, in_float64):
-    from train import vmapped
+    from train.passes import vmapped
 
     config = variants(tiny_config, {})[:1]
     found = []
@@ -106,7 +108,7 @@ class FakeGraph:
 
 
 def test_a_pass_is_recorded_once(monkeypatch):
-    from train.vmapped import WARM_UP, Replay
+    from train.passes.vmapped import WARM_UP, Replay
 
     calls, recorded = [], []
     stream = types.SimpleNamespace(wait_stream=lambda other: None)
@@ -134,23 +136,23 @@ def test_a_pass_is_recorded_once(monkeypatch):
 
 def test_models_at_once_by_memory(tiny_config, monkeypatch):
     """A pass that takes 10 MB where 100 MB are free, 60 of them to be used: 6 at once, so 5 in 1 chunk; 12 in 2."""
-    from train.vmapped import VmapForward
+    from train.passes.vmapped import VmappedPass
 
     stack = stack_of(variants(tiny_config, {})[:1] * 12, monkeypatch)
-    forward = stack.forward
-    assert isinstance(forward, VmapForward)
+    taken = stack.taken
+    assert isinstance(taken, VmappedPass)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 10_000_000)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100_000_000, 0))
     passes = []
-    monkeypatch.setattr(forward, "_pass", lambda some, leaves: passes.append(some))
-    assert forward._fitting() == 12  # a CPU takes all
-    monkeypatch.setattr(forward, "device", torch.device("cuda"))
-    assert forward._fitting() == 6
+    monkeypatch.setattr(taken, "_pass", lambda some, leaves: passes.append(some))
+    assert taken._fitting() == 12  # a CPU takes all
+    monkeypatch.setattr(taken, "device", torch.device("cuda"))
+    assert taken._fitting() == 6
     assert passes == [slice(0, 1)] * 2
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1, 0))
-    assert forward._fitting() == 1
+    assert taken._fitting() == 1
 
 
 @pytest.mark.gpu
