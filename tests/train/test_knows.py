@@ -128,6 +128,17 @@ def test_a_setting_that_nothing_declares_is_refused(monkeypatch):
     choose(settings_table.base(), torch.device("cpu"))  # at its default it is as if it were not there
 
 
+def test_presets_go_by_the_fastest_pass():
+    from train.passes.choose import choose
+    from train.presets import PRESETS
+
+    layered = {"power", "power-fig1"}
+    for name, preset in PRESETS.items():
+        found = choose(preset.config, torch.device("cpu"))
+        assert (found.name, found.note) == ("layers" if name in layered else "tables", None)
+        assert choose(preset.config, torch.device("cuda")).name == "vmapped"
+
+
 @pytest.mark.parametrize("changes", [{}, {"n_layers": 2, "norm": "post"}, {"arch": "mlp", "layout": "a b"}], ids=str)
 def test_the_plain_pass_is_the_model_under_autograd(changes):
     """Loss by torch's own cross-entropy, all rows at once, float64."""
