@@ -139,8 +139,6 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     device = find_device(options.device)
     check_precision(configs[0], device)
     taken = choose(configs[0], device)
-    if taken.note is not None and not options.quiet:
-        print(taken.note, file=sys.stderr)
     check_memory(configs, device)
     options.out.mkdir(parents=True, exist_ok=True)
     stores = [RunStore.create(options.out, config) for config in configs]
@@ -166,7 +164,8 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
             session = session_info(str(device), torch.get_num_threads(), command, from_step, taken.record)
             store.add_session(config, session)
         if todo:
-            shown = Display([config for config, _, _ in todo], [step for _, _, step in todo], quiet=options.quiet)
+            begun = [config for config, _, _ in todo], [step for _, _, step in todo]
+            shown = Display(*begun, str(taken), quiet=options.quiet)
             with signals() as poll, shown as display:
                 pairs = [(config, store) for config, store, _ in todo]
                 errors = list(train_together(pairs, device, progress=display.show, stop_signal=poll))

@@ -135,7 +135,7 @@ def test_presets_go_by_the_fastest_pass():
     layered = {"power", "power-fig1"}
     for name, preset in PRESETS.items():
         found = choose(preset.config, torch.device("cpu"))
-        assert (found.name, found.note) == ("layers" if name in layered else "tables", None)
+        assert (found.name, found.is_slow) == ("layers" if name in layered else "tables", False)
         assert choose(preset.config, torch.device("cuda")).name == "vmapped"
 
 

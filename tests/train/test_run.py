@@ -273,7 +273,7 @@ def test_output(run, tmp_path):
     path = Path(out[-1])
     assert path.parent == tmp_path / "out"
     assert json.loads((path / "DONE").read_text()) == {"step": 2}
-    assert err[0] == f"training {path.name} to step 2"
+    assert err[0] == f"training {path.name} to step 2 by the tables pass"
     last = err[-1]
     assert last.startswith("step 2/2 · ")
     for word in ("steps/s", "loss train", "test", "accuracy train", "snapshot 2", "s left"):

@@ -34,14 +34,16 @@ class Choice:
     @property
     def record(self) -> dict[str, str]:
         """For ``run.json``."""
-        return {"pass": self.name} | ({} if self.note is None else {"pass_because_of": str(self.because)})
+        return {"pass": self.name} | ({"pass_because_of": str(self.because)} if self.is_slow else {})
 
     @property
-    def note(self) -> str | None:
-        """What a person should know of it: that the plain pass is taken, and why."""
-        if self.kind is not PlainPass:
-            return None
-        return f"taking the plain pass, which is slow: no faster one knows {self.because}"
+    def is_slow(self) -> bool:
+        """Whether it is the plain pass."""
+        return self.kind is PlainPass
+
+    def __str__(self) -> str:
+        slow = f", which is slow: no faster one knows {self.because}" if self.is_slow else ""
+        return f"by the {self.name} pass{slow}"
 
 
 def choose(config: RunConfig, device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
