@@ -54,6 +54,9 @@ def provenance(run: Run) -> dict[str, object]:
         name = "trained with" if len(sessions) == 1 else f"training session {i}"
         found[f"{name}: command"] = session["command"]
         found[f"{name}: machine"] = f"{session['device']}, {session['threads']} threads, {session['cpu']}"
+        if "pass" in session:
+            because = f", because of {session['pass_because_of']}" if "pass_because_of" in session else ""
+            found[f"{name}: pass"] = f"{session['pass']}{because}"
         found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
         git = session["git"]
         commit = "not a git checkout" if git is None else git["commit"] + (" with changes" if git["dirty"] else "")

@@ -5,11 +5,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from train.knows import Knows
 from train.model import HookedMLP
 
-from .parts import NotApplicable, table_of, weights_of
+from .parts import MATRICES, NotApplicable, require, table_of, weights_of
 from .runs import Snapshot
 
+ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "square")
+"""As numbered in ``page/neuron.js``."""
+KNOWS: Knows = {**MATRICES, "model.n_layers": {1}, "model.act_fn": set(ACTIVATIONS)}
+"""Settings that ``page/neuron.js`` implements; the logits' own do not matter to a neuron."""
 KINDS = {"a": 1, "b": 2}
 """What stands at a position: an operand, or (0) the same token in every row."""
 
@@ -26,13 +31,14 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
         raise NotApplicable("the page computes neurons of one-layer models")
     if cfg.normalization_type is not None:
         raise NotApplicable("the page computes neurons of models without layer norm")
+    require(snap.run, KNOWS, "the page's own forward")
     weights = {name: tensor.double() for name, tensor in weights_of(snap).items()}
     words = snap.run.config.task.layout.split()
     arrays = {
         "n": torch.tensor([n]),
         "kinds": torch.tensor([KINDS.get(word, 0) for word in words]),
         "first": snap.task.tokens.min(dim=0).values,
-        "is_gelu": torch.tensor([cfg.act_fn == "gelu"]),
+        "act_fn": torch.tensor([ACTIVATIONS.index(cfg.act_fn)]),
         "b_in": weights["blocks.0.mlp.b_in"],
         "W_in": weights["blocks.0.mlp.W_in"],
         **({"E": weights["embed.W_E"]} if isinstance(snap.model, HookedMLP) else _attention(snap, weights)),

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from train.frugal import answer_logits, mlp_logits
+from train.frugal import KNOWS, answer_logits, mlp_logits
+from train.knows import Knows, unknown
 from train.model import HookedMLP
+from train.passes.plain import plain_forward
 from train.plan import Plan, make_plan
 from train.tasks import Table
 
@@ -46,6 +48,27 @@ def part(compute: Part) -> Part:
         return found
 
     return once  # type: ignore[return-value]
+
+
+MATRICES: Knows = {**KNOWS, "model.norm": {"none"}}
+"""Settings for which matrices of weights join embeddings, neurons and logits as the papers multiply them."""
+FORWARD = ("task", "model")
+"""Parts of the config that a model's forward depends on."""
+
+
+def require(run: Run, knows: Knows, what: str) -> None:
+    """Refuse a run whose model or task a formula was not written for.
+
+    Args:
+        knows: settings of the model and the task that the formula holds for.
+        what: the formula, as the reason names it.
+
+    Raises:
+        NotApplicable: the run has a setting of another value.
+    """
+    setting = unknown(knows, run.config, FORWARD)
+    if setting is not None:
+        raise NotApplicable(f"{what} is not defined for {setting}")
 
 
 # ---- of the run ------------------------------------------------------------------------------------
@@ -140,17 +163,24 @@ def _activations(snap: Snapshot) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights."""
+    """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights.
+
+    By the frugal forward where it knows the run's model and task, else by the hooked model itself.
+    """
     if len(snap.task.answer_positions) != 1:
         raise NotApplicable("this task has several answers a row")
     kept: dict[str, Tensor] = {}
-    cfg = snap.model.cfg
+    cfg, hook = snap.model.cfg, f"blocks.{snap.model.cfg.n_layers - 1}.mlp.hook_post"
+    if unknown(KNOWS, snap.run.config, FORWARD) is not None:
+        positions = snap.task.answer_positions
+        logits, neurons = plain_forward(snap.model, weights, snap.task.tokens, positions, hook)
+        assert neurons is not None
+        return logits.flatten(1), neurons[:, -1 if neurons.shape[1] == 1 else positions[0]]
     if isinstance(snap.model, HookedMLP):
         logits = mlp_logits(weights, cfg, snap.task.tokens, keep=kept.__setitem__)
     else:
         logits = answer_logits(weights, cfg, _plan_of(snap.run), keep=kept.__setitem__)
-    neurons = kept[f"blocks.{cfg.n_layers - 1}.mlp.hook_post"]
-    return logits.flatten(1), neurons.flatten(1)
+    return logits.flatten(1), kept[hook].flatten(1)
 
 
 @part
@@ -173,11 +203,12 @@ def neurons_of(snap: Snapshot) -> Float[Tensor, "rows d_mlp"]:
 
 @part
 def neuron_logit_map(snap: Snapshot) -> Float[Tensor, "d_mlp n"]:
-    """W_L = W_out W_U (in an MLP W_U) onto the elements' logits, float64."""
+    """W_L = W_out W_U (in an MLP W_U) onto the elements' logits, float64; times the scale of the logits."""
     weights, cfg = weights_of(snap), snap.model.cfg
     if cfg.normalization_type is not None:
         raise NotApplicable("a layer norm stands between the neurons and the logits: no matrix joins them")
-    W_U = weights["unembed.W_U"].double()[:, : table_of(snap.run).n]
+    require(snap.run, MATRICES, "the neuron-logit map")
+    W_U = cfg.output_scale * weights["unembed.W_U"].double()[:, : table_of(snap.run).n]
     if isinstance(snap.model, HookedMLP):
         return W_U
     return weights[f"blocks.{cfg.n_layers - 1}.mlp.W_out"].double() @ W_U

@@ -1,9 +1,10 @@
-"""The README's tables, made from the registries: ``python tests/readme_tables.py`` rewrites them in place."""
+"""Tables of the README and the docs, made from the registries: ``python tests/readme_tables.py`` rewrites them."""
 
 import re
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
+PASSES = README.parent / "docs/passes.md"
 
 SEEN: dict[str, str] = {
     "nanda": "140 / 5,600",
@@ -60,10 +61,31 @@ def interventions_table() -> str:
     return "\n".join(rows)
 
 
+def passes_table() -> str:
+    """One row per setting of the model, the task and the loss; other settings no pass reads."""
+    from train.config import RunConfig
+    from train.knows import ANY, settings
+    from train.passes.choose import PASSES
+    from train.readers import NOT_OF_A_PASS
+
+    kinds = [kind for kind in PASSES if kind.NAME != "plain"]
+    rows = [f"| setting | default | {' | '.join(kind.NAME for kind in kinds)} |", "|---" * (2 + len(kinds)) + "|"]
+    for setting in settings(RunConfig()):
+        if setting.name in NOT_OF_A_PASS:
+            continue
+        cells = []
+        for kind in kinds:
+            values = kind.KNOWS.get(setting.name, ())
+            cells.append("any" if values is ANY else ", ".join(sorted(map(str, {*values, setting.default}))))  # type: ignore[misc]
+        rows.append(f"| `{setting.name}` | {setting.default} | {' | '.join(cells)} |")
+    rest = ", ".join(f"`{name}`" for name in sorted(NOT_OF_A_PASS))
+    return "\n".join(rows) + f"\n\nNo pass reads {rest}."
+
+
 def filled(text: str) -> str:
     """``text`` with the tables between their markers."""
     tables = {"operations": operations_table(), "presets": presets_table(), "measures": measures_table()}
-    tables["interventions"] = interventions_table()
+    tables |= {"interventions": interventions_table(), "passes": passes_table()}
     for name, table in tables.items():
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.S)
         text = place.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
@@ -71,4 +93,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for path in (README, PASSES):
+        path.write_text(filled(path.read_text()))

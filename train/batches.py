@@ -8,6 +8,9 @@ from .config import RunConfig
 from .streams import stream
 from .tasks import Task
 
+OBEYS = frozenset({"optim.batch_size"})
+"""Settings that are obeyed here."""
+
 
 class Batches:
     """A run's training rows by step."""

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .errors import DataError, DivergedError, MissingStep, Stopped, UsageError
+from .errors import DataError, DivergedError, MissingStep, Stopped, UndeclaredSetting, UsageError
 
 
 def run_command(body: Callable[[], int]) -> int:
@@ -28,7 +28,7 @@ def run_command(body: Callable[[], int]) -> int:
         return 1
     except (DataError, OSError) as error:
         return _fail(error, 3)
-    except DivergedError as error:
+    except (DivergedError, UndeclaredSetting) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
         print("interrupted; what was written whole stays", file=sys.stderr)

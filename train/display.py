@@ -14,9 +14,10 @@ PLAIN_EVERY_S = 10.0
 
 
 class Display:
-    """Context manager; ``show`` takes each report of the engine. Writes to standard error."""
+    """Context manager; ``show`` takes each report of the engine. Writes to standard error; ``how`` names the pass."""
 
-    def __init__(self, configs: Sequence[RunConfig], from_steps: Sequence[int], *, quiet: bool) -> None:
+    def __init__(self, configs: Sequence[RunConfig], from_steps: Sequence[int], how: str, *, quiet: bool) -> None:
+        self.how = how
         self.totals, self.from_steps, self.quiet = [c.schedule.steps for c in configs], list(from_steps), quiet
         self.name = configs[0].run_id if len(configs) == 1 else f"{len(configs)} runs of {configs[0].task.label}"
         self.started = time.monotonic()
@@ -46,7 +47,7 @@ class Display:
         if not self.quiet and not self.has_begun:
             self.has_begun = True
             start = f"from step {min(self.from_steps):,} " if any(self.from_steps) else ""
-            print(f"training {self.name} {start}to step {max(self.totals):,}", file=sys.stderr, flush=True)
+            print(f"training {self.name} {start}to step {max(self.totals):,} {self.how}", file=sys.stderr, flush=True)
         done = sum(report.step for report in reports)
         line = self._line(reports[0]) if len(reports) == 1 else self._line_of_many(reports)
         if self.bar is not None:

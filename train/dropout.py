@@ -9,6 +9,8 @@ from torch import Tensor
 
 from .streams import stream
 
+OBEYS = frozenset({"optim.dropout"})
+"""Settings that are obeyed here."""
 Masks = Mapping[str, Float[Tensor, "rows queries d_model"]]
 """By hook name: 0, or 1/(1 - rate)."""
 Drop = Callable[[str, Tensor], Tensor]

@@ -1,51 +1,61 @@
 """How many runs may train side by side: what must be alike, and what fits in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .config import RunConfig
 from .errors import UsageError
+from .knows import settings
 from .memory import FREE_SHARE, free_bytes
 
 if TYPE_CHECKING:
     import torch
 
+Alike = Callable[[RunConfig], Any]
+"""From a run to what of a setting has to be equal in all runs of a stack."""
+
+
+def _nothing(config: RunConfig) -> None:
+    """Of a setting that each run of a stack may have its own value of."""
+
+
+def _kind_of_update(config: RunConfig) -> str:
+    """Adam with coupled and decoupled weight decay are one kind, except where decay to the initial weights is added."""
+    optim = config.optim
+    is_adam = optim.optimizer in ("adam", "adamw") and optim.decay_towards == "origin"
+    return "adam" if is_adam else optim.optimizer
+
+
+PER_RUN: Mapping[str, Alike] = {
+    "seed": _nothing,
+    **{f"task.{name}": _nothing for name in ("op", "train_frac", "split", "split_seed", "outliers")},
+    "task.p": lambda config: config.task.n_elements,  # of residues or a group
+    "task.group": _nothing,
+    **{f"model.{name}": _nothing for name in ("init", "init_scale")},
+    **{f"optim.{name}": _nothing for name in ("lr", "weight_decay", "beta1", "beta2", "eps", "momentum")},
+    **{f"optim.{name}": _nothing for name in ("muon_momentum", "warmup_steps", "decay_steps", "decay_to")},
+    **{f"optim.{name}": _nothing for name in ("grokfast_lambda", "grokfast_from")},
+    "optim.optimizer": _kind_of_update,
+    "optim.grokfast_alpha": lambda config: config.optim.grokfast_alpha is not None,
+    "optim.norm_clamp": lambda config: config.optim.norm_clamp is not None,
+    "optim.update_noise": lambda config: config.optim.update_noise > 0,
+    "optim.weight_noise": lambda config: config.optim.weight_noise > 0,
+    "optim.dropout": lambda config: config.optim.dropout > 0,
+    **{f"schedule.{name}": _nothing for name in ("steps", "per_decade")},
+}
+"""Settings that runs of one stack need not share, and what of them has to be alike; every other must be equal."""
+
 
 def shape_of(config: RunConfig) -> dict[str, Any]:
-    """What runs in one stack have in common, by field: architecture, number of tokens, batch size, precision and the
-    kind of update.
-
-    Seeds, splits, train fractions, operations, settings of the optimiser, initialisation and schedules may differ.
-    """
-    model = {name: value for name, value in vars(config.model).items() if name not in ("init", "init_scale")}
-    task, optim = config.task, config.optim
-    return {
-        **model,
-        "elements": task.n_elements,
-        "layout": task.layout,
-        "shared_vocabulary": task.shared_vocabulary,
-        "d_vocab_out": config.d_vocab_out,
-        "batch_size": optim.batch_size,
-        "precision": optim.precision,
-        "loss": optim.loss,
-        "loss_precision": optim.loss_precision,
-        "optimizer": optim.optimizer if optim.optimizer in ("muon", "sgd") else "adam",
-        "decay_towards": f"{'coupled, ' * (optim.is_coupled and optim.decay_towards == 'init')}{optim.decay_towards}",
-        "dropout": optim.dropout > 0,
-        "weight_noise": optim.weight_noise > 0,
-        "update_noise": optim.update_noise > 0,
-        "orthogonal_gradient": optim.orthogonal_gradient,
-        "grokfast": optim.grokfast,
-        "grokfast_window": optim.grokfast_window,
-        "norm_clamp": optim.norm_clamp is not None,
-    }
+    """What runs in one stack have in common, by setting."""
+    return {s.name: PER_RUN[s.name](config) if s.name in PER_RUN else s.value for s in settings(config)}
 
 
 def check_shapes(configs: Sequence[RunConfig]) -> None:
     """Refuse runs of different shapes.
 
     Raises:
-        UsageError: naming the fields that differ, and two of their values.
+        UsageError: naming the settings that differ, and two of their values.
     """
     first = shape_of(configs[0])
     for config in configs[1:]:
@@ -59,21 +69,17 @@ def check_shapes(configs: Sequence[RunConfig]) -> None:
 
 
 def bytes_per_run(config: RunConfig) -> int:
-    """Memory that each further run of a stack takes: weights, gradient, moments, the task, its training rows.
+    """Memory that each further run of a stack takes: weights and what the optimiser keeps, the task, its training rows.
 
     Counted, not measured; what a step needs besides is shared by all.
     """
+    from .model import count_weights
+    from .optim import numbers_held
+
     task, model = config.task, config.model
-    width, heads = model.d_model, model.n_heads * model.head_width
-    if model.arch == "mlp":
-        weights = task.n_ctx * width * model.mlp_width + (model.n_layers - 1) * model.mlp_width**2
-    else:
-        weights = model.n_layers * width * (4 * heads + 2 * model.mlp_width + 9)
-    weights += (task.d_vocab + task.n_ctx) * width + max(width, model.mlp_width) * config.d_vocab_out
     tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
     rows = task.n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
-    copies = 4 + (config.optim.grokfast == "ema") + (config.optim.grokfast_window or 0)
-    return copies * 4 * weights + tokens + rows
+    return numbers_held(config.optim) * 4 * count_weights(config) + tokens + rows
 
 
 def check_memory(configs: Sequence[RunConfig], device: "torch.device") -> None:

@@ -21,6 +21,10 @@ class DivergedError(RuntimeError):
     """The loss stopped being a number (exit status 1)."""
 
 
+class UndeclaredSetting(RuntimeError):
+    """A setting that nothing obeys: the package itself is at fault (exit status 1)."""
+
+
 class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
     """Training was stopped by a signal after saving."""
 

@@ -8,6 +8,14 @@ from torch import Tensor
 
 Tensors = Mapping[str, Float[Tensor, "R ..."]]
 TINY = 1e-30
+OBEYS = frozenset(
+    f"optim.{name}"
+    for name in (
+        *("orthogonal_gradient", "norm_clamp"),
+        *("grokfast_alpha", "grokfast_window", "grokfast_lambda", "grokfast_from"),
+    )
+)
+"""Settings that are obeyed here; ``optim`` hands them over."""
 
 
 def take_out_scaling(grads: Tensors, values: Tensors) -> None:

@@ -15,10 +15,32 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .dropout import Drop, keep_all
+from .knows import ANY, Knows
 from .model.components import ACTIVATIONS
 from .plan import Plan
 from .precision import unrounded
 
+TASKS: Knows = {
+    **{f"task.{name}": ANY for name in ("op", "p", "group", "train_frac", "split_seed", "outliers")},
+    "task.split": {"stream", "torch", "python"},
+    "task.layout": {"a b =", "a op b =", "a b", "eos a op b ="},
+    "task.shared_vocabulary": {True, False},
+}
+"""Tasks that passes know: they read rows of tokens, whatever these stand for, and labels."""
+KNOWS: Knows = {
+    **TASKS,
+    **{f"model.{name}": ANY for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp")},
+    "model.arch": {"transformer", "mlp"},
+    "model.act_fn": {"relu", "gelu", "silu", "tanh", "square"},
+    "model.norm": {"none", "pre", "post"},
+    "model.positions": {"learned", "sinusoidal"},
+    "model.attention": {"causal", "bidirectional"},
+    "model.attn_rate": ANY,
+    "model.biases": {"none", "mlp", "all"},
+    "model.outputs": {"answers", "tokens"},
+    "model.output_scale": ANY,
+}
+"""Settings of the model and of the task that the functions of this file implement."""
 Params = Mapping[str, Tensor]
 Take = Callable[[Tensor, Tensor], Tensor]
 """``take(table [T, width], index [...])``: rows of the table, [..., width]."""
@@ -75,7 +97,7 @@ def mlp_logits(
         pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
         x = ACTIVATIONS[cfg.act_fn](pre)
         keep(f"blocks.{layer}.mlp.hook_post", x)
-    return cfg.output_scale * (x @ params["unembed.W_U"] + params["unembed.b_U"])
+    return _unembed(params, cfg, x)
 
 
 def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Keep, drop: Drop) -> Tensor:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .optim_config import OptimConfig
 
+OBEYS = frozenset({"optim.loss", "optim.loss_precision"})
+"""Settings that are obeyed here."""
 RowLosses = Callable[[Tensor, Tensor], Float[Tensor, " rows"]]
 """From logits [rows, answers, d_vocab_out] and labels [rows, answers] to the loss of each row, float64."""
 

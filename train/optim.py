@@ -18,8 +18,42 @@ from .sgd import sgd
 from .streams import normal
 from .weights import StackedWeights
 
+OBEYS = frozenset(
+    f"optim.{name}"
+    for name in (
+        *("optimizer", "lr", "weight_decay", "decay_towards", "beta1", "beta2", "eps", "momentum", "muon_momentum"),
+        *("warmup_steps", "decay_steps", "decay_to", "update_noise"),
+    )
+)
+"""Settings that are obeyed here."""
 CHUNK = 65_536
 """Numbers that a thread updates at a time."""
+
+
+def state_shapes(config: OptimConfig) -> dict[str, tuple[int, ...]]:
+    """What an optimiser keeps of each trained number from update to update, by name: () is one number.
+
+    Adam's moments (of its matrices, Muon keeps the momentum in the first; SGD too); Grokfast's average, or its window
+    of last gradients. All of it is in the resume state.
+    """
+    shapes: dict[str, tuple[int, ...]] = {"exp_avg": ()}
+    if config.optimizer != "sgd":
+        shapes["exp_avg_sq"] = ()
+    if config.grokfast == "ema":
+        shapes["grokfast"] = ()
+    if config.grokfast_window is not None:
+        shapes["last_grads"] = (config.grokfast_window,)
+    return shapes
+
+
+def numbers_saved(config: OptimConfig) -> int:
+    """Numbers of optimiser state in a resume file for each trained number."""
+    return sum(math.prod(shape) for shape in state_shapes(config).values())
+
+
+def numbers_held(config: OptimConfig) -> int:
+    """Numbers in memory for each trained number: itself, its gradient, the state, what it decays to if not to zero."""
+    return 2 + numbers_saved(config) + (config.decay_towards == "init")
 
 
 class Optimizer:
@@ -43,14 +77,11 @@ class Optimizer:
         self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
         """Where weights decay to, if not to zero."""
         self.spans = self._spans()
-        names = ["exp_avg"] + ["exp_avg_sq"] * (self.configs[0].optimizer != "sgd")
-        names += ["grokfast"] * (self.configs[0].grokfast == "ema")
-        self.state = {name: torch.zeros_like(values) for name in names}
-        """Adam's moments (of its matrices, Muon keeps the momentum in the first; SGD too), and Grokfast's average, or
-        the last gradients [K, window, n_trained]."""
-        window = self.configs[0].grokfast_window
-        if window is not None:
-            self.state["last_grads"] = values.new_zeros(len(values), window, values.shape[1])
+        self.state = {
+            name: values.new_zeros(len(values), *shape, values.shape[1])
+            for name, shape in state_shapes(self.configs[0]).items()
+        }
+        """See ``state_shapes``."""
 
     def _spans(self) -> list[slice]:
         """Which of a model's numbers Adam steps: all, or tensors that are not Muon's."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _IN_TF32: ContextVar[bool] = ContextVar("in_tf32", default=False)
 """Whether this thread is within ``products("tf32")``; PyTorch's own switch is the whole process's."""
+OBEYS = frozenset({"optim.precision"})
+"""Settings that are obeyed here."""
 
 
 def check_precision(config: RunConfig, device: "torch.device") -> None:

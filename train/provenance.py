@@ -7,19 +7,23 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("groklens", "torch", "transformer-lens", "safetensors", "numpy")
 
 
-def session_info(device: str, threads: int, command: list[str], from_step: int) -> dict[str, Any]:
-    """JSON-able record of a training session."""
+def session_info(
+    device: str, threads: int, command: list[str], from_step: int, taken: Mapping[str, str]
+) -> dict[str, Any]:
+    """JSON-able record of a training session; ``taken`` is the pass, and what kept a faster one from being taken."""
     return {
         "command": shlex.join(command),
         "from_step": from_step,
         "device": device,
         "threads": threads,
+        **taken,
         "host": socket.gethostname(),
         "cpu": cpu_name(),
         "gpu": gpu_name(device),

@@ -127,6 +127,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     from .display import Display, summary
     from .engine import train_together
     from .ensemble import check_memory
+    from .passes.choose import choose
     from .precision import check_precision
     from .provenance import session_info
     from .store import RunStore
@@ -137,6 +138,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
         torch.set_num_threads(options.threads)
     device = find_device(options.device)
     check_precision(configs[0], device)
+    taken = choose(configs[0], device)
     check_memory(configs, device)
     options.out.mkdir(parents=True, exist_ok=True)
     stores = [RunStore.create(options.out, config) for config in configs]
@@ -159,9 +161,11 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
         for config, store, from_step in todo:
             store.clear_done()
             command = ["python", "-m", "train.run", *argv]
-            store.add_session(config, session_info(str(device), torch.get_num_threads(), command, from_step))
+            session = session_info(str(device), torch.get_num_threads(), command, from_step, taken.record)
+            store.add_session(config, session)
         if todo:
-            shown = Display([config for config, _, _ in todo], [step for _, _, step in todo], quiet=options.quiet)
+            begun = [config for config, _, _ in todo], [step for _, _, step in todo]
+            shown = Display(*begun, str(taken), quiet=options.quiet)
             with signals() as poll, shown as display:
                 pairs = [(config, store) for config, store, _ in todo]
                 errors = list(train_together(pairs, device, progress=display.show, stop_signal=poll))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from .errors import UsageError
 
+OBEYS = frozenset({"schedule.steps", "schedule.per_decade"})
+"""Settings that are obeyed here."""
 EVALS_PER_DECADE = 96
 MAX_EVAL_GAP = 100
 """Steps between test evaluations never exceed this."""

@@ -10,15 +10,15 @@ from torch import Tensor
 from .batches import Batches
 from .config import RunConfig
 from .ensemble import check_shapes
-from .forwards import AutogradForward, Forward, LayerForward, TableForward, score
 from .fused.arrays import Array
 from .fused.threads import Map, Threads
 from .model import build_model
+from .noise import add_weight_noise
 from .optim import Optimizer
+from .passes.choose import choose
+from .passes.protocol import Pass, score
 from .precision import check_precision
-from .streams import normal
 from .tasks import Task, make_task
-from .vmapped import VmapForward
 from .weights import StackedWeights
 
 
@@ -51,21 +51,15 @@ class Stack:
 
     def _set_up(self) -> None:
         self.batches = [Batches(task, config) for task, config in zip(self.tasks, self.configs, strict=True)]
-        self.forward = self._forward()
+        self.taken = self._take_pass()
         self.full = [
-            self.forward.prepare(k, batches.rows) if batches.is_full else None for k, batches in enumerate(self.batches)
+            self.taken.prepare(k, batches.rows) if batches.is_full else None for k, batches in enumerate(self.batches)
         ]
 
-    def _forward(self) -> Forward:
-        optim = self.configs[0].optim
-        if self.device.type != "cpu":
-            return VmapForward(self.model, self.tasks, self.weights, self.configs)
-        given = (self.tasks, self.weights, self.threads)
-        if TableForward.serves(self.model, optim, self.tasks[0]):
-            return TableForward(self.model.cfg, *given, optim.precision)
-        if LayerForward.serves(self.model, optim):
-            return LayerForward(self.model.cfg, *given, optim.precision)
-        return AutogradForward(self.model, *given, self.configs)
+    def _take_pass(self) -> Pass:
+        """The pass of the first run, which is that of all: they share every setting that decides it."""
+        kind = choose(self.configs[0], self.device, self.weights.values.dtype).kind
+        return kind(self.model, self.configs, self.tasks, self.weights, self.threads)
 
     def __len__(self) -> int:
         return len(self.configs)
@@ -76,22 +70,21 @@ class Stack:
         """One optimiser step of every model; the losses before it, in nats, stay on the device."""
         batches, steps = [self._batch(k) for k in range(len(self))], list(self.optimizer.steps)
         if self.configs[0].optim.weight_noise == 0:
-            return self.forward.backward(batches, steps, self.optimizer.update)
+            return self.taken.backward(batches, steps, self.optimizer.update)
         values = self.weights.values
         kept = values.clone()
-        for k, config in enumerate(self.configs):
-            values[k] += config.optim.weight_noise * normal(config.seed, f"weight_noise/{steps[k]}", values[k])
+        add_weight_noise(values, self.configs, steps)
 
         def then(models: range, each: Map, more: Sequence[Array]) -> None:
             rows = slice(models.start, models.stop)
             values[rows] = kept[rows]
             self.optimizer.update(models, each, more)
 
-        return self.forward.backward(batches, steps, then)
+        return self.taken.backward(batches, steps, then)
 
     def _batch(self, k: int) -> Any:
         full = self.full[k]
-        return self.forward.prepare(k, self.batches[k].at(self.optimizer.steps[k])) if full is None else full
+        return self.taken.prepare(k, self.batches[k].at(self.optimizer.steps[k])) if full is None else full
 
     def evaluate(self, chosen: Sequence[int]) -> list[dict[str, float]]:
         """Loss (nats) and accuracy of these models over their training and their test rows.
@@ -102,7 +95,7 @@ class Stack:
         def one(i: int, each: Map) -> dict[str, float]:
             task = self.tasks[chosen[i]]
             rows = task.rows("all")
-            loss, right = (values.cpu() for values in score(self.forward, chosen[i], rows, each))
+            loss, right = (values.cpu() for values in score(self.taken, chosen[i], rows, each))
             assert task.is_train is not None
             is_train = task.is_train[rows]
             return {

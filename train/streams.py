@@ -5,6 +5,9 @@ import hashlib
 import torch
 from torch import Tensor
 
+OBEYS = frozenset({"seed"})
+"""Settings that are obeyed here."""
+
 
 def stream_seed(seed: int, name: str) -> int:
     """A 63-bit seed for the stream ``name``: the first 8 bytes of SHA-256 of "seed:name"."""

@@ -15,6 +15,15 @@ from .config import RunConfig, Split, TaskConfig
 from .groups import group
 from .streams import stream
 
+OBEYS = frozenset(
+    f"task.{name}"
+    for name in (
+        *("op", "p", "group", "train_frac", "split", "split_seed"),
+        *("layout", "shared_vocabulary", "outliers"),
+    )
+)
+"""Settings that are obeyed here."""
+
 
 @dataclass(frozen=True)
 class Table:

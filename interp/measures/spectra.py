@@ -6,7 +6,17 @@ from torch import Tensor
 
 from ..maths.fourier import component_norms, frequency_energy
 from ..maths.sparsity import gini, participation_ratio, spectral_entropy
-from ..parts import NotApplicable, cycle_of, embedding_rows, neuron_logit_map, part, table_of, weights_of
+from ..parts import (
+    MATRICES,
+    NotApplicable,
+    cycle_of,
+    embedding_rows,
+    neuron_logit_map,
+    part,
+    require,
+    table_of,
+    weights_of,
+)
 from ..runs import Snapshot
 from .registry import measure
 
@@ -62,6 +72,7 @@ def _one_layer(snap: Snapshot) -> None:
         raise NotApplicable("an MLP has no attention")
     if cfg.normalization_type is not None or cfg.n_layers != 1:
         raise NotApplicable("defined for one layer without layer norm")
+    require(snap.run, MATRICES, "a matrix of this layer")
 
 
 # ---- energies --------------------------------------------------------------------------------------

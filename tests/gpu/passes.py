@@ -1,32 +1,29 @@
 """What the checks on an accelerator know of the package's inside: the one place to change when that changes."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 
-@contextlib.contextmanager
-def accelerators_pass(device: Any) -> Iterator[None]:
+def accelerators_pass(device: Any) -> contextlib.AbstractContextManager[None]:
     """Stacks made within take the pass of an accelerator, on a CPU too: a dry run tries what a GPU would run."""
-    from train.vmapped import VmapForward
+    from train.passes.vmapped import VmappedPass
 
-    with (
-        contextlib.nullcontext()
-        if device.type != "cpu"
-        else _every_stack(lambda stack: VmapForward(stack.model, stack.tasks, stack.weights, stack.configs))
-    ):
-        yield
+    return _every_stack(VmappedPass) if device.type == "cpu" else contextlib.nullcontext()
 
 
-@contextlib.contextmanager
-def autograd_pass() -> Iterator[None]:
+def autograd_pass() -> contextlib.AbstractContextManager[None]:
     """Stacks made within take a model at a time, by autograd over the training forward, on any device."""
-    from train.forwards import AutogradForward
+    from train.passes.functional import FunctionalPass
 
-    with _every_stack(
-        lambda stack: AutogradForward(stack.model, stack.tasks, stack.weights, stack.threads, stack.configs)
-    ):
-        yield
+    return _every_stack(FunctionalPass)
+
+
+def plain_pass() -> contextlib.AbstractContextManager[None]:
+    """Stacks made within take the hooked model itself under autograd."""
+    from train.passes.plain import PlainPass
+
+    return _every_stack(PlainPass)
 
 
 @contextlib.contextmanager
@@ -42,30 +39,24 @@ def in_float64() -> Iterator[None]:
         stack.build_model = usual
 
 
-def plain_pass() -> contextlib.AbstractContextManager[None] | None:
-    """Stacks made within take the hooked model itself under autograd; None where this version has no such pass."""
-    try:
-        from train.passes.plain import PlainPass  # type: ignore[import-not-found]
-    except ImportError:
-        return None
-    return _every_stack(lambda stack: PlainPass(stack.model, stack.configs, stack.tasks, stack.weights, stack.threads))
-
-
 @contextlib.contextmanager
-def _every_stack(made: Callable[[Any], Any]) -> Iterator[None]:
+def _every_stack(kind: Any) -> Iterator[None]:
     from train.stack import Stack
 
-    usual = Stack._forward
-    Stack._forward = made  # type: ignore
+    def taken(stack: Any) -> Any:
+        return kind(stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+
+    usual = Stack._take_pass
+    Stack._take_pass = taken  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Stack._forward = usual
+        Stack._take_pass = usual
 
 
 def at_once(stack: Any) -> int:
     """How many models of a stack that has taken a step are taken together; 1 for a pass that takes one at a time."""
-    chunks = getattr(stack.forward, "_leaves", None)
+    chunks = getattr(stack.taken, "_leaves", None)
     return chunks[0][0].stop if chunks else 1
 
 
@@ -89,9 +80,9 @@ def refused(configs: list[Any], device: Any) -> str | None:
 
 
 def verdict_of(run: Any) -> str:
-    """The run's verdict (clock, pizza, mixed, undecided or none), in a word."""
+    """The run's verdict in a word: clock, pizza, mixed, undecided or none."""
     try:
-        from interp.story import verdict  # type: ignore[import-not-found]
+        from interp.story import verdict  # type: ignore
     except ImportError:
         return "no verdict function"
-    return str(verdict(run))
+    return verdict.verdict_of(run).kind

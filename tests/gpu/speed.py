@@ -44,18 +44,14 @@ def table(bench: Bench) -> None:
 
 
 def plain(bench: Bench) -> None:
-    """The hooked model itself under autograd, where there is such a pass: its speed, and its losses."""
+    """The hooked model itself under autograd: its speed, and its losses."""
     import torch
     from gpu.agreement import TOLERANCE, first_losses
 
     from train.presets import find_preset
 
-    taken = plain_pass()
-    if taken is None:
-        bench.note("this version has no plain pass: nothing was run")
-        return
     config = setting(find_preset("quick").config, bench)
-    with taken:
+    with plain_pass():
         found = first_losses(config, bench.device, 10)
         row = measured(bench, [config])
     expected = first_losses(config, torch.device("cpu"), 10)

@@ -58,7 +58,7 @@ def test_clusters_without_an_image_are_counted(tmp_path, run):
     assert "Smaller clusters left out: 1." in images.takeaway
 
 
-@pytest.mark.parametrize("shape", ["add", "pizza", "mlp", "gelu", "two vocabularies", "div"])
+@pytest.mark.parametrize("shape", ["add", "pizza", "mlp", "gelu", "silu", "tanh", "square", "two vocabularies", "div"])
 def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
     """The formula of page/neuron.js in numpy, against the model's own activations."""
     from interp.neurons import neuron_arrays
@@ -66,6 +66,7 @@ def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
 
     more: dict[str, Any] = {
         "gelu": {**SHAPES["add"], "act_fn": "gelu", "biases": "all"},
+        **{name: {**SHAPES["add"], "act_fn": name} for name in ("silu", "tanh", "square")},
         "two vocabularies": {**SHAPES["pizza"], "shared_vocabulary": False},
     }
     snap = random_run(tmp_path, **more.get(shape, SHAPES.get(shape, {}))).last
@@ -96,9 +97,13 @@ def in_numpy(arrays, neuron):
                 values = x["v_token"][:, tokens] + x["v_place"]
                 into = x["resid"][query] + np.einsum("hj,hje,hed->d", pattern, values, x["W_O"])
             z[a, b] = into @ column + x["b_in"][neuron]
-    if arrays["is_gelu"][0]:
-        return torch.nn.functional.gelu(torch.from_numpy(z)).numpy()
-    return np.maximum(z, 0)
+    by_number = ("relu", "gelu", "silu", "tanh", "square")
+    name = by_number[int(arrays["act_fn"][0])]
+    if name == "square":
+        return z**2
+    if name == "tanh":
+        return np.tanh(z)
+    return getattr(torch.nn.functional, name)(torch.from_numpy(z)).numpy()
 
 
 def test_the_page_computes_any_neuron(tmp_path, run):
@@ -111,8 +116,9 @@ def test_the_page_computes_any_neuron(tmp_path, run):
 
     gelu = random_run(tmp_path, **{**SHAPES["pizza"], "act_fn": "gelu"})
     mlp = random_run(tmp_path, **SHAPES["mlp"])
+    others = [(random_run(tmp_path, **{**SHAPES["add"], "act_fn": name}), 5) for name in ("silu", "tanh", "square")]
     with launched() as browser:
-        for i, (some, neuron) in enumerate(((run, 37), (gelu, 11), (mlp, 23))):
+        for i, (some, neuron) in enumerate(((run, 37), (gelu, 11), (mlp, 23), *others)):
             page = PageSection("neurons", "Neurons", [of_kind(neurons.build(some), "Figure")[-1]])
             labels = ("",) * len(some.steps)
             write_page(tmp_path / f"{i}.html", render_page("t", "s", [page], tuple(some.steps), labels, {}))

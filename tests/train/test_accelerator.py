@@ -110,14 +110,14 @@ def test_runs_leave_and_the_pass_is_recorded_anew(tiny_config, in_float64, devic
     with accelerators_pass(device):
         together = ours(configs, device)
         together.update()
-        before = together.forward._replay._graph
+        before = together.taken._replay._graph
         together.keep([0, 2])
     [stack.update() for stack in apart]
     for _ in range(STEPS):
         losses = together.update()
         single = torch.cat([apart[k].update() for k in (0, 2)])
         torch.testing.assert_close(losses, single, rtol=TOLERANCE, atol=0)
-    after = together.forward._replay._graph
+    after = together.taken._replay._graph
     assert (before is not after) if device.type == "cuda" else (before is after is None)
 
 
@@ -136,7 +136,7 @@ def test_masks_are_drawn_anew_at_each_step(tiny_config, in_float64, device):
 @pytest.mark.parametrize("changes", [{}, {"n_layers": 2, "norm": "post", "batch_size": 20}], ids=str)
 def test_a_run_repeats_bit_for_bit(tiny_config, monkeypatch, device, changes, most):
     """In float32, replayed and called: both ways in which gradients of gathers are summed."""
-    from train import vmapped
+    from train.passes import vmapped
 
     monkeypatch.setattr(vmapped, "MOST_ENTRIES", most)
     configs = variants(tiny_config, changes)[:3]
@@ -255,17 +255,17 @@ def test_no_step_waits_for_the_device(tiny_config, waiting_is_an_error, name):
 @pytest.mark.gpu
 def test_models_at_once_by_what_is_free(tiny_config, in_float64, monkeypatch):
     """Where next to nothing is free, a model at a time, with the same numbers; what a stack leaves is free again."""
-    from train import vmapped
+    from train.passes import vmapped
 
     gpu, configs = torch.device("cuda"), variants(tiny_config, {})
     whole = ours(configs, gpu)
     expected = whole.update()
-    assert [chunk for chunk, _ in whole.forward._leaves] == [slice(0, 5)]
+    assert [chunk for chunk, _ in whole.taken._leaves] == [slice(0, 5)]
     with monkeypatch.context() as patch:
         patch.setattr(vmapped, "FREE_SHARE", 1e-12)
         stack = ours(configs, gpu)
         torch.testing.assert_close(stack.update(), expected, rtol=TOLERANCE, atol=0)
-        assert len(stack.forward._leaves) == 5
+        assert len(stack.taken._leaves) == 5
     kept = torch.cuda.memory_allocated()
     del whole, expected
     assert torch.cuda.memory_allocated() < kept
@@ -273,11 +273,11 @@ def test_models_at_once_by_what_is_free(tiny_config, in_float64, monkeypatch):
 
 @pytest.mark.gpu
 def test_many_rows_are_evaluated_in_pieces(tiny_config, in_float64, monkeypatch):
-    from train import forwards
+    from train.passes import protocol
 
     stack = ours([tiny_config], torch.device("cuda"))
     whole = stack.evaluate([0])
-    monkeypatch.setattr(forwards, "DEVICE_EVAL_ROWS", 7)
+    monkeypatch.setattr(protocol, "DEVICE_EVAL_ROWS", 7)
     assert stack.evaluate([0])[0] == pytest.approx(whole[0], rel=TOLERANCE)
 
 
@@ -285,7 +285,7 @@ def test_many_rows_are_evaluated_in_pieces(tiny_config, in_float64, monkeypatch)
 def test_a_session_names_its_gpu():
     from train.provenance import session_info
 
-    found = {device: session_info(device, 1, [], 0)["gpu"] for device in ("cuda", "cpu")}
+    found = {device: session_info(device, 1, [], 0, {"pass": "vmapped"})["gpu"] for device in ("cuda", "cpu")}
     assert found["cuda"].startswith(torch.cuda.get_device_name()) and found["cpu"] is None
 
 

@@ -135,13 +135,13 @@ def test_evaluate_is_a_plain_loop(tiny_config):
 
 @pytest.mark.parametrize("changes", [{}, {"n_layers": 2}], ids=str)
 def test_evaluate_in_pieces(tiny_config, monkeypatch, changes):
-    from train import forwards
+    from train.passes import protocol
     from train.settings import override
     from train.stack import Stack
 
     stack = Stack([override(tiny_config, changes)], torch.device("cpu"))
     (whole,) = stack.evaluate([0])
-    monkeypatch.setattr(forwards, "EVAL_ROWS", 7)
+    monkeypatch.setattr(protocol, "EVAL_ROWS", 7)
     assert stack.evaluate([0])[0] == pytest.approx(whole, rel=1e-6)
 
 

@@ -1,6 +1,9 @@
 """Runs side by side: each is, byte for byte, the run it would be alone."""
 
+import itertools
+
 import pytest
+import settings_table
 import torch
 
 pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
@@ -129,15 +132,15 @@ def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch
     """However many models' tables a thread makes in one go."""
     from typing import Any
 
-    from train import forwards
+    from train.passes import tables
     from train.settings import override
     from train.stack import Stack
 
     def gradients(count):
-        monkeypatch.setattr(forwards, "BLOCK", count)
+        monkeypatch.setattr(tables, "BLOCK", count)
         stack = Stack([override(tiny_config, {"seed": seed}) for seed in range(5)], torch.device("cpu"))
-        forward: Any = stack.forward
-        return stack.update(), stack.weights.grads.clone(), [len(block) for block in forward.blocks]
+        taken: Any = stack.taken
+        return stack.update(), stack.weights.grads.clone(), [len(block) for block in taken.blocks]
 
     losses, alone, blocks = gradients(1)
     assert blocks == [1] * 5
@@ -153,13 +156,16 @@ def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"d_model": 32}, "d_model (16 and 32)"),
-        ({"p": 13}, "elements (11 and 13)"),
-        ({"n_layers": 2, "norm": "pre"}, "n_layers (1 and 2), norm (none and pre)"),
-        ({"batch_size": 5}, "batch_size (None and 5)"),
-        ({"grokfast_window": 5}, "grokfast (None and ma), grokfast_window (None and 5)"),
-        ({"optimizer": "sgd", "loss": "stablemax"}, "loss (softmax and stablemax), optimizer (adam and sgd)"),
-        ({"layout": "a op b ="}, "layout (a b = and a op b =)"),
+        ({"d_model": 32}, "model.d_model (16 and 32)"),
+        ({"p": 13}, "task.p (11 and 13)"),
+        ({"n_layers": 2, "norm": "pre"}, "model.n_layers (1 and 2), model.norm (none and pre)"),
+        ({"batch_size": 5}, "optim.batch_size (None and 5)"),
+        ({"grokfast_window": 5}, "optim.grokfast_window (None and 5)"),
+        (
+            {"optimizer": "sgd", "loss": "stablemax"},
+            "optim.optimizer (adam and sgd), optim.loss (softmax and stablemax)",
+        ),
+        ({"layout": "a op b ="}, "task.layout (a b = and a op b =)"),
     ],
     ids=str,
 )
@@ -172,6 +178,51 @@ def test_runs_of_different_shapes_are_refused_naming_the_fields(tiny_config, cha
         check_shapes([tiny_config, override(tiny_config, changes)])
     assert says in str(error.value)
     check_shapes([tiny_config, override(tiny_config, {"lr": 1.0, "seed": 5, "op": "sub"})])  # control
+
+
+@pytest.mark.parametrize("name", settings_table.names())
+def test_every_setting_is_shared_or_each_runs_own(name):
+    """Two runs that differ in it alone are refused, or take the steps that they take apart, byte for byte."""
+    from train.ensemble import PER_RUN, check_shapes
+    from train.errors import UsageError
+    from train.settings import override
+    from train.stack import Stack
+
+    values = settings_table.values_of(name)
+    runs = [settings_table.with_value(name, value) for value in values] + [settings_table.base(name)]
+    shared = 0
+    for one, other in itertools.combinations(runs, 2):
+        pair = [one, override(other, {"seed": 7})] if name != "seed" else [one, other]
+        try:
+            check_shapes(pair)
+        except UsageError as error:
+            assert name in str(error) or name in ("task.group", "model.arch")  # these bring others with them
+            continue
+        assert name in PER_RUN
+        shared += 1
+        together, apart = Stack(pair, torch.device("cpu")), [Stack([run], torch.device("cpu")) for run in pair]
+        for _ in range(5):
+            losses = together.update()
+            assert torch.equal(losses, torch.cat([stack.update() for stack in apart]))
+        for k, stack in enumerate(apart):
+            assert torch.equal(together.weights.values[k], stack.weights.values[0])
+        assert not torch.equal(*together.weights.values)  # control
+    if name == "task.p":  # its number of elements has to be alike: see the group of that size below
+        assert shared == 0
+        return
+    assert (shared > 0) == (name in PER_RUN), "PER_RUN must name what stacks share, and nothing else"
+
+
+def test_a_setting_that_nobody_listed_is_not_shared(tiny_config, monkeypatch):
+    from train import ensemble
+    from train.errors import UsageError
+    from train.settings import override
+
+    pair = [tiny_config, override(tiny_config, {"lr": 0.5})]
+    ensemble.check_shapes(pair)  # control
+    monkeypatch.setattr(ensemble, "PER_RUN", {n: alike for n, alike in ensemble.PER_RUN.items() if n != "optim.lr"})
+    with pytest.raises(UsageError, match=r"optim.lr \(0.001 and 0.5\)"):
+        ensemble.check_shapes(pair)
 
 
 def test_a_group_and_residues_of_one_size_are_one_shape(tiny_config):
@@ -205,14 +256,15 @@ def test_bytes_per_run_is_what_a_run_adds(tiny_config):
         stack = Stack([override(config, {"seed": s}) for s in range(count)], torch.device("cpu"))
         stack.update()
         weights = stack.weights
-        moments = list(stack.optimizer.state.values())
+        moments = [*stack.optimizer.state.values(), *filter(torch.is_tensor, [stack.optimizer.initial])]
         tensors = [weights.values, weights.grads, *weights.frozen.values(), *moments]
         for task in stack.tasks:
             tensors += [task.pairs, task.tokens, task.labels, task.is_defined, task.is_train]
         arrays = [a for shards in stack.full for rows in shards or [] for a in vars(rows).values()]
         return sum(t.numel() * t.element_size() for t in tensors) + sum(a.nbytes for a in arrays)
 
-    for changes in ({}, {"p": 53, "d_model": 64, "n_heads": 4, "d_mlp": 256}):
+    window = {"grokfast_window": 6, "decay_towards": "init"}
+    for changes in ({}, {"p": 53, "d_model": 64, "n_heads": 4, "d_mlp": 256}, window):
         config = override(tiny_config, changes)
         each = (held(8, config) - held(4, config)) / 4
         assert each / 2 < bytes_per_run(config) < 2 * each

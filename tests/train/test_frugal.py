@@ -22,47 +22,47 @@ def make(task=None, model=None, dtype=torch.float64):
     with torch.no_grad():  # biases start at zero: move them, so that a forgotten one would show
         for parameter in built.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=dtype)
-    return built, make_task(config)
+    return built, make_task(config), config
 
 
-def forwards(built, task, optim=None):
-    """The engine's ways of taking a loss, and a stack's weights that hold this model."""
-    from train.config import OptimConfig, RunConfig
-    from train.forwards import AutogradForward, LayerForward, TableForward
+def passes(built, task, config):
+    """The passes that know the model and are written for its precision, and a stack's weights that hold this model."""
     from train.fused.threads import Threads
-    from train.vmapped import VmapForward
+    from train.passes.choose import PASSES
+    from train.passes.protocol import unknown_to
     from train.weights import StackedWeights
 
-    weights, config = StackedWeights([built]), RunConfig(optim=OptimConfig(**(optim or {})))
-    found: dict[str, Any] = {
-        "autograd": AutogradForward(built, [task], weights, Threads(1), [config]),
-        "vmapped": VmapForward(built, [task], weights, [config]),
-    }
-    if LayerForward.serves(built, config.optim):
-        found["layers"] = LayerForward(built.cfg, [task], weights, Threads(2))
-    if TableForward.serves(built, config.optim, task):
-        found["tables"] = TableForward(built.cfg, [task], weights, Threads(2))
+    weights = StackedWeights([built])
+    found: dict[str, Any] = {}
+    for kind in PASSES:
+        runs = kind.runs_on(torch.device("cpu"), built.cfg.dtype) or kind.NAME == "vmapped"
+        if runs and unknown_to(kind.KNOWS, config) is None and (kind.NAME != "tables" or has_last_answer(task)):
+            found[kind.NAME] = kind(built, [config], [task], weights, Threads(2))
     return weights, found
 
 
-def compare(built, task, rows, names=()):
-    """Loss, logits' scores and every gradient of the plain model and of each forward, in the model's own precision."""
-    from train.forwards import score
+def has_last_answer(task):
+    return task.answer_positions == (task.tokens.shape[1] - 1,)
+
+
+def compare(built, task, config, rows, names=()):
+    """Loss, logits' scores and every gradient of the plain model and of each pass, in the model's own precision."""
     from train.loss import cross_entropy
+    from train.passes.protocol import score
 
     logits = built(task.tokens[rows])[:, list(task.answer_positions)]
     losses = cross_entropy(logits, task.labels[rows])
     losses.mean().backward()
     plain = {name: p.grad for name, p in built.named_parameters() if p.requires_grad}
-    weights, found = forwards(built, task)
-    assert set(found) == {"autograd", "vmapped", *names}
+    weights, found = passes(built, task, config)
+    assert set(found) == {"plain", "functional", "vmapped", *names}
     eps = torch.finfo(built.cfg.dtype).eps
     tolerance = 1e3 * eps  # relative to the largest loss, the largest gradient: sums of some hundred products
-    for name, forward in found.items():
+    for name, one in found.items():
         weights.grads.fill_(float("nan"))
-        loss = forward.backward([forward.prepare(0, rows)], [0], collect(weights))
+        loss = one.backward([one.prepare(0, rows)], [0], collect(weights))
         assert float(loss[0]) == pytest.approx(float(losses.detach().mean()), rel=tolerance), name
-        scores, right = score(forward, 0, rows, map)
+        scores, right = score(one, 0, rows, map)
         torch.testing.assert_close(scores, losses.detach(), rtol=0, atol=tolerance * float(losses.detach().max()))
         assert torch.equal(right, (logits.argmax(-1) == task.labels[rows]).all(dim=1))
         grads = weights.split(weights.grads[0])
@@ -102,22 +102,23 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_equal_to_plain(options):
-    built, task = make(model=options)
-    compare(built, task, task.rows("train"))
+    built, task, config = make(model=options)
+    compare(built, task, config, task.rows("train"))
 
 
 @pytest.mark.parametrize("options", [o for o in OPTIONS if "act_fn" not in o], ids=str)
 def test_layers_are_equal_to_plain(options, monkeypatch):
     """In float32, which is all that the written-out passes know, and in several pieces."""
-    from train import forwards
+    from train.passes import functional, layers, plain
 
-    monkeypatch.setattr(forwards, "PIECE", 16)
-    built, task = make(model=options, dtype=torch.float32)
-    names = ("layers", "tables") if tables_serve(options) else ("layers",)
-    compare(built, task, task.rows("train"), names=names)
+    for module in (functional, layers, plain):
+        monkeypatch.setattr(module, "PIECE", 16)
+    built, task, config = make(model=options, dtype=torch.float32)
+    names = ("layers", "tables") if tables_know(options) else ("layers",)
+    compare(built, task, config, task.rows("train"), names=names)
 
 
-def tables_serve(options):
+def tables_know(options):
     return options.get("n_layers", 1) == 1 and options.get("norm", "none") == "none"
 
 
@@ -127,20 +128,20 @@ LAYOUTS = ["a b", "a b =", "a op b =", "eos a op b ="]
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("op", ["div", "sub"])
 def test_equal_for_every_layout(layout, op):
-    built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2})
-    compare(built, task, task.rows("all"))
-    built, task = make(task={"op": op, "layout": layout}, model={"n_layers": 2}, dtype=torch.float32)
-    compare(built, task, task.rows("all"), names=("layers",))
+    built, task, config = make(task={"op": op, "layout": layout}, model={"n_layers": 2})
+    compare(built, task, config, task.rows("all"))
+    built, task, config = make(task={"op": op, "layout": layout}, model={"n_layers": 2}, dtype=torch.float32)
+    compare(built, task, config, task.rows("all"), names=("layers",))
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_equal_for_two_vocabularies(n_layers):
     fields = ({"layout": "a op b =", "shared_vocabulary": False}, {"n_layers": n_layers})
-    built, task = make(*fields)
+    built, task, config = make(*fields)
     assert built.cfg.d_vocab == 2 * 7 + 2
-    compare(built, task, task.rows("all"))
-    built, task = make(*fields, dtype=torch.float32)
-    compare(built, task, task.rows("all"), names=("layers", "tables")[: 3 - n_layers])
+    compare(built, task, config, task.rows("all"))
+    built, task, config = make(*fields, dtype=torch.float32)
+    compare(built, task, config, task.rows("all"), names=("layers", "tables")[: 3 - n_layers])
 
 
 def test_activations_are_told_by_their_hooks_names():
@@ -150,7 +151,7 @@ def test_activations_are_told_by_their_hooks_names():
 
     for model in ({"n_layers": 2}, {"arch": "mlp", "n_layers": 2}):
         is_mlp = "arch" in model
-        built, task = make(task={"layout": "a b" if is_mlp else "a b ="}, model=model)
+        built, task, _ = make(task={"layout": "a b" if is_mlp else "a b ="}, model=model)
         _, cache = built.run_with_cache(task.tokens)
         kept, weights = {}, dict(built.named_parameters())
         if is_mlp:
@@ -170,7 +171,7 @@ def test_nodes_are_the_distinct_prefixes():
     from train.fused.nodes import NodeMaker
     from train.plan import make_plan
 
-    _, task = make(task={"layout": "a op b ="})
+    _, task, _ = make(task={"layout": "a op b ="})
     rows = task.rows("train")
     plan = make_plan(task.tokens, task.answer_positions, 2)
     nodes = NodeMaker(plan, True, 2)(task.labels, rows)
@@ -186,18 +187,18 @@ def test_nodes_are_the_distinct_prefixes():
 def test_several_answer_positions():
     import dataclasses
 
-    built, task = make(model={"n_layers": 2})
+    built, task, config = make(model={"n_layers": 2})
     two = dataclasses.replace(task, labels=task.labels.repeat(1, 2), answer_positions=(1, 2))
-    compare(built, two, two.rows("train"))
-    one, also_one = make(model={"n_layers": 1})
+    compare(built, two, config, two.rows("train"))
+    one, also_one, config = make(model={"n_layers": 1})
     two = dataclasses.replace(also_one, labels=also_one.labels.repeat(1, 2), answer_positions=(0, 2))
-    compare(one, two, two.rows("train"))
+    compare(one, two, config, two.rows("train"))
 
 
 @pytest.mark.parametrize("options", [{}, {"n_layers": 3}, {"act_fn": "gelu", "biases": "all"}], ids=str)
 def test_mlp(options):
-    built, task = make(task={"layout": "a b"}, model={"arch": "mlp", **options})
-    compare(built, task, task.rows("train"))
+    built, task, config = make(task={"layout": "a b"}, model={"arch": "mlp", **options})
+    compare(built, task, config, task.rows("train"))
 
 
 TABLED = [
@@ -218,52 +219,46 @@ TABLED = [
 @pytest.mark.parametrize("options", TABLED, ids=str)
 def test_tables_are_equal_to_plain(options, layout):
     """In float32, which is all that the tables know; every bias is moved from zero, trained or not."""
-    built, task = make(task={"layout": layout, "p": 13}, model=options, dtype=torch.float32)
-    compare(built, task, task.rows("train"), names=("layers", "tables"))
+    built, task, config = make(task={"layout": layout, "p": 13}, model=options, dtype=torch.float32)
+    compare(built, task, config, task.rows("train"), names=("layers", "tables"))
 
 
 def test_tables_in_several_shards(monkeypatch):
     from train.fused import rows
 
     monkeypatch.setattr(rows, "ROWS_PER_SHARD", 40)
-    built, task = make(task={"p": 13}, dtype=torch.float32)
+    built, task, config = make(task={"p": 13}, dtype=torch.float32)
     assert len(task.rows("train")) > 80
-    compare(built, task, task.rows("train"), names=("layers", "tables"))
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        {"n_layers": 2},
-        {"norm": "pre"},
-        {"norm": "post"},
-        {"act_fn": "gelu"},
-        {"output_scale": 2.0},
-        {"dtype": torch.float64},
-    ],
-    ids=str,
-)
-def test_tables_leave_other_models_alone(model):
-    from train.config import OptimConfig
-    from train.forwards import TableForward
-
-    dtype = model.pop("dtype", torch.float32)
-    built, task = make(model=model, dtype=dtype)
-    assert not TableForward.serves(built, OptimConfig(), task)
-    built, task = make(dtype=torch.float32)
-    assert TableForward.serves(built, OptimConfig(), task)  # control
+    compare(built, task, config, task.rows("train"), names=("layers", "tables"))
 
 
 def test_control_a_changed_weight_is_seen():
     """The comparison fails when the two sides use different weights."""
-    from train.forwards import score
+    from train.passes.protocol import score
 
     for dtype in (torch.float64, torch.float32):
-        built, task = make(dtype=dtype)
-        weights, found = forwards(built, task)
+        built, task, config = make(dtype=dtype)
+        weights, found = passes(built, task, config)
         rows = task.rows("all")
-        for forward in found.values():
-            before = score(forward, 0, rows, map)[0]
+        for taken in found.values():
+            before = score(taken, 0, rows, map)[0]
             with torch.no_grad():
                 weights.own[0]["blocks.0.attn.W_V"][0, 0, 0] += 1e-2
-            assert not torch.allclose(score(forward, 0, rows, map)[0], before)
+            assert not torch.allclose(score(taken, 0, rows, map)[0], before)
+
+
+def test_tables_refuse_an_answer_that_does_not_see_the_whole_row():
+    import dataclasses
+
+    from train.fused.threads import Threads
+    from train.passes.tables import TablePass
+    from train.weights import StackedWeights
+
+    built, task, config = make(dtype=torch.float32)
+    early = dataclasses.replace(task, answer_positions=(1,))
+    for some, weights in ((task, StackedWeights([built])), (early, StackedWeights([built]))):
+        if some is task:
+            TablePass(built, [config], [some], weights, Threads(1))  # control
+            continue
+        with pytest.raises(AssertionError):
+            TablePass(built, [config], [some], weights, Threads(1))

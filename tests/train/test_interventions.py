@@ -153,18 +153,22 @@ def test_weight_noise(trained):
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
-@pytest.mark.parametrize("way", ["one by one", "vmapped"])
+@pytest.mark.parametrize("way", ["one by one", "vmapped", "plain"])
 def test_dropout_is_the_plain_model_with_masks(trained, n_layers, way, monkeypatch):
     """Hooks of the plain model multiply what attention and MLP add by the masks: the same loss and gradients."""
-    from train import forwards
     from train.dropout import masks
-    from train.vmapped import VmapForward
+    from train.passes import functional, plain, vmapped
 
-    monkeypatch.setattr(forwards, "PIECE", 16)
+    kinds: dict[str, Any] = {
+        "one by one": functional.FunctionalPass,
+        "vmapped": vmapped.VmappedPass,
+        "plain": plain.PlainPass,
+    }
+    for module in (functional, plain):
+        monkeypatch.setattr(module, "PIECE", 16)
     stack, model, config = trained(dropout=0.3, n_layers=n_layers)
-    if way == "vmapped":
-        stack.forward = VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
-        stack.full = [stack.batches[0].rows]
+    stack.taken = kinds[way](stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+    stack.full = [stack.taken.prepare(0, stack.batches[0].rows)]
     task = stack.tasks[0]
     found = masks(config.seed, 0, 0.3, len(task.rows("train")), model.cfg, 1, "cpu")
     assert len(found) == 2 * n_layers
@@ -299,15 +303,15 @@ def test_init_scale(init):
 
 def test_output_scale(trained):
     """Logits of the same weights times 4, in the model, its hook and the engine."""
-    from train.forwards import AutogradForward
+    from train.passes.functional import FunctionalPass
 
     stack, model, _ = trained(output_scale=4.0)
     _, plain, _ = trained()
     plain.load_state_dict(model.state_dict())
     tokens = stack.tasks[0].tokens
     torch.testing.assert_close(model(tokens), 4 * plain(tokens))
-    assert isinstance(stack.forward, AutogradForward)
-    read = stack.forward.reader(0, map)(torch.arange(5))
+    assert isinstance(stack.taken, FunctionalPass)
+    read = stack.taken.reader(0, map)(torch.arange(5))
     torch.testing.assert_close(read[:, 0], 4 * plain(tokens[:5])[:, -1], rtol=1e-4, atol=1e-5)
 
 

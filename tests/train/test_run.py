@@ -247,20 +247,15 @@ finally:
 """
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
-    """The best of three, as the machine may be busy."""
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", HELP.format(module="train.run")], capture_output=True, text=True, timeout=60
-        )
-        seconds.append(time.monotonic() - started)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.strip() == "[]"
-        for flag in ("--preset", "--op", "--group", "--train-frac", "--weight-decay", "--threads", "--per-decade"):
-            assert flag in done.stdout
-    assert min(seconds) < 0.6
+def test_help_lists_flags_and_imports_nothing_heavy():
+    """How long it takes is in test_architecture.py."""
+    done = subprocess.run(
+        [sys.executable, "-c", HELP.format(module="train.run")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "[]"
+    for flag in ("--preset", "--op", "--group", "--train-frac", "--weight-decay", "--threads", "--per-decade"):
+        assert flag in done.stdout
 
 
 # ---- what it prints ----------------------------------------------------------------------------------
@@ -273,7 +268,7 @@ def test_output(run, tmp_path):
     path = Path(out[-1])
     assert path.parent == tmp_path / "out"
     assert json.loads((path / "DONE").read_text()) == {"step": 2}
-    assert err[0] == f"training {path.name} to step 2"
+    assert err[0] == f"training {path.name} to step 2 by the tables pass"
     last = err[-1]
     assert last.startswith("step 2/2 · ")
     for word in ("steps/s", "loss train", "test", "accuracy train", "snapshot 2", "s left"):

@@ -29,13 +29,14 @@ def in_float64(monkeypatch):
 
 def stack_of(configs, monkeypatch, at_once=None):
     """A stack that takes its models together, on the CPU."""
+    from train.passes.vmapped import VmappedPass
     from train.stack import Stack
-    from train.vmapped import VmapForward
+
+    def vmapped(self):
+        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads, at_once)
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            Stack, "_forward", lambda self: VmapForward(self.model, self.tasks, self.weights, self.configs, at_once)
-        )
+        patch.setattr(Stack, "_take_pass", vmapped)
         return Stack(configs, torch.device("cpu"))
 
 
@@ -59,12 +60,13 @@ def test_each_run_is_its_single_run(tiny_config, monkeypatch, in_float64, change
 
 def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
     configs = variants(tiny_config, {})[:3]
-    monkeypatch.setattr("train.stack.Stack._forward", lambda self: vmapped(self))
+    from train.passes.vmapped import VmappedPass
     from train.stack import Stack
-    from train.vmapped import VmapForward
 
-    def vmapped(stack):
-        return VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
+    def vmapped(self):
+        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads)
+
+    monkeypatch.setattr(Stack, "_take_pass", vmapped)
 
     left, whole = (Stack(configs, torch.device("cpu")) for _ in range(2))
     for step in range(20):
@@ -89,7 +91,7 @@ def test_the_host_reads_nothing(tiny_config, monkeypatch, changes):
 
 
 def test_tables_too_large_for_products(tiny_config, monkeypatch, in_float64):
-    from train import vmapped
+    from train.passes import vmapped
 
     config = variants(tiny_config, {})[:1]
     found = []
@@ -114,7 +116,7 @@ class FakeGraph:
 @pytest.fixture
 def cuda(monkeypatch):
     """As much of torch.cuda as recording a graph uses, of two devices; what was recorded: graph, stream, device."""
-    from train.vmapped import _side_stream
+    from train.passes.vmapped import _side_stream
 
     recorded, current = [], [torch.device("cuda:0")]
 
@@ -144,7 +146,7 @@ def cuda(monkeypatch):
 
 
 def test_a_pass_is_recorded_once(cuda, monkeypatch):
-    from train.vmapped import WARM_UP, Replay
+    from train.passes.vmapped import WARM_UP, Replay
 
     calls = []
     monkeypatch.setattr(FakeGraph, "function", staticmethod(lambda: calls.append("replayed")))
@@ -159,7 +161,7 @@ def test_a_pass_is_recorded_once(cuda, monkeypatch):
 
 def test_a_graph_is_recorded_on_the_device_of_its_tensors(cuda):
     """PyTorch's own choice is a stream of the device that is the current one when the first graph is made."""
-    from train.vmapped import Replay
+    from train.passes.vmapped import Replay
 
     for name in ("cuda:1", "cuda:0", "cuda:1"):
         Replay(torch.device(name))(lambda: None)
@@ -171,22 +173,15 @@ def test_a_graph_is_recorded_on_the_device_of_its_tensors(cuda):
 
 def test_a_pass_that_is_dropped_frees_its_memory_at_once(tiny_config, monkeypatch):
     """Its graph holds the activations of all models, and how many are taken at once is by what is free."""
-    monkeypatch.setattr("train.stack.Stack._forward", lambda self: vmapped(self))
-    from train.stack import Stack
-    from train.vmapped import VmapForward
-
-    def vmapped(stack):
-        return VmapForward(stack.model, stack.tasks, stack.weights, stack.configs)
-
-    stack = Stack(variants(tiny_config, {})[:3], torch.device("cpu"))
+    stack: Any = stack_of(variants(tiny_config, {})[:3], monkeypatch)
     stack.update()
-    before: Any = weakref.ref(stack.forward)
+    before = weakref.ref(stack.taken)
     gc.disable()
     try:
         stack.keep([0, 1])
         assert before() is None
-        vars(stack.forward)["itself"] = stack.forward  # control: a cycle is not freed
-        again: Any = weakref.ref(stack.forward)
+        vars(stack.taken)["itself"] = stack.taken  # control: a cycle is not freed
+        again = weakref.ref(stack.taken)
         stack.keep([0])
         assert again() is not None
     finally:
@@ -209,13 +204,13 @@ def test_rows_without_an_answer_do_not_fill_batches(tiny_config, monkeypatch, in
 
 def test_models_at_once_are_counted_again_for_more_rows(tiny_config, monkeypatch):
     """A run resumed at an epoch's last batch, of 15 rows, goes on with 20."""
+    from train.passes.vmapped import VmappedPass
     from train.settings import override
-    from train.vmapped import VmapForward
 
     stack = stack_of([override(tiny_config, {"op": "div", "batch_size": 20})] * 2, monkeypatch)
     stack.optimizer.steps = [2, 2]
     counted = []
-    monkeypatch.setattr(VmapForward, "_fitting", lambda self: counted.append(self.rows.shape[1]) or 2)
+    monkeypatch.setattr(VmappedPass, "_fitting", lambda self: counted.append(self.rows.shape[1]) or 2)
     for _ in range(4):
         stack.update()
     assert counted == [15, 20]
@@ -223,20 +218,20 @@ def test_models_at_once_are_counted_again_for_more_rows(tiny_config, monkeypatch
 
 def test_models_at_once_by_memory(tiny_config, monkeypatch):
     """A pass that takes 10 MB where 100 MB are free, 60 of them to be used: 6 at once, so 5 in 1 chunk; 12 in 2."""
-    from train.vmapped import VmapForward
+    from train.passes.vmapped import VmappedPass
 
     stack = stack_of(variants(tiny_config, {})[:1] * 12, monkeypatch)
-    forward = stack.forward
-    assert isinstance(forward, VmapForward)
+    taken = stack.taken
+    assert isinstance(taken, VmappedPass)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 10_000_000)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100_000_000, 0))
     passes = []
-    monkeypatch.setattr(forward, "_pass", lambda some, leaves: passes.append(some))
-    assert forward._fitting() == 12  # a CPU takes all
-    monkeypatch.setattr(forward, "device", torch.device("cuda"))
-    assert forward._fitting() == 6
+    monkeypatch.setattr(taken, "_pass", lambda some, leaves: passes.append(some))
+    assert taken._fitting() == 12  # a CPU takes all
+    monkeypatch.setattr(taken, "device", torch.device("cuda"))
+    assert taken._fitting() == 6
     assert passes == [slice(0, 1)] * 2
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1, 0))
-    assert forward._fitting() == 1
+    assert taken._fitting() == 1

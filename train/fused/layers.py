@@ -4,8 +4,7 @@ The first layer's queries, keys and values are computed once for each (position,
 asks from the answers only. See ``nodes`` for what lies between.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,30 +13,14 @@ from jaxtyping import Float32
 from ..plan import Plan
 from . import blocks, kernels
 from .arrays import Array, buffer, quiet, side_by_side
-from .bfloat16 import with_products
 from .nodes import Nodes
-
-
-@dataclass(frozen=True)
-class Passes:
-    """The compiled functions that take products in float32, or others in their place."""
-
-    forward: Any = blocks.forward
-    backward: Any = blocks.backward
-    unembed: Any = blocks.unembed
-
-    @classmethod
-    def with_products(cls) -> "Passes":
-        """In bfloat16."""
-        return cls(*(with_products(getattr(blocks, name)) for name in ("forward", "backward", "unembed")))
 
 
 class Layers:
     """One model's step over nodes. ``W`` are its weights by name; after they change comes ``read``."""
 
-    def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array], in_bfloat16: bool = False) -> None:
+    def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array]) -> None:
         self.cfg, self.W, self.width = cfg, W, cfg.n_heads * cfg.d_head
-        self.training = Passes.with_products() if in_bfloat16 else Passes()
         self.tokens = plan.table_tokens.cpu().numpy().astype(np.int32)
         self.positions = plan.table_positions.cpu().numpy().astype(np.int32)
         norm = blocks.NORMS[cfg.normalization_type]
@@ -53,29 +36,27 @@ class Layers:
     @quiet
     def logits(self, nodes: Nodes) -> Float32[Array, "answers d_vocab_out"]:
         """Logits at the answers."""
-        return self._forward(nodes, blocks.forward)[-1].copy()
+        return self._forward(nodes)[-1].copy()
 
     @quiet
     def gradients(self, nodes: Nodes, share: float, G: Mapping[str, Array]) -> float:
         """Loss summed over the answers, times ``share``, in nats; its gradients are written to ``G`` by name."""
-        streams, memories, end, logits = self._forward(nodes, self.training.forward)
+        streams, memories, end, logits = self._forward(nodes)
         d, G = buffer("d", *streams[-1].shape), _complete(G, self.W)
         w, _ = self._norm("ln_final", self.W)
         loss = kernels.loss_of(logits, nodes.label, buffer("shifted", len(logits)), share)
         into = (d, *self._norm("ln_final", G), G["unembed.W_U"], G["unembed.b_U"])
-        self.training.unembed(logits, streams[-1], self.sizes.norm == 1, w, self.W["unembed.W_U"], *end, *into)
+        blocks.unembed(*[logits, streams[-1], self.sizes.norm == 1, w, self.W["unembed.W_U"], *end, *into])
         for layer in reversed(range(self.cfg.n_layers)):
             x = streams[layer]
             spare = buffer(f"spare {layer % 2}", blocks.spare_size(len(x), len(d), x.shape[1], self.width, self.sizes))
             given = (d, x, *nodes.queries[layer], self.qkv[layer], self.rest[layer], self.sizes, memories[layer])
-            d = self.training.backward(*given, self._qkv_gradients(layer, G), self._rest(layer, G), spare)
+            d = blocks.backward(*[*given, self._qkv_gradients(layer, G), self._rest(layer, G), spare])
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.add_to_embedding(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
         return loss
 
-    def _forward(
-        self, nodes: Nodes, forward: Callable[..., Array]
-    ) -> tuple[list[Array], list[Array], tuple[Array, ...], Array]:
+    def _forward(self, nodes: Nodes) -> tuple[list[Array], list[Array], tuple[Array, ...], Array]:
         """The streams before, between and after the layers, what these keep, what the last norm keeps, the logits."""
         x = buffer("x", len(nodes.pairs), self.cfg.d_model)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
@@ -85,7 +66,7 @@ class Layers:
             n_out, n_keys = queries.keys.shape
             size = blocks.memory_size(len(x), n_out, n_keys, x.shape[1], self.width, self.sizes)
             memories.append(buffer(f"layer {layer}", size))
-            x = forward(x, *queries, self.qkv[layer], self.rest[layer], self.sizes, memories[-1])
+            x = blocks.forward(x, *queries, self.qkv[layer], self.rest[layer], self.sizes, memories[-1])
             streams.append(x)
         end = (buffer("unit", *x.shape), buffer("inverse", len(x)), buffer("normed", *x.shape))
         logits = buffer("logits", len(x), self.cfg.d_vocab_out)

@@ -16,7 +16,6 @@ from torch import Tensor
 from ..plan import Plan
 from . import kernels
 from .arrays import Array, buffer, quiet
-from .bfloat16 import with_products
 from .tables import TableMaker, Tables
 from .threads import Map
 
@@ -53,8 +52,7 @@ class RowLoss:
     constant, that entry's part is taken out of all others and added to every row instead: a position less.
     """
 
-    def __init__(self, cfg: Any, plan: Plan, maker: TableMaker, in_bfloat16: bool = False) -> None:
-        self.backward: Any = with_products(kernels.backward) if in_bfloat16 else kernels.backward
+    def __init__(self, cfg: Any, plan: Plan, maker: TableMaker) -> None:
         self.cfg, self.tokens, self.positions = cfg, maker.tokens, maker.positions
         self.n_blocks = sum(-(-width // kernels.COLUMNS) for width in (cfg.d_mlp, cfg.d_vocab_out))
         index = plan.index.to(torch.int32)
@@ -150,4 +148,4 @@ class RowLoss:
         spare = (buffer("d_post", *post.shape), buffer("shifted", len(rows)), buffer("d_weight", *weight.shape))
         given = (mixed, tables.W_out_U, rows.index, rows.source, rows.query, rows.label, self.cfg.attn_rate, share)
         into = (sums.parts, sums.scores, sums.base, sums.W_out_U)
-        return self.backward(*given, pattern, weight, post, logits, *spare, *into)
+        return kernels.backward(*given, pattern, weight, post, logits, *spare, *into)

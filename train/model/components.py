@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformer_lens import FactoredMatrix
 from transformer_lens.hook_points import HookPoint
 
+from ..precision import unrounded
 from .config import HookedTransformerConfig
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "square": torch.square}
@@ -251,5 +252,7 @@ class Unembed(nn.Module):
         self.hook_out = HookPoint()  # [batch, pos, d_vocab_out]
 
     def forward(self, x: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_vocab_out"]:
-        """Logits."""
-        return self.hook_out(self.scale * (self.hook_in(x) @ self.W_U + self.b_U))
+        """Logits, in the weights' own precision whatever autocast has made of ``x``: their differences are the loss."""
+        x = self.hook_in(x)
+        with unrounded(x.device):
+            return self.hook_out(self.scale * (x.to(self.W_U.dtype) @ self.W_U + self.b_U))

@@ -18,6 +18,16 @@ NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "po
 """``ModelConfig.norm`` in TransformerLens's words; LNPost, after each residual sum, is ours alone."""
 POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard", "sinusoidal": "sinusoidal"}
 
+OBEYS = frozenset(
+    f"model.{name}"
+    for name in (
+        *("arch", "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "act_fn", "norm", "positions"),
+        *("attention", "attn_rate", "biases", "outputs", "output_scale"),
+    )
+)
+"""Settings that the modules of this folder obey, through ``hooked_config``: an option of the architecture is declared
+here, and is then taken by the passes that know it, or else by the plain one."""
+
 
 @dataclass
 class HookedTransformerConfig:

@@ -20,13 +20,27 @@ from .config import HookedTransformerConfig, hooked_config
 from .mlp import HookedMLP
 from .transformer import HookedTransformer
 
+OBEYS = frozenset({"model.init", "model.init_scale"})
+"""Settings that are obeyed here."""
+
 
 def build_model(run_config: RunConfig, device: str | torch.device = "cpu") -> HookedTransformer | HookedMLP:
     """A run's model with its initial weights, which are drawn on the CPU, the same for every device."""
-    cfg = hooked_config(run_config)
-    model = HookedTransformer(cfg) if run_config.model.arch == "transformer" else HookedMLP(cfg)
+    model = _empty_model(run_config)
     initialize(model, run_config.seed)
     return model.to(device)
+
+
+def _empty_model(run_config: RunConfig) -> HookedTransformer | HookedMLP:
+    cfg = hooked_config(run_config)
+    return HookedTransformer(cfg) if run_config.model.arch == "transformer" else HookedMLP(cfg)
+
+
+def count_weights(run_config: RunConfig) -> int:
+    """Numbers of a run's model, trained or not, counted without memory for them."""
+    with torch.device("meta"):
+        model = _empty_model(run_config)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 @torch.no_grad()

@@ -77,6 +77,7 @@ def _main(argv: "list[str]") -> int:
 
 def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     from ..arguments import find_device
+    from ..passes.choose import choose
     from ..precision import check_precision
     from .display import watching
     from .drive import drive
@@ -88,6 +89,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     configs = [cell.config for cell in spec.cells]
     for config in configs:
         check_precision(config, device)
+    slow = dict.fromkeys(str(taken) for taken in (choose(config, device) for config in configs) if taken.is_slow)
     workers = options.workers or max(1, (os.cpu_count() or 1) // 4)
     threads = max(1, (os.cpu_count() or 1) // workers)
     engine = _engine(spec, options, workers, threads)
@@ -96,6 +98,8 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     cost = estimate(root, left, device, threads)
     if options.dry_run or not options.quiet:
         print(f"{len(configs)} runs; to train: {cost if left else 'none'}", file=sys.stderr)
+        for how in slow:
+            print(f"some of them {how}", file=sys.stderr)
     if options.dry_run:
         for cell in spec.cells:
             print(f"{cell.config.run_id}  {', '.join(f'{name} = {value}' for name, value in cell.at.items())}")

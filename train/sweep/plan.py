@@ -94,18 +94,14 @@ def fitting(configs: Sequence[RunConfig], size: int, device: "torch.device") -> 
 
 def disk_bytes(config: RunConfig) -> int:
     """Most that a run can take: its snapshots, those added while the test loss moves, the resume state and the log."""
-    weights = 4 * _weights(config)
+    from ..model import count_weights
+    from ..optim import numbers_saved
+
+    weights = 4 * count_weights(config)
     steps = config.schedule.steps
     snapshots = len(log_grid(config.schedule.per_decade, steps)) + MAX_EXTRA_SNAPSHOTS + 1
-    states = 3 + (config.optim.grokfast == "ema") + (config.optim.grokfast_window or 0)
+    states = 1 + numbers_saved(config.optim)
     return snapshots * weights + states * weights + BYTES_PER_ROW * (steps + 4 * len(eval_grid(steps)))
-
-
-def _weights(config: RunConfig) -> int:
-    """Numbers of a model."""
-    from ..model import build_model
-
-    return sum(parameter.numel() for parameter in build_model(config).parameters())
 
 
 def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.device", threads: int) -> Estimate:

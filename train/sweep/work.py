@@ -90,6 +90,7 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
 
     from ..cli import signals
     from ..engine import train_together
+    from ..passes.choose import choose
     from ..provenance import session_info
     from ..store import RunStore
 
@@ -104,7 +105,8 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
             resume = store.load_resume()
             from_step = resume[1]["step"] if resume is not None else 0
             command = ["python", "-m", "train.sweep"]
-            session = session_info(str(device), torch.get_num_threads(), command, from_step)
+            taken = choose(run, device).record
+            session = session_info(str(device), torch.get_num_threads(), command, from_step, taken)
             store.clear_done()
             store.add_session(run, session | {"side_by_side": len(todo)})
         beat = _Beat(folder, [run.run_id for run, _ in todo])

@@ -6,23 +6,25 @@ CUDA the whole pass is recorded once, as a graph, and replayed with one launch.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .config import RunConfig
-from .dropout import Drop, dropping, keep_all, masks, sites
-from .forwards import Reader, Then
-from .frugal import answer_logits, mlp_logits, take_rows
-from .fused.threads import Map
-from .loss import training_loss
-from .model import HookedMLP, HookedTransformer
-from .plan import make_plan
-from .precision import products
-from .tasks import Task
-from .weights import StackedWeights
+from ..config import RunConfig
+from ..dropout import Drop, dropping, keep_all, masks, sites
+from ..frugal import answer_logits, mlp_logits, take_rows
+from ..fused.threads import Map, Threads
+from ..knows import Knows
+from ..loss import training_loss
+from ..model import HookedMLP, HookedTransformer
+from ..plan import make_plan
+from ..precision import products
+from ..tasks import Task
+from ..weights import StackedWeights
+from .functional import FunctionalPass
+from .protocol import AfterGradients, Reader, check_knows
 
 MOST_ENTRIES = 1024
 """Tables of up to so many rows have their gradients summed by a product; larger ones by sorting."""
@@ -107,22 +109,28 @@ class Replay:
         return graph
 
 
-class VmapForward:
-    """See ``forwards.Forward``; any model of ours, on any device.
+class VmappedPass:
+    """See ``protocol.Pass``; it works on a CPU too, where tests run it.
 
     Args:
-        configs: the runs', one for each model.
+        model, configs, tasks, weights: the stack's.
+        threads: not used: the device shares out the work.
         at_once: models whose pass is taken together; by the device's memory where not given.
     """
+
+    NAME: ClassVar[str] = "vmapped"
+    KNOWS: ClassVar[Knows] = FunctionalPass.KNOWS
 
     def __init__(
         self,
         model: HookedTransformer | HookedMLP,
+        configs: Sequence[RunConfig],
         tasks: Sequence[Task],
         weights: StackedWeights,
-        configs: Sequence[RunConfig],
+        threads: Threads,
         at_once: int | None = None,
     ) -> None:
+        check_knows(self.NAME, self.KNOWS, configs)
         self.weights, self.configs, self.loss = weights, configs, training_loss(configs[0].optim)
         self.device = weights.values.device
         self.cfg, self.is_mlp = model.cfg, isinstance(model, HookedMLP)
@@ -137,11 +145,16 @@ class VmapForward:
         self._at_once = at_once
         self._allocate(0)
 
+    @staticmethod
+    def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
+        """On an accelerator."""
+        return device.type != "cpu"
+
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
         """The numbers themselves."""
         return rows
 
-    def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: Then) -> Float[Tensor, " K"]:
+    def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
         """Nothing is awaited: the losses stay on the device."""
         self._load(list(batches))
         self._draw(steps)

@@ -1,0 +1,64 @@
+"""Which pass trains a run: the fastest that knows its settings, else the plain one."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..config import RunConfig
+from ..knows import Setting
+from ..readers import check_declared
+from .functional import FunctionalPass
+from .layers import LayerPass
+from .plain import PlainPass
+from .protocol import unknown_to
+from .tables import TablePass
+from .vmapped import VmappedPass
+
+PASSES = (TablePass, LayerPass, FunctionalPass, VmappedPass, PlainPass)
+"""The fastest first."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pass, and what kept the faster ones from being taken."""
+
+    kind: type[TablePass | LayerPass | FunctionalPass | VmappedPass | PlainPass]
+    because: Setting | None
+    """The setting that no faster pass of this device knows; None where the fastest is taken."""
+
+    @property
+    def name(self) -> str:
+        """As ``run.json`` calls it."""
+        return self.kind.NAME
+
+    @property
+    def record(self) -> dict[str, str]:
+        """For ``run.json``."""
+        return {"pass": self.name} | ({"pass_because_of": str(self.because)} if self.is_slow else {})
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is the plain pass."""
+        return self.kind is PlainPass
+
+    def __str__(self) -> str:
+        slow = f", which is slow: no faster one knows {self.because}" if self.is_slow else ""
+        return f"by the {self.name} pass{slow}"
+
+
+def choose(config: RunConfig, device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
+    """The pass of a run, or of a stack of runs like it.
+
+    Raises:
+        UndeclaredSetting: a setting that nothing obeys.
+    """
+    check_declared(config)
+    because = None
+    for kind in PASSES:
+        if not kind.runs_on(device, dtype):
+            continue
+        setting = unknown_to(kind.KNOWS, config)
+        if setting is None:
+            return Choice(kind, because)
+        because = setting
+    raise AssertionError(f"the plain pass does not know {because}, which is declared")

@@ -1,0 +1,111 @@
+"""The frugal forward (an MLP's own) under autograd, a piece of a batch at a time: most models, on a CPU."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .. import frugal
+from ..config import RunConfig
+from ..dropout import Drop, dropping, keep_all, masks
+from ..frugal import answer_logits, mlp_logits
+from ..fused.threads import Map, Threads
+from ..knows import ANY, Knows
+from ..loss import training_loss
+from ..model import HookedMLP, HookedTransformer
+from ..plan import make_plan
+from ..precision import products
+from ..tasks import Task
+from ..weights import StackedWeights
+from .protocol import PIECE, AfterGradients, Reader, check_knows
+
+LOSSES: Knows = {
+    "optim.loss": {"softmax", "stablemax"},
+    "optim.loss_precision": {"float64", "float32", "float16"},
+    "optim.dropout": ANY,
+    "optim.precision": {"float32", "tf32", "bfloat16"},
+}
+"""Settings of the loss and of how it is taken that autograd handles, whatever the model."""
+
+
+class FunctionalPass:
+    """See ``protocol.Pass``."""
+
+    NAME: ClassVar[str] = "functional"
+    KNOWS: ClassVar[Knows] = {**frugal.KNOWS, **LOSSES}
+
+    def __init__(
+        self,
+        model: HookedTransformer | HookedMLP,
+        configs: Sequence[RunConfig],
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+    ) -> None:
+        check_knows(self.NAME, self.KNOWS, configs)
+        self.weights, self.threads, self.configs = weights, threads, configs
+        self.loss = training_loss(configs[0].optim)
+        device = weights.values.device
+        self.tokens = tasks[0].tokens.to(device)
+        self.labels = [task.labels.to(device) for task in tasks]
+        self.positions = tasks[0].answer_positions
+        self.is_mlp = isinstance(model, HookedMLP)
+        self.cfg = model.cfg
+        self.plan = make_plan(self.tokens, self.positions, model.cfg.n_layers)
+        self.piece = PIECE if device.type == "cpu" else len(self.tokens)
+
+    @staticmethod
+    def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
+        """On a CPU."""
+        return device.type == "cpu"
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Any]:
+        """What the model reads, and the labels, in pieces."""
+        pieces = rows.to(self.tokens.device).split(self.piece)
+        return [(self.tokens[r] if self.is_mlp else self.plan.select(r), self.labels[k][r]) for r in pieces]
+
+    def logits(self, k: int, inputs: Any, drop: Drop = keep_all) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+        """Logits of model ``k`` at the answers."""
+        own = self.weights.own[k]
+        if self.is_mlp:
+            return mlp_logits(own, self.cfg, inputs)[:, None].expand(-1, len(self.positions), -1)
+        return answer_logits(own, self.cfg, inputs, drop=drop)
+
+    def backward(self, batches: Sequence[list[Any]], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
+        """Pieces' gradients are added up in order."""
+
+        def one(k: int, each: Map) -> Tensor:
+            leaves = [self.weights.own[k][name] for name in self.weights.trained]
+            sizes = [len(labels) for _, labels in batches[k]]
+            drops = self._drops(k, steps[k], sizes)
+
+            def piece(i: int) -> tuple[Tensor, Tensor]:
+                inputs, labels = batches[k][i]
+                with products(self.configs[0].optim.precision, labels.device):
+                    loss = self.loss(self.logits(k, inputs, drops[i]), labels).sum() / sum(sizes)
+                    found = torch.autograd.grad(loss, leaves, materialize_grads=True)
+                return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
+
+            losses, gradients = zip(*each(piece, range(len(sizes))), strict=True)
+            self.weights.grads[k] = gradients[0]
+            for more in gradients[1:]:
+                self.weights.grads[k] += more
+            then(range(k, k + 1), each, [])
+            return torch.stack(losses).sum()
+
+        return torch.stack(self.threads.over(one, len(batches)))
+
+    def _drops(self, k: int, step: int, sizes: Sequence[int]) -> list[Drop]:
+        """Dropout of each piece: the whole batch's masks, cut up."""
+        rate = self.configs[k].optim.dropout
+        if rate == 0:
+            return [keep_all] * len(sizes)
+        given = (sum(sizes), self.cfg, len(self.positions), self.tokens.device)
+        cut = {name: mask.split(list(sizes)) for name, mask in masks(self.configs[k].seed, step, rate, *given).items()}
+        return [dropping({name: pieces[i] for name, pieces in cut.items()}) for i in range(len(sizes))]
+
+    def reader(self, k: int, each: Map) -> Reader:
+        """By the same forward in float32, in pieces."""
+        return lambda rows: torch.cat([self.logits(k, inputs) for inputs, _ in self.prepare(k, rows)])

@@ -1,0 +1,149 @@
+"""The hooked model itself under autograd: right whatever the model is, on any device."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..config import RunConfig
+from ..dropout import masks
+from ..fused.threads import Map, Threads
+from ..knows import ANY, Knows
+from ..loss import training_loss
+from ..model import HookedMLP, HookedTransformer
+from ..precision import products
+from ..readers import OF_A_PASS, READERS, check_declared
+from ..tasks import Task
+from ..weights import StackedWeights
+from .protocol import AfterGradients, Reader
+
+PIECE = 4096
+"""Rows whose gradient is taken at once: it bounds the memory of a pass."""
+
+
+class PlainPass:
+    """See ``protocol.Pass``. A model's pieces come one after the other: its modules may keep state of their own."""
+
+    NAME: ClassVar[str] = "plain"
+    KNOWS: ClassVar[Knows] = {name: ANY for part in OF_A_PASS for name in READERS[part]}
+
+    def __init__(
+        self,
+        model: HookedTransformer | HookedMLP,
+        configs: Sequence[RunConfig],
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+    ) -> None:
+        for config in configs:
+            check_declared(config)
+        self.weights, self.threads, self.configs, self.cfg = weights, threads, configs, model.cfg
+        self.loss = training_loss(configs[0].optim)
+        self.device = weights.values.device
+        self.tokens = tasks[0].tokens.to(self.device)
+        self.labels = [task.labels.to(self.device) for task in tasks]
+        self.positions = list(tasks[0].answer_positions)
+        self.models = [_sharing(model, own) for own in weights.own]
+
+    @staticmethod
+    def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
+        """Everywhere."""
+        return True
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
+        """The numbers themselves, on the device."""
+        return rows.to(self.device)
+
+    def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
+        """Pieces' gradients are added up in order."""
+
+        def one(k: int, each: Map) -> Tensor:
+            leaves = [p for p in self.models[k].parameters() if p.requires_grad]
+            kept = self._masks(k, steps[k], len(batches[k]))
+            losses = []
+            self.weights.grads[k].zero_()
+            for first in range(0, len(batches[k]), PIECE):
+                some = slice(first, first + PIECE)
+                rows = batches[k][some]
+                cut = {name: mask[some] for name, mask in kept.items()}
+                with products(self.configs[k].optim.precision, self.device), self._dropping(k, cut):
+                    loss = self.loss(self._logits(k, rows), self.labels[k][rows]).sum() / len(batches[k])
+                    found = torch.autograd.grad(loss, leaves, materialize_grads=True)
+                self.weights.grads[k] += torch.cat([gradient.flatten() for gradient in found])
+                losses.append(loss.detach())
+            then(range(k, k + 1), each, [])
+            return torch.stack(losses).sum()
+
+        return torch.stack(self.threads.over(one, len(batches)))
+
+    def _logits(self, k: int, rows: Tensor) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+        return self.models[k](self.tokens[rows])[:, self.positions]
+
+    def _masks(self, k: int, step: int, n_rows: int) -> Mapping[str, Tensor]:
+        """This update's dropout by hook; empty where there is none."""
+        config = self.configs[k]
+        if config.optim.dropout == 0:
+            return {}
+        return masks(config.seed, step, config.optim.dropout, n_rows, self.cfg, len(self.positions), self.device)
+
+    def _dropping(self, k: int, kept: Mapping[str, Tensor]) -> AbstractContextManager[Any]:
+        """Hooks that multiply each sublayer's output by its mask: in the last layer at the answers alone."""
+
+        def hook(mask: Tensor) -> Callable[..., Tensor]:
+            def drop(output: Tensor, hook: Any) -> Tensor:
+                if mask.shape[1] == output.shape[1]:
+                    return output * mask.to(output.dtype)
+                output = output.clone()
+                output[:, self.positions] = output[:, self.positions] * mask.to(output.dtype)
+                return output
+
+            return drop
+
+        if not kept:
+            return nullcontext()
+        return self.models[k].hooks(fwd_hooks=[(name, hook(mask)) for name, mask in kept.items()])
+
+    def reader(self, k: int, each: Map) -> Reader:
+        """By the same model, in float32."""
+        return lambda rows: self._logits(k, rows.to(self.device))
+
+
+def _sharing(model: HookedTransformer | HookedMLP, own: Mapping[str, Tensor]) -> HookedTransformer | HookedMLP:
+    """A copy of the model whose parameters are views of a stack's weights."""
+    found = copy.deepcopy(model)
+    for name, parameter in found.named_parameters():
+        parameter.data = own[name].detach()
+    return found
+
+
+@torch.no_grad()
+def plain_forward(
+    model: HookedTransformer | HookedMLP,
+    weights: Mapping[str, Tensor],
+    tokens: Int[Tensor, "rows n_ctx"],
+    positions: Sequence[int],
+    hook: str | None,
+) -> tuple[Float[Tensor, "rows n_answers d_vocab_out"], Tensor | None]:
+    """Logits at the answers of the hooked model with other weights, and one hook's activations [rows, pos, ...].
+
+    Args:
+        model: left as it is; hooks that are on act.
+        weights: by parameter name.
+        tokens: rows.
+        positions: where the answers are read.
+        hook: name of the hook whose activations are kept; None for none.
+    """
+    logits: list[Tensor] = []
+    parts: list[Tensor] = []
+
+    def keep(activation: Tensor, hook: Any) -> None:
+        parts.append(activation)
+
+    with model.hooks(fwd_hooks=[] if hook is None else [(hook, keep)]):
+        for some in tokens.split(PIECE):
+            logits.append(torch.func.functional_call(model, dict(weights), (some,))[:, list(positions)])
+    return torch.cat(logits), torch.cat(parts) if parts else None
