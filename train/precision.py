@@ -1,7 +1,7 @@
 """Precision of the matrix products of training."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,20 @@ def products(precision: str, device: "torch.device") -> Iterator[None]:
         if precision == "bfloat16":
             stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False))
         yield
+
+
+def gradients(
+    loss: "torch.Tensor", leaves: "Sequence[torch.Tensor]", precision: str, device: "torch.device"
+) -> "tuple[torch.Tensor, ...]":
+    """Gradients of a loss that was taken within ``products``, zeros where it does not depend on a leaf.
+
+    Autocast is for the forward pass: backward, a product has the precision of its saved factors, so the logits' product
+    is not rounded on its way back either. TF32 is a switch that backward products read too.
+    """
+    import torch
+
+    with products("float32" if precision == "bfloat16" else precision, device):
+        return torch.autograd.grad(loss, list(leaves), materialize_grads=True)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,16 @@ def stack_of(config, precision, vmapped=False):
     return stack
 
 
+def test_the_logits_product_is_not_rounded_on_its_way_back(config):
+    """Softmax less label sums to 0 over the logits; so do the gradients in W_U of each direction, if not rounded."""
+    stack = stack_of(config, "bfloat16")
+    stack.update()
+    grad = stack.weights.split(stack.weights.grads[0])["unembed.W_U"].double()
+    largest = float(grad.abs().max())
+    assert float(grad.sum(dim=1).abs().max()) < 1e-5 * largest
+    assert float(grad.bfloat16().double().sum(dim=1).abs().max()) > 1e-4 * largest  # control
+
+
 @pytest.mark.parametrize("vmapped", [False, True], ids=["one by one", "vmapped"])
 def test_gradients_are_rounded_and_close(config, vmapped):
     """A bfloat16 has 8 significant bits: a relative error of 2^-9 in each factor, of a dozen products in a row."""

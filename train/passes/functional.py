@@ -16,7 +16,7 @@ from ..knows import ANY, Knows
 from ..loss import training_loss
 from ..model import HookedMLP, HookedTransformer
 from ..plan import make_plan
-from ..precision import products
+from ..precision import gradients, products
 from ..tasks import Task
 from ..weights import StackedWeights
 from .protocol import PIECE, AfterGradients, Reader, check_knows
@@ -85,12 +85,12 @@ class FunctionalPass:
                 inputs, labels = batches[k][i]
                 with products(self.configs[0].optim.precision, labels.device):
                     loss = self.loss(self.logits(k, inputs, drops[i]), labels).sum() / sum(sizes)
-                    found = torch.autograd.grad(loss, leaves, materialize_grads=True)
+                found = gradients(loss, leaves, self.configs[0].optim.precision, labels.device)
                 return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
 
-            losses, gradients = zip(*each(piece, range(len(sizes))), strict=True)
-            self.weights.grads[k] = gradients[0]
-            for more in gradients[1:]:
+            losses, rows = zip(*each(piece, range(len(sizes))), strict=True)
+            self.weights.grads[k] = rows[0]
+            for more in rows[1:]:
                 self.weights.grads[k] += more
             then(range(k, k + 1), each, [])
             return torch.stack(losses).sum()

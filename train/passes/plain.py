@@ -15,7 +15,7 @@ from ..fused.threads import Map, Threads
 from ..knows import ANY, Knows
 from ..loss import training_loss
 from ..model import HookedMLP, HookedTransformer
-from ..precision import products
+from ..precision import gradients, products
 from ..readers import OF_A_PASS, READERS, check_declared
 from ..tasks import Task
 from ..weights import StackedWeights
@@ -72,7 +72,7 @@ class PlainPass:
                 cut = {name: mask[some] for name, mask in kept.items()}
                 with products(self.configs[k].optim.precision, self.device), self._dropping(k, cut):
                     loss = self.loss(self._logits(k, rows), self.labels[k][rows]).sum() / len(batches[k])
-                    found = torch.autograd.grad(loss, leaves, materialize_grads=True)
+                found = gradients(loss, leaves, self.configs[k].optim.precision, self.device)
                 self.weights.grads[k] += torch.cat([gradient.flatten() for gradient in found])
                 losses.append(loss.detach())
             then(range(k, k + 1), each, [])

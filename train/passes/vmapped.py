@@ -20,7 +20,7 @@ from ..knows import Knows
 from ..loss import training_loss
 from ..model import HookedMLP, HookedTransformer
 from ..plan import make_plan
-from ..precision import products
+from ..precision import gradients, products
 from ..tasks import Task
 from ..weights import StackedWeights
 from .functional import FunctionalPass
@@ -191,7 +191,7 @@ class VmappedPass:
             per_model = torch.vmap(self._loss)(
                 params, self.stacked_labels[some], self.rows[some], self.share[some], kept
             )
-            found = torch.autograd.grad(per_model.sum(), list(leaves.values()), materialize_grads=True)
+        found = gradients(per_model.sum(), list(leaves.values()), self.configs[0].optim.precision, self.device)
         self.losses[some] = per_model.detach()
         for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), found, strict=True):
             into.copy_(gradient)
