@@ -12,9 +12,9 @@ from torch import Tensor
 
 from train.config import RunConfig
 from train.errors import DataError, MissingStep, UsageError
+from train.hints import nearest
 from train.loss import cross_entropy
 from train.model import HookedMLP, HookedTransformer, build_model
-from train.operations import nearest
 from train.store import RunStore
 from train.tasks import Task, all_pairs_task, make_task, with_split
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .config import RunConfig
 from .errors import DivergedError, Stopped
+from .idle import refuse_idle_settings
 from .recorder import Recorder
 from .schedule import StopRule
 from .stack import Stack
@@ -58,6 +59,7 @@ def train(
         Stopped: ``stop_signal`` returned a signal's number; everything is saved.
         DivergedError: the training loss is not finite; the log up to there is saved.
         DataError: files of the run are corrupt.
+        UsageError: a new run has a setting that would do nothing.
         OSError: the disk refuses; what was saved before stays.
     """
     (error,) = train_together(
@@ -133,7 +135,9 @@ class _Loop:
         self.reported_at = 0.0
         for k, recorder in enumerate(self.recorders):
             tensors = recorder.resume()
-            if tensors is not None:
+            if tensors is None:
+                refuse_idle_settings(runs[k][0])
+            else:
                 self.stack.load(k, tensors, recorder.step)
 
     def events(self) -> None:
