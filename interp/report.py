@@ -63,6 +63,8 @@ def _main(argv: "list[str]") -> int:
             return _simulation(options.run, options)
         if is_sweep(options.run):
             return _sweep(options.run, options)
+        if options.run.is_file() and options.run.name == "sweep.json":
+            raise UsageError(f"{options.run} is a part of a sweep: give the sweep's directory, {options.run.parent}")
     if options.with_runs:
         raise UsageError("--with-runs is for the report of a sweep: leave it out")
     if options.list:

@@ -24,7 +24,7 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
                 return value
             words.append(f"one of {', '.join(map(repr, get_args(kind)))}")
         elif kind is float:
-            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
                 return float(value)
             words.append("a finite number")
         elif kind is bool:
@@ -97,12 +97,16 @@ def check_float(config: Any, name: str, low: float, high: float) -> None:
     value = getattr(config, name)
     if value is None and _is_optional(config, name):
         return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= sys.float_info.max:  # not a float's infinities, NaN, nor whole numbers beyond
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise ValueError(f"{name} = {shown(value)} is not allowed; it must be a finite number")
     if not low <= value <= high:
         raise ValueError(f"{name} = {value!r} is out of range; it must be from {low:g} to {high:g}")
     object.__setattr__(config, name, float(value))
+
+
+def _is_finite(value: int | float) -> bool:
+    """Whether a number is neither infinite nor NaN, nor a whole one beyond the range of a float."""
+    return abs(value) <= sys.float_info.max
 
 
 def _is_optional(config: Any, name: str) -> bool:

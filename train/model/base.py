@@ -156,11 +156,11 @@ class Cache(ActivationCache):
     def logit_attrs(self, residual_stack: Tensor, tokens: Any, incorrect_tokens: Any = None, **kwargs: Any) -> Tensor:
         """TransformerLens's; a single answer's axis is dropped where the stack has no axis of positions."""
         has_positions = residual_stack.ndim == 4
-        answers = [
-            t[:, 0] if isinstance(t, Tensor) and t.ndim == 2 and t.shape[1] == 1 and not has_positions else t
-            for t in (tokens, incorrect_tokens)
-        ]
-        return super().logit_attrs(residual_stack, *answers, **kwargs)
+
+        def per_row(t: Any) -> Any:
+            return t[:, 0] if isinstance(t, Tensor) and t.shape[1:] == (1,) and not has_positions else t
+
+        return super().logit_attrs(residual_stack, per_row(tokens), per_row(incorrect_tokens), **kwargs)
 
 
 def as_batch(tokens: Int[Tensor, "*batch pos"]) -> Int[Tensor, "batch pos"]:

@@ -3,16 +3,18 @@
 What does not apply to a model is passed over, as TransformerLens does; what would change its probabilities is refused.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import UsageError
 
 
 @torch.no_grad()
 def process_weights(
-    model: nn.Module,
+    model: Any,
     *,
     fold_ln: bool,
     center_writing_weights: bool,
@@ -20,7 +22,7 @@ def process_weights(
     fold_value_biases: bool,
     refactor_factored_attn_matrices: bool,
 ) -> None:
-    """Process in place, in TransformerLens's order; see ``HookedModel.process_weights_``."""
+    """Process a HookedModel in place, in TransformerLens's order; see its ``process_weights_``."""
     _check(model, fold_ln or center_writing_weights, fold_value_biases or refactor_factored_attn_matrices)
     has_norm = model.cfg.normalization_type == "LN"
     blocks = model.blocks if model.cfg.n_heads > 0 else []
@@ -43,7 +45,7 @@ def process_weights(
             _refactor(block.attn)
 
 
-def _check(model: nn.Module, touches_norms: bool, moves_value_biases: bool) -> None:
+def _check(model: Any, touches_norms: bool, moves_value_biases: bool) -> None:
     """Refuse what would change the model's probabilities.
 
     Raises:
@@ -63,7 +65,7 @@ def _check(model: nn.Module, touches_norms: bool, moves_value_biases: bool) -> N
         )
 
 
-def _fold_into(norm: nn.Module, readers: list[tuple[Tensor, Tensor]]) -> None:
+def _fold_into(norm: Any, readers: list[tuple[Tensor, Tensor]]) -> None:
     """Move a norm's shift and scale into what reads it: matrices [..., d_model, d_out], biases [..., d_out].
 
     Columns of the matrices are centred, which does not matter to a centred vector.
@@ -76,7 +78,7 @@ def _fold_into(norm: nn.Module, readers: list[tuple[Tensor, Tensor]]) -> None:
     norm.b.zero_()
 
 
-def _writing(model: nn.Module) -> list[Tensor]:
+def _writing(model: Any) -> list[Tensor]:
     """Tensors whose last axis is the residual stream's."""
     tensors = [model.embed.W_E, model.pos_embed.W_pos]
     for block in model.blocks:
@@ -85,12 +87,12 @@ def _writing(model: nn.Module) -> list[Tensor]:
     return tensors
 
 
-def _fold_value_bias(attn: nn.Module) -> None:
+def _fold_value_bias(attn: Any) -> None:
     attn.b_O += torch.einsum("hd,hdm->m", attn.b_V, attn.W_O)
     attn.b_V.zero_()
 
 
-def _refactor(attn: nn.Module) -> None:
+def _refactor(attn: Any) -> None:
     """W_V = U S, W_O = V^T of each head's W_V W_O; W_Q and W_K, their biases as a last row, share S of W_Q W_K^T."""
     U, S, V = _svd(attn.W_V, attn.W_O)
     attn.W_V.copy_(U * S[:, None, :])

@@ -80,6 +80,7 @@ def summary(root: Path, names: set[str], total: int) -> str:
 def _drawn(root: Path, names: set[str], total: int) -> Any:
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None)
     for name in ("run", "step", "train accuracy", "test accuracy"):
@@ -88,7 +89,7 @@ def _drawn(root: Path, names: set[str], total: int) -> Any:
     for name in sorted(at)[:MOST_ROWS]:
         row = at[name]
         accuracy = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("train_acc", "test_acc")]
-        table.add_row(printable(name), f"{row['step']:,}", *accuracy)
+        table.add_row(Text(printable(name)), f"{row['step']:,}", *accuracy)
     if len(at) > MOST_ROWS:
         table.add_row(f"and {len(at) - MOST_ROWS} more", "", "", "")
     return Group(summary(root, names, total), table)

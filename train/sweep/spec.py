@@ -1,5 +1,6 @@
 """What a sweep trains: a TOML file of a base, axes, arms, seeds, a stop rule, and the grid that they span."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from ..settings import replaced, typed_fields
 PARTS = ("base", "axes", "arms", "seeds", "stop", "slurm")
 """What a file may hold: tables of settings, of lists, named tables, seeds, the rule to stop, and of Slurm's options."""
 
-MOST_RUNS = 20_000
+MOST_RUNS = 10_000
 """Of a sweep: what is known of them is kept in memory, and in one JSON file."""
 
 
@@ -171,14 +172,16 @@ def _cells(
     cells: dict[str, Cell] = {}
     for (arm, settings), values in itertools.product(arms.items(), itertools.product(*axes.values())):
         at = ({"arm": arm} if arm else {}) | dict(zip(axes, values, strict=True))
-        for seed in seeds:
-            try:
-                config = replaced(base, {**settings, **dict(zip(axes, values, strict=True)), "seed": seed})
-                refuse_idle_settings(config)
-            except ValueError as error:
-                where = ", ".join(f"{name} = {value!r}" for name, value in at.items()) or "the base"
-                raise UsageError(f"impossible combination ({where}): {error}") from error
-            if config.run_id in cells:
-                raise UsageError(f"{at} and {cells[config.run_id].at} are one run, seed {seed}: leave one of them out")
-            cells[config.run_id] = Cell(config, at)
+        try:
+            config = replaced(base, {**settings, **dict(zip(axes, values, strict=True))})
+            refuse_idle_settings(config)
+            configs = [dataclasses.replace(config, seed=seed) for seed in seeds]
+        except ValueError as error:
+            where = ", ".join(f"{name} = {shown(value)}" for name, value in at.items()) or "the base"
+            raise UsageError(f"impossible combination ({where}): {error}") from error
+        for one in configs:
+            if one.run_id in cells:
+                first = cells[one.run_id].at
+                raise UsageError(f"{shown(at)} and {shown(first)} are one run, seed {one.seed}: leave one of them out")
+            cells[one.run_id] = Cell(one, at)
     return list(cells.values())
