@@ -94,8 +94,8 @@ def _simulation(path: Path, options: Options) -> int:
     """The page of a simulation of the solvable model, which has one section and no key frequencies."""
     from .scaling.runpage import build_run
 
-    if options.only or options.key_freqs:
-        raise UsageError(f"{path} is a simulation of the solvable model: leave out --only and --key-freqs")
+    if options.only or options.key_freqs or options.with_runs:
+        raise UsageError(f"{path} is a simulation of the solvable model: leave out --only, --key-freqs, --with-runs")
     say(build_run(path, Path("reports") / path.resolve().name if options.out is None else options.out))
     return 0
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from .config import RunConfig
 from .errors import DivergedError, Stopped
-from .idle import refuse_idle_settings
 from .recorder import Recorder
 from .schedule import StopRule
 from .stack import Stack
@@ -59,7 +58,6 @@ def train(
         Stopped: ``stop_signal`` returned a signal's number; everything is saved.
         DivergedError: the training loss is not finite; the log up to there is saved.
         DataError: files of the run are corrupt.
-        UsageError: a new run has a setting that would do nothing.
         OSError: the disk refuses; what was saved before stays.
     """
     (error,) = train_together(
@@ -135,9 +133,7 @@ class _Loop:
         self.reported_at = 0.0
         for k, recorder in enumerate(self.recorders):
             tensors = recorder.resume()
-            if tensors is None:
-                refuse_idle_settings(runs[k][0])
-            else:
+            if tensors is not None:
                 self.stack.load(k, tensors, recorder.step)
 
     def events(self) -> None:

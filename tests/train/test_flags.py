@@ -111,7 +111,7 @@ CLASHES = {
         "RUN --step 3.5": "--step 3.5 is not allowed",
     },
     "interp.scaling.__main__": {
-        "flow --alpha 1.5 --beta 1 --gamma 0 --t-max 9 --seed 3": "seed = 3 does nothing here: it needs a width",
+        "flow --alpha 2 --beta 1 --gamma 0 --t-max 9 --seed 3": "seed = 3 does nothing here: it draws A(0) of a width",
     },
 }
 CASES = [(module, argv, says) for module, several in CLASHES.items() for argv, says in several.items()]

@@ -185,12 +185,13 @@ def test_rules_name_fields_that_there_are():
     assert set(itertools.chain.from_iterable(rule.fields for rule in RULES)) <= names
 
 
-def test_old_runs_with_idle_settings_are_read_and_new_ones_are_not_made(tmp_path, train_run):
+def test_old_runs_with_idle_settings_are_read_and_new_ones_are_not_asked_for():
     from train.config import RunConfig
     from train.errors import UsageError
-    from train.settings import from_json, replaced
+    from train.settings import from_json, override, replaced
 
     idle = replaced(RunConfig(), MLP | {"norm": "pre"})
     assert from_json(json.loads(json.dumps(idle.to_json()))) == idle
+    assert override(idle, {"steps": 9}).schedule.steps == 9, "only what is given is looked at"
     with pytest.raises(UsageError, match="norm = 'pre' does nothing here: it needs arch transformer"):
-        train_run(tmp_path, idle)
+        override(RunConfig(), MLP | {"norm": "pre"})

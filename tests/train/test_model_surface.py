@@ -221,7 +221,7 @@ def test_other_refusals():
 @pytest.mark.parametrize("arch", ["transformer", "mlp"])
 def test_one_row_of_tokens_needs_no_axis_of_rows(arch):
     model = small("a b", arch=arch)
-    row = torch.tensor([3, 5])
+    row = torch.tensor([3, 4])
     alone, (logits, cache) = model(row), model.run_with_cache(row)
     assert alone.shape == (1, 2, model.cfg.d_vocab_out)
     assert torch.equal(alone, model(row[None])) and torch.equal(alone, logits)
@@ -258,7 +258,7 @@ def test_a_configuration_goes_to_a_dictionary_and_back(arch):
 def test_labels_of_a_task_are_tokens_of_a_logit_attribution(norm):
     """Against the logits: what the components write towards the right answer adds up to its logit, bias aside."""
     config = RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=16, n_heads=2, norm=norm))
-    model, task = build_model(config), make_task(config)
+    model, task = build_model(config).double(), make_task(config)
     logits, cache = model.run_with_cache(task.tokens)
     right = logits[:, -1].gather(-1, task.labels)[:, 0]
     assert task.labels.shape == (49, 1)
