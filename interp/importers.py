@@ -15,7 +15,8 @@ import tyro
 from train.cli import parse, run_command
 from train.config import Split
 from train.errors import DataError, UsageError
-from train.operations import nearest
+from train.hints import nearest
+from train.terminal import say
 
 if TYPE_CHECKING:
     from .layouts import Given
@@ -68,7 +69,7 @@ def _main(argv: "list[str]") -> int:
         raise UsageError(f"{options.file} does not exist: give a file of weights, or a folder of them")
     if options.step is not None and options.step < 0:
         raise UsageError(f"--step {options.step} is not allowed; it must be 0 or more")
-    print(import_run(options.file, options.layout, options.out, _given(options, options.file)))
+    say(import_run(options.file, options.layout, options.out, _given(options, options.file)))
     return 0
 
 

@@ -14,7 +14,9 @@ import tyro
 
 from train.cli import parse, run_command
 from train.errors import UsageError
-from train.operations import nearest
+from train.flags import given, refuse_beside
+from train.hints import nearest
+from train.terminal import say, tell, tell_error
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -47,6 +49,7 @@ def main(argv: "list[str] | None" = None) -> int:
 
 def _main(argv: "list[str]") -> int:
     options: Options = parse(Options, argv, "python -m interp.report", Options())
+    refuse_beside(given(argv) | ({"RUN"} if options.run is not None else set()), "list")
     if options.run is None and not options.list:
         raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
     from train.scaling.store import is_simulation
@@ -60,11 +63,13 @@ def _main(argv: "list[str]") -> int:
             return _simulation(options.run, options)
         if is_sweep(options.run):
             return _sweep(options.run, options)
+        if options.run.is_file() and options.run.name == "sweep.json":
+            raise UsageError(f"{options.run} is a part of a sweep: give the sweep's directory, {options.run.parent}")
     if options.with_runs:
         raise UsageError("--with-runs is for the report of a sweep: leave it out")
     if options.list:
         for section in SECTIONS:
-            print(f"{section.id:10} {section.title}")
+            say(f"{section.id:10} {section.title}")
         return 0
     unknown = [name for name in options.only if name not in {s.id for s in SECTIONS}]
     if unknown:
@@ -81,7 +86,7 @@ def _main(argv: "list[str]") -> int:
         _ = run.key_freqs  # refuses those that are no frequencies of the run
     folder = Path("reports") / run.name if options.out is None else options.out
     status = _build(run, problems, folder, options)
-    print(folder / "index.html")
+    say(folder / "index.html")
     return status
 
 
@@ -89,9 +94,9 @@ def _simulation(path: Path, options: Options) -> int:
     """The page of a simulation of the solvable model, which has one section and no key frequencies."""
     from .scaling.runpage import build_run
 
-    if options.only or options.key_freqs:
-        raise UsageError(f"{path} is a simulation of the solvable model: leave out --only and --key-freqs")
-    print(build_run(path, Path("reports") / path.resolve().name if options.out is None else options.out))
+    if options.only or options.key_freqs or options.with_runs:
+        raise UsageError(f"{path} is a simulation of the solvable model: leave out --only, --key-freqs, --with-runs")
+    say(build_run(path, Path("reports") / path.resolve().name if options.out is None else options.out))
     return 0
 
 
@@ -105,7 +110,7 @@ def _sweep(path: Path, options: Options) -> int:
     for run in runs_without_report(path, folder) if options.with_runs else ():
         flags = [text for name in options.only for text in ("--only", name)]
         status = max(status, main([str(run), "--out", str(folder / run.name), *flags, *["--quiet"] * options.quiet]))
-    print(build_sweep(path, folder))
+    say(build_sweep(path, folder))
     return status
 
 
@@ -124,15 +129,14 @@ def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options)
         if options.only and section.id not in options.only:
             continue
         if not options.quiet:
-            print(f"{section.title} ...", file=sys.stderr, flush=True)
+            tell(f"{section.title} ...")
         try:
             blocks = section.build(run)
         except Exception as error:  # one section must not take the page with it
             failed = True
             with errors.open("a") as file:
                 file.write(f"section {section.id}\n{traceback.format_exc()}\n")
-            line = f"error: section {section.id} failed: {type(error).__name__}: {error}"
-            print(f"{' '.join(line.split())} (traceback in {errors})", file=sys.stderr)
+            tell_error(f"section {section.id} failed: {type(error).__name__}: {error} (traceback in {errors})")
             blocks = [
                 Text(f"This section failed: {type(error).__name__}. The traceback is in errors.txt beside this page.")
             ]
@@ -147,7 +151,7 @@ def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options)
     )
     write_page(folder / "index.html", html)
     for text in problems.values():
-        print(f"error: {text}; left out of the report", file=sys.stderr)
+        tell_error(f"{text}; left out of the report")
     return 3 if problems else 1 if failed else 0
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from train.config import RunConfig
 from train.errors import DataError, MissingStep, UsageError
+from train.hints import nearest
 from train.loss import cross_entropy
 from train.model import HookedMLP, HookedTransformer, build_model
-from train.operations import nearest
 from train.store import RunStore
 from train.tasks import Task, all_pairs_task, make_task, with_split
 
@@ -47,8 +47,7 @@ def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequ
     path = Path(name)
     if (path / "run.json").is_file():
         return Run(RunStore.open(path), key_freqs=key_freqs)
-    if path.is_dir() and not find_runs(path):
-        raise UsageError(f"{path} is not a run and holds none: runs are made by python -m train.run")
+    _refuse_what_is_no_run(path)
     folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name)
     if folder == Path() and not path.is_dir():
         folder = Path(root)
@@ -64,6 +63,26 @@ def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequ
     raise UsageError(
         f"no run in {folder} begins with {prefix!r}{nearest(prefix, [r.name for r in runs])}; there are {known}"
     )
+
+
+def _refuse_what_is_no_run(path: Path) -> None:
+    """Refuse a file, a part of a run and a folder without runs, saying what to give.
+
+    Raises:
+        UsageError: it is one of them.
+    """
+    for folder in path.absolute().parents[:2] if path.exists() else ():
+        if (folder / "run.json").is_file():
+            raise UsageError(f"{path} is a part of a run: give the run's directory, {folder}")
+    if path.is_file():
+        raise UsageError(f"{path} is a file: give a run's directory, such as checkpoints/add-p113-s0-...")
+    if path.is_dir() and not find_runs(path):
+        rest = sorted(entry.name for entry in path.iterdir())
+        holds = f"it holds {', '.join(rest[:5])}{', ...' if len(rest) > 5 else ''}" if rest else "it is empty"
+        raise UsageError(
+            f"{path} is not a run and holds none: there is no run.json in it or in a folder of it ({holds}); "
+            "runs are made by python -m train.run"
+        )
 
 
 def row_scores(

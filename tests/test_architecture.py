@@ -22,7 +22,8 @@ LAYERS = [
     ("fused",),
     ("tasks", "model", "schedule", "store", "plan", "loss"),
     ("precision",),
-    ("settings", "knows"),
+    ("settings", "idle"),
+    ("knows",),
     ("config",),
     ("optim_config",),
     ("operations",),
@@ -33,7 +34,10 @@ ALLOWED_SIDEWAYS = {
     *(("run", name) for name in ("presets", "display", "interventions", "arguments")),
     *(("sweep", name) for name in ("presets", "arguments")),
 }
-HELPERS = {"checks", "cli", "errors", "files", "streams", "curves", "provenance", "memory"}
+HELPERS = {
+    *("checks", "cli", "errors", "files", "streams", "curves", "provenance", "memory"),
+    *("flags", "hints", "strict", "terminal"),
+}
 """Small files that any layer may use; they import helpers alone."""
 
 INTERP = {
@@ -156,20 +160,8 @@ def test_every_section_file_is_listed():
         assert path.stem == "__init__" or f"{path.stem}.build" in listed, f"list {path.stem} in SECTIONS"
 
 
-def test_nothing_is_unpickled_and_only_commands_print():
-    printing = {
-        "train/run.py",
-        "train/display.py",
-        "train/cli.py",
-        "train/sweep/__main__.py",
-        "train/sweep/display.py",
-        "interp/report.py",
-        "interp/measures/__main__.py",
-        "interp/importers.py",
-        "interp/scaling/__main__.py",
-        "interp/scaling/page.py",
-        "train/scaling/__main__.py",
-    }
+def test_nothing_is_unpickled_and_one_file_prints():
+    """Only ``train/terminal.py`` prints: there the text of others is made harmless."""
     for path in [*files("train"), *files("interp")]:
         text, name = path.read_text(), str(path.relative_to(ROOT))
         assert "pickle" not in text, name
@@ -177,7 +169,8 @@ def test_nothing_is_unpickled_and_only_commands_print():
         calls = {
             n.func.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
         }
-        assert "print" not in calls or name in printing, name
+        assert "print" not in calls or name == "train/terminal.py", name
+        assert not re.search(r"std(out|err)\.write\(", text), name
 
 
 @pytest.mark.parametrize(

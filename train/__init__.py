@@ -32,9 +32,11 @@ def foreign_packages(path: list[str]) -> list[Path]:
 
 
 def _warn_of_foreign_packages() -> None:
+    from .terminal import printable
+
     for folder in foreign_packages(sys.path):
         warnings.warn(
-            f"two packages are called 'train': groklens's {Path(__file__).parent} and {folder.resolve()}; "
+            f"two packages are called 'train': groklens's {Path(__file__).parent} and {printable(folder.resolve())}; "
             "use groklens-train and groklens-report, or uninstall or rename the other",
             stacklevel=3,
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -14,9 +15,8 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
     Raises:
         ValueError: it is of another type.
     """
-    kinds = get_args(field.type) if get_origin(field.type) in (UnionType, Union) else (field.type,)
     words = []
-    for kind in kinds:
+    for kind in kinds_of(field.type):
         if kind is type(None) and value is None:
             return None
         if get_origin(kind) is Literal:
@@ -24,7 +24,7 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
                 return value
             words.append(f"one of {', '.join(map(repr, get_args(kind)))}")
         elif kind is float:
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
                 return float(value)
             words.append("a finite number")
         elif kind is bool:
@@ -37,9 +37,37 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
             words.append(
                 "a whole number" if kind is int else "text" + (f", such as {field.default!r}" if field.default else "")
             )
-    raise ValueError(f"{field.name} = {value!r} is not allowed; it must be {' or '.join(words)}")
+    raise ValueError(f"{field.name} = {shown(value)} is not allowed; it must be {' or '.join(words)}")
 
 
+def shown(value: Any) -> str:
+    """A value as messages show it: its beginning, where it is long, and whatever it is.
+
+    Python refuses to write out a whole number of more than 4,300 digits.
+    """
+    if isinstance(value, int) and abs(value) >= 10**MOST_SHOWN:
+        return f"a whole number of {value.bit_length():,} bits"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a list that holds such numbers, or is nested deeply
+        return f"a {type(value).__name__}"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def kinds_of(annotation: Any) -> tuple[Any, ...]:
+    """The types that an annotation allows: those of a union, or the one."""
+    return get_args(annotation) if get_origin(annotation) in (UnionType, Union) else (annotation,)
+
+
+def whole(field: dataclasses.Field[Any], value: Any) -> Any:
+    """``value``, as a whole number where it is one written as a float (4e4) and the config's ``field`` wants one."""
+    kinds = kinds_of(field.type)
+    is_wanted = int in kinds and float not in kinds
+    return int(value) if is_wanted and isinstance(value, float) and value.is_integer() else value
+
+
+MOST_SHOWN = 200
+"""Characters of a value in a message."""
 LARGEST = 20.0
 """Of alpha and beta: past it eigenvalues and powers leave the range of a float64."""
 
@@ -48,11 +76,11 @@ def check_choices(config: Any) -> None:
     """Check every field annotated with a Literal or bool."""
     for f in dataclasses.fields(config):
         if f.type is bool and not isinstance(getattr(config, f.name), bool):
-            raise ValueError(f"{f.name} = {getattr(config, f.name)!r} is not allowed; it must be true or false")
+            raise ValueError(f"{f.name} = {shown(getattr(config, f.name))} is not allowed; it must be true or false")
         allowed = get_args(f.type) if getattr(f.type, "__origin__", None) is Literal else ()
         value = getattr(config, f.name)
         if allowed and value not in allowed:
-            raise ValueError(f"{f.name} = {value!r} is not allowed; choose one of {', '.join(map(repr, allowed))}")
+            raise ValueError(f"{f.name} = {shown(value)} is not allowed; choose one of {', '.join(map(repr, allowed))}")
 
 
 def check_int(config: Any, name: str, low: int, high: int) -> None:
@@ -61,7 +89,7 @@ def check_int(config: Any, name: str, low: int, high: int) -> None:
     if value is None and _is_optional(config, name):
         return
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} = {value!r} is not allowed; it must be a whole number from {low} to {high}")
+        raise ValueError(f"{name} = {shown(value)} is not allowed; it must be a whole number from {low} to {high}")
 
 
 def check_float(config: Any, name: str, low: float, high: float) -> None:
@@ -69,11 +97,16 @@ def check_float(config: Any, name: str, low: float, high: float) -> None:
     value = getattr(config, name)
     if value is None and _is_optional(config, name):
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} = {value!r} is not allowed; it must be a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        raise ValueError(f"{name} = {shown(value)} is not allowed; it must be a finite number")
     if not low <= value <= high:
         raise ValueError(f"{name} = {value!r} is out of range; it must be from {low:g} to {high:g}")
     object.__setattr__(config, name, float(value))
+
+
+def _is_finite(value: int | float) -> bool:
+    """Whether a number is neither infinite nor NaN, nor a whole one beyond the range of a float."""
+    return abs(value) <= sys.float_info.max
 
 
 def _is_optional(config: Any, name: str) -> bool:

@@ -5,12 +5,13 @@ import io
 import os
 import re
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .errors import DataError, DivergedError, MissingStep, Stopped, UndeclaredSetting, UsageError
+from .flags import tidy
+from .terminal import tell, tell_error
 
 
 def run_command(body: Callable[[], int]) -> int:
@@ -31,7 +32,7 @@ def run_command(body: Callable[[], int]) -> int:
     except (DivergedError, UndeclaredSetting) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
-        print("interrupted; what was written whole stays", file=sys.stderr)
+        tell("interrupted; what was written whole stays")
         return 130
     except MemoryError as error:
         return _fail(MemoryError(f"not enough memory: {error}"), 3)
@@ -41,25 +42,33 @@ def run_command(body: Callable[[], int]) -> int:
         advice = "lower --batch-size, --d-model or --p, or give fewer --seeds at a time"
         return _fail(MemoryError(f"the device's memory ends: {str(error).split('. ')[0]}: {advice}"), 3)
     except Stopped as stopped:
-        print(f"{stopped}; saved: run again to go on", file=sys.stderr)
+        tell(f"{stopped}; saved: run again to go on")
         return 128 + stopped.signum
+    except Exception as error:  # ours: the traceback is for us, but may quote text of others
+        _tell_traceback(error)
+        return 1
 
 
 def _fail(error: Exception, status: int) -> int:
     if os.environ.get("GROKLENS_DEBUG"):
-        traceback.print_exception(error)
-    text = error.args[0] if isinstance(error, MissingStep) else str(error)
-    print("error: " + " ".join(text.split()), file=sys.stderr)
+        _tell_traceback(error)
+    tell_error(error.args[0] if isinstance(error, MissingStep) else error)
     return status
+
+
+def _tell_traceback(error: Exception) -> None:
+    tell(*(line for text in traceback.format_exception(error) for line in text.rstrip("\n").split("\n")))
 
 
 def parse(kind: Any, argv: list[str], prog: str, default: Any) -> Any:
     """Parse flags into the dataclass ``kind`` with tyro; ``--help`` prints and exits.
 
     Raises:
-        UsageError: tyro's complaint, in one line.
+        UsageError: tyro's complaint, in one line, or that of ``train.flags.tidy``.
     """
     import tyro
+
+    argv = tidy(kind, argv, prog)
 
     complaint = io.StringIO()
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from .config import RunConfig
 from .curves import delay, first_crossing
 from .engine import Progress
+from .terminal import tell
 
 PLAIN_EVERY_S = 10.0
 """Seconds between plain lines where output is not a terminal."""
@@ -47,7 +48,7 @@ class Display:
         if not self.quiet and not self.has_begun:
             self.has_begun = True
             start = f"from step {min(self.from_steps):,} " if any(self.from_steps) else ""
-            print(f"training {self.name} {start}to step {max(self.totals):,} {self.how}", file=sys.stderr, flush=True)
+            tell(f"training {self.name} {start}to step {max(self.totals):,} {self.how}")
         done = sum(report.step for report in reports)
         line = self._line(reports[0]) if len(reports) == 1 else self._line_of_many(reports)
         if self.bar is not None:
@@ -56,7 +57,7 @@ class Display:
         now = time.monotonic()
         if not self.quiet and (now - self.printed_at > PLAIN_EVERY_S or done == sum(self.totals)):
             self.printed_at = now
-            print(line + self._left(done), file=sys.stderr, flush=True)
+            tell(line + self._left(done))
 
     def _left(self, done: int) -> str:
         rate = self._rate(done)

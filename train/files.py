@@ -1,7 +1,9 @@
 """Atomic files: a saved thing appears whole or not at all."""
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,24 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """Contents of a regular file of at most ``most`` bytes; devices, pipes and folders are not waited for.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no regular file, or a larger one.
+    """
+    state = path.stat()
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(state.st_mode):
+        raise ValueError("it is no regular file")
+    if state.st_size > most:
+        raise ValueError(f"it has {state.st_size:,} bytes, more than the {most:,} that such a file may have")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe put there now would make us wait
+        return file.read(most)
 
 
 def write_json(path: Path, value: Any) -> None:

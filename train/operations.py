@@ -5,12 +5,14 @@ A new operation is one decorated function; the name is the function's, the help 
 Torch is imported only where a table is made, so that ``--help`` stays quick.
 """
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from . import hints
+from .checks import shown
 from .groups import Group, group, parse_group
+from .hints import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +61,7 @@ class Operation:
                 f"choose one of {', '.join(o.name for o in OPERATIONS.values() if o.domain == 'group')}"
             )
         if not 2 <= structure <= MAX_MODULUS:
-            raise ValueError(f"p = {structure} is out of range; p must be from 2 to {MAX_MODULUS}")
+            raise ValueError(f"p = {shown(structure)} is out of range; p must be from 2 to {MAX_MODULUS}")
         if self.needs_prime and not is_prime(structure):
             raise ValueError(
                 f"operation {self.name!r} needs a prime p; got p = {structure} (try {_prime_near(structure)})"
@@ -88,15 +90,17 @@ OPERATIONS: dict[str, Operation] = {}
 def find_operation(name: str) -> Operation:
     """The operation called ``name``; ValueError names the nearest one."""
     if name not in OPERATIONS:
-        hint = nearest(name, OPERATIONS)
+        hint = _operation_meant(name)
         raise ValueError(f"unknown operation {name!r}{hint}; allowed are {', '.join(OPERATIONS)}")
     return OPERATIONS[name]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The phrase "; did you mean 'x'?" with the nearest known name, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _operation_meant(name: str) -> str:
+    """What somebody meant by an operation that there is not: a group's name is composition in that group."""
+    try:
+        return f"; did you mean 'compose' with group {str(parse_group(name.upper()))!r}?"
+    except ValueError:
+        return nearest(name, OPERATIONS, hints.OPERATIONS)
 
 
 def operation(

@@ -89,20 +89,13 @@ class OptimConfig:
         self._check_together()
 
     def _check_together(self) -> None:
-        """Refuse what does not go together, or would do nothing."""
+        """Refuse what does not go together; what would do nothing is refused by ``train.idle``."""
         if self.decay_steps is not None and self.decay_steps <= self.warmup_steps:
             raise ValueError(
                 f"decay_steps = {self.decay_steps} is not allowed; it must be above warmup_steps = {self.warmup_steps}"
             )
         if self.grokfast_alpha is not None and self.grokfast_window is not None:
             raise ValueError("grokfast_alpha and grokfast_window exclude each other: give one (EMA, or MA)")
-        for name, given, needs, has in (
-            ("grokfast_from", self.grokfast_from != 0, "grokfast_alpha or grokfast_window", self.grokfast is not None),
-            ("momentum", self.momentum != 0, "optimizer sgd", self.optimizer == "sgd"),
-            ("decay_towards", self.decay_towards == "init", "weight_decay above 0", self.weight_decay > 0),
-        ):
-            if given and not has:
-                raise ValueError(f"{name} = {getattr(self, name)} does nothing here: it needs {needs}; or leave it out")
 
     @property
     def grokfast(self) -> Literal["ema", "ma"] | None:

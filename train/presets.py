@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .config import ModelConfig, OptimConfig, RunConfig, ScheduleConfig, TaskConfig
-from .operations import nearest
+from .hints import nearest
 
 
 @dataclass(frozen=True)

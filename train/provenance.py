@@ -45,9 +45,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_state() -> dict[str, Any] | None:
-    """Commit of this package's checkout and whether it has changes; None where it is not a checkout of ours."""
-    folder = Path(__file__).parent
+def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any] | None:
+    """Commit of the checkout that the package ``folder`` lies in, and whether it has changes; None where there is none.
+
+    Nothing is written in the repository, and nothing waits for one who does.
+    """
     try:
         top = _git(folder, "rev-parse", "--show-toplevel")
         if Path(top) != folder.parent:
@@ -78,5 +80,19 @@ def gpu_name(device: str) -> str | None:
 
 
 def _git(folder: Path, *args: str) -> str:
-    done = subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()
+    """What git prints; ``status`` takes no lock to refresh the index, and asks no watcher of files.
+
+    Variables such as GIT_DIR, which git sets for its hooks, would name another repository.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *args]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=10,
+    )
+    return os.fsdecode(done.stdout).strip()

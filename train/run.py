@@ -10,18 +10,18 @@ import io
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .arguments import find_device, parse_seeds, read_toml
+from .arguments import find_device, parse_seeds, read_toml, set_threads
 from .cli import parse, run_command, signals
 from .config import RunConfig
 from .errors import UsageError
+from .flags import given, refuse_beside, refuse_together, tidy
+from .idle import refuse_idle_settings
 from .presets import PRESETS, find_preset
-from .settings import override
+from .settings import replaced
+from .terminal import say, tell_error
 
-if TYPE_CHECKING:
-    pass
-
+PROG = "python -m train.run"
 DEFAULT_PRESET = "nanda"
 SOME_FAILED = 4
 """Exit status where some of several runs failed."""
@@ -66,19 +66,29 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
 
 
+CLASHES = (("seed", "seeds", "give one, a seed or several"),)
+LISTS = ("list_presets", "list_operations", "list_interventions")
+
+
 def _main(argv: list[str]) -> int:
+    argv = tidy(Command, argv, PROG)
+    names = given(argv)
+    refuse_together(names, CLASHES)
+    for alone in LISTS:
+        refuse_beside(names, alone, LISTS)
     try:
         start = Command(run=_starting_config(argv))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    command = parse(Command, argv, "python -m train.run", start)
+    command = parse(Command, argv, PROG, start)
     options = command.options
     if options.list_presets or options.list_operations or options.list_interventions:
         _print_lists(options)
         return 0
     configs = [command.run]
     if command.options.seeds is not None:
-        configs = [override(command.run, {"seed": seed}) for seed in parse_seeds(command.options.seeds)]
+        configs = [replaced(command.run, {"seed": seed}) for seed in parse_seeds(command.options.seeds)]
+    refuse_idle_settings(configs[0])
     return _train(configs, command.options, argv)
 
 
@@ -89,19 +99,19 @@ def _starting_config(argv: list[str]) -> RunConfig:
         scan.add_argument(flag)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            given = scan.parse_known_args(argv)[0]
+            flags = scan.parse_known_args(argv)[0]
     except SystemExit:  # a flag without its value: the real parser says so
         return RunConfig()
-    config = find_preset(given.preset if given.preset is not None else DEFAULT_PRESET).config
-    if given.config is not None:
-        config = override(config, read_toml(Path(given.config), "--config "))
+    config = find_preset(flags.preset if flags.preset is not None else DEFAULT_PRESET).config
+    if flags.config is not None:
+        config = replaced(config, read_toml(Path(flags.config), "--config "))
     swap = {}
-    if given.group not in (None, "None"):
-        swap = {"group": given.group}
-    elif given.p is not None and given.p.isdigit() and config.task.group is not None:
-        swap = {"p": int(given.p)}
+    if flags.group not in (None, "None"):
+        swap = {"group": flags.group}
+    elif flags.p is not None and flags.p.isdigit() and config.task.group is not None:
+        swap = {"p": int(flags.p)}
     if swap:
-        config = override(config, {**swap, **({"op": given.op} if given.op is not None else {})})
+        config = replaced(config, {**swap, **({"op": flags.op} if flags.op is not None else {})})
     return config
 
 
@@ -111,14 +121,14 @@ def _print_lists(options: Options) -> None:
 
     if options.list_presets:
         for name, preset in PRESETS.items():
-            print(f"{name:11} {preset.doc}\n{'':11} {preset.source}")
+            say(f"{name:11} {preset.doc}", f"{'':11} {preset.source}")
     if options.list_operations:
         for name, op in OPERATIONS.items():
             where = "--group" if op.domain == "group" else "prime --p" if op.needs_prime else "any --p"
-            print(f"{name:12} {where:10} {op.doc}")
+            say(f"{name:12} {where:10} {op.doc}")
     if options.list_interventions:
         for one in INTERVENTIONS:
-            print(f"{one.doc}\n    {' '.join(flags_of(one))}\n    {one.source}")
+            say(one.doc, f"    {' '.join(flags_of(one))}", f"    {one.source}")
 
 
 def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
@@ -132,11 +142,8 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     from .provenance import session_info
     from .store import RunStore
 
-    if options.threads is not None:
-        if options.threads < 1:
-            raise UsageError(f"threads = {options.threads} is not allowed; it must be at least 1")
-        torch.set_num_threads(options.threads)
     device = find_device(options.device)
+    set_threads(options.threads, device)
     check_precision(configs[0], device)
     taken = choose(configs[0], device)
     check_memory(configs, device)
@@ -155,9 +162,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
                 todo.append((config, store, from_step))
             elif not options.quiet:
                 name = "" if len(configs) == 1 else f"{store.path.name}: "
-                print(
-                    f"{name}already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)"
-                )
+                say(f"{name}already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)")
         for config, store, from_step in todo:
             store.clear_done()
             command = ["python", "-m", "train.run", *argv]
@@ -174,11 +179,11 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
         raise failed[0][1]
     for store in stores:
         if not options.quiet:
-            print(("" if len(stores) == 1 else f"{store.path.name}: ") + summary(store.read_log()))
+            say(("" if len(stores) == 1 else f"{store.path.name}: ") + summary(store.read_log()))
     for store in stores:
-        print(store.path)
+        say(store.path)
     for store, error in failed:
-        print(f"error: {store.path.name} failed: {error}", file=sys.stderr)
+        tell_error(f"{store.path.name} failed: {error}")
     return SOME_FAILED if failed else 0
 
 

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from .checks import typed
+from .checks import typed, whole
 from .config import ModelConfig, OptimConfig, RunConfig, ScheduleConfig, TaskConfig
-from .operations import nearest
+from .hints import SETTINGS, nearest
+from .idle import refuse_idle_settings
 
 
 def from_json(data: dict[str, Any]) -> RunConfig:
@@ -33,6 +34,15 @@ def _from_dict(cls: type, data: Any, where: str) -> Any:
     return cls(**{f.name: _typed(f, data[f.name]) for f in dataclasses.fields(cls) if f.name in data})
 
 
+def typed_fields(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the fields of a dataclass, by name, as ``override`` takes them.
+
+    Raises:
+        ValueError: one is of another type.
+    """
+    return {f.name: typed(f, whole(f, given[f.name])) for f in dataclasses.fields(cls) if f.name in given}
+
+
 def _typed(home: dataclasses.Field[Any], value: Any) -> Any:
     return value if dataclasses.is_dataclass(value) else typed(home, value)
 
@@ -40,7 +50,18 @@ def _typed(home: dataclasses.Field[Any], value: Any) -> Any:
 def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
     """``config`` with fields replaced by their flat names, such as ``{"op": "mul", "lr": 3e-4, "steps": 2000}``.
 
-    Giving ``group`` alone drops ``p``, and the reverse.
+    Giving ``group`` alone drops ``p``, and the reverse. A whole number may be written as a float, as 4e4.
+
+    Raises:
+        ValueError: an unknown name (the nearest is named), or a value that is not allowed, or does nothing.
+    """
+    made = replaced(config, fields)
+    refuse_idle_settings(made, fields)
+    return made
+
+
+def replaced(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
+    """``override`` of a config to which more may be changed: values may do nothing yet.
 
     Raises:
         ValueError: an unknown name (the nearest is named), or a value that is not allowed.
@@ -51,9 +72,9 @@ def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
     changes: dict[str, dict[str, Any]] = {}
     for name, value in fields.items():
         if name not in homes:
-            raise ValueError(f"unknown setting {name!r}{nearest(name, homes)}")
+            raise ValueError(f"unknown setting {name!r}{nearest(name, homes, SETTINGS)}")
         part, home = homes[name]
-        changes.setdefault(part, {})[name] = typed(home, value)
+        changes.setdefault(part, {})[name] = typed(home, whole(home, value))
     task = changes.get("task", {})
     if task.get("group") is not None and "p" not in task:
         task["p"] = None

@@ -44,7 +44,7 @@ def choose(names: Iterable[str] | None) -> "list[Measure]":
         UsageError: an unknown name; the nearest is named.
     """
     from train.errors import UsageError
-    from train.operations import nearest
+    from train.hints import nearest
 
     known = load()
     chosen = list(known) if names is None else list(names)

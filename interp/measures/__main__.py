@@ -16,10 +16,16 @@ import tyro
 
 from train.cli import parse, run_command
 from train.errors import UsageError
+from train.flags import given, refuse_beside, refuse_together
+from train.terminal import say, tell
 
 if TYPE_CHECKING:
     from ..runs import Run
 
+CLASHES = (
+    ("table", "step", "--table writes every snapshot's measures"),
+    ("table", "json", "--table writes a CSV file"),
+)
 N_SHOWN = 8
 """Frequencies shown without --json, the largest values."""
 
@@ -51,6 +57,9 @@ def main(argv: "list[str] | None" = None) -> int:
 
 def _main(argv: "list[str]") -> int:
     options: Options = parse(Options, argv, "python -m interp.measures", Options())
+    names = given(argv)
+    refuse_together(names, CLASHES)
+    refuse_beside(names | ({"RUN"} if options.run is not None else set()), "list", ["only"])
     if options.run is None and not options.list:
         raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
     from . import choose
@@ -58,14 +67,14 @@ def _main(argv: "list[str]") -> int:
     measures = choose(options.only or None)
     if options.list:
         for measure in measures:
-            print(f"{measure.name:38} {measure.unit:24} {measure.source}")
+            say(f"{measure.name:38} {measure.unit:24} {measure.source}")
         return 0
     from ..runs import open_run
 
     assert options.run is not None
     run = open_run(options.run, key_freqs=options.key_freqs or None)
     if options.table is not None:
-        print(_write_table(run, options))
+        say(_write_table(run, options))
     else:
         snap = run.last if options.step is None else run[options.step]
         _show({measure.name: measure(snap) for measure in measures}, options.json)
@@ -78,9 +87,7 @@ def _write_table(run: "Run", options: Options) -> Path:
     from . import table
 
     assert options.table is not None
-    if options.step is not None:
-        raise UsageError("--table writes every snapshot's measures: leave out --step")
-    frame = table(run, options.only or None, visit=lambda snap: print(f"step {snap.step:,}", file=sys.stderr))
+    frame = table(run, options.only or None, visit=lambda snap: tell(f"step {snap.step:,}"))
     write_atomic(options.table, frame.to_csv(index=False).encode())
     return options.table
 
@@ -92,12 +99,13 @@ def _show(values: dict[str, Any], as_json: bool) -> None:
     found = {name: value for name, value in values.items() if name not in reasons}
     if as_json:
         plain = {name: _plain(value) for name, value in found.items()}
-        print(json.dumps(plain | ({"unavailable": reasons} if reasons else {}), indent=1, allow_nan=False))
+        found = json.dumps(plain | ({"unavailable": reasons} if reasons else {}), indent=1, allow_nan=False)
+        say(*found.split("\n"))
         return
     for name, value in found.items():
-        print(f"{name:38} {_line(value)}")
+        say(f"{name:38} {_line(value)}")
     for name, reason in reasons.items():
-        print(f"{name:38} not available: {reason}")
+        say(f"{name:38} not available: {reason}")
 
 
 def _plain(value: Any) -> Any:

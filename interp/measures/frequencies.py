@@ -4,7 +4,7 @@ import torch
 
 from ..keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
 from ..maths.fourier import frequency_energy
-from ..parts import best_frequency, embedding_components, neuron_fve, part
+from ..parts import NotApplicable, best_frequency, embedding_components, neuron_fve, part
 from ..runs import Snapshot
 from .registry import measure
 
@@ -35,7 +35,10 @@ def key_freqs_nanda(snap: Snapshot) -> dict[int, float]:
 @measure("neurons", "Nanda et al. 2023, their calculate_key_freqs: as key_freqs_nanda, without the last frequency")
 def key_freqs_nanda_code(snap: Snapshot) -> dict[int, float]:
     """Neurons for each frequency below n//2 that explains most of some neuron's variance among those."""
-    return counts(_live(snap)[:-1].argmax(dim=0) + 1)
+    live = _live(snap)
+    if len(live) < 2:
+        raise NotApplicable("there is one frequency alone, and this definition leaves the last one out")
+    return counts(live[:-1].argmax(dim=0) + 1)
 
 
 @measure("neurons", "TransformerLens' Grokking_Demo, whose clusters these are; its list is read by eye")

@@ -13,6 +13,7 @@ from train.errors import DataError, UsageError
 from train.provenance import git_state, versions
 from train.store import RunStore
 from train.sweep.info import read_info
+from train.sweep.plan import evaluations
 from train.sweep.results import table
 from train.sweep.spec import Spec
 
@@ -119,7 +120,7 @@ def _tile(root: Path, folder: Path, row: Row, longest: int) -> Tile:
 def _thinned(path: Path) -> list[Row]:
     """Some of a run's evaluations, the first and the last with them; none where there is nothing to read."""
     try:
-        log = [row for row in RunStore(path).read_log() if "test_acc" in row] if path.is_dir() else []
+        log = evaluations(RunStore(path)) if path.is_dir() else []
     except DataError:  # the table says so
         return []
     return [log[i] for i in sorted({round(j * (len(log) - 1) / (POINTS - 1)) for j in range(POINTS)})] if log else []

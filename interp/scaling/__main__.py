@@ -14,7 +14,8 @@ import tyro
 from train.checks import check_seed
 from train.cli import parse, run_command
 from train.errors import UsageError
-from train.operations import nearest
+from train.hints import nearest
+from train.terminal import say
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def main(argv: "list[str] | None" = None) -> int:
 
 def _main(argv: "list[str]") -> int:
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"usage: python -m interp.scaling {{{','.join(COMMANDS)}}} ...\n\n{__doc__}")
+        say(f"usage: python -m interp.scaling {{{','.join(COMMANDS)}}} ...", "", *(__doc__ or "").split("\n"))
         return 0
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
@@ -95,6 +96,10 @@ def _flow(options: FlowOptions) -> int:
     from .spectrum import power_law
 
     if options.n is None:
+        if options.seed != 0:
+            raise UsageError(
+                f"seed = {options.seed} does nothing here: it draws A(0) of a width; give --n, or leave it out"
+            )
         modes = wide(power_law(options.alpha, options.beta))
     else:
         check_seed(options.seed)
@@ -102,9 +107,9 @@ def _flow(options: FlowOptions) -> int:
     curve = flow(modes, options.gamma, options.t_max)
     if options.json:
         return _json({"t": curve.t.tolist(), "loss": curve.loss.tolist(), "q": curve.q.tolist()})
-    print(f"{'t':>12} {'loss':>12} {'q':>12}")
+    say(f"{'t':>12} {'loss':>12} {'q':>12}")
     for i in np.linspace(0, len(curve.t) - 1, 10).astype(int):
-        print(f"{curve.t[i]:12.4g} {curve.loss[i]:12.4g} {curve.q[i]:12.4g}")
+        say(f"{curve.t[i]:12.4g} {curve.loss[i]:12.4g} {curve.q[i]:12.4g}")
     return 0
 
 
@@ -115,7 +120,7 @@ def _exponents(options: ExponentsOptions) -> int:
     if options.json:
         return _json(found)
     for name, value in found.items():
-        print(f"{name:8} {'not claimed' if value is None else value if isinstance(value, str) else f'{value:.4g}'}")
+        say(f"{name:8} {'not claimed' if value is None else value if isinstance(value, str) else f'{value:.4g}'}")
     return 0
 
 
@@ -128,21 +133,22 @@ def _compare(options: CompareOptions) -> int:
     if options.json:
         columns = found.curves.astype(object).where(found.curves.notna(), None).to_dict("list")
         return _json({"config": found.config.to_json(), "which": found.theory, **columns})
-    print(found.theory)
+    say(found.theory)
     rows = np.unique(np.linspace(0, len(found.curves) - 1, 10).astype(int))
-    print(found.curves.iloc[rows].to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
+    shown = found.curves.iloc[rows].to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}")
+    say(*shown.split("\n"))
     return 0
 
 
 def _report(options: ReportOptions) -> int:
     from .page import build
 
-    print(build(options.out, options.quiet))
+    say(build(options.out, options.quiet))
     return 0
 
 
 def _json(found: dict[str, Any]) -> int:
-    print(json.dumps(found, allow_nan=False))
+    say(json.dumps(found, allow_nan=False))
     return 0
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from train.errors import DataError
+from train.errors import DataError, UsageError
+from train.memory import check_fits
 from train.scaling.config import ScalingConfig
 from train.scaling.store import read_simulation
 
@@ -63,7 +64,17 @@ def compare(path: str | Path) -> Comparison:
 
 
 def predicted(config: ScalingConfig, step: Int[np.ndarray, " times"]) -> tuple[str, Losses, Losses]:
-    """Name of the theory, mean loss at the steps, and the mean's standard error where it is over draws."""
+    """Name of the theory, mean loss at the steps, and the mean's standard error where it is over draws.
+
+    Raises:
+        DataError: it cannot be solved, or not in memory.
+    """
+    is_drawn = config.form != "plain" or config.p is not None
+    numbers = 30 * config.m + 4 * is_drawn * (config.n + (config.p or 0)) * (config.n + config.m)
+    try:
+        check_fits(8 * numbers, "the theory of this simulation", "n, m or p")
+    except UsageError as error:
+        raise DataError(str(error)) from error
     if config.b is not None and config.gamma > 0:
         return _mean_field(config, step)
     modes = [wide(_task(config))] if config.form == "plain" and config.p is None else list(_drawn(config))

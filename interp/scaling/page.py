@@ -1,7 +1,6 @@
 """The page of the solvable model: ``python -m interp.scaling report --out DIR``; alpha, beta, gamma from a grid."""
 
 import itertools
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from train.provenance import git_state, versions
 from train.scaling.config import ScalingConfig
 from train.scaling.simulate import simulate
 from train.scaling.store import Simulated
+from train.terminal import tell
 
 from ..figures.scaling import REGIMES, curves_figure, front_figure, phase_figure, time_figure
 from ..html import Block, Figure, PageSection, Table, Text, Track, render_page, write_page
@@ -72,7 +72,7 @@ def build(folder: Path, quiet: bool = True) -> Path:
         for (beta, gamma), found in zip(tasks, fronts(alpha, tasks, WIDTHS, DRAWS, per_decade=10), strict=True):
             points.append(_point(alpha, beta, gamma, found))
             if not quiet:
-                print(f"{points[-1].name} ({len(points)} of {len(GRID['alpha']) * len(tasks)})", file=sys.stderr)
+                tell(f"{points[-1].name} ({len(points)} of {len(GRID['alpha']) * len(tasks)})")
     steps = tuple(range(len(points)))
     html = render_page(
         title="Feature learning and scaling laws",

@@ -27,7 +27,10 @@ def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **f
     from train.model import build_model
     from train.settings import override
 
-    small = {"d_model": 16, "n_heads": 2, "d_mlp": 24, "train_frac": 0.6, "steps": max(steps), "seed": seed}
+    small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_mlp": 24, "train_frac": 0.6, "seed": seed}
+    small["steps"] = max(steps)
+    if fields.get("arch") == "mlp":
+        del small["n_heads"]  # it would do nothing, which is refused
     config = override(RunConfig(), {**small, **fields})
     generator = torch.Generator().manual_seed(seed)
     snapshots = {

@@ -96,6 +96,9 @@ COMPANIONS = {
     "arch": {"layout": "a b"},
     "momentum": {"optimizer": "sgd"},
     "grokfast_from": {"grokfast_alpha": 0.9},
+    "grokfast_lambda": {"grokfast_alpha": 0.9},
+    "muon_momentum": {"optimizer": "muon"},
+    "decay_to": {"decay_steps": 500},
 }
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.oracles.model import EPS, assert_close, rows, small
-from train.config import RunConfig, TaskConfig
+from train.config import ModelConfig, RunConfig, TaskConfig
 from train.errors import UsageError
-from train.model import hooked_config
+from train.model import build_model, hooked_config
 from train.tasks import make_task
 
 # ---- hooks ------------------------------------------------------------------------------------------
@@ -213,3 +213,82 @@ def test_other_refusals():
         model.to_tokens("1 2 =", prepend_bos=True)
     with pytest.raises(ValueError, match="give one row"):
         model.to_str_tokens(rows())
+
+
+# ---- habits from TransformerLens ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arch", ["transformer", "mlp"])
+def test_one_row_of_tokens_needs_no_axis_of_rows(arch):
+    model = small("a b", arch=arch)
+    row = torch.tensor([3, 4])
+    alone, (logits, cache) = model(row), model.run_with_cache(row)
+    assert alone.shape == (1, 2, model.cfg.d_vocab_out)
+    assert torch.equal(alone, model(row[None])) and torch.equal(alone, logits)
+    assert cache["hook_embed"].shape == (1, 2, model.cfg.d_model)
+    for shape in ((), (1, 1, 2)):
+        with pytest.raises(UsageError, match=r"give rows \[batch, pos\], or one row \[pos\]"):
+            model(torch.zeros(shape, dtype=torch.long))
+
+
+def test_rows_of_another_length_are_refused_by_an_mlp():
+    with pytest.raises(UsageError, match="rows of 3 tokens; this model reads 2"):
+        small("a b", arch="mlp")(torch.zeros(4, 3, dtype=torch.long))
+
+
+@pytest.mark.parametrize("arch", ["transformer", "mlp"])
+def test_a_configuration_goes_to_a_dictionary_and_back(arch):
+    from train.model import HookedTransformerConfig
+
+    model = small("a b", arch=arch)
+    if arch == "transformer":
+        model.set_use_attn_result(True)
+    plain = model.cfg.to_dict()
+    assert type(plain) is dict and plain["d_model"] == model.cfg.d_model and plain["attn_only"] is False
+    assert HookedTransformerConfig.from_dict(plain) == model.cfg
+    assert HookedTransformerConfig.from_dict(plain).use_attn_result == model.cfg.use_attn_result
+    assert model.W_gate is None
+    with pytest.raises(UsageError, match="unknown field 'd_modle'; did you mean 'd_model'"):
+        HookedTransformerConfig.from_dict({"d_modle": 3})
+    with pytest.raises(UsageError, match="missing .* required"):
+        HookedTransformerConfig.from_dict({"d_model": 3})
+
+
+@pytest.mark.parametrize("norm", ["none", "pre"])
+def test_labels_of_a_task_are_tokens_of_a_logit_attribution(norm):
+    """Against the logits: what the components write towards the right answer adds up to its logit, bias aside."""
+    config = RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=16, n_heads=2, norm=norm))
+    model, task = build_model(config).double(), make_task(config)
+    logits, cache = model.run_with_cache(task.tokens)
+    right = logits[:, -1].gather(-1, task.labels)[:, 0]
+    assert task.labels.shape == (49, 1)
+    stack = cache.decompose_resid(pos_slice=-1)
+    found = cache.logit_attrs(stack, tokens=task.labels, pos_slice=-1)
+    assert found.shape == (len(stack), 49)
+    assert_close(found.sum(dim=0), right)
+    others = (task.labels + 1) % 7
+    margin = cache.logit_attrs(stack, tokens=task.labels, incorrect_tokens=others, pos_slice=-1)
+    assert_close(margin.sum(dim=0), right - logits[:, -1].gather(-1, others)[:, 0])
+    everywhere = cache.logit_attrs(cache.decompose_resid(), tokens=task.labels)
+    assert everywhere.shape == (len(stack), 49, 3)
+    assert_close(everywhere[:, :, -1], found)
+
+
+def test_a_label_that_is_none_is_refused():
+    """-1, of a row without an answer, would be the last token."""
+    config = RunConfig(task=TaskConfig(op="div", p=5), model=ModelConfig(d_model=16, n_heads=2))
+    model, task = build_model(config), make_task(config)
+    with pytest.raises(UsageError, match=r"tokens from -1 to 4: .*task.rows\('all'\)"):
+        model.tokens_to_residual_directions(task.labels)
+    some = task.labels[task.rows("all")]
+    assert torch.equal(model.tokens_to_residual_directions(some)[3, 0], model.W_U[:, some[3, 0]])
+
+
+@pytest.mark.parametrize("arch", ["transformer", "mlp"])
+def test_processing_centres_the_unembedding(arch):
+    model = small("a b", arch=arch)
+    tokens = torch.tensor([[1, 2], [3, 0]])
+    before = model(tokens).log_softmax(-1)
+    model.process_weights_()
+    assert model.W_U.mean(dim=-1).abs().max() < 1e-6
+    assert_close(model(tokens).log_softmax(-1), before)

@@ -11,25 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
+from commanding import TINY, assert_one_line, runner
 
 pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
-TINY = "--p 7 --train-frac 0.5 --d-model 8 --n-heads 2 --steps 2 --threads 1 --device cpu".split()
 
 
 @pytest.fixture
 def run(tmp_path, capsys):
     """``run(*argv)``: exit status, lines of standard output, lines of standard error; runs go to ``tmp_path/out``."""
-    from train.run import main
-
-    def go(*argv, out=True):
-        try:
-            status = main([*map(str, argv), *(["--out", str(tmp_path / "out")] if out else [])])
-        except SystemExit as stop:  # as --help does
-            status = stop.code
-        captured = capsys.readouterr()
-        return status, captured.out.splitlines(), captured.err.splitlines()
-
-    return go
+    return runner(tmp_path, capsys)
 
 
 # ---- bad input ---------------------------------------------------------------------------------------
@@ -77,7 +67,11 @@ BAD_FLAGS = {
     "--batch-size 0": ["batch_size = 0"],
     "--norm batch": ["--norm", "batch", "post"],
     "--arch mlp": ["mlp", "a b"],
-    "--steps 1e3": ["--steps", "1e3"],
+    "--steps 4.5e0": ["--steps 4.5e0", "whole number"],
+    "--steps 40,000": ["--steps 40,000", "write 40_000"],
+    "--steps 1e400": ["--steps 1e400", "whole number"],
+    "--steps=nan": ["--steps nan", "whole number"],
+    "--batch-size half": ["--batch-size half", "whole number"],
     "--weight-decy 1": ["--weight-decy", "did you mean --weight-decay"],
     "--stepz 10": ["--stepz", "did you mean --steps"],
     "extra": ["extra"],
@@ -90,16 +84,6 @@ BAD_FLAGS = {
     "--config nowhere.toml": ["nowhere.toml", "No such file"],
     "--config .": ["--config .", "directory"],
 }
-
-
-def assert_one_line(result, words, expected=2):
-    status, out, err = result
-    assert (status, len(err)) == (expected, 1), err
-    assert out == []
-    assert err[0].startswith("error: ")
-    assert "Traceback" not in err[0]
-    for word in words:
-        assert word in err[0], err[0]
 
 
 @pytest.mark.parametrize("flags", BAD_FLAGS)
@@ -124,7 +108,8 @@ BAD_FILES = {
     "op = 3": ["op", "3"],
     "op = ['add']": ["op", "add"],
     "group = 5": ["group", "5"],
-    "p = 7.0": ["p", "7.0"],
+    "p = 7.5": ["p", "7.5"],
+    "p = inf": ["p", "inf"],
     "p = true": ["p", "True"],
     "p = 'seven'": ["p", "seven"],
     "train_frac = 'half'": ["train_frac", "half"],
@@ -313,12 +298,12 @@ def test_lists(run, tmp_path):
     from train.operations import OPERATIONS
     from train.presets import PRESETS
 
-    status, out, err = run("--list-presets")
+    status, out, err = run("--list-presets", out=False)
     assert (status, err) == (0, [])
     for name, preset in PRESETS.items():
         assert any(line.startswith(name) and preset.doc in line for line in out)
         assert any(preset.source in line for line in out)
-    status, out, err = run("--list-operations")
+    status, out, err = run("--list-operations", out=False)
     assert (status, err) == (0, [])
     assert [line.split()[0] for line in out] == list(OPERATIONS)
     assert "prime" in next(line for line in out if line.startswith("div "))

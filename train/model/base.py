@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens import ActivationCache, HookedRootModule
 
 from ..errors import UsageError
-from ..operations import nearest
+from ..hints import nearest
 from .components import Embed, Unembed
 from .config import HookedTransformerConfig
+from .processing import process_weights
 from .tokens import NamedTokens
 
 
@@ -45,7 +47,7 @@ class HookedModel(NamedTokens, HookedRootModule):
         """Output, and an ActivationCache (a plain dictionary if not ``return_cache_object``)."""
         out, cache = super().run_with_cache(*model_args, remove_batch_dim=remove_batch_dim, **kwargs)
         if return_cache_object:
-            cache = ActivationCache(cache, self, has_batch_dim=not remove_batch_dim)  # type: ignore[arg-type]
+            cache = Cache(cache, self, has_batch_dim=not remove_batch_dim)  # type: ignore[arg-type]
         return out, cache
 
     def hooks(
@@ -97,9 +99,76 @@ class HookedModel(NamedTokens, HookedRootModule):
         return self.unembed.b_U
 
     def tokens_to_residual_directions(self, tokens: str | int | Int[Tensor, "*shape"]) -> Float[Tensor, "... d_in"]:
-        """Columns of W_U: the directions that the logits of these tokens read. One token gives one vector."""
+        """Columns of W_U: the directions that the logits of these tokens read. One token gives one vector.
+
+        Raises:
+            UsageError: a token that has no logit, such as the -1 of a row without an answer.
+        """
         if isinstance(tokens, str):
             tokens = self.to_single_token(tokens)
-        if isinstance(tokens, int) or tokens.numel() == 1:
-            return self.W_U[:, int(tokens)]
-        return self.W_U.T[tokens]
+        chosen = torch.as_tensor(tokens, device=self.W_U.device)
+        if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < self.W_U.shape[1]:
+            raise UsageError(
+                f"tokens from {int(chosen.min())} to {int(chosen.max())}: the model's logits are of 0 to "
+                f"{self.W_U.shape[1] - 1}; rows without an answer have -1, and task.rows('all') leaves them out"
+            )
+        return self.W_U[:, int(chosen)] if chosen.numel() == 1 else self.W_U.T[chosen]
+
+    @property
+    def W_gate(self) -> None:
+        """Gates of the MLPs, which these models have not; TransformerLens says so in the same way."""
+        return
+
+    def process_weights_(
+        self,
+        fold_ln: bool = True,
+        center_writing_weights: bool = True,
+        center_unembed: bool = True,
+        fold_value_biases: bool = True,
+        refactor_factored_attn_matrices: bool = False,
+    ) -> None:
+        """Rewrite the weights in place so that they are easier to read; probabilities stay, as in TransformerLens 3.9.
+
+        Args:
+            fold_ln: move scale and shift of layer norms into what reads them, and centre that; the norms stay, with 1
+                and 0 (TransformerLens puts others in their place).
+            center_writing_weights: centre what writes to the residual stream, where layer norms read it.
+            center_unembed: centre the logits; they change by one number a row.
+            fold_value_biases: move the value biases into b_O.
+            refactor_factored_attn_matrices: make each head's pairs of matrices even, by singular value decomposition.
+
+        Raises:
+            UsageError: the probabilities would change: post-norm, or an attention rate with value biases.
+        """
+        process_weights(
+            self,
+            fold_ln=fold_ln,
+            center_writing_weights=center_writing_weights,
+            center_unembed=center_unembed,
+            fold_value_biases=fold_value_biases,
+            refactor_factored_attn_matrices=refactor_factored_attn_matrices,
+        )
+
+
+class Cache(ActivationCache):
+    """TransformerLens's cache, to which a task's labels [rows, n_answers] may be given as tokens."""
+
+    def logit_attrs(self, residual_stack: Tensor, tokens: Any, incorrect_tokens: Any = None, **kwargs: Any) -> Tensor:
+        """TransformerLens's; a single answer's axis is dropped where the stack has no axis of positions."""
+        has_positions = residual_stack.ndim == 4
+
+        def per_row(t: Any) -> Any:
+            return t[:, 0] if isinstance(t, Tensor) and t.shape[1:] == (1,) and not has_positions else t
+
+        return super().logit_attrs(residual_stack, per_row(tokens), per_row(incorrect_tokens), **kwargs)
+
+
+def as_batch(tokens: Int[Tensor, "*batch pos"]) -> Int[Tensor, "batch pos"]:
+    """Rows of tokens; one row may come without the axis of rows, as TransformerLens takes it.
+
+    Raises:
+        UsageError: another number of axes.
+    """
+    if tokens.ndim not in (1, 2):
+        raise UsageError(f"tokens of shape {tuple(tokens.shape)}: give rows [batch, pos], or one row [pos]")
+    return torch.atleast_2d(tokens)

@@ -4,14 +4,17 @@
 mutable, because those tools switch the ``use_*`` flags.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from ..config import Activation, Attention, Biases, Init, RunConfig
+from ..errors import UsageError
 from ..groups import group
+from ..hints import nearest
 
 Normalization = Literal["LN", "LNPost"]
 NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "post": "LNPost"}
@@ -84,6 +87,30 @@ class HookedTransformerConfig:
         self.vocabulary = self.vocabulary or tuple(map(str, range(self.d_vocab)))
         if len(self.vocabulary) != self.d_vocab:
             raise ValueError(f"{len(self.vocabulary)} token names for d_vocab = {self.d_vocab}: give one each")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name, as TransformerLens's config gives them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any]) -> "HookedTransformerConfig":
+        """Inverse of ``to_dict``; fields that are left out take their defaults.
+
+        Raises:
+            UsageError: a field that there is not, or one that is needed and not given.
+        """
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(config_dict) - set(fields))
+        if unknown:
+            raise UsageError(f"unknown field {unknown[0]!r}{nearest(unknown[0], fields)} of a model's configuration")
+        try:
+            made = cls(**{name: value for name, value in config_dict.items() if fields[name].init})
+        except TypeError as error:
+            raise UsageError(f"no model's configuration: {error}") from error
+        for name, value in config_dict.items():
+            if not fields[name].init:
+                setattr(made, name, value)
+        return made
 
     @property
     def attn_scale(self) -> float:

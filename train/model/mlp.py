@@ -6,7 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from .base import HookedModel
+from ..errors import UsageError
+from .base import HookedModel, as_batch
 from .components import ACTIVATIONS, Embed, Unembed, zeros
 from .config import HookedTransformerConfig
 
@@ -43,8 +44,15 @@ class HookedMLP(HookedModel):
         self.unembed = Unembed(cfg, cfg.d_mlp)
         self.finish()
 
-    def forward(self, tokens: Int[Tensor, "batch n_ctx"]) -> Float[Tensor, "batch n_ctx d_vocab_out"]:
-        """Logits."""
+    def forward(self, tokens: Int[Tensor, "*batch n_ctx"]) -> Float[Tensor, "batch n_ctx d_vocab_out"]:
+        """Logits; one row may come without the axis of rows.
+
+        Raises:
+            UsageError: rows of another length than the model's.
+        """
+        tokens = as_batch(tokens)
+        if tokens.shape[1] != self.cfg.n_ctx:
+            raise UsageError(f"rows of {tokens.shape[1]} tokens; this model reads {self.cfg.n_ctx}")
         x = rearrange(self.hook_embed(self.embed(tokens)), "batch pos d_model -> batch 1 (pos d_model)")
         for layer in self._layers():
             x = layer(x)

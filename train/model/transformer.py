@@ -14,7 +14,7 @@ from transformer_lens import FactoredMatrix
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.utilities.matrix import composition_scores
 
-from .base import HookedModel
+from .base import HookedModel, as_batch
 from .components import Embed, LayerNorm, PosEmbed, TransformerBlock, Unembed
 from .config import HookedTransformerConfig
 
@@ -45,7 +45,7 @@ class HookedTransformer(HookedModel):
 
     def forward(
         self,
-        input: Int[Tensor, "batch pos"] | Float[Tensor, "batch pos d_model"] | str | list[str],
+        input: Int[Tensor, "*batch pos"] | Float[Tensor, "batch pos d_model"] | str | list[str],
         return_type: Literal["logits", "loss", "both"] | None = "logits",
         start_at_layer: int | None = None,
         stop_at_layer: int | None = None,
@@ -54,7 +54,8 @@ class HookedTransformer(HookedModel):
         """Run the model.
 
         Args:
-            input: tokens or text; the residual stream if ``start_at_layer`` is given.
+            input: tokens (a row may come without the axis of rows) or text; the residual stream if ``start_at_layer``
+                is given.
             return_type: logits [batch, pos, d_vocab_out], next-token loss (nats, scalar), both, or nothing.
             start_at_layer: first block to run; the embedding is skipped.
             stop_at_layer: first block not to run; the residual stream before it is returned.
@@ -67,7 +68,7 @@ class HookedTransformer(HookedModel):
             raise ValueError(f"return_type = {return_type!r}; choose 'logits', 'loss', 'both' or None")
         resid: Any = input
         if start_at_layer is None:
-            tokens = self.to_tokens(input) if isinstance(input, str | list) else input
+            tokens = self.to_tokens(input) if isinstance(input, str | list) else as_batch(input)
             resid = self.hook_embed(self.embed(tokens)) + self.hook_pos_embed(self.pos_embed(tokens))
         for block in self.blocks[start_at_layer:stop_at_layer]:
             resid = block(resid)

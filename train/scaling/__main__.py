@@ -12,7 +12,9 @@ import tyro
 
 from ..cli import parse, run_command
 from ..errors import UsageError
-from ..operations import nearest
+from ..flags import given, refuse_beside
+from ..hints import nearest
+from ..terminal import say
 from .config import PRESETS, ScalingConfig
 
 
@@ -38,14 +40,16 @@ def _main(argv: "list[str]") -> int:
     name = argv[0] if argv and not argv[0].startswith("-") else None
     if name is not None and name not in PRESETS:
         raise UsageError(f"no preset {name!r}{nearest(name, PRESETS)}; allowed are {', '.join(PRESETS)}")
+    refuse_beside(given(argv) | ({"NAME"} if name is not None else set()), "list")
     default = Options(ScalingConfig() if name is None else PRESETS[name])
     options: Options = parse(Options, argv if name is None else argv[1:], "python -m train.scaling NAME", default)
     if options.list:
         for preset, config in PRESETS.items():
-            print(f"{preset:16} {config.name}")
+            say(f"{preset:16} {config.name}")
         return 0
     if name is None:
         raise UsageError(f"which preset? give one first: {', '.join(PRESETS)}")
+    _refuse_idle(options.config)
     from .simulate import simulate
     from .store import read_simulation, write_simulation
 
@@ -56,9 +60,21 @@ def _main(argv: "list[str]") -> int:
         found = simulate(options.config)
         write_simulation(path, options.config, found)
     if not options.quiet:
-        print(f"loss {found.loss[:, 0].mean():.4g} at t = 0, {found.loss[:, -1].mean():.4g} at t = {found.t[-1]:g}")
-    print(path)
+        say(f"loss {found.loss[:, 0].mean():.4g} at t = 0, {found.loss[:, -1].mean():.4g} at t = {found.t[-1]:g}")
+    say(path)
     return 0
+
+
+def _refuse_idle(config: ScalingConfig) -> None:
+    """Refuse a seed where nothing is drawn.
+
+    Raises:
+        UsageError: it would do nothing.
+    """
+    if config.seed != 0 and config.form == "plain" and config.b is None and config.p is None:
+        raise UsageError(
+            f"seed = {config.seed} does nothing here: the plain form on the population draws nothing; leave it out"
+        )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,28 @@
 """A simulation on disk: ``run.json`` and ``curves.npz``, written whole or not at all."""
 
 import dataclasses
+import hashlib
 import io
-import json
+import math
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ..checks import typed
-from ..errors import DataError, UsageError
-from ..files import write_atomic, write_json
+from ..checks import MOST_SHOWN, shown, typed
+from ..errors import DataError
+from ..files import read_small, write_atomic, write_json
 from ..provenance import git_state, versions
+from ..strict import read_json
 from .config import ScalingConfig
 
 FORMAT = "scaling 1"
 CURVES = ("step", "t", "loss", "q")
+MOST_CURVES = 100_000_000
+"""Bytes of the curves, packed or unpacked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +45,21 @@ def write_simulation(path: Path, config: ScalingConfig, found: Simulated) -> Non
     buffer = io.BytesIO()
     np.savez(buffer, **{name: getattr(found, name) for name in CURVES})
     write_atomic(path / "curves.npz", buffer.getvalue())
-    about = {"format": FORMAT, "config": config.to_json(), "versions": versions(), "git": git_state()}
-    write_json(path / "run.json", about)
+    about = {"format": FORMAT, "id": config.name, "config": config.to_json(), "curves": _sha256(buffer.getvalue())}
+    write_json(path / "run.json", about | {"versions": versions(), "git": git_state()})
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def is_simulation(path: Path) -> bool:
     """Whether a directory holds one, readable or not."""
     try:
-        return json.loads((path / "run.json").read_text())["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
+        about = read_json(path / "run.json")
+    except (OSError, ValueError):
         return False
+    return isinstance(about, dict) and about.get("format") == FORMAT
 
 
 def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
@@ -59,16 +69,65 @@ def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
         DataError: a file is missing or broken, or holds what no simulation writes.
     """
     try:
-        about = json.loads((path / "run.json").read_text())
-        if about["format"] != FORMAT:
-            raise ValueError(f"its format is {about['format']!r}, not {FORMAT!r}")
-        config = ScalingConfig(**{f.name: typed(f, about["config"][f.name]) for f in dataclasses.fields(ScalingConfig)})
-        with np.load(io.BytesIO((path / "curves.npz").read_bytes())) as curves:
-            found = {name: curves[name] for name in CURVES}
+        about = read_json(path / "run.json")
+        config, data = _config(about), read_small(path / "curves.npz", MOST_CURVES)
+        if "curves" in about and about["curves"] != _sha256(data):  # earlier versions wrote none
+            raise ValueError("the SHA-256 of its curves.npz is not the one in its run.json")
+        found = _read_curves(data, config)
         _check_curves(config, found)
         return config, Simulated(**found)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, UsageError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is no simulation that can be read: {error}") from error
+
+
+def _config(about: Any) -> ScalingConfig:
+    """The config of a ``run.json``; ValueError where it holds none."""
+    if not isinstance(about, dict) or not isinstance(about.get("config"), dict):
+        raise ValueError("its run.json holds no config")
+    if about.get("format") != FORMAT:
+        raise ValueError(f"its format is {shown(about.get('format'))}, not {FORMAT!r}")
+    given, fields = about["config"], dataclasses.fields(ScalingConfig)
+    names = {f.name for f in fields}
+    if given.keys() != names:
+        raise ValueError(f"its config lacks or adds {', '.join(sorted(names ^ given.keys()))[:MOST_SHOWN]}")
+    config = ScalingConfig(**{f.name: typed(f, given[f.name]) for f in fields})
+    if "id" in about and about["id"] != config.name:  # earlier versions wrote none
+        raise ValueError(f"its config is that of {config.name}, not of {shown(about['id'])}")
+    return config
+
+
+def _read_curves(data: bytes, config: ScalingConfig) -> dict[str, np.ndarray]:
+    """The arrays of a ``curves.npz`` as ``write_simulation`` writes it; ValueError where it is none.
+
+    Sizes are compared before anything is unpacked: a small file may unpack to gigabytes.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
+            if sorted(sizes) != sorted(f"{name}.npy" for name in CURVES) or len(archive.infolist()) != len(CURVES):
+                raise ValueError(f"its curves.npz does not hold {', '.join(CURVES)}")
+            if sum(sizes.values()) > MOST_CURVES:
+                raise ValueError(f"its curves are larger than {MOST_CURVES:,} bytes")
+            return {name: _array(archive.read(f"{name}.npy"), config.seeds) for name in CURVES}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"its curves.npz is damaged: {error}") from error
+
+
+def _array(data: bytes, seeds: int) -> np.ndarray:
+    """The array of .npy data: numbers of 8 bytes, one- or two-dimensional; ValueError where it is none."""
+    file = io.BytesIO(data)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("its curves are of another version of NumPy's format")
+    try:
+        shape, is_columnwise, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:  # NumPy reads it as Python, whose parser has many ways to fail
+        raise ValueError(f"its curves have no header of NumPy's: {error}") from error
+    rest = data[file.tell() :]
+    if dtype not in (np.float64, np.int64) or is_columnwise or len(shape) not in (1, 2) or shape[0] < 1:
+        raise ValueError(f"its curves are no rows of numbers: {shown(shape)} of {shown(dtype)}")
+    if len(shape) == 2 and shape[0] != seeds or 8 * math.prod(shape) != len(rest):
+        raise ValueError(f"an array of its curves has {len(rest):,} bytes, which are not {shown(shape)} numbers")
+    return np.frombuffer(rest, dtype).reshape(shape).copy()
 
 
 def _check_curves(config: ScalingConfig, found: dict[str, np.ndarray]) -> None:
@@ -84,3 +143,5 @@ def _check_curves(config: ScalingConfig, found: dict[str, np.ndarray]) -> None:
             raise ValueError(f"its {name} is not a number for each of {config.seeds} seeds and {times} times")
         if not np.isfinite(values).all() or not (values > 0).all():
             raise ValueError(f"its {name} has values that are not finite and above 0")
+    if not np.array_equal(found["t"], config.eta * step):
+        raise ValueError("its times are not eta times its steps")

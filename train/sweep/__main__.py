@@ -14,6 +14,8 @@ import tyro
 
 from ..cli import parse, run_command, signals
 from ..errors import Stopped, UsageError
+from ..flags import given, refuse_together
+from ..terminal import say, tell, tell_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from .engines import Engine
     from .spec import Spec
 
+PROG = "python -m train.sweep"
 SOME_FAILED = 4
+CLASHES = (("dry_run", "quiet", "what a dry run is for is what it prints"),)
 MOST_ROWS = 100
 """Of the table that is printed."""
 
@@ -60,11 +64,14 @@ def main(argv: "list[str] | None" = None) -> int:
 
 
 def _main(argv: "list[str]") -> int:
-    options: Options = parse(Options, argv, "python -m train.sweep", Options())
+    options: Options = parse(Options, argv, PROG, Options())
+    refuse_together(given(argv), CLASHES)
     if options.spec is None:
         raise UsageError("which sweep? give its TOML file; the README has one")
     if (options.engine == "dask") != (options.address is not None):
         raise UsageError("--engine dask and --address tcp://host:port go together: give both, or neither")
+    if options.engine != "local" and options.workers is not None:
+        raise UsageError(f"--workers are processes of this machine, which --engine {options.engine} starts none of")
     for name in ("workers", "stack", "tries"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -97,12 +104,10 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     left = missing(root, stacks[shard[0] :: shard[1]], spec.stop)
     cost = estimate(root, left, device, threads)
     if options.dry_run or not options.quiet:
-        print(f"{len(configs)} runs; to train: {cost if left else 'none'}", file=sys.stderr)
-        for how in slow:
-            print(f"some of them {how}", file=sys.stderr)
+        tell(f"{len(configs)} runs; to train: {cost if left else 'none'}", *(f"some of them {how}" for how in slow))
     if options.dry_run:
         for cell in spec.cells:
-            print(f"{cell.config.run_id}  {', '.join(f'{name} = {value}' for name, value in cell.at.items())}")
+            say(f"{cell.config.run_id}  {', '.join(f'{name} = {value}' for name, value in cell.at.items())}")
         return 0
     write_info(root, spec)
     names = {config.run_id for stack in left for config in stack}
@@ -119,11 +124,11 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     table = write_table(root, spec)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if not options.quiet:
-        print(_shown(table, spec))
-        print(_said(table))
+        say(*_shown(table, spec).split("\n"))
+        say(_said(table))
     for outcome in failed:
-        print(f"error: {outcome.run_id} failed: {outcome.error}", file=sys.stderr)
-    print(root)
+        tell_error(f"{outcome.run_id} failed: {outcome.error}")
+    say(root)
     return SOME_FAILED if failed else 0
 
 

@@ -1,13 +1,14 @@
 """What a person sees of a sweep: a live table on a terminal, a line now and then elsewhere. From the workers' files."""
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..strict import read_json
+from ..terminal import printable, tell
 from .work import STATUS
 
 PLAIN_EVERY_S = 30.0
@@ -40,18 +41,29 @@ class _Lines:
         now = time.monotonic()
         if now - self.said >= PLAIN_EVERY_S or not self.said:
             self.said = now
-            print(summary(self.root, self.names, self.total), file=sys.stderr, flush=True)
+            tell(summary(self.root, self.names, self.total))
 
 
 def running(root: Path) -> dict[str, dict[str, Any]]:
     """What workers say of the runs they train: step, train_acc, test_acc by run."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((root / STATUS).glob("*.json")) if (root / STATUS).is_dir() else ():
-        with contextlib.suppress(OSError, ValueError, KeyError):  # it is being replaced
-            said = json.loads(path.read_text())
-            if time.time() - said["at"] < STALE_S:
-                found |= said["runs"]
+        with contextlib.suppress(OSError, ValueError):  # it is being replaced, or is none of ours
+            found |= _said(read_json(path))
     return found
+
+
+def _said(value: Any) -> dict[str, dict[str, Any]]:
+    """What a worker's file says of its runs, if it was written lately; nothing of a file that no worker wrote."""
+    at, runs = (value.get("at"), value.get("runs")) if isinstance(value, dict) else (None, None)
+    if not isinstance(at, int | float) or not isinstance(runs, dict) or time.time() - at >= STALE_S:
+        return {}
+    return {name: row for name, row in runs.items() if _is_row(row)}
+
+
+def _is_row(row: Any) -> bool:
+    accuracies = [row.get(key, "") for key in ("train_acc", "test_acc")] if isinstance(row, dict) else [""]
+    return all(a is None or isinstance(a, int | float) for a in accuracies) and isinstance(row.get("step"), int)
 
 
 def summary(root: Path, names: set[str], total: int) -> str:
@@ -68,6 +80,7 @@ def summary(root: Path, names: set[str], total: int) -> str:
 def _drawn(root: Path, names: set[str], total: int) -> Any:
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None)
     for name in ("run", "step", "train accuracy", "test accuracy"):
@@ -76,7 +89,7 @@ def _drawn(root: Path, names: set[str], total: int) -> Any:
     for name in sorted(at)[:MOST_ROWS]:
         row = at[name]
         accuracy = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("train_acc", "test_acc")]
-        table.add_row(name, f"{row['step']:,}", *accuracy)
+        table.add_row(Text(printable(name)), f"{row['step']:,}", *accuracy)
     if len(at) > MOST_ROWS:
         table.add_row(f"and {len(at) - MOST_ROWS} more", "", "", "")
     return Group(summary(root, names, total), table)

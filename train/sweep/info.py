@@ -1,12 +1,13 @@
 """A sweep's directory: ``sweep.json``, which says what it is, its runs, and ``sweep.parquet``."""
 
-import json
-import tomllib
 from pathlib import Path
 
-from ..errors import DataError, UsageError
+from ..arguments import parse_toml
+from ..checks import shown
+from ..errors import DataError
 from ..files import write_json
 from ..provenance import git_state, versions
+from ..strict import read_json
 from .spec import Spec, parse_spec
 
 INFO = "sweep.json"
@@ -33,9 +34,14 @@ def read_info(root: Path) -> Spec:
         DataError: its ``sweep.json`` cannot be read, or is another version's.
     """
     try:
-        about = json.loads((root / INFO).read_text())
-        if about["format"] != FORMAT:
-            raise ValueError(f"its format is {about['format']!r}, not {FORMAT!r}")
-        return parse_spec(tomllib.loads(about["spec"]), str(about["name"]), about["spec"], root / INFO)
-    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+        about = read_json(root / INFO)
+        if not isinstance(about, dict):
+            raise ValueError("it holds no dictionary")
+        if about.get("format") != FORMAT:
+            raise ValueError(f"its format is {shown(about.get('format'))}, not {FORMAT!r}")
+        name, spec = about.get("name"), about.get("spec")
+        if not isinstance(name, str) or not isinstance(spec, str):
+            raise ValueError("its name or its spec is no text")
+        return parse_spec(parse_toml(spec, "its spec"), name, spec, "its spec")
+    except (OSError, ValueError) as error:
         raise DataError(f"{root / INFO} is no sweep that can be read: {error}") from error

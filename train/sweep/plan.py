@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig
 from ..curves import stable_crossing
 from ..ensemble import bytes_per_run, shape_of
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from ..memory import FREE_SHARE, free_bytes
 from ..schedule import MAX_EXTRA_SNAPSHOTS, StopRule, eval_grid, log_grid
 from ..store import RunStore
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 STACK = 8
 """Runs that are trained side by side, where not told otherwise: more gain little, and lose more with a worker."""
 TIMED_STEPS = 5
+EVALUATED = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "wall_s")
+"""Numbers in each row of the log that holds an evaluation."""
 BYTES_PER_ROW = 60
 """Of the log, a step."""
 
@@ -65,9 +67,27 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
 
 def has_held(store: RunStore, stop: StopRule) -> bool:
     """Whether the log ends with an accuracy that has held as long as the rule asks."""
-    rows = [row for row in store.read_log() if "test_acc" in row]
+    rows = evaluations(store)
     since = stable_crossing([row["step"] for row in rows], [row["test_acc"] for row in rows], stop.test_acc)
     return since is not None and rows[-1]["step"] - since >= stop.steps
+
+
+def evaluations(store: RunStore) -> list[dict[str, Any]]:
+    """Rows of a run's log that hold an evaluation.
+
+    Raises:
+        DataError: it cannot be read, or a row is not one that training writes.
+    """
+    found = []
+    for number, row in enumerate(store.read_log(), start=1):
+        if not isinstance(row, dict):
+            raise DataError(f"{store.path / 'log.jsonl'} line {number} is no row of a log")
+        if "test_acc" in row:
+            for name in EVALUATED:
+                if not isinstance(row.get(name), int | float) or isinstance(row[name], bool):
+                    raise DataError(f"{store.path / 'log.jsonl'} line {number} has no number as {name}")
+            found.append(row)
+    return found
 
 
 def missing(root: Path, stacks: Sequence[Sequence[RunConfig]], stop: StopRule | None) -> list[list[RunConfig]]:

@@ -1,6 +1,5 @@
 """The sweep's table, from the files of its runs: ``sweep.parquet``, a row a run."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ import pandas as pd
 from ..curves import delay, first_crossing, stable_crossing
 from ..errors import DataError, UsageError
 from ..store import RunStore
-from .plan import is_done
+from ..strict import read_json
+from .plan import evaluations, is_done
 from .spec import Cell, Spec
 from .work import FAILED
 
@@ -48,16 +48,17 @@ def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
     found: dict[str, Any] = {"run_id": run.run_id, **cell.at, "seed": run.seed, "status": "missing"}
     store, failed = RunStore(root / run.run_id), root / run.run_id / FAILED
     log: list[dict[str, Any]] = []
-    error = None
+    error = seconds = None
     if (store.path / "run.json").exists():
         try:
-            log = [row for row in store.read_log() if "test_acc" in row]
+            log = evaluations(store)
+            seconds = _seconds(store, log)
             found["status"] = "done" if is_done(root, run, spec.stop) else "unfinished"
         except (DataError, UsageError) as problem:
-            found["status"], error = "failed", str(problem)
+            found["status"], error, log = "failed", str(problem), []
     if failed.exists():
         found["status"], error = "failed", _told(failed)
-    return found | _statistics(log) | {"seconds": _seconds(store, log), "error": error}
+    return found | _statistics(log) | {"seconds": seconds, "error": error}
 
 
 def _statistics(log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -78,15 +79,24 @@ def _statistics(log: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _seconds(store: RunStore, log: list[dict[str, Any]]) -> float | None:
-    """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs."""
+    """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs.
+
+    Raises:
+        DataError: the run's sessions are none.
+    """
     if not log:
         return None
-    sessions = store.info["sessions"] or [{}]
-    return float(log[-1]["wall_s"]) / sessions[-1].get("side_by_side", 1)
+    sessions = store.info.get("sessions") or [{}]
+    shared = sessions[-1].get("side_by_side", 1) if isinstance(sessions, list) and isinstance(sessions[-1], dict) else 0
+    if not isinstance(shared, int) or shared < 1:
+        raise DataError(f"{store.path / 'run.json'} does not say with how many runs the last session was shared")
+    return float(log[-1]["wall_s"]) / shared
 
 
 def _told(path: Path) -> str:
     try:
-        return str(json.loads(path.read_text())["error"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{path} cannot be read"
+        said = read_json(path)
+    except (OSError, ValueError):
+        said = None
+    error = said.get("error") if isinstance(said, dict) else None
+    return error if isinstance(error, str) else f"{path} cannot be read"

@@ -1,22 +1,28 @@
 """What a sweep trains: a TOML file of a base, axes, arms, seeds, a stop rule, and the grid that they span."""
 
+import dataclasses
 import itertools
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..arguments import parse_seeds, read_toml
+from ..arguments import MOST_SEEDS, parse_seeds, parse_toml, read_text
+from ..checks import shown
 from ..config import RunConfig
 from ..errors import UsageError
-from ..operations import nearest
+from ..hints import nearest
+from ..idle import refuse_idle_settings
 from ..presets import find_preset
 from ..schedule import StopRule
-from ..settings import override
+from ..settings import replaced, typed_fields
 
 PARTS = ("base", "axes", "arms", "seeds", "stop", "slurm")
 """What a file may hold: tables of settings, of lists, named tables, seeds, the rule to stop, and of Slurm's options."""
+
+MOST_RUNS = 10_000
+"""Of a sweep: what is known of them is kept in memory, and in one JSON file."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ def read_spec(path: Path) -> Spec:
     Raises:
         UsageError: it cannot be read, names what there is not, spans no run, or holds a combination that cannot be.
     """
-    return parse_spec(read_toml(path), path.stem, path.read_text(), path)
+    text = read_text(path)
+    return parse_spec(parse_toml(text, str(path)), path.stem, text, path)
 
 
 def parse_spec(given: dict[str, Any], name: str, text: str, where: str | Path) -> Spec:
@@ -64,8 +71,10 @@ def parse_spec(given: dict[str, Any], name: str, text: str, where: str | Path) -
         base = _base(_table(given, "base"))
         axes = _axes(_table(given, "axes"), base)
         arms = _arms(_table(given, "arms"), axes)
-        cells = tuple(_cells(base, axes, arms, _seeds(given.get("seeds", [0]))))
-        stop = StopRule(**_rule(_table(given, "stop"))) if "stop" in given else None
+        seeds = _seeds(given.get("seeds", [0]))
+        _count(axes, arms, seeds)
+        cells = tuple(_cells(base, axes, arms, seeds))
+        stop = _stop(_table(given, "stop")) if "stop" in given else None
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
     if not cells:
@@ -77,27 +86,33 @@ def parse_spec(given: dict[str, Any], name: str, text: str, where: str | Path) -
 def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = given.get(name, {})
     if not isinstance(found, dict):
-        raise UsageError(f"{name} = {found!r} is not allowed; it must be a table, [{name}]")
+        raise UsageError(f"{name} = {shown(found)} is not allowed; it must be a table, [{name}]")
     return found
 
 
 def _base(settings: dict[str, Any]) -> RunConfig:
-    preset = find_preset(settings.get("preset", "nanda")).config
-    return override(preset, {name: value for name, value in settings.items() if name != "preset"})
+    preset = settings.get("preset", "nanda")
+    if not isinstance(preset, str):
+        raise UsageError(f"preset = {shown(preset)} is not allowed; it must be a preset's name")
+    return replaced(find_preset(preset).config, {name: value for name, value in settings.items() if name != "preset"})
 
 
 def _axes(given: dict[str, Any], base: RunConfig) -> dict[str, list[Any]]:
     for name, values in given.items():
         if not isinstance(values, list):
-            raise UsageError(f"axis {name} = {values!r} is not allowed; it must be a list of values")
-        if len({json.dumps(value) for value in values}) < len(values):
-            raise UsageError(f"axis {name} has a value twice: {values}")
+            raise UsageError(f"axis {name} = {shown(values)} is not allowed; it must be a list of values")
+        if len(values) > MOST_RUNS:
+            raise UsageError(f"axis {name} has {len(values):,} values; a sweep has at most {MOST_RUNS:,} runs")
+        if any(isinstance(value, dict | list) for value in values):
+            raise UsageError(f"axis {name} = {shown(values)} is not allowed; its values must be numbers or words")
+        if len({(type(value), value) for value in values}) < len(values):
+            raise UsageError(f"axis {name} has a value twice: {shown(values)}")
         if name == "seed":
             raise UsageError('seeds are no axis: give them as seeds = "0..2"')
         if not values:
             raise UsageError(f"axis {name} has no values: the sweep has no runs")
         try:
-            override(base, {name: values[0]})
+            replaced(base, {name: values[0]})
         except ValueError as error:
             if "unknown setting" in str(error):
                 raise UsageError(f"unknown axis {name!r}{str(error).partition(repr(name))[2]}") from error
@@ -108,7 +123,7 @@ def _arms(given: dict[str, Any], axes: dict[str, list[Any]]) -> dict[str, dict[s
     """Settings of each arm; one without a name where there are none."""
     for name, settings in given.items():
         if not isinstance(settings, dict):
-            raise UsageError(f"arm {name} = {settings!r} is not allowed; it must be a table of settings")
+            raise UsageError(f"arm {name} = {shown(settings)} is not allowed; it must be a table of settings")
         both = sorted(set(settings) & set(axes))
         if both:
             raise UsageError(f"arm {name} sets {both[0]}, which is an axis: leave it out of one of them")
@@ -119,15 +134,35 @@ def _seeds(given: Any) -> list[int]:
     if isinstance(given, str):
         return parse_seeds(given)
     if not isinstance(given, list) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in given):
-        raise UsageError(f'seeds = {given!r} is not allowed; give a list of whole numbers, or text such as "0..2"')
+        raise UsageError(f'seeds = {shown(given)} is not allowed; give a list of whole numbers, or text such as "0..2"')
+    if len(given) > MOST_SEEDS:
+        raise UsageError(f"seeds has {len(given):,} numbers; at most {MOST_SEEDS:,} are allowed")
     return list(dict.fromkeys(given))
 
 
-def _rule(given: dict[str, Any]) -> dict[str, Any]:
+def _stop(given: dict[str, Any]) -> StopRule:
+    """The rule of a [stop] table.
+
+    Raises:
+        ValueError: a name that there is not, or a value of another type or out of range.
+    """
     for name in given:
         if name not in ("test_acc", "steps"):
             raise UsageError(f"unknown {name!r} in [stop]; allowed are test_acc, steps")
-    return given
+    return StopRule(**typed_fields(StopRule, given))
+
+
+def _count(axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: list[int]) -> None:
+    """Refuse more runs than can be listed, before they are.
+
+    Raises:
+        UsageError: with their number.
+    """
+    parts = {"arms": arms, **axes, "seeds": seeds}
+    count = math.prod(map(len, parts.values()))
+    if count > MOST_RUNS:
+        sizes = " x ".join(f"{len(values):,} {name}" for name, values in parts.items() if len(values) > 1)
+        raise UsageError(f"the sweep has {count:,} runs ({sizes}); at most {MOST_RUNS:,} are allowed: cut it in pieces")
 
 
 def _cells(
@@ -137,13 +172,16 @@ def _cells(
     cells: dict[str, Cell] = {}
     for (arm, settings), values in itertools.product(arms.items(), itertools.product(*axes.values())):
         at = ({"arm": arm} if arm else {}) | dict(zip(axes, values, strict=True))
-        for seed in seeds:
-            try:
-                config = override(base, {**settings, **dict(zip(axes, values, strict=True)), "seed": seed})
-            except ValueError as error:
-                where = ", ".join(f"{name} = {value!r}" for name, value in at.items()) or "the base"
-                raise UsageError(f"impossible combination ({where}): {error}") from error
-            if config.run_id in cells:
-                raise UsageError(f"{at} and {cells[config.run_id].at} are one run, seed {seed}: leave one of them out")
-            cells[config.run_id] = Cell(config, at)
+        try:
+            config = replaced(base, {**settings, **dict(zip(axes, values, strict=True))})
+            refuse_idle_settings(config)
+            configs = [dataclasses.replace(config, seed=seed) for seed in seeds]
+        except ValueError as error:
+            where = ", ".join(f"{name} = {shown(value)}" for name, value in at.items()) or "the base"
+            raise UsageError(f"impossible combination ({where}): {error}") from error
+        for one in configs:
+            if one.run_id in cells:
+                first = cells[one.run_id].at
+                raise UsageError(f"{shown(at)} and {shown(first)} are one run, seed {one.seed}: leave one of them out")
+            cells[one.run_id] = Cell(one, at)
     return list(cells.values())

@@ -1,0 +1,46 @@
+"""What commands print: text from files and other people, made harmless to a terminal. The one place that prints."""
+
+import sys
+import unicodedata
+
+LONGEST = 4_000
+"""Characters of one error line."""
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: object) -> str:
+    """Text in one line without a character that a terminal obeys: each is written as an escape, such as ``\\x1b``.
+
+    These are controls (escape sequences begin with one), line and paragraph separators, and format characters, which
+    turn the direction of text (Unicode's categories Cc, Cf, Zl, Zp), and halves of surrogate pairs, which file names
+    that are not UTF-8 hold (Cs).
+    """
+    plain = str(text)
+    return plain if plain.isascii() and plain.isprintable() else "".join(map(_escaped, plain))
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character
+    code = ord(character)
+    if character in _NAMED:
+        return _NAMED[character]
+    return f"\\x{code:02x}" if code < 2**8 else f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
+
+
+def say(*lines: object) -> None:
+    """Print lines on standard output, each harmless."""
+    for line in lines:
+        print(printable(line))
+
+
+def tell(*lines: object) -> None:
+    """Print lines on standard error, at once, each harmless."""
+    for line in lines:
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def tell_error(error: object) -> None:
+    """Print one line on standard error that begins with "error: "."""
+    text = " ".join(str(error).split())
+    tell("error: " + (text if len(text) <= LONGEST else f"{text[:LONGEST]}..."))
