@@ -36,15 +36,13 @@ def run_command(body: Callable[[], int]) -> int:
         return 130
     except MemoryError as error:
         return _fail(MemoryError(f"not enough memory: {error}"), 3)
-    except RuntimeError as error:  # by name: a command that is refused at once does not wait for torch
-        if type(error).__name__ != "OutOfMemoryError":
-            raise
-        advice = "lower --batch-size, --d-model or --p, or give fewer --seeds at a time"
-        return _fail(MemoryError(f"the device's memory ends: {str(error).split('. ')[0]}: {advice}"), 3)
     except Stopped as stopped:
         tell(f"{stopped}; saved: run again to go on")
         return 128 + stopped.signum
     except Exception as error:  # ours: the traceback is for us, but may quote text of others
+        if type(error).__name__ == "OutOfMemoryError":  # by name: a command that is refused does not wait for torch
+            advice = "lower --batch-size, --d-model or --p, or give fewer --seeds at a time"
+            return _fail(MemoryError(f"the device's memory ends: {str(error).split('. ')[0]}: {advice}"), 3)
         _tell_traceback(error)
         return 1
 
