@@ -7,11 +7,13 @@ from torch import Tensor
 
 from train.model import HookedMLP
 
-from .parts import NotApplicable, table_of, weights_of
+from .parts import NO_NEURONS, NotApplicable, table_of, weights_of
 from .runs import Snapshot
 
 KINDS = {"a": 1, "b": 2}
 """What stands at a position: an operand, or (0) the same token in every row."""
+ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "tanh", "square")
+"""Activation functions in the order in which ``page/neuron.js`` lists them."""
 
 
 @torch.no_grad()
@@ -19,9 +21,11 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
     """Arrays of ``page/neuron.js``, by its names: few of them are larger than a weight matrix.
 
     Raises:
-        NotApplicable: no table, more than one layer, or a layer norm.
+        NotApplicable: no table, no neurons, more than one layer, or a layer norm.
     """
     cfg, n = snap.model.cfg, table_of(snap.run).n
+    if cfg.attn_only:
+        raise NotApplicable(NO_NEURONS)
     if cfg.n_layers != 1:
         raise NotApplicable("the page computes neurons of one-layer models")
     if cfg.normalization_type is not None:
@@ -32,7 +36,7 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
         "n": torch.tensor([n]),
         "kinds": torch.tensor([KINDS.get(word, 0) for word in words]),
         "first": snap.task.tokens.min(dim=0).values,
-        "is_gelu": torch.tensor([cfg.act_fn == "gelu"]),
+        "activation": torch.tensor([ACTIVATIONS.index(cfg.act_fn)]),
         "b_in": weights["blocks.0.mlp.b_in"],
         "W_in": weights["blocks.0.mlp.W_in"],
         **({"E": weights["embed.W_E"]} if isinstance(snap.model, HookedMLP) else _attention(snap, weights)),

@@ -25,6 +25,9 @@ Part = TypeVar("Part", bound=Callable[..., Any])
 Found = TypeVar("Found")
 
 
+NO_NEURONS = "an attention-only model has no neurons"
+
+
 class NotApplicable(Exception):  # noqa: N818 - no error: the reason is shown in the measure's place
     """Why a part does not exist for this run."""
 
@@ -134,17 +137,23 @@ def weights_of(snap: Snapshot) -> dict[str, Tensor]:
 
 
 @part
-def _activations(snap: Snapshot) -> tuple[Tensor, Tensor]:
+def _activations(snap: Snapshot) -> tuple[Tensor, Tensor | None]:
     return forward(snap, weights_of(snap))
 
 
 @torch.no_grad()
-def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights."""
+def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights.
+
+    Without an MLP there are no neurons: None.
+    """
     if len(snap.task.answer_positions) != 1:
         raise NotApplicable("this task has several answers a row")
     kept: dict[str, Tensor] = {}
     cfg = snap.model.cfg
+    if cfg.attn_only:
+        logits = torch.func.functional_call(snap.model, weights, (snap.task.tokens,))
+        return logits[:, snap.task.answer_positions[0]], None
     if isinstance(snap.model, HookedMLP):
         logits = mlp_logits(weights, cfg, snap.task.tokens, keep=kept.__setitem__)
     else:
@@ -168,13 +177,18 @@ def logits_of(snap: Snapshot) -> Float[Tensor, "rows n"]:
 @part
 def neurons_of(snap: Snapshot) -> Float[Tensor, "rows d_mlp"]:
     """The last layer's activations after the nonlinearity, at the answer."""
-    return _activations(snap)[1]
+    neurons = _activations(snap)[1]
+    if neurons is None:
+        raise NotApplicable(NO_NEURONS)
+    return neurons
 
 
 @part
 def neuron_logit_map(snap: Snapshot) -> Float[Tensor, "d_mlp n"]:
     """W_L = W_out W_U (in an MLP W_U) onto the elements' logits, float64."""
     weights, cfg = weights_of(snap), snap.model.cfg
+    if cfg.attn_only:
+        raise NotApplicable(NO_NEURONS)
     if cfg.normalization_type is not None:
         raise NotApplicable("a layer norm stands between the neurons and the logits: no matrix joins them")
     W_U = weights["unembed.W_U"].double()[:, : table_of(snap.run).n]
