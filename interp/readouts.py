@@ -27,7 +27,8 @@ def readouts(run: Run, table: Table) -> list[Readout]:
 
     Where the operands do not share their tokens, W_E_b is the second one's embedding. The rows of tokens that are no
     element ("=", the operator) are left out, as are their logits. In a HookedMLP the neurons write to the logits
-    directly, so W_U is the neuron-logit map; an attention-only model has no neurons, and no such map. Source: Nanda et al. 2023 (2301.05217).
+    directly, so W_U is the neuron-logit map; an attention-only model has no neurons, and no such map. Source: Nanda et
+    al. 2023 (2301.05217).
     """
     n, last = table.n, run.config.model.n_layers - 1
     embeddings = [Readout("W_E", "embedding", lambda w: w["embed.W_E"][:n])]

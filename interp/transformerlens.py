@@ -46,7 +46,7 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
     if model.cfg.act_fn in NOT_THEIRS:
         raise UsageError(f"TransformerLens has no act_fn {model.cfg.act_fn!r}: such a model cannot be exported")
     if model.cfg.output_scale != 1:
-        raise UsageError(f"TransformerLens scales no logits: output_scale = {model.cfg.output_scale} cannot be exported")
+        raise UsageError(f"TransformerLens scales no logits: output_scale = {model.cfg.output_scale} is not exported")
     weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     package: Any = transformer_lens
     try:

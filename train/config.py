@@ -16,7 +16,7 @@ from .operations import Operation, find_operation
 from .optim_config import OptimConfig
 
 Split = Literal["stream", "torch", "python"]
-Layout = Literal["a b =", "a op b =", "a b", "eos a op b ="]
+Layout = Literal["a b =", "a op b =", "a b", "a op b", "eos a op b ="]
 Arch = Literal["transformer", "mlp"]
 Norm = Literal["none", "pre", "post"]
 Positions = Literal["learned", "sinusoidal"]

@@ -101,8 +101,9 @@ def test_hooks_of_an_mlp_that_is_not_there_are_refused():
     model = make(attn_only=True, d_mlp=None)
     with pytest.raises(ValueError, match="never fires: an attention-only model has no MLP"):
         model.add_hook("blocks.0.hook_mlp_out", lambda x, hook: x)
-    with pytest.raises(ValueError, match="no hook 'blocks.0.hook_resid_mid'"), model.hooks(
-        [("blocks.0.hook_resid_mid", lambda x, hook: x)]
+    with (
+        pytest.raises(ValueError, match="no hook 'blocks.0.hook_resid_mid'"),
+        model.hooks([("blocks.0.hook_resid_mid", lambda x, hook: x)]),
     ):
         pass
     with pytest.raises(ValueError, match="no MLP whose input"):

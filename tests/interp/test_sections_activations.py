@@ -58,7 +58,9 @@ def test_clusters_without_an_image_are_counted(tmp_path, run):
     assert "Smaller clusters left out: 1." in images.takeaway
 
 
-@pytest.mark.parametrize("shape", ["add", "pizza", "mlp", "gelu", "gelu_new", "silu", "tanh", "square", "two vocabularies", "div"])
+@pytest.mark.parametrize(
+    "shape", ["add", "pizza", "mlp", "gelu", "gelu_new", "silu", "tanh", "square", "two vocabularies", "div"]
+)
 def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
     """The formula of page/neuron.js in numpy, against the model's own activations."""
     from interp.neurons import neuron_arrays

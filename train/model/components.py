@@ -23,7 +23,7 @@ ACTIVATIONS = {
     "tanh": torch.tanh,
     "square": torch.square,
 }
-"""By ``act_fn``; square is that of Gromov 2023 (2301.02679), gelu_new TransformerLens's name of the tanh approximation."""
+"""By ``act_fn``; square is Gromov 2023's (2301.02679), gelu_new TransformerLens's name of GELU's approximation."""
 
 
 def zeros(cfg: HookedTransformerConfig, *shape: int) -> nn.Parameter:
