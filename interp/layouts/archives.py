@@ -102,10 +102,12 @@ def _zipped(data: Bytes) -> Any:
     return load(bytes(objects), 0, _persistent(storage))[0]
 
 
-def _persistent(storage: Callable[..., Storage]) -> Callable[[Any], Storage]:
+def _persistent(storage: Callable[..., Storage]) -> Callable[[Any], Any]:
     """How storages are named in the objects: by kind, key, place, number of elements."""
 
-    def make(told: Any) -> Storage:
+    def make(told: Any) -> Any:
+        if isinstance(told, tuple) and len(told) == 4 and told[0] == "module":
+            return told[1]  # a module's class, with its source, in files before version 1.6
         if not isinstance(told, tuple) or len(told) < 5 or told[0] != "storage" or not isinstance(told[1], Name):
             raise DataError("it refers to something outside of itself that is no storage")
         kind, numel = told[1].name, told[4]

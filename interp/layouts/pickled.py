@@ -14,23 +14,16 @@ from train.errors import DataError
 
 from .records import Name, Record, call, key, tell
 
-MAX_OPCODES = 3_000_000
-"""About two seconds of them."""
+MAX_OPCODES = 6_000_000
+"""Less than two seconds of them."""
+MAX_CALLS = 120_000
+"""Tensors and other objects: losses of 60,000 epochs, kept as tensors."""
 MAX_COPIED = 50_000_000
 """Items and bytes that containers made of containers may have in all."""
-MAX_DIGITS = 1000
+MAX_DIGITS = 4000
+STOP = ord(".")
 Persistent = Callable[[Any], Any]
 
-_PLAIN = {b"N": None, b"\x88": True, b"\x89": False}
-_EMPTY: dict[bytes, Callable[[], Any]] = {b"]": list, b"}": dict, b")": tuple, b"\x8f": list}
-_NUMBERS = {b"J": "<i", b"K": "<B", b"M": "<H", b"G": ">d"}
-_COUNTED = {  # format of the length, and whether it is text
-    b"X": ("<I", str), b"\x8c": ("<B", str), b"\x8d": ("<Q", str), b"B": ("<I", bytes), b"C": ("<B", bytes),
-    b"\x8e": ("<Q", bytes), b"\x96": ("<Q", bytes), b"T": ("<i", bytes), b"U": ("<B", bytes),
-}  # fmt: skip
-_PUT, _GET = {b"q": "<B", b"r": "<I"}, {b"h": "<B", b"j": "<I"}
-_SKIPPED = {b"\x80": 1, b"\x95": 8, b"\x98": 0}
-"""Protocol, frame, and the mark of a read-only buffer: how many bytes follow."""
 _MARK = object()
 
 
@@ -57,17 +50,17 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.left = MAX_COPIED
+        self.left, self.calls = MAX_COPIED, 0
 
     def run(self) -> Any:
         """The object at the end."""
-        data = self.data
+        data, table = self.data, _TABLE
         for _ in range(MAX_OPCODES):
-            code = data[self.at : self.at + 1]
+            code = data[self.at]
             self.at += 1
-            if code == b".":
+            if code == STOP:
                 return self.pop()
-            self.step(code)
+            table[code](self)
         raise DataError(f"it takes more than {MAX_OPCODES:,} steps to read: no model here has so many objects")
 
     # ---- bytes -----------------------------------------------------------------------------------
@@ -108,41 +101,34 @@ class _Machine:
         return found
 
     def copied(self, *values: Any) -> None:
-        """Count what is about to be copied."""
+        """Count a call, and what it is about to copy."""
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            raise DataError(f"it holds more than {MAX_CALLS:,} objects: no model here has so many")
         self.left -= sum(len(value) for value in values if isinstance(value, str | bytes | list | tuple | dict))
         if self.left < 0:
             raise DataError("it copies its own parts over and over: no model here is so made")
 
     # ---- opcodes ---------------------------------------------------------------------------------
 
-    def step(self, code: bytes) -> None:
-        """One opcode."""
-        stack = self.stack
-        if code in _GET:
-            stack.append(self.memo[self.number(_GET[code])])
-        elif code in _PUT:
-            self.memo[self.number(_PUT[code])] = stack[-1]
-        elif code == b"\x94":
-            self.memo[len(self.memo)] = stack[-1]
-        elif code in _NUMBERS:
-            stack.append(self.number(_NUMBERS[code]))
-        elif code in _COUNTED:
-            form, kind = _COUNTED[code]
-            text = self.take(self.number(form))
-            stack.append(str(text, "utf-8", "surrogatepass") if kind is str else text)
-        elif code in _PLAIN:
-            stack.append(_PLAIN[code])
-        elif code in _EMPTY:
-            stack.append(_EMPTY[code]())
-        elif code == b"(":
-            self.marks.append(len(stack))
-            stack.append(_MARK)
-        elif code in _SKIPPED:
-            self.take(_SKIPPED[code])
-        elif code in _STEPS:
-            _STEPS[code](self)
-        else:
-            raise ValueError
+    def get_1(self) -> None:
+        """What the memo has under a number of one byte."""
+        self.stack.append(self.memo[self.data[self.at]])
+        self.at += 1
+
+    def put_1(self) -> None:
+        """The topmost value into the memo."""
+        self.memo[self.data[self.at]] = self.stack[-1]
+        self.at += 1
+
+    def put_next(self) -> None:
+        """The topmost value into the memo, under the next number."""
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def mark(self) -> None:
+        """The beginning of items."""
+        self.marks.append(len(self.stack))
+        self.stack.append(_MARK)
 
     def group(self, n: int) -> None:
         """A tuple of the topmost values."""
@@ -231,7 +217,50 @@ def _pop(machine: _Machine) -> None:
         machine.marks.pop()
 
 
+def _value(form: str) -> Callable[[_Machine], None]:
+    """Pushes a number of this format."""
+    size, unpack = struct.calcsize(form), struct.Struct(form).unpack
+    return lambda m: m.stack.append(unpack(m.take(size))[0])
+
+
+def _text(form: str) -> Callable[[_Machine], None]:
+    return lambda m: m.stack.append(str(m.take(m.number(form)), "utf-8", "surrogatepass"))
+
+
+def _bytes(form: str) -> Callable[[_Machine], None]:
+    return lambda m: m.stack.append(m.take(m.number(form)))
+
+
 _STEPS: dict[bytes, Callable[[_Machine], Any]] = {
+    b"h": _Machine.get_1,
+    b"q": _Machine.put_1,
+    b"j": lambda m: m.stack.append(m.memo[m.number("<I")]),
+    b"r": lambda m: m.memo.__setitem__(m.number("<I"), m.stack[-1]),
+    b"\x94": _Machine.put_next,
+    b"(": _Machine.mark,
+    b"N": lambda m: m.stack.append(None),
+    b"\x88": lambda m: m.stack.append(True),
+    b"\x89": lambda m: m.stack.append(False),
+    b"]": lambda m: m.stack.append([]),
+    b"\x8f": lambda m: m.stack.append([]),
+    b"}": lambda m: m.stack.append({}),
+    b")": lambda m: m.stack.append(()),
+    b"J": _value("<i"),
+    b"K": _value("<B"),
+    b"M": _value("<H"),
+    b"G": _value(">d"),
+    b"X": _text("<I"),
+    b"\x8c": _text("<B"),
+    b"\x8d": _text("<Q"),
+    b"B": _bytes("<I"),
+    b"C": _bytes("<B"),
+    b"\x8e": _bytes("<Q"),
+    b"\x96": _bytes("<Q"),
+    b"T": _bytes("<i"),
+    b"U": _bytes("<B"),
+    b"\x80": lambda m: m.take(1),  # protocol
+    b"\x95": lambda m: m.take(8),  # frame
+    b"\x98": lambda m: None,  # what was pushed last is not to be written to
     b"0": _pop,
     b"1": _Machine.above,
     b"2": lambda m: m.stack.append(m.stack[-1]),
@@ -270,4 +299,11 @@ _STEPS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x83": _extension("<H"),
     b"\x84": _extension("<i"),
 }
-"""Opcodes that are rarer than those of ``step``."""
+"""What each opcode does."""
+
+
+def _stop_here(_machine: _Machine) -> None:
+    raise ValueError
+
+
+_TABLE = [_STEPS.get(bytes([code]), _stop_here) for code in range(256)]
