@@ -7,7 +7,6 @@ row that fits the shapes is tried on the last snapshot, and the one with the cle
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from train.loss import cross_entropy
 from train.model import build_model
 from train.tasks import Task, all_pairs_task
 
+from .check import check
 from .common import Imported, checked
 from .unwrapping import Weights, converted
 
@@ -115,6 +115,7 @@ def fitting_rows(n_ctx: int, n_elements: int, d_vocab: int) -> list[Row]:
 
 def _tried(found: Imported, rows: list[Row], n_elements: int) -> Imported:
     """The row with the clearly lowest loss; the usual one of three tokens where no other is clearly better."""
+    check(_applied(found, rows[0], n_elements, None))
     last = replace(found, snapshots=dict([list(found.snapshots.items())[-1]]))
     losses = {row: _losses(_applied(last, row, n_elements, None)) for row in rows}
     means = {row: float(each.mean()) for row, each in losses.items()}
@@ -154,16 +155,9 @@ def _losses(found: Imported) -> Tensor:
         rows = task.is_defined.nonzero().flatten()
     rows = rows[torch.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).long()]
     model = build_model(config).eval()
-    _load(model, found.snapshots[max(found.snapshots)])
+    model.load_state_dict(found.snapshots[max(found.snapshots)])
     logits = model(task.tokens[rows])[:, list(task.answer_positions)]
     return cross_entropy(logits, task.labels[rows]).nan_to_num(math.inf, math.inf)
-
-
-def _load(model: Any, weights: Mapping[str, Tensor]) -> None:
-    try:
-        model.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise DataError(f"the tensors are not those of the model: {' '.join(str(error).split())[:300]}") from error
 
 
 def _applied(found: Imported, row: Row, n_elements: int, note: str | None) -> Imported:
@@ -180,6 +174,9 @@ def _applied(found: Imported, row: Row, n_elements: int, note: str | None) -> Im
     has_logits = found.config["model"]["outputs"] == "tokens"
 
     def ordered(weights: Weights) -> Weights:
+        for name, axis in (("embed.W_E", 0), *((n, -1) for n in ("unembed.W_U", "unembed.b_U") if has_logits)):
+            if weights[name].shape[axis] != d_vocab:
+                raise DataError(f"{name} has shape {tuple(weights[name].shape)}, and embed.W_E {d_vocab} tokens")
         changed = {"embed.W_E": weights["embed.W_E"][order]}
         if has_logits:
             changed |= {name: weights[name][..., order].contiguous() for name in ("unembed.W_U", "unembed.b_U")}
