@@ -28,6 +28,7 @@ ONE_MODEL = ("model", "pytorch_model")
 """Stems of the file of weights in a folder of one model."""
 BESIDES = ("optimizer.pt", "scheduler.pt", "scaler.pt", "training_args.bin", "rng_state.pth")
 """What Hugging Face's Trainer writes beside it."""
+USUAL_CONFIGS = ("config.json", "cfg.json")
 MAX_JSON = 4 * 2**20
 
 
@@ -104,9 +105,9 @@ def config_beside(file: Path) -> Path | None:
     folder = file if file.is_dir() else file.parent
     named = [] if file.is_dir() else [file.with_suffix(".json")]
     named += [file.with_name(file.stem.replace("model_", "config_") + ".json")] if "model_" in file.stem else []
-    usual = [folder / name for name in ("config.json", "cfg.json")]
+    usual = [folder / name for name in USUAL_CONFIGS]
     if file.is_dir():  # steps below the model's own folder
-        usual += [file.with_name(name) for name in ("config.json", "cfg.json")]
+        usual += [file.with_name(name) for name in USUAL_CONFIGS]
     return next((path for path in (*named, *usual) if path.is_file() and path != file), None)
 
 
@@ -138,7 +139,11 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
     source = _weights_in(file)
     raw, sha256 = _read(source)
     beside = None if given.config else config_beside(source)
-    told = own_config(raw) | given.config if beside is None else _json(beside) | own_config(raw)
+    read = given.config if beside is None else _json(beside)
+    is_usual = (
+        beside is not None and beside.name in USUAL_CONFIGS
+    )  # may be of something else: the file's own comes first
+    told = read | own_config(raw) if is_usual else own_config(raw) | read
     try:
         found = settle_tokens(LAYOUTS[layout](raw, replace(given, config=told)), given.tokens)
         check(found)

@@ -158,8 +158,8 @@ class Run:
     @property
     def evaluations(self) -> pd.DataFrame:
         """The rows of the log with test loss and accuracies; none of an imported run, which was not evaluated here."""
-        rows = self.log.dropna(subset=["test_loss"]).reset_index(drop=True)
-        return rows if self._is_trained else rows[:0]
+        is_ours = self.log["test_loss"].notna() & self._is_trained
+        return self.log.loc[is_ours].reset_index(drop=True)
 
     def __getitem__(self, step: int) -> "Snapshot":
         """The snapshot at ``step``.

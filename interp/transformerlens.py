@@ -15,7 +15,7 @@ from torch import Tensor
 
 from train.config import Activation, Attention
 from train.errors import UsageError
-from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig
+from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig, parameter_shapes
 
 BUFFERS = (".mask", ".IGNORE")
 """Endings of TransformerLens's buffers, which hold no weights."""
@@ -115,11 +115,14 @@ def from_transformer_lens(
                 raise UsageError(f"the state dict has {name}: models with {what} cannot be imported")
     cfg = _infer(weights, act_fn=act_fn, norm=normalization_type, attention_dir=attention_dir)
     cfg.vocabulary = vocabulary or _guess_vocabulary(cfg)
-    model = HookedTransformer(cfg)
-    ours = model.state_dict()
+    ours = parameter_shapes(cfg)  # before a model is built: shapes that fit are those of tensors that are there
     if normalization_type == "LNPre":
-        weights = {name: ours[name] for name in ours if re.search(r"\bln\w+\.[wb]$", name)} | weights
+        folded = {name: shape for name, shape in ours.items() if re.search(r"\bln\w+\.[wb]$", name)}
+        weights = {
+            name: torch.full(s, float(name.endswith("w")), dtype=cfg.dtype) for name, s in folded.items()
+        } | weights
     _check(weights, ours)
+    model = HookedTransformer(cfg)
     model.load_state_dict({name: weights[name] for name in ours}, strict=True)
     return model.eval()
 
@@ -133,9 +136,15 @@ def _infer(weights: Mapping[str, Tensor], *, act_fn: Any, norm: Any, attention_d
     attn_only = not any(".mlp." in name for name in weights)
     if not attn_only and "blocks.0.mlp.W_in" not in weights:
         raise UsageError("the state dict has no blocks.0.mlp.W_in, but other weights of an MLP: it is not complete")
+    sizes = [n for name in first for n in weights[name].shape]
+    if weights["blocks.0.attn.W_Q"].ndim != 3 or any(weights[name].ndim != 2 for name in first[1:]) or 0 in sizes:
+        raise UsageError("blocks.0.attn.W_Q, embed.W_E, pos_embed.W_pos or unembed.W_U have not the axes of a model")
     n_heads, d_model, d_head = weights["blocks.0.attn.W_Q"].shape
+    layers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
+    if layers != set(map(str, range(len(layers)))):
+        raise UsageError(f"the state dict has blocks {', '.join(sorted(layers)[:5])}: they are not numbered from 0")
     return HookedTransformerConfig(
-        n_layers=1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+        n_layers=len(layers),
         d_model=d_model,
         n_heads=n_heads,
         d_head=d_head,
@@ -160,13 +169,13 @@ def _guess_vocabulary(cfg: HookedTransformerConfig) -> tuple[str, ...]:
     return tuple(map(str, range(cfg.d_vocab - len(special)))) + special
 
 
-def _check(weights: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
+def _check(weights: Mapping[str, Tensor], ours: Mapping[str, torch.Size]) -> None:
     """Refuse weights that do not fit the model."""
-    for name, tensor in ours.items():
+    for name, shape in ours.items():
         if name not in weights:
             raise UsageError(f"the state dict has no {name}: check normalization_type, or it is not complete")
-        if weights[name].shape != tensor.shape:
-            raise UsageError(f"{name} has shape {tuple(weights[name].shape)}; the others ask for {tuple(tensor.shape)}")
+        if weights[name].shape != shape:
+            raise UsageError(f"{name} has shape {tuple(weights[name].shape)}; the others ask for {tuple(shape)}")
     for name, tensor in weights.items():
         if name not in ours and not any(torch.equal(tensor, weights[known]) for known in ours):
             raise UsageError(f"the state dict has {name}, which the model has no place for: check normalization_type")

@@ -102,6 +102,8 @@ def own_config(raw: Any) -> dict[str, Any]:
 
     Of a whole module it is its ``cfg`` or ``config``.
     """
+    if isinstance(raw, Mapping) and raw and all(type(name) is int for name in raw):  # of a folder: its last file's
+        raw = raw[max(raw)]
     is_checkpoint = isinstance(raw, Mapping)
     holders = [raw] if is_checkpoint else []
     holders += [m.fields for m in ([raw.get(key) for key in WRAPPERS] if is_checkpoint else [raw]) if is_module(m)]

@@ -58,14 +58,15 @@ def build(run: Run) -> list[Block]:
 
 def of_the_source(run: Run) -> list[Block]:
     """Of an imported run: what its file lists, said to be that."""
-    log, steps = run.log, tuple(run.steps)
+    log: Any = run.log
+    steps = tuple(run.steps)
     if log.empty:
         return [Text("Not shown: losses over training come from the log, and this run was imported without one.")]
     listed = f"as listed in {run.origin.source}: the source's own numbers, none of ours"
     found: list[Block] = []
     for what, draw in (("loss", loss_figure), ("acc", accuracy_figure)):
         names = [f"{subset}_{what}" for subset in ("train", "test") if log[f"{subset}_{what}"].notna().any()]
-        if not names or what == "loss" and not (log[names] > 0).any(axis=None):
+        if not names or what == "loss" and not (log[names] > 0).to_numpy().any():
             continue
         rows = thinned(log.dropna(subset=names, how="all"))
         word = "Loss" if what == "loss" else "Accuracy"

@@ -185,3 +185,23 @@ def test_bombs_are_refused_in_a_line_at_once(outcomes, name):
     assert status == 3 and len(said.splitlines()) == 1 and len(said) < 600, said
     assert BOMBS[name][1] in said
     assert seconds < 2 and kilobytes < 500_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"blocks.9999999.attn.W_Q": torch.ones(1, 1, 1)}, "not numbered from 0"),
+        ({"embed.W_E": torch.ones(10**6, 0)}, "have not the axes"),
+        (
+            {"blocks.0.mlp.W_in": torch.ones(1, 10**6), "blocks.0.attn.W_Q": torch.ones(1, 10**6, 1)},
+            "the others ask for",
+        ),
+    ],
+)
+def test_sizes_are_compared_before_a_model_is_built(tmp_path, changes, says):
+    from interp.transformerlens import from_transformer_lens
+    from train.errors import UsageError
+
+    weights = {**foreign.transformerlens(1, 6, 6), **changes}
+    with pytest.raises(UsageError, match=says):
+        from_transformer_lens(weights, normalization_type=None)

@@ -198,7 +198,7 @@ class Slots:
 
 
 class Listed(list):
-    pass
+    note = ""
 
 
 class Mapped(dict):
@@ -347,7 +347,8 @@ class Whole(torch.nn.Module):
         super().__init__()
         self.config = {"fn_name": "add"}
         for name, tensor in weights.items():
-            at, module = name.split("."), self
+            at: Any = name.split(".")
+            module: Any = self
             for part in at[:-1]:
                 if part not in module._modules:
                     module.add_module(part, torch.nn.Module())

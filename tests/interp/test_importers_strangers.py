@@ -12,7 +12,7 @@ from oracles.foreign_cases import ADD, FORWARDS, close, load
 TL = {"act_fn": "relu", "normalization_type": None, "attention_dir": "causal"}
 
 
-def imported(tmp_path, content, *flags, told=None, layout="transformerlens", name="m.pt", capsys=None):
+def imported(tmp_path, content, *flags, told: Any = None, layout="transformerlens", name="m.pt", capsys: Any = None):
     """(status, line of error, run) of importing ``content``."""
     from interp import open_run
     from interp.importers import main
@@ -22,9 +22,10 @@ def imported(tmp_path, content, *flags, told=None, layout="transformerlens", nam
         (tmp_path / name).with_suffix(".json").write_text(json.dumps(told))
     out = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
     status = main([str(tmp_path / name), "--layout", layout, "--out", str(out), *flags])
+    run: Any = open_run(out) if status == 0 else None
     said = capsys.readouterr().err if capsys is not None else ""
     assert len(said.splitlines()) <= 1
-    return status, said, open_run(out) if status == 0 else None
+    return status, said, run
 
 
 # ---- prefixes --------------------------------------------------------------------------------------
@@ -217,7 +218,8 @@ def test_the_curves_section_shows_them_as_the_sources(tmp_path):
 
     told = {"train_losses": CURVE, "test_losses": CURVE, "test_accuracies": [0.5] * 20}
     _, _, run = imported(tmp_path, {"model": foreign.nanda(1), **told}, *ADD, layout="nanda")
-    loss, accuracy = curves.build(run)
+    blocks: Any = curves.build(run)
+    loss, accuracy = blocks
     assert "as the source lists it" in loss.heading and "as listed in m.pt" in loss.source
     assert "none of ours" in loss.source and "Accuracy" in accuracy.heading
     assert list(loss.fig.data[0].y) == CURVE
@@ -376,6 +378,6 @@ def test_every_reader_of_the_config_takes_an_imported_run(importing):
     run = importing("nanda.pth", "nanda", *ADD)
     assert "optimiser unknown" in subtitle(run) and "seed" not in title(run) and step_labels(run) and provenance(run)
     tables = [block.frame for block in overview.build(run) if isinstance(block, Table)]
-    config = tables[-1].set_index(["part", "field"])["value"]
+    config: Any = tables[-1].set_index(["part", "field"])["value"]
     assert config["optim", "lr"] == config["model", "init"] == config["run", "seed"] == "unknown"
     assert config["task", "p"] == "5" and config["task", "shared_vocabulary"] == "True"

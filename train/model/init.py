@@ -29,6 +29,13 @@ def build_model(run_config: RunConfig, device: str | torch.device = "cpu") -> Ho
     return model.to(device)
 
 
+def parameter_shapes(cfg: HookedTransformerConfig) -> dict[str, torch.Size]:
+    """Shape of every parameter by name, without memory for any of them."""
+    with torch.device("meta"):
+        model = HookedMLP(cfg) if cfg.n_heads == 0 else HookedTransformer(cfg)
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
+
+
 @torch.no_grad()
 def initialize(model: HookedModel, seed: int) -> None:
     """Draw the trained W_* by the scheme ``cfg.init_mode``, in the order of ``named_parameters``."""
