@@ -15,12 +15,13 @@ def title(run: Run) -> str:
 def subtitle(run: Run) -> str:
     """Model, split and update in a line."""
     model, optim, knows = run.config.model, run.config.optim, run.origin.knows
-    kind = "MLP" if model.arch == "mlp" else "transformer"
+    kind = "MLP" if model.arch == "mlp" else "attention-only transformer" if model.attn_only else "transformer"
     words = [f"{model.n_layers}-layer {kind}", f"d_model {model.d_model}"]
     share = f"{run.config.task.train_frac:.0%} of the table" if knows("task.train_frac") else "an unknown part"
-    rows = run.config.batch_rows
-    batch = "full batch" if rows is None else f"batches of {rows}"
-    update = f"{batch}, {optim.label}" if knows("optim") else "optimiser unknown"
+    update = "optimiser unknown"
+    if knows("optim"):
+        rows = run.config.batch_rows
+        update = f"{'full batch' if rows is None else f'batches of {rows}'}, {optim.label}"
     imported = "" if run.origin.kind == "trained" else f"imported from {run.origin.source}; "
     steps = "1 snapshot at" if len(run.steps) == 1 else f"{len(run.steps)} snapshots up to"
     last = f"step {run.steps[-1]:,}" if knows("step") else "an unknown step"

@@ -1,12 +1,13 @@
 """Models that others trained, as runs: ``python -m interp.importers FILE --layout LAYOUT --out RUN``.
 
-FILE is a state dict or a checkpoint (torch.save's or .safetensors), or a folder with one file per step. The last
+FILE is a state dict or a checkpoint (torch.save's or .safetensors), a folder with one file per step, or a folder of one
+model as Hugging Face's have it. Nothing in a file is run: see ``layouts.pickled``. The last
 line of standard output is the run's path. Exit status 0; 2 for bad flags; 3 for a file that does not fit, in which
 case nothing is written.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 NAMES = ("nanda", "pizza", "reptheory", "transformerlens", "grok")
 """Of ``interp.layouts.LAYOUTS``, which takes seconds to import."""
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+ONE_MODEL = ("model", "pytorch_model")
+"""Stems of the file of weights in a folder of one model."""
+BESIDES = ("optimizer.pt", "scheduler.pt", "scaler.pt", "training_args.bin", "rng_state.pth")
+"""What Hugging Face's Trainer writes beside it."""
+USUAL_CONFIGS = ("config.json", "cfg.json")
+MAX_JSON = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Options:
     out: Path | None = None
     """The run's directory, to be made."""
     config: Path | None = None
-    """The model's own JSON file; where not given the one beside FILE with its name (reptheory: cfg.json too)."""
+    """The model's own JSON file; where not given the one beside FILE with its name, config.json or cfg.json."""
     op: str | None = None
     """Operation it learned."""
     p: int | None = None
@@ -51,6 +59,8 @@ class Options:
     """Seed of the split."""
     step: int | None = None
     """Updates done, where the file does not say; 0 where not given."""
+    tokens: str | None = None
+    """The row of tokens that the model read, such as 'a 114 b 113': operands a and b, the other tokens by number."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -78,9 +88,6 @@ def _given(options: Options, file: Path) -> "Given":
 
     if options.config is not None and not options.config.is_file():
         raise UsageError(f"--config {options.config} is not there: give a JSON file")
-    beside = [file.with_suffix(".json"), file.with_name(file.stem.replace("model_", "config_") + ".json")]
-    beside += [file / "cfg.json", file.with_name("cfg.json")] if options.layout == "reptheory" else []
-    path = options.config or next((path for path in beside if path.is_file() and path != file), None)
     return Given(
         op=options.op,
         p=options.p,
@@ -89,14 +96,28 @@ def _given(options: Options, file: Path) -> "Given":
         split=options.split,
         split_seed=options.split_seed,
         step=options.step,
-        config={} if path is None else _json(path),
+        tokens=options.tokens,
+        config={} if options.config is None else _json(options.config),
     )
+
+
+def config_beside(file: Path) -> Path | None:
+    """The model's own JSON file, where it lies beside its weights: by its name first, then by the usual ones."""
+    folder = file if file.is_dir() else file.parent
+    named = [] if file.is_dir() else [file.with_suffix(".json")]
+    named += [file.with_name(file.stem.replace("model_", "config_") + ".json")] if "model_" in file.stem else []
+    usual = [folder / name for name in USUAL_CONFIGS]
+    if file.is_dir():  # steps below the model's own folder
+        usual += [file.with_name(name) for name in USUAL_CONFIGS]
+    return next((path for path in (*named, *usual) if path.is_file() and path != file), None)
 
 
 def _json(path: Path) -> dict[str, Any]:
     import json
 
     try:
+        if path.stat().st_size > MAX_JSON:
+            raise DataError(f"{path} has {path.stat().st_size:,} bytes; a config has at most {MAX_JSON:,}")
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}") from error
@@ -114,17 +135,51 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
     """
     from train.imported import write_imported
 
-    from .layouts import LAYOUTS, check, tells_step
+    from .layouts import LAYOUTS, check, identical, listed_losses, own_config, prefixes, settle_tokens, tells_step
 
-    raw, sha256 = _read(file)
+    source = _weights_in(file)
+    raw, sha256 = _read(source)
+    beside = None if given.config else config_beside(source)
+    read = given.config if beside is None else _json(beside)
+    is_usual = (
+        beside is not None and beside.name in USUAL_CONFIGS
+    )  # may be of something else: the file's own comes first
+    told = read | own_config(raw) if is_usual else own_config(raw) | read
     try:
-        found = LAYOUTS[layout](raw, given)
+        found = settle_tokens(LAYOUTS[layout](raw, replace(given, config=told)), given.tokens)
         check(found)
     except DataError as error:
         raise DataError(f"{file} cannot be imported as {layout}: {error}") from error
     unknown = (*found.unknown, *(() if given.step is not None or tells_step(raw) else ("step",)))
-    origin = {"source": file.name, "sha256": sha256, "layout": layout, "unknown": unknown, "notes": found.notes}
-    return write_imported(out, found.config, origin, found.snapshots, found.is_train).path
+    listed = listed_losses(raw, sorted(found.snapshots), source.name) if "step" not in unknown else None
+    notes = [*found.notes, *_wrapped(prefixes(raw)), *([] if listed is None else listed.notes)]
+    notes += [note for note in (identical(found.snapshots),) if note is not None]
+    notes += [] if beside is None else [f"settings were read from {beside.name}, which lies beside the weights"]
+    origin = {"source": file.name, "sha256": sha256, "layout": layout, "unknown": unknown, "notes": notes}
+    log = [] if listed is None else listed.rows
+    return write_imported(out, found.config, origin, found.snapshots, found.is_train, log).path
+
+
+def _wrapped(cut: list[str]) -> list[str]:
+    return [f"the names of its tensors are without {', '.join(map(repr, cut))}, which wrappers add"] if cut else []
+
+
+def _weights_in(path: Path) -> Path:
+    """The file of weights in a folder of one model, as Hugging Face's have it; the path itself where it is none.
+
+    Raises:
+        DataError: its weights are spread over several files.
+    """
+    if not path.is_dir():
+        return path
+    for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        if (path / index).is_file():
+            raise DataError(f"{path} has its weights in several files ({index}): save them as one")
+    files = [file for file in path.iterdir() if file.is_file() and file.suffix in SUFFIXES]
+    ours = [file for file in files if file.stem in ONE_MODEL]
+    if not ours or len(ours) < len([file for file in files if file.name not in BESIDES]):
+        return path
+    return min(ours, key=lambda file: SUFFIXES.index(file.suffix))
 
 
 def _read(path: Path) -> tuple[Any, str]:
@@ -136,41 +191,32 @@ def _read(path: Path) -> tuple[Any, str]:
     import hashlib
     import re
 
-    from .layouts.common import own_step
+    from .layouts import own_step, read_file
 
     if not path.is_dir():
-        return _load(path), hashlib.sha256(path.read_bytes()).hexdigest()
+        return read_file(path), _sha256(path)
     found, lines = {}, []
-    for file in sorted(f for f in path.iterdir() if f.is_file() and f.suffix in (".pt", ".pth", ".safetensors")):
-        content, numbers = _load(file), re.findall(r"\d+", file.stem)
+    for file in sorted(f for f in path.iterdir() if f.is_file() and f.suffix in SUFFIXES):
+        content, numbers = read_file(file), re.findall(r"\d+", file.stem)
         step = own_step(content)
         if step is None:
             if not numbers and file.stem != "init":
                 raise DataError(f"{file} has no step in its name: name the files of a folder 0.pt, 100.pt, ...")
-            step = int(numbers[-1]) if numbers else 0
+            step = int(numbers[-1][:15]) if numbers else 0
         if step in found:
             raise DataError(f"{file} is the second file of step {step} in {path}: leave one of them out")
         found[step] = content
-        lines.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
+        lines.append(f"{_sha256(file)}  {file.name}\n")
     if not found:
-        raise DataError(f"{path} holds no .pt, .pth or .safetensors file")
+        raise DataError(f"{path} holds no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
     return found, hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _load(path: Path) -> Any:
-    """Tensors and plain values; a file that needs classes of its own is refused, and nothing in it is run."""
-    import safetensors.torch
-    import torch
+def _sha256(path: Path) -> str:
+    import hashlib
 
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise DataError(
-            f"{path} is damaged, or needs classes to be read ({type(error).__name__}): it must hold tensors and plain "
-            "values alone, as torch.save(model.state_dict(), ...) writes them"
-        ) from error
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ from torch import Tensor
 from train.knows import Knows
 from train.model import HookedMLP
 
-from .parts import MATRICES, NotApplicable, require, table_of, weights_of
+from .parts import MATRICES, NO_NEURONS, NotApplicable, require, table_of, weights_of
 from .runs import Snapshot
 
-ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "square")
-"""As numbered in ``page/neuron.js``."""
-KNOWS: Knows = {**MATRICES, "model.n_layers": {1}, "model.act_fn": set(ACTIVATIONS)}
-"""Settings that ``page/neuron.js`` implements; the logits' own do not matter to a neuron."""
 KINDS = {"a": 1, "b": 2}
 """What stands at a position: an operand, or (0) the same token in every row."""
+ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "tanh", "square")
+"""Activation functions in the order in which ``page/neuron.js`` lists them."""
+KNOWS: Knows = {**MATRICES, "model.n_layers": {1}, "model.act_fn": set(ACTIVATIONS)}
+"""Settings that ``page/neuron.js`` implements; the logits' own do not matter to a neuron."""
 
 
 @torch.no_grad()
@@ -24,9 +24,11 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
     """Arrays of ``page/neuron.js``, by its names: few of them are larger than a weight matrix.
 
     Raises:
-        NotApplicable: no table, more than one layer, or a layer norm.
+        NotApplicable: no table, no neurons, more than one layer, or a layer norm.
     """
     cfg, n = snap.model.cfg, table_of(snap.run).n
+    if cfg.attn_only:
+        raise NotApplicable(NO_NEURONS)
     if cfg.n_layers != 1:
         raise NotApplicable("the page computes neurons of one-layer models")
     if cfg.normalization_type is not None:
@@ -38,7 +40,7 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
         "n": torch.tensor([n]),
         "kinds": torch.tensor([KINDS.get(word, 0) for word in words]),
         "first": snap.task.tokens.min(dim=0).values,
-        "act_fn": torch.tensor([ACTIVATIONS.index(cfg.act_fn)]),
+        "activation": torch.tensor([ACTIVATIONS.index(cfg.act_fn)]),
         "b_in": weights["blocks.0.mlp.b_in"],
         "W_in": weights["blocks.0.mlp.W_in"],
         **({"E": weights["embed.W_E"]} if isinstance(snap.model, HookedMLP) else _attention(snap, weights)),

@@ -17,7 +17,7 @@ class Origin:
     layout: str | None = None
     """Its layout: see ``interp.importers``."""
     unknown: tuple[str, ...] = ()
-    """Parts and fields of the config that the file does not tell, such as "optim"; the config holds defaults there.
+    """Parts and fields of the config that the file does not tell, such as "optim"; ``Run.config`` has Unknown there.
     "step" where nothing tells how many updates were done: the snapshot then stands at step 0."""
     notes: tuple[str, ...] = ()
     """What the import left out or changed."""

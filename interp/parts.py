@@ -17,6 +17,7 @@ from train.knows import Knows, unknown
 from train.model import HookedMLP
 from train.passes.plain import plain_forward
 from train.plan import Plan, make_plan
+from train.readers import NOT_OF_A_PASS
 from train.tasks import Table
 
 from .maths.pairs import line_means, variance_explained
@@ -25,6 +26,9 @@ from .structure import Cycle, Law, Unavailable, find_cycle, find_law
 
 Part = TypeVar("Part", bound=Callable[..., Any])
 Found = TypeVar("Found")
+
+
+NO_NEURONS = "an attention-only model has no neurons"
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the reason is shown in the measure's place
@@ -54,6 +58,8 @@ MATRICES: Knows = {**KNOWS, "model.norm": {"none"}}
 """Settings for which matrices of weights join embeddings, neurons and logits as the papers multiply them."""
 FORWARD = ("task", "model")
 """Parts of the config that a model's forward depends on."""
+NOT_OF_A_FORWARD = NOT_OF_A_PASS | {f"task.{name}" for name in ("train_frac", "split", "split_seed", "outliers")}
+"""Settings of these that it does not: initialisation, labels and the split, which may be unknown."""
 
 
 def require(run: Run, knows: Knows, what: str) -> None:
@@ -66,7 +72,7 @@ def require(run: Run, knows: Knows, what: str) -> None:
     Raises:
         NotApplicable: the run has a setting of another value.
     """
-    setting = unknown(knows, run.config, FORWARD)
+    setting = unknown(knows, run.config, FORWARD, NOT_OF_A_FORWARD)
     if setting is not None:
         raise NotApplicable(f"{what} is not defined for {setting}")
 
@@ -157,30 +163,33 @@ def weights_of(snap: Snapshot) -> dict[str, Tensor]:
 
 
 @part
-def _activations(snap: Snapshot) -> tuple[Tensor, Tensor]:
+def _activations(snap: Snapshot) -> tuple[Tensor, Tensor | None]:
     return forward(snap, weights_of(snap))
 
 
 @torch.no_grad()
-def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights.
 
-    By the frugal forward where it knows the run's model and task, else by the hooked model itself.
+    By the frugal forward where it knows the run's model and task, else by the hooked model itself. Without an MLP there
+    are no neurons: None.
     """
     if len(snap.task.answer_positions) != 1:
         raise NotApplicable("this task has several answers a row")
     kept: dict[str, Tensor] = {}
-    cfg, hook = snap.model.cfg, f"blocks.{snap.model.cfg.n_layers - 1}.mlp.hook_post"
-    if unknown(KNOWS, snap.run.config, FORWARD) is not None:
-        positions = snap.task.answer_positions
-        logits, neurons = plain_forward(snap.model, weights, snap.task.tokens, positions, hook)
-        assert neurons is not None
-        return logits.flatten(1), neurons[:, -1 if neurons.shape[1] == 1 else positions[0]]
+    cfg = snap.model.cfg
+    hook = None if cfg.attn_only else f"blocks.{cfg.n_layers - 1}.mlp.hook_post"
+    if unknown(KNOWS, snap.run.config, FORWARD, NOT_OF_A_FORWARD) is not None:
+        at = snap.task.answer_positions[0]
+        logits, neurons = plain_forward(snap.model, weights, snap.task.tokens, [at], hook)
+        if neurons is not None:
+            neurons = neurons[:, 0 if neurons.shape[1] == 1 else at]  # an MLP's stand at a position of their own
+        return logits.flatten(1), neurons
     if isinstance(snap.model, HookedMLP):
         logits = mlp_logits(weights, cfg, snap.task.tokens, keep=kept.__setitem__)
     else:
         logits = answer_logits(weights, cfg, _plan_of(snap.run), keep=kept.__setitem__)
-    return logits.flatten(1), kept[hook].flatten(1)
+    return logits.flatten(1), None if hook is None else kept[hook].flatten(1)
 
 
 @part
@@ -198,13 +207,18 @@ def logits_of(snap: Snapshot) -> Float[Tensor, "rows n"]:
 @part
 def neurons_of(snap: Snapshot) -> Float[Tensor, "rows d_mlp"]:
     """The last layer's activations after the nonlinearity, at the answer."""
-    return _activations(snap)[1]
+    neurons = _activations(snap)[1]
+    if neurons is None:
+        raise NotApplicable(NO_NEURONS)
+    return neurons
 
 
 @part
 def neuron_logit_map(snap: Snapshot) -> Float[Tensor, "d_mlp n"]:
     """W_L = W_out W_U (in an MLP W_U) onto the elements' logits, float64; times the scale of the logits."""
     weights, cfg = weights_of(snap), snap.model.cfg
+    if cfg.attn_only:
+        raise NotApplicable(NO_NEURONS)
     if cfg.normalization_type is not None:
         raise NotApplicable("a layer norm stands between the neurons and the logits: no matrix joins them")
     require(snap.run, MATRICES, "the neuron-logit map")

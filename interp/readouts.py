@@ -27,7 +27,8 @@ def readouts(run: Run, table: Table) -> list[Readout]:
 
     Where the operands do not share their tokens, W_E_b is the second one's embedding. The rows of tokens that are no
     element ("=", the operator) are left out, as are their logits. In a HookedMLP the neurons write to the logits
-    directly, so W_U is the neuron-logit map. Source: Nanda et al. 2023 (2301.05217).
+    directly, so W_U is the neuron-logit map; an attention-only model has no neurons, and no such map. Source: Nanda et
+    al. 2023 (2301.05217).
     """
     n, last = table.n, run.config.model.n_layers - 1
     embeddings = [Readout("W_E", "embedding", lambda w: w["embed.W_E"][:n])]
@@ -35,9 +36,12 @@ def readouts(run: Run, table: Table) -> list[Readout]:
         embeddings.append(Readout("W_E_b", "embedding of the second operand", lambda w: w["embed.W_E"][n : 2 * n]))
     if run.config.model.arch == "mlp":
         return [*embeddings, Readout("W_L", "neuron-logit map W_U", lambda w: w["unembed.W_U"][:, :n].T)]
+    output_layer = Readout("W_U", "output layer", output_rows(n))
+    if run.config.model.attn_only:
+        return [*embeddings, output_layer]
     return [
         *embeddings,
-        Readout("W_U", "output layer", output_rows(n)),
+        output_layer,
         Readout(
             "W_L",
             "neuron-logit map W_out W_U",

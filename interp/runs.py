@@ -19,6 +19,7 @@ from train.store import RunStore
 from train.tasks import Task, all_pairs_task, make_task, with_split
 
 from .origin import Origin, origin_of
+from .unknown import known_only
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache
@@ -105,7 +106,7 @@ class Run:
     """A run on disk: its config, log and snapshots.
 
     Attributes:
-        config: the RunConfig; of an imported run, ``origin`` says what of it is unknown.
+        config: the RunConfig; of an imported run, fields that nothing tells are ``Unknown``, and refuse to be used.
         task: the Task, with its split.
         path: the run's directory.
     """
@@ -114,7 +115,7 @@ class Run:
         """``without``: steps to pass over, such as those of corrupt snapshots; ``key_freqs`` as in ``open_run``."""
         self.store = store
         self.path = store.path
-        self.config: RunConfig = store.config
+        self.config: RunConfig = store.config if self._is_trained else known_only(store.config, self.origin)
         self._without = frozenset(without)
         self.given_key_freqs = None if key_freqs is None else tuple(key_freqs)
         self.kept: dict[tuple[Any, ...], Any] = {}
@@ -130,10 +131,14 @@ class Run:
         """Directory name."""
         return self.path.name
 
+    @property
+    def _is_trained(self) -> bool:
+        return self.origin.kind == "trained"
+
     @functools.cached_property
     def task(self) -> Task:
         """The task this run trains on; ``is_train`` is None where the split of an imported run is unknown."""
-        if self.origin.kind == "trained":
+        if self._is_trained:
             return make_task(self.config)
         task, is_train = all_pairs_task(self.config.task), self.store.load_split()
         return task if is_train is None else with_split(task, is_train)
@@ -154,7 +159,7 @@ class Run:
     def is_done(self) -> bool:
         """Whether it reached the largest step ever asked for."""
         done = self.store.done_step
-        return done is not None and (self.origin.kind == "imported" or done >= self.config.schedule.steps)
+        return done is not None and (not self._is_trained or done >= self.config.schedule.steps)
 
     @functools.cached_property
     def steps(self) -> list[int]:
@@ -163,13 +168,17 @@ class Run:
 
     @functools.cached_property
     def log(self) -> pd.DataFrame:
-        """One row per logged step; losses in nats, NaN where a column was not evaluated at that step."""
+        """One row per logged step; losses in nats, NaN where a column was not evaluated at that step.
+
+        Of an imported run: as the source lists them, not ours.
+        """
         return pd.DataFrame(self.store.read_log(), columns=list(LOG_COLUMNS)).astype({"step": int})
 
     @property
     def evaluations(self) -> pd.DataFrame:
-        """The rows of the log with test loss and accuracies."""
-        return self.log.dropna(subset=["test_loss"]).reset_index(drop=True)
+        """The rows of the log with test loss and accuracies; none of an imported run, which was not evaluated here."""
+        is_ours = self.log["test_loss"].notna() & self._is_trained
+        return self.log.loc[is_ours].reset_index(drop=True)
 
     def __getitem__(self, step: int) -> "Snapshot":
         """The snapshot at ``step``.
@@ -263,7 +272,7 @@ class Snapshot:
     @functools.cached_property
     def model(self) -> HookedTransformer | HookedMLP:
         """The model in eval mode, on the CPU."""
-        model = build_model(self.run.config)
+        model = build_model(self.run.store.config)  # how weights were drawn may be unknown, and does not matter here
         try:
             model.load_state_dict(self.run.weights(self.step))
         except RuntimeError as error:

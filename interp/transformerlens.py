@@ -15,10 +15,12 @@ from torch import Tensor
 
 from train.config import Activation, Attention
 from train.errors import UsageError
-from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig
+from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig, parameter_shapes
 
 BUFFERS = (".mask", ".IGNORE")
 """Endings of TransformerLens's buffers, which hold no weights."""
+NOT_THEIRS = ("tanh", "square")
+"""Activation functions of ours that TransformerLens has not."""
 REFUSED = {
     "rotary_": "rotary positions",
     "._W_K": "grouped-query attention",
@@ -32,7 +34,8 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
     In evaluation mode, on the CPU; sinusoidal positions become fixed values of W_pos.
 
     Raises:
-        UsageError: an MLP, norm after the residual sums, or an attention rate other than 1.
+        UsageError: an MLP, norm after the residual sums, an attention rate other than 1, or an activation function that
+            TransformerLens has not.
     """
     if not isinstance(model, HookedTransformer):
         raise UsageError("an MLP has no counterpart in TransformerLens: only transformers can be exported")
@@ -40,6 +43,10 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
         raise UsageError("TransformerLens has no norm after the residual sums: norm 'post' cannot be exported")
     if model.cfg.attn_rate != 1:
         raise UsageError(f"TransformerLens has no attention rate: attn_rate = {model.cfg.attn_rate} cannot be exported")
+    if model.cfg.act_fn in NOT_THEIRS:
+        raise UsageError(f"TransformerLens has no act_fn {model.cfg.act_fn!r}: such a model cannot be exported")
+    if model.cfg.output_scale != 1:
+        raise UsageError(f"TransformerLens scales no logits: output_scale = {model.cfg.output_scale} is not exported")
     weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     package: Any = transformer_lens
     try:
@@ -50,9 +57,10 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
 
 
 def _shared_fields(cfg: HookedTransformerConfig) -> dict[str, Any]:
-    names = "n_layers d_model n_heads d_head d_mlp n_ctx d_vocab d_vocab_out act_fn"
+    names = "n_layers d_model n_heads d_head n_ctx d_vocab d_vocab_out attn_only act_fn"
     names += " normalization_type attention_dir eps dtype"
-    return {name: getattr(cfg, name) for name in names.split()}
+    d_mlp = {} if cfg.attn_only else {"d_mlp": cfg.d_mlp}
+    return {name: getattr(cfg, name) for name in names.split()} | d_mlp
 
 
 def _bridge(cfg: HookedTransformerConfig, weights: dict[str, Tensor]) -> Any:
@@ -80,7 +88,7 @@ def _legacy(model_class: Any, config_class: Any, cfg: HookedTransformerConfig, w
 def from_transformer_lens(
     state_dict: Mapping[str, Tensor],
     *,
-    act_fn: Activation,
+    act_fn: Activation = "relu",
     normalization_type: Literal["LN", "LNPre"] | None,
     attention_dir: Attention = "causal",
     vocabulary: tuple[str, ...] | None = None,
@@ -92,7 +100,7 @@ def from_transformer_lens(
 
     Args:
         state_dict: weights by name.
-        act_fn: activation function, which a state dict does not tell.
+        act_fn: activation function, which a state dict does not tell; of no matter where no block has an MLP.
         normalization_type: none, with trained scale and shift (LN), or with these folded away (LNPre).
         attention_dir: whether positions attend to later ones too.
         vocabulary: token names; numbers, then "=" and "op" as far as there are such tokens, where not given.
@@ -107,32 +115,45 @@ def from_transformer_lens(
                 raise UsageError(f"the state dict has {name}: models with {what} cannot be imported")
     cfg = _infer(weights, act_fn=act_fn, norm=normalization_type, attention_dir=attention_dir)
     cfg.vocabulary = vocabulary or _guess_vocabulary(cfg)
-    model = HookedTransformer(cfg)
-    ours = model.state_dict()
+    ours = parameter_shapes(cfg)  # before a model is built: shapes that fit are those of tensors that are there
     if normalization_type == "LNPre":
-        weights = {name: ours[name] for name in ours if re.search(r"\bln\w+\.[wb]$", name)} | weights
+        folded = {name: shape for name, shape in ours.items() if re.search(r"\bln\w+\.[wb]$", name)}
+        weights = {
+            name: torch.full(s, float(name.endswith("w")), dtype=cfg.dtype) for name, s in folded.items()
+        } | weights
     _check(weights, ours)
+    model = HookedTransformer(cfg)
     model.load_state_dict({name: weights[name] for name in ours}, strict=True)
     return model.eval()
 
 
 def _infer(weights: Mapping[str, Tensor], *, act_fn: Any, norm: Any, attention_dir: Any) -> HookedTransformerConfig:
     """Sizes from shapes."""
-    first = "blocks.0.attn.W_Q", "blocks.0.mlp.W_in", "embed.W_E", "pos_embed.W_pos", "unembed.W_U"
+    first = "blocks.0.attn.W_Q", "embed.W_E", "pos_embed.W_pos", "unembed.W_U"
     missing = [name for name in first if name not in weights]
     if missing:
-        raise UsageError(f"the state dict has no {missing[0]}: it is not a HookedTransformer's with an MLP")
+        raise UsageError(f"the state dict has no {missing[0]}: it is not a HookedTransformer's")
+    attn_only = not any(".mlp." in name for name in weights)
+    if not attn_only and "blocks.0.mlp.W_in" not in weights:
+        raise UsageError("the state dict has no blocks.0.mlp.W_in, but other weights of an MLP: it is not complete")
+    sizes = [n for name in first for n in weights[name].shape]
+    if weights["blocks.0.attn.W_Q"].ndim != 3 or any(weights[name].ndim != 2 for name in first[1:]) or 0 in sizes:
+        raise UsageError("blocks.0.attn.W_Q, embed.W_E, pos_embed.W_pos or unembed.W_U have not the axes of a model")
     n_heads, d_model, d_head = weights["blocks.0.attn.W_Q"].shape
+    layers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
+    if layers != set(map(str, range(len(layers)))):
+        raise UsageError(f"the state dict has blocks {', '.join(sorted(layers)[:5])}: they are not numbered from 0")
     return HookedTransformerConfig(
-        n_layers=1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+        n_layers=len(layers),
         d_model=d_model,
         n_heads=n_heads,
         d_head=d_head,
-        d_mlp=weights["blocks.0.mlp.W_in"].shape[1],
+        d_mlp=0 if attn_only else weights["blocks.0.mlp.W_in"].shape[1],
         n_ctx=weights["pos_embed.W_pos"].shape[0],
         d_vocab=weights["embed.W_E"].shape[0],
         d_vocab_out=weights["unembed.W_U"].shape[1],
-        act_fn=act_fn,
+        attn_only=attn_only,
+        act_fn="relu" if attn_only else act_fn,
         normalization_type=None if norm is None else "LN",
         attention_dir=attention_dir,
         biases="all",
@@ -148,13 +169,13 @@ def _guess_vocabulary(cfg: HookedTransformerConfig) -> tuple[str, ...]:
     return tuple(map(str, range(cfg.d_vocab - len(special)))) + special
 
 
-def _check(weights: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
+def _check(weights: Mapping[str, Tensor], ours: Mapping[str, torch.Size]) -> None:
     """Refuse weights that do not fit the model."""
-    for name, tensor in ours.items():
+    for name, shape in ours.items():
         if name not in weights:
             raise UsageError(f"the state dict has no {name}: check normalization_type, or it is not complete")
-        if weights[name].shape != tensor.shape:
-            raise UsageError(f"{name} has shape {tuple(weights[name].shape)}; the others ask for {tuple(tensor.shape)}")
+        if weights[name].shape != shape:
+            raise UsageError(f"{name} has shape {tuple(weights[name].shape)}; the others ask for {tuple(shape)}")
     for name, tensor in weights.items():
         if name not in ours and not any(torch.equal(tensor, weights[known]) for known in ours):
             raise UsageError(f"the state dict has {name}, which the model has no place for: check normalization_type")

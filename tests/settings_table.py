@@ -51,6 +51,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
 NEEDS: dict[str, dict[str, Any]] = {
     "task.group": {"op": "compose"},
     "model.arch": {"layout": "a b"},
+    "model.attn_only": {"d_mlp": None},
     "optim.momentum": {"optimizer": "sgd"},
     "optim.decay_to": {"decay_steps": 40},
     "optim.muon_momentum": {"optimizer": "muon"},

@@ -16,13 +16,13 @@ from .operations import Operation, find_operation
 from .optim_config import OptimConfig
 
 Split = Literal["stream", "torch", "python"]
-Layout = Literal["a b =", "a op b =", "a b", "eos a op b ="]
+Layout = Literal["a b =", "a op b =", "a b", "a op b", "eos a op b ="]
 Arch = Literal["transformer", "mlp"]
 Norm = Literal["none", "pre", "post"]
 Positions = Literal["learned", "sinusoidal"]
 Attention = Literal["causal", "bidirectional"]
 Biases = Literal["none", "mlp", "all"]
-Activation = Literal["relu", "gelu", "silu", "tanh", "square"]
+Activation = Literal["relu", "gelu", "gelu_new", "silu", "tanh", "square"]
 Outputs = Literal["answers", "tokens"]
 Init = Literal["nanda", "zhong", "transformerlens", "pytorch"]
 
@@ -136,8 +136,10 @@ class ModelConfig:
     """Width of a head; d_model / n_heads where not given."""
     d_mlp: int | None = None
     """Hidden width of the MLP; 4 * d_model where not given."""
+    attn_only: bool = False
+    """Blocks of attention alone, without an MLP."""
     act_fn: Activation = "relu"
-    """Activation function of the MLP."""
+    """Activation function of the MLP; gelu_new is GELU's tanh approximation, as in GPT-2."""
     norm: Norm = "none"
     """Layer norm: none, before each sublayer (and a last one), or after each residual sum."""
     positions: Positions = "learned"
@@ -165,9 +167,22 @@ class ModelConfig:
             raise ValueError(
                 f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}: change one, or give --d-head"
             )
+        if self.attn_only:
+            self._check_attn_only()
         check_float(self, "attn_rate", 0.0, 1.0)
         check_float(self, "init_scale", 1e-6, 1e6)
         check_float(self, "output_scale", 1e-6, 1e6)
+
+    def _check_attn_only(self) -> None:
+        """Refuse settings of the MLP that such a model has not."""
+        if self.arch == "mlp":
+            raise ValueError("attn_only is of transformers; an mlp has no attention: leave out one of the two")
+        for name, default in (("d_mlp", None), ("act_fn", "relu")):
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} is of the MLP, which an attention-only model has not: leave out "
+                    f"{name}, or attn_only"
+                )
 
     @property
     def head_width(self) -> int:
@@ -176,7 +191,9 @@ class ModelConfig:
 
     @property
     def mlp_width(self) -> int:
-        """d_mlp as used."""
+        """d_mlp as used; 0 where there is no MLP."""
+        if self.attn_only:
+            return 0
         return 4 * self.d_model if self.d_mlp is None else self.d_mlp
 
 

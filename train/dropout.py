@@ -25,7 +25,8 @@ def keep_all(name: str, output: Tensor) -> Tensor:
 def sites(cfg: Any, n_answers: int) -> dict[str, int]:
     """Hook names of what is added to the residual stream, and at how many positions it is computed."""
     queries = [cfg.n_ctx] * (cfg.n_layers - 1) + [n_answers]
-    return {f"blocks.{i}.hook_{part}_out": n for i, n in enumerate(queries) for part in ("attn", "mlp")}
+    parts = ("attn",) if cfg.attn_only else ("attn", "mlp")
+    return {f"blocks.{i}.hook_{part}_out": n for i, n in enumerate(queries) for part in parts}
 
 
 def masks(

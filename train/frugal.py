@@ -23,7 +23,7 @@ from .precision import unrounded
 TASKS: Knows = {
     **{f"task.{name}": ANY for name in ("op", "p", "group", "train_frac", "split_seed", "outliers")},
     "task.split": {"stream", "torch", "python"},
-    "task.layout": {"a b =", "a op b =", "a b", "eos a op b ="},
+    "task.layout": {"a b =", "a op b =", "a b", "a op b", "eos a op b ="},
     "task.shared_vocabulary": {True, False},
 }
 """Tasks that passes know: they read rows of tokens, whatever these stand for, and labels."""
@@ -31,7 +31,8 @@ KNOWS: Knows = {
     **TASKS,
     **{f"model.{name}": ANY for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp")},
     "model.arch": {"transformer", "mlp"},
-    "model.act_fn": {"relu", "gelu", "silu", "tanh", "square"},
+    "model.attn_only": {True, False},
+    "model.act_fn": {"relu", "gelu", "gelu_new", "silu", "tanh", "square"},
     "model.norm": {"none", "pre", "post"},
     "model.positions": {"learned", "sinusoidal"},
     "model.attention": {"causal", "bidirectional"},
@@ -105,6 +106,8 @@ def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Kee
     name = f"blocks.{layer}"
     if cfg.normalization_type == "LNPost":
         resid = _layer_norm(params, cfg, f"{name}.ln1", resid)
+    if cfg.attn_only:
+        return resid
     x = _layer_norm(params, cfg, f"{name}.ln2", resid) if cfg.normalization_type == "LN" else resid
     pre = x @ params[f"{name}.mlp.W_in"] + params[f"{name}.mlp.b_in"]
     post = ACTIVATIONS[cfg.act_fn](pre)

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ def write_imported(
     origin: dict[str, Any],
     snapshots: Mapping[int, Mapping[str, Tensor]],
     is_train: Bool[Tensor, " rows"] | None,
+    log: Sequence[Mapping[str, Any]] = (),
 ) -> RunStore:
     """Write a run of origin "imported"; one that is there already is left as it is if it is the same.
 
@@ -30,14 +31,16 @@ def write_imported(
         origin: source (file name), sha256 (of the file), layout, unknown (names of config fields and parts).
         snapshots: weights by TransformerLens name, by step.
         is_train: which of all rows, a-major, are trained on; None where that is unknown.
+        log: rows of losses and accuracies as the source lists them, steps rising.
 
     Raises:
         UsageError: something else is there.
     """
+    rows = [dict(row) for row in log]
     info = {"format": FORMAT, "config": config, "origin": {"kind": "imported", **origin}, "sessions": []}
     info = json.loads(json.dumps(info))  # as it is read back
     if path.exists():
-        if (path / "run.json").is_file() and _holds(RunStore(path), info, snapshots, is_train):
+        if (path / "run.json").is_file() and _holds(RunStore(path), info, snapshots, is_train, rows):
             return RunStore.open(path)
         raise UsageError(f"{path} exists and is not this import: choose another --out, or move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +52,8 @@ def write_imported(
             partial.save_snapshot(step, snapshots[step])
         if is_train is not None:
             partial.save_split(is_train)
+        if rows:
+            partial.append_log(rows)
         partial.mark_done(max(snapshots))
         partial.path.rename(path)
         sync_folder(path.parent)
@@ -62,13 +67,14 @@ def _holds(
     info: dict[str, Any],
     snapshots: Mapping[int, Mapping[str, Tensor]],
     is_train: Bool[Tensor, " rows"] | None,
+    log: list[dict[str, Any]],
 ) -> bool:
-    """Whether a run on disk is this import: the same words, steps, weights and split.
+    """Whether a run on disk is this import: the same words, steps, losses, weights and split.
 
     Raises:
         DataError: one of its files is corrupt.
     """
-    if store.info != info or store.steps != sorted(snapshots):
+    if store.info != info or store.steps != sorted(snapshots) or store.read_log() != log:
         return False
     split = store.load_split()
     same_split = split is is_train if split is None or is_train is None else split.equal(is_train)

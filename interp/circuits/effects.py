@@ -58,8 +58,8 @@ def ablations(
     Args:
         snap: the snapshot.
         clusters: neurons of ``layer`` by the cluster's name.
-        ks: frequencies, removed one at a time and all together, and kept alone, from the neurons of ``layer`` and
-            from the logits (see ``ablate_frequencies``, where removing is both zero- and mean-ablation).
+        ks: frequencies, removed one at a time and all together, and kept alone, from the neurons of ``layer`` (if it
+            has any) and from the logits (see ``ablate_frequencies``, where removing is both zero- and mean-ablation).
         layer: whose neurons; the last where not given. Heads are those of every layer.
         along: as for ``ablate_frequencies``.
         subsets: as for ``effects``.
@@ -92,7 +92,8 @@ def _frequency_ablations(snap: Snapshot, ks: list[int], layer: int, along: Along
     if not ks:
         return {}
     law, found = find_law(snap.task), {}
-    for hook_name in (f"blocks.{layer}.mlp.hook_post", "unembed.hook_out"):
+    neurons = [] if snap.model.cfg.attn_only else [f"blocks.{layer}.mlp.hook_post"]
+    for hook_name in (*neurons, "unembed.hook_out"):
         for group in [[k] for k in ks] + ([ks] if len(ks) > 1 else []):
             part = f"k={','.join(map(str, group))} in {hook_name}"
             found["frequency", part, "removed"] = ablate_frequencies(law, group, hook_name, along)

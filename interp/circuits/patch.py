@@ -37,6 +37,8 @@ PATCHES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("pattern", patching.get_act_patch_attn_head_pattern_all_pos, ("layer", "head")),
 )
 """TransformerLens's patches that ``patch_inputs`` runs: the activation, the function, the axes of its result."""
+OF_THE_MLP = ("resid_mid", "mlp_out")
+"""Activations that an attention-only model has not."""
 
 
 def patch_from(
@@ -189,6 +191,8 @@ def patch_inputs(snap: Snapshot, clean: Numbers, corrupted: Numbers, metric: Met
     best, base = metric(logits).float(), metric(model(tokens)).float()
     tables = []
     for activation, patch, axes in PATCHES:
+        if model.cfg.attn_only and activation in OF_THE_MLP:
+            continue
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
             patched = patch(model, tokens, cache, metric).cpu()
         places = torch.cartesian_prod(*[torch.arange(size) for size in patched.shape])

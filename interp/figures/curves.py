@@ -7,7 +7,7 @@ from .style import PALETTE, TEST, TRAIN, cursor, layout, log_step_axis, on_log_a
 
 
 def loss_figure(frame: pd.DataFrame, step: int) -> go.Figure:
-    """Train and test loss; columns step, train_loss, test_loss (nats). The last trace is the cursor at ``step``."""
+    """Losses in nats, NaN where unknown; columns step, train_loss, test_loss. The last trace is a cursor at a step."""
     fig = _two_curves(frame, "loss")
     low, high = _span(frame, "train_loss", "test_loss")
     fig.add_trace(cursor(step, low, high))

@@ -1,8 +1,12 @@
 """Layouts of state dicts that others save, each read by one function into our own terms."""
 
 from . import grok, nanda, pizza, reptheory, transformerlens
+from .archives import read_file
 from .check import check
-from .common import Given, Imported, tells_step
+from .common import Given, Imported
+from .losses import identical, listed_losses
+from .tokens import settle_tokens
+from .unwrapping import own_config, own_step, prefixes, tells_step
 
 LAYOUTS = {
     "nanda": nanda.read,
@@ -13,4 +17,17 @@ LAYOUTS = {
 }
 """Readers by the name that --layout takes."""
 
-__all__ = ["LAYOUTS", "Given", "Imported", "check", "tells_step"]
+__all__ = [
+    "LAYOUTS",
+    "Given",
+    "Imported",
+    "check",
+    "identical",
+    "listed_losses",
+    "own_config",
+    "own_step",
+    "prefixes",
+    "read_file",
+    "settle_tokens",
+    "tells_step",
+]

@@ -1,7 +1,7 @@
 """The last check before anything is written: every snapshot is one of the model that the config describes."""
 
 from train.errors import DataError
-from train.model import build_model
+from train.model import hooked_config, parameter_shapes
 
 from .common import Imported, checked
 
@@ -12,7 +12,7 @@ def check(imported: Imported) -> None:
     Raises:
         DataError: a tensor is missing, has no place, does not fit or holds a value that is not finite.
     """
-    expected = {name: tuple(t.shape) for name, t in build_model(checked(imported.config)).state_dict().items()}
+    expected = {name: tuple(s) for name, s in parameter_shapes(hooked_config(checked(imported.config))).items()}
     for step, weights in imported.snapshots.items():
         for name, shape in expected.items():
             if name not in weights:

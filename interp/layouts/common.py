@@ -1,10 +1,9 @@
-"""What the readers of foreign layouts share: what is given and what comes out, unwrapping, splits, the last check."""
+"""What the readers of foreign layouts share: what is given and what comes out, reading tensors, tasks and splits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,15 +14,9 @@ from train.operations import MAX_MODULUS
 from train.settings import from_json
 from train.tasks import all_pairs_task, split_mask
 
-Weights = dict[str, Tensor]
-"""Tensors by name."""
-WRAPPERS = ("model", "state_dict", "model_state_dict")
-"""Keys under which a checkpoint keeps its state dict."""
-SERIES = {"state_dicts": "epochs", "model_checkpoints": "checkpoint_epochs", "checkpoints": "checkpoint_epochs"}
-"""Keys of a list of state dicts, and of the epochs it was taken at."""
-BUFFERS = ("mask", "IGNORE", "self_attn_mask")
-"""Last parts of names that hold no weights."""
-NEVER_KNOWN = ("optim", "schedule", "model.init")
+from .unwrapping import Weights, is_buffer, short
+
+NEVER_KNOWN = ("optim", "schedule", "model.init", "model.init_scale", "task.outliers")
 """What no file tells in full; settings of the optimiser that a config holds are not taken over."""
 
 
@@ -38,6 +31,8 @@ class Given:
     split: Split | None = None
     split_seed: int | None = None
     step: int | None = None
+    tokens: str | None = None
+    """The row of tokens that the model read: see ``tokens``."""
     config: dict[str, Any] = field(default_factory=dict)
     """Contents of the JSON file; a layout looks up the names it knows, and evaluates nothing."""
 
@@ -56,115 +51,8 @@ class Imported:
     """Parts and fields of the config that nothing tells."""
     notes: tuple[str, ...] = ()
     """What was left out or changed."""
-
-
-# ---- unwrapping ------------------------------------------------------------------------------------
-
-
-def state_dicts(raw: Any, given: Given) -> dict[int, Weights]:
-    """State dicts by step (updates done).
-
-    Accepted are a state dict, a checkpoint that holds one, a checkpoint that holds a list of them with their
-    epochs, and {number in a file's name: what it holds}. Epochs count from 0 in the published code and a model is
-    saved after its epoch's full-batch update, whose loss was listed before it: step = epoch + 1, or the number of
-    listed losses where there is no epoch (the file of Nanda et al. that stops at epoch 4999 lists 5000 losses, has an
-    optimiser at update 5000, and its weights have the loss that would be listed next). Where as many losses are listed
-    as the epoch says, as in the last file that their code writes, the epoch counts updates already. A number in a
-    file's name, and Lightning's global_step, are taken as steps.
-
-    Raises:
-        DataError: nothing of that kind, or tensors that are not real numbers.
-        UsageError: a step is given although the file tells it.
-    """
-    steps = list(_unwrapped(raw))
-    told = [step for step, _ in steps if step is not None]
-    if given.step is not None and told:
-        raise UsageError(f"got --step {given.step}, but the file says its steps, such as {told[0]}: leave --step out")
-    found = {
-        (given.step or 0) if step is None else step: {name: _real(name, t) for name, t in weights.items()}
-        for step, weights in steps
-    }
-    if len(found) < len(steps):
-        raise DataError(f"{len(steps)} snapshots have {len(found)} different steps: each needs its own")
-    return dict(sorted(found.items()))
-
-
-def _unwrapped(raw: Any) -> list[tuple[int | None, Mapping[str, Any]]]:
-    """Pairs of step (None where nothing tells it) and state dict."""
-    if not isinstance(raw, Mapping) or not raw:
-        raise DataError(f"it holds {_kind(raw)}; a state dict, or a dictionary with one, is needed")
-    if all(isinstance(key, int) for key in raw):
-        pairs = [(number, _unwrapped(each)) for number, each in raw.items()]
-        return [(number if step is None else step, w) for number, inner in pairs for step, w in inner]
-    for key, epochs in SERIES.items():
-        if key in raw:
-            return _series(raw, key, epochs)
-    for key in WRAPPERS:
-        if isinstance(raw.get(key), Mapping):
-            return [(own_step(raw), _state_dict(raw[key]))]
-    return [(None, _state_dict(raw))]
-
-
-def _series(raw: Mapping[str, Any], key: str, epochs: str) -> list[tuple[int | None, Mapping[str, Any]]]:
-    models, numbers = raw[key], raw.get(epochs)
-    numbers = numbers.tolist() if isinstance(numbers, Tensor) else numbers
-    if not isinstance(models, list | tuple) or not isinstance(numbers, list | tuple | range) or not models:
-        raise DataError(f"{key} and {epochs} must be lists, the models and the epochs they were saved at")
-    if len(models) != len(numbers) or not all(isinstance(n, int) and n >= 0 for n in numbers):
-        raise DataError(f"{key} has {len(models)} models, but {epochs} has not one whole number for each")
-    behind = 0 if _n_losses(raw) == max(numbers) else 1
-    return [(n + behind, _state_dict(model)) for n, model in zip(numbers, models, strict=True)]
-
-
-def own_step(raw: Any) -> int | None:
-    """Updates done, as a checkpoint of one model says; None where nothing does."""
-    if not isinstance(raw, Mapping) or not any(isinstance(raw.get(key), Mapping) for key in WRAPPERS):
-        return None
-    step, epoch, n_losses = raw.get("global_step"), raw.get("epoch"), _n_losses(raw)
-    if isinstance(step, int) and step >= 0:
-        return step
-    if isinstance(epoch, int) and epoch >= 0:
-        return epoch if epoch == n_losses else epoch + 1
-    return n_losses
-
-
-def _n_losses(raw: Mapping[str, Any]) -> int | None:
-    """How many losses of training a checkpoint lists; the loss is listed before each update."""
-    losses = raw.get("train_losses")
-    return len(losses) if isinstance(losses, list | tuple) and losses else None
-
-
-def tells_step(raw: Any) -> bool:
-    """Whether a file, or the name of each file of a folder, says how many updates were done."""
-    return all(step is not None for step, _ in _unwrapped(raw))
-
-
-def _state_dict(raw: Any) -> Mapping[str, Any]:
-    if not isinstance(raw, Mapping) or not any(isinstance(value, Tensor) for value in raw.values()):
-        raise DataError(f"it holds {_kind(raw)} where a state dict, names with tensors, is needed")
-    return raw
-
-
-def _kind(raw: Any) -> str:
-    if isinstance(raw, Mapping):
-        return f"a dictionary with {', '.join(map(repr, list(raw)[:4])) or 'nothing'}"
-    return f"a {type(raw).__name__}"
-
-
-def _real(name: Any, tensor: Any) -> Tensor:
-    """``tensor`` as float32 of its own; buffers of any type pass."""
-    if not isinstance(name, str) or not isinstance(tensor, Tensor):
-        raise DataError(f"{name!r} is {_kind(tensor)}: a state dict holds tensors alone")
-    if is_buffer(name):
-        return tensor
-    if tensor.layout != torch.strided or not tensor.is_floating_point():
-        raise DataError(f"{name} holds {tensor.dtype} ({tensor.layout}); weights are plain floating-point tensors")
-    return tensor.detach().to(torch.float32).contiguous().clone()
-
-
-def is_buffer(name: str) -> bool:
-    """Whether a name is that of a buffer, such as an attention mask."""
-    return name.rpartition(".")[2] in BUFFERS
+    knows_tokens: bool = True
+    """Whether the layout says which tokens are the marks and in which order; if not, the losses have to."""
 
 
 # ---- reading tensors -------------------------------------------------------------------------------
@@ -221,6 +109,7 @@ def mlp_fields(ours: Weights, n_layers: int, act_fn: str, biases: str, outputs: 
         "n_layers": n_layers,
         "d_model": ours["embed.W_E"].shape[1],
         "d_mlp": ours["unembed.W_U"].shape[0],
+        "attn_only": False,
         "act_fn": act_fn,
         "biases": biases,
         "outputs": outputs,
@@ -237,7 +126,8 @@ def settle(name: str, flag: Any, told: Any) -> Any:
         UsageError: both do, and differ.
     """
     if flag is not None and told is not None and flag != told:
-        raise UsageError(f"--{name.replace('_', '-')} says {flag!r}, but the file says {told!r}: leave the flag out")
+        said = f"--{name.replace('_', '-')} says {flag!r}, but the file says {short(told)}"
+        raise UsageError(f"{said}: leave the flag out")
     return told if flag is None else flag
 
 
@@ -264,7 +154,8 @@ def make_config(
         known["p"] = None
     elif given.p is None and isinstance(known.get("p"), int) and not 2 <= known["p"] <= MAX_MODULUS:
         raise DataError(f"the file makes p = {known['p']}; p must be from 2 to {MAX_MODULUS}")
-    config = {"task": known, "model": dict(model)} | ({} if seed is None else {"seed": seed})
+    known = {"shared_vocabulary": True} | known
+    config = {"task": known, "model": {"output_scale": 1.0} | dict(model)} | ({} if seed is None else {"seed": seed})
     checked(config)
     return config
 

@@ -21,7 +21,6 @@ from train.tasks import all_pairs_task
 from .common import (
     Given,
     Imported,
-    Weights,
     checked,
     make_config,
     n_blocks,
@@ -29,11 +28,12 @@ from .common import (
     settle,
     split_heads,
     split_of,
-    state_dicts,
     take,
     unknown_of,
 )
 from .nanda import activation
+from .records import plain_fields
+from .unwrapping import Weights, converted, short, state_dicts
 
 OPERATORS = {
     "+": "add",
@@ -68,10 +68,10 @@ def vocabulary() -> list[str]:
 def read(raw: Any, given: Given) -> Imported:
     """The model; hyper-parameters (math_operator, train_data_pct, non_linearity) from a checkpoint or a JSON file."""
     told = _hyper_parameters(raw) | given.config
-    found = {step: _without_prefix(weights) for step, weights in state_dicts(raw, given).items()}
+    found = state_dicts(raw, given.step)
     task, tokens = _task(given, told)
     model = _fields(next(iter(found.values()))) | {"act_fn": activation(told.get("non_linearity", "relu"))}
-    snapshots = {step: _convert(weights, tokens) for step, weights in found.items()}
+    snapshots = converted(found, lambda weights: _convert(weights, tokens))
     W_pos = next(iter(snapshots.values()))["pos_embed.W_pos"]
     is_fixed = torch.allclose(W_pos, sinusoids(*W_pos.shape), rtol=0, atol=EXACT)
     model["positions"] = "sinusoidal" if is_fixed else "learned"
@@ -85,19 +85,14 @@ def read(raw: Any, given: Given) -> Imported:
 
 
 def _hyper_parameters(raw: Any) -> dict[str, Any]:
-    found = raw.get("hyper_parameters") if isinstance(raw, Mapping) else None
-    return {name: value for name, value in found.items() if isinstance(name, str)} if isinstance(found, dict) else {}
-
-
-def _without_prefix(weights: Weights) -> Weights:
-    return {name.removeprefix("transformer."): tensor for name, tensor in weights.items()}
+    return plain_fields(raw.get("hyper_parameters") if isinstance(raw, Mapping) else None)
 
 
 def _task(given: Given, told: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Tensor, " d_vocab"]]:
     """The task, and their numbers of the tokens that it uses in the order of ours."""
     theirs = told.get("math_operator")
     if theirs is not None and theirs not in list(OPERATORS):
-        raise DataError(f"its operator is {theirs!r}; known are {', '.join(OPERATORS)}")
+        raise DataError(f"its operator is {short(theirs)}; known are {', '.join(OPERATORS)}")
     op = settle("op", given.op, None if theirs is None else OPERATORS[theirs])
     if op is None:
         raise UsageError("the weights do not tell which operation was learned: give --op, such as --op add")
@@ -131,6 +126,7 @@ def _fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "d_model": d_model,
         "n_heads": n_blocks(weights, heads),
         "d_head": d_head,
+        "attn_only": False,
         "d_mlp": take(weights, "decoder.blocks.0.ffn.ffn.0.weight", 2).shape[0],
         "norm": "post",
         "attention": "causal",

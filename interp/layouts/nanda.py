@@ -15,28 +15,27 @@ from train.errors import DataError, UsageError
 from .common import (
     Given,
     Imported,
-    Weights,
     make_config,
     n_blocks,
     refuse_rest,
     settle,
     split_heads,
     split_of,
-    state_dicts,
     take,
     unknown_of,
 )
+from .unwrapping import Weights, converted, short, state_dicts
 
 FUNCTIONS = {"add": "add", "subtract": "sub", "x2xyy2": "x2_xy_y2"}
 """Their names of operations, in ours."""
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu"}
+ACTIVATIONS = {name: name for name in ("relu", "gelu", "gelu_new", "silu", "tanh", "square")}
 
 
 def read(raw: Any, given: Given) -> Imported:
     """The model. A JSON file may have their config's p, fn_name, frac_train, seed and act_type."""
-    found = state_dicts(raw, given)
+    found = state_dicts(raw, given.step)
     first = next(iter(found.values()))
-    told = own_config(raw) | given.config
+    told = given.config
     model, n_ctx, d_vocab = sizes(first)
     if n_ctx != 3:
         raise DataError(f"pos_embed.W_pos has {n_ctx} positions; a row of this layout is a, b and '='")
@@ -56,19 +55,13 @@ def read(raw: Any, given: Given) -> Imported:
     }
     model |= {"act_fn": activation(told.get("act_type", "ReLU")), "outputs": outputs(d_vocab_out, p, d_vocab)}
     config = make_config(given, task, model, told.get("seed"))
-    return Imported(config, {s: convert(w) for s, w in found.items()}, split_of(config), unknown_of(config))
-
-
-def own_config(raw: Any) -> dict[str, Any]:
-    """The config that a checkpoint carries, where it is plain values."""
-    config = raw.get("config") if isinstance(raw, Mapping) else None
-    return {name: value for name, value in config.items() if isinstance(name, str)} if isinstance(config, dict) else {}
+    return Imported(config, converted(found, convert), split_of(config), unknown_of(config))
 
 
 def _operation(told: Mapping[str, Any]) -> str | None:
     name = told.get("fn_name")
     if name is not None and name not in list(FUNCTIONS):
-        raise DataError(f"its config has fn_name {name!r}; known are {', '.join(FUNCTIONS)}")
+        raise DataError(f"its config has fn_name {short(name)}; known are {', '.join(FUNCTIONS)}")
     return None if name is None else FUNCTIONS[name]
 
 
@@ -80,7 +73,7 @@ def activation(name: Any) -> str:
     """
     found = ACTIVATIONS.get(name.lower()) if isinstance(name, str) else None
     if found is None:
-        raise DataError(f"its activation function is {name!r}; models here have ReLU or GeLU")
+        raise DataError(f"its activation function is {short(name)}; models here have {', '.join(ACTIVATIONS)}")
     return found
 
 
@@ -101,6 +94,7 @@ def sizes(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], int, int]:
         "d_model": d_model,
         "n_heads": n_heads,
         "d_head": d_head,
+        "attn_only": False,
         "d_mlp": take(weights, "blocks.0.mlp.W_in", 2).shape[0],
         "norm": "none",
         "positions": "learned",

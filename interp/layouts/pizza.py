@@ -16,25 +16,24 @@ from train.errors import DataError, UsageError
 from .common import (
     Given,
     Imported,
-    Weights,
     make_config,
     mlp_fields,
     n_blocks,
     refuse_rest,
     settle,
     split_of,
-    state_dicts,
     take,
     unknown_of,
 )
 from .nanda import activation, convert, outputs, sizes
+from .unwrapping import Weights, converted, short, state_dicts
 
 LINEAR = ("A", "B", "C", "D", "X")
 
 
 def read(raw: Any, given: Given) -> Imported:
     """The model."""
-    found = state_dicts(raw, given)
+    found = state_dicts(raw, given.step)
     first = next(iter(found.values()))
     if given.group is not None:
         raise UsageError("this layout has operations on residues alone: give --p, not --group")
@@ -53,7 +52,7 @@ def read(raw: Any, given: Given) -> Imported:
         "act_fn": activation(given.config.get("act_fn", "ReLU")),
         "outputs": outputs(take(first, "unembed.W_U", 2).shape[1], task["p"], d_vocab),
     }
-    return _imported(given, task, model, {step: convert(weights) for step, weights in found.items()})
+    return _imported(given, task, model, converted(found, convert))
 
 
 def _imported(given: Given, task: dict[str, Any], model: dict[str, Any], snapshots: dict[int, Weights]) -> Imported:
@@ -70,9 +69,13 @@ def _task(given: Given, d_vocab: int, n_ctx: int) -> dict[str, Any]:
     p = settle("p", given.p, told.get("C"))
     p = n if p is None else p
     if not isinstance(p, int) or n not in (p, 2 * p):
-        raise DataError(f"the embedding has {d_vocab} tokens, which p = {p} does not explain (p or 2p, and 1 for '=')")
+        raise DataError(
+            f"the embedding has {d_vocab} tokens, which p = {short(p)} does not explain (p or 2p, and 1 for '=')"
+        )
     if bool(told.get("diff_vocab", n != p)) != (n != p):
-        raise DataError(f"the embedding has {d_vocab} tokens, but diff_vocab is {told['diff_vocab']!r} with C = {p}")
+        raise DataError(
+            f"the embedding has {d_vocab} tokens, but diff_vocab is {short(told['diff_vocab'])} with C = {p}"
+        )
     return {
         "op": settle("op", given.op, _operation(told, p)) or "add",
         "p": p,
@@ -88,7 +91,7 @@ def _operation(told: Mapping[str, Any], p: int) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str) or text.replace(" ", "") != f"lambdax:(x[0]+x[1])%{p}":
-        raise DataError(f"its config's funcs is {text!r}, which is not run; known is addition mod {p}")
+        raise DataError(f"its config's funcs is {short(text)}, which is not run; known is addition mod {p}")
     return "add"
 
 
@@ -99,7 +102,7 @@ def _linear(found: dict[int, Weights], given: Given) -> Imported:
     """train-linear.py's models: the sum (D: the list) of two embeddings through one or two hidden layers."""
     first = next(iter(found.values()))
     kind = _linear_kind(first, given.config.get("model_type"))
-    snapshots = {step: _linear_weights(weights, kind) for step, weights in found.items()}
+    snapshots = converted(found, lambda weights: _linear_weights(weights, kind))
     ours = next(iter(snapshots.values()))
     p = take(first, "unembed.weight", 2).shape[0]
     if settle("p", given.p, given.config.get("C")) not in (None, p):
@@ -117,7 +120,7 @@ def _linear(found: dict[int, Weights], given: Given) -> Imported:
 def _linear_kind(weights: Weights, told: Any) -> str:
     """Which of the models; B and C have the same tensors, so the JSON file has to say."""
     if told is not None and told not in LINEAR:
-        raise DataError(f"its config has model_type {told!r}; known are {', '.join(LINEAR)}")
+        raise DataError(f"its config has model_type {short(told)}; known are {', '.join(LINEAR)}")
     if "embed1.weight" in weights:
         fits = "X"
     elif "l2.weight" in weights:
@@ -128,7 +131,7 @@ def _linear_kind(weights: Weights, told: Any) -> str:
     if told is None and len(fits) > 1:
         raise UsageError("the weights do not tell models B and C apart: give --config FILE.json, with model_type")
     if told is not None and told not in fits:
-        raise DataError(f"its config has model_type {told!r}, but the tensors are those of {fits}")
+        raise DataError(f"its config has model_type {short(told)}, but the tensors are those of {fits}")
     return fits if told is None else told
 
 
@@ -162,7 +165,7 @@ def _linearformer(found: dict[int, Weights], given: Given) -> Imported:
     if given.config.get("eqn_sign") or d_in // 2 != d_embed:
         raise DataError("it is a Linearformer that reads '=' too; an MLP here reads a and b alone")
     task = _task(given, d_vocab, 2)
-    snapshots = {step: _linearformer_weights(weights, n_layers, 2 * d_embed) for step, weights in found.items()}
+    snapshots = converted(found, lambda weights: _linearformer_weights(weights, n_layers, 2 * d_embed))
     ours = next(iter(snapshots.values()))
     what = outputs(ours["unembed.W_U"].shape[1], task["p"], d_vocab)
     act_fn = activation(given.config.get("act_fn", "ReLU"))

@@ -18,18 +18,17 @@ from train.groups import GroupName, group, parse_group
 from .common import (
     Given,
     Imported,
-    Weights,
     in_order,
     make_config,
     mlp_fields,
     refuse_rest,
     settle,
     split_of,
-    state_dicts,
     take,
     unknown_of,
 )
 from .transformerlens import fields, hooked
+from .unwrapping import Weights, converted, short, state_dicts
 
 FAMILIES = {"CyclicGroup": "C", "DihedralGroup": "D", "SymmetricGroup": "S", "AlternatingGroup": "A"}
 PLAIN = {"act_fn": "relu", "normalization_type": None}
@@ -39,20 +38,20 @@ UNSHUFFLED = "seed 0 leaves the pairs in order (their code tests the seed's trut
 
 def read(raw: Any, given: Given) -> Imported:
     """The model."""
-    found, told = state_dicts(raw, given), given.config
+    found, told = state_dicts(raw, given.step), given.config
     name = _group(given)
     order = element_order(name)
     first = next(iter(found.values()))
     is_mlp = "W_x" in first
-    if "BilinearNet" in str(told.get("model")) or is_mlp and "W" not in first:
+    if "BilinearNet" in short(told.get("model")) or is_mlp and "W" not in first:
         raise DataError("it is a BilinearNet, whose embeddings are multiplied: no model here does that")
     if is_mlp:
-        snapshots = {step: _mlp(weights, order) for step, weights in found.items()}
+        snapshots = converted(found, lambda weights: _mlp(weights, order))
         model = mlp_fields(next(iter(snapshots.values())), 1, "relu", "none", "answers")
     else:
-        theirs = {step: hooked(weights, PLAIN) for step, weights in found.items()}
+        theirs = converted(found, lambda weights: hooked(weights, PLAIN))
         model = fields(theirs, "none") | {"act_fn": "relu", "attention": "causal", "outputs": "answers"}
-        snapshots = {step: _transformer(weights, order) for step, weights in theirs.items()}
+        snapshots = converted(theirs, lambda weights: _transformer(weights, order))
     seed = _seed(told.get("seed"))
     task = {
         **_operation(given, name),
@@ -71,7 +70,7 @@ def read(raw: Any, given: Given) -> Imported:
 
 def _seed(told: Any) -> int | None:
     if told is not None and (not isinstance(told, int) or isinstance(told, bool)):
-        raise DataError(f"its config has seed {told!r}; a whole number is needed")
+        raise DataError(f"its config has seed {short(told)}; a whole number is needed")
     return told
 
 
@@ -87,7 +86,9 @@ def _group(given: Given) -> GroupName:
     if "group" in given.config:
         family, n = given.config["group"], given.config.get("group_parameter")
         if family not in list(FAMILIES) or not isinstance(n, int):
-            raise DataError(f"its config has group {family!r}, {n!r}; known are {', '.join(FAMILIES)}, with a number")
+            raise DataError(
+                f"its config has group {short(family)}, {short(n)}; known are {', '.join(FAMILIES)}, with a number"
+            )
         told = f"{FAMILIES[family]}{n}"
     flag = given.group if given.p is None else f"C{given.p}"
     if given.p is not None and given.group is not None:

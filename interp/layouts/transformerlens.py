@@ -20,25 +20,28 @@ from ..transformerlens import from_transformer_lens
 from .common import (
     Given,
     Imported,
-    Weights,
     found_biases,
     make_config,
     settle,
     split_of,
-    state_dicts,
     unknown_of,
 )
-from .nanda import outputs, own_config
+from .nanda import outputs
+from .unwrapping import Weights, converted, short, state_dicts
 
 LAYOUTS = {2: "a b", 3: "a b =", 4: "a op b =", 5: "eos a op b ="}
-"""Row layouts by length; marks are numbered after the elements, "=" first."""
+"""Row layouts by length, to begin with: see ``tokens``."""
 N_MARKS = {2: 0, 3: 1, 4: 2, 5: 3}
+MAX_UNUSED = 3
+"""Tokens besides elements and marks that a vocabulary may have."""
+ALIASES = {"gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new", "swish": "silu"}
+"""Other names of activation functions that we have."""
 ONLY: dict[str, tuple[Any, ...]] = {
-    "act_fn": ("relu", "gelu"),
+    "act_fn": ("relu", "gelu", "gelu_new", "silu", "tanh", "square"),
     "normalization_type": (None, "LN", "LNPre"),
     "attention_dir": ("causal", "bidirectional"),
     "positional_embedding_type": ("standard",),
-    "attn_only": (False,),
+    "attn_only": (False, True),
     "gated_mlp": (False,),
     "parallel_attn_mlp": (False,),
     "use_attn_scale": (True,),
@@ -59,8 +62,37 @@ ONLY: dict[str, tuple[Any, ...]] = {
 
 def read(raw: Any, given: Given) -> Imported:
     """The model."""
-    given = replace(given, config=own_config(raw) | given.config)
-    cfg = given.config
+    found = state_dicts(raw, given.step)
+    cfg = _checked_config(given.config, next(iter(found.values())))
+    given = replace(given, config=cfg)
+    models = converted(found, lambda weights: hooked(weights, cfg))
+    first = next(iter(models.values()))
+    model = fields(models, "pre" if cfg["normalization_type"] else "none")
+    model |= {"attention": cfg.get("attention_dir", "causal")}
+    model |= {} if model["attn_only"] else {"act_fn": cfg["act_fn"]}
+    task, n = _task(given, first)
+    model["outputs"] = outputs(first["unembed.W_U"].shape[1], n, first["embed.W_E"].shape[0])
+    config = make_config(given, task, model)
+    is_train, indices = split_of(config), raw.get("train_indices") if isinstance(raw, Mapping) else None
+    notes: tuple[str, ...] = ()
+    if indices is not None and is_train is None:
+        is_train, notes = _from_indices(indices, n * n), ("the split is the file's train_indices",)
+        config["task"].setdefault("train_frac", float(is_train.double().mean()))
+    return Imported(config, models, is_train, unknown_of(config), notes, knows_tokens=False)
+
+
+def _checked_config(told: Mapping[str, Any], weights: Weights) -> dict[str, Any]:
+    """The settings, which must be ones that a run here can have.
+
+    Raises:
+        UsageError: one that the weights do not tell is missing.
+        DataError: another one, or one that the weights contradict.
+    """
+    cfg, attn_only = dict(told), not any(".mlp." in name for name in weights)
+    if isinstance(cfg.get("act_fn"), str):
+        cfg["act_fn"] = ALIASES.get(cfg["act_fn"], cfg["act_fn"])
+    if attn_only:
+        cfg["act_fn"] = "relu"  # of the MLP that is not there: configs have any
     for name in ("act_fn", "normalization_type"):
         if name not in cfg:
             raise UsageError(
@@ -69,23 +101,11 @@ def read(raw: Any, given: Given) -> Imported:
             )
     for name, allowed in ONLY.items():
         if name in cfg and cfg[name] not in allowed:
-            raise DataError(f"its config has {name} = {cfg[name]!r}; a run here can have {_listed(allowed)}")
+            raise DataError(f"its config has {name} = {short(cfg[name])}; a run here can have {_listed(allowed)}")
+    if cfg.get("attn_only", attn_only) != attn_only:
+        raise DataError(f"its config has attn_only = {cfg['attn_only']}, which its weights contradict: check --config")
     _check_scale(cfg)
-    models = {step: hooked(weights, cfg) for step, weights in state_dicts(raw, given).items()}
-    model = fields(models, "pre" if cfg["normalization_type"] else "none")
-    model |= {"act_fn": cfg["act_fn"], "attention": cfg.get("attention_dir", "causal")}
-    first = next(iter(models.values()))
-    task = _task(given, first)
-    n = first["embed.W_E"].shape[0] - N_MARKS[first["pos_embed.W_pos"].shape[0]]
-    n = n if task["shared_vocabulary"] else n // 2
-    model["outputs"] = outputs(first["unembed.W_U"].shape[1], n, first["embed.W_E"].shape[0])
-    config = make_config(given, task, model)
-    is_train, indices = split_of(config), raw.get("train_indices") if isinstance(raw, Mapping) else None
-    notes: tuple[str, ...] = ()
-    if indices is not None and is_train is None:
-        is_train, notes = _from_indices(indices, n * n), ("the split is the file's train_indices",)
-        config["task"].setdefault("train_frac", float(is_train.double().mean()))
-    return Imported(config, models, is_train, unknown_of(config), notes)
+    return cfg
 
 
 def _listed(allowed: tuple[Any, ...]) -> str:
@@ -98,7 +118,7 @@ def _check_scale(cfg: Mapping[str, Any]) -> None:
     if scale in (-1, None):
         return
     if not isinstance(scale, int | float) or not isinstance(d_head, int) or abs(scale - d_head**0.5) > 1e-6 * scale:
-        raise DataError(f"its config has attn_scale = {scale!r}; a run here has the square root of d_head")
+        raise DataError(f"its config has attn_scale = {short(scale)}; a run here has the square root of d_head")
 
 
 def hooked(weights: Weights, cfg: Mapping[str, Any]) -> Weights:
@@ -110,7 +130,7 @@ def hooked(weights: Weights, cfg: Mapping[str, Any]) -> Weights:
     try:
         model = from_transformer_lens(
             weights,
-            act_fn=cfg["act_fn"],
+            act_fn=cfg.get("act_fn", "relu"),
             normalization_type=cfg["normalization_type"],
             attention_dir=cfg.get("attention_dir", "causal"),
         )
@@ -126,13 +146,16 @@ def fields(models: Mapping[int, Weights], norm: str) -> dict[str, Any]:
     first = next(iter(models.values()))
     n_heads, d_model, d_head = first["blocks.0.attn.W_Q"].shape
     biases = [found_biases(weights) for weights in models.values()]
+    attn_only = not any(".mlp." in name for name in first)
+    of_mlp = {} if attn_only else {"d_mlp": first["blocks.0.mlp.W_in"].shape[1]}
     return {
         "arch": "transformer",
         "n_layers": len({name.split(".")[1] for name in first if name.startswith("blocks.")}),
         "d_model": d_model,
         "n_heads": n_heads,
         "d_head": d_head,
-        "d_mlp": first["blocks.0.mlp.W_in"].shape[1],
+        "attn_only": attn_only,
+        **of_mlp,
         "norm": norm,
         "positions": "learned",
         "attn_rate": 1.0,
@@ -140,8 +163,8 @@ def fields(models: Mapping[int, Weights], norm: str) -> dict[str, Any]:
     }
 
 
-def _task(given: Given, first: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The task; the number of elements from p or the group, or from the vocabulary where neither is given."""
+def _task(given: Given, first: Mapping[str, Tensor]) -> tuple[dict[str, Any], int]:
+    """The task and its number of elements: by p or the group, or by logits and vocabulary where neither is given."""
     told = given.config
     d_vocab, n_ctx = first["embed.W_E"].shape[0], first["pos_embed.W_pos"].shape[0]
     if n_ctx not in LAYOUTS:
@@ -150,14 +173,19 @@ def _task(given: Given, first: Mapping[str, Tensor]) -> dict[str, Any]:
     facts = {name: settle(name, getattr(given, name), told.get(name)) for name in names}
     left = d_vocab - N_MARKS[n_ctx]
     if facts["group"] is None and facts["p"] is None:
-        facts["p"] = left
+        n_logits = first["unembed.W_U"].shape[1]
+        is_answers = any(0 <= left - times * n_logits <= MAX_UNUSED for times in (1, 2))
+        facts["p"] = n_logits if n_logits < d_vocab and is_answers else left
     try:
         n = facts["p"] if facts["group"] is None else parse_group(facts["group"]).order
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
-    if left not in (n, 2 * n if isinstance(n, int) else n):
-        raise DataError(f"embed.W_E has {d_vocab} tokens; {n} elements and {N_MARKS[n_ctx]} marks do not explain them")
-    return {**facts, "layout": LAYOUTS[n_ctx], "shared_vocabulary": left == n}
+    fits = [] if type(n) is not int else [times for times in (1, 2) if 0 <= left - times * n <= MAX_UNUSED]
+    if not fits or type(n) is not int:
+        raise DataError(
+            f"embed.W_E has {d_vocab} tokens; {short(n)} elements and {N_MARKS[n_ctx]} marks do not explain them"
+        )
+    return {**facts, "layout": LAYOUTS[n_ctx], "shared_vocabulary": fits[0] == 1}, n
 
 
 def _from_indices(indices: Any, n_rows: int) -> Bool[Tensor, " rows"]:

@@ -8,6 +8,7 @@ from ..maths.fourier import component_norms, frequency_energy
 from ..maths.sparsity import gini, participation_ratio, spectral_entropy
 from ..parts import (
     MATRICES,
+    NO_NEURONS,
     NotApplicable,
     cycle_of,
     embedding_rows,
@@ -48,6 +49,8 @@ def _W_neur(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
     """W_E W_V W_O W_in of all heads together."""
     weights = weights_of(snap)
     _one_layer(snap)
+    if snap.model.cfg.attn_only:
+        raise NotApplicable(NO_NEURONS)
     heads = torch.einsum("hdk,hke->de", *(weights[f"blocks.0.attn.W_{name}"].double() for name in "VO"))
     return embedding_rows(snap) @ heads @ weights["blocks.0.mlp.W_in"].double()
 

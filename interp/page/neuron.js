@@ -4,7 +4,7 @@
 // is the token there, or that of operand 0. An MLP has embeddings E, read side by side; a transformer has queries q of
 // the tokens at the last position, and keys and values of tokens and of places, which add up.
 (window.computed ??= {}).neuron = (arrays, neuron) => {
-  const { n: { values: [n] }, kinds, first, act_fn, b_in, W_in } = arrays;
+  const { n: { values: [n] }, kinds, first, activation, b_in, W_in } = arrays;
   const [width, dMlp] = W_in.shape;
   const column = Float64Array.from({ length: width }, (_, i) => W_in.values[i * dMlp + neuron]);
   const positions = kinds.values.length;
@@ -59,13 +59,14 @@
     const sum = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
     return Math.sign(x) * (1 - sum * Math.exp(-x * x));
   };
-  const act = [
-    (x) => Math.max(x, 0), // relu
-    (x) => (x * (1 + erf(x / Math.SQRT2))) / 2, // gelu
-    (x) => x / (1 + Math.exp(-x)), // silu
+  const act = [ // relu, gelu, gelu_new, silu, tanh, square
+    (x) => Math.max(x, 0),
+    (x) => (x * (1 + erf(x / Math.SQRT2))) / 2,
+    (x) => (x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))) / 2,
+    (x) => x / (1 + Math.exp(-x)),
     Math.tanh,
-    (x) => x * x, // square
-  ][act_fn.values[0]];
+    (x) => x * x,
+  ][activation.values[0]];
 
   if (arrays.E) addEmbeddings(arrays);
   else addAttention(arrays);

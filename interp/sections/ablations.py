@@ -35,7 +35,8 @@ def build(run: Run) -> list[Block]:
         return [Text(f"Not shown: an MLP has no heads, and there are no clusters of neurons: {why}.")]
     texts = tuple(_text(step, frame) for step, frame in zip(steps, frames, strict=True))
     fig = effects_figure(last, np.concatenate([frame["loss_nats"] for frame in frames]))
-    why_not: list[Block] = [Text(f"Neurons and frequencies are not ablated: {why}.")] if why else []
+    left_out = "Neurons" if ks else "Neurons and frequencies"
+    why_not: list[Block] = [Text(f"{left_out} are not ablated: {why}.")] if why else []
     return [
         *why_not,
         Figure(
@@ -87,10 +88,12 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
     """Neurons by key frequency, the key frequencies, and why there are none."""
+    keys: tuple[int, ...] = ()
     try:
-        keys, (best, share) = key_freqs_of(run).ks, best_frequency(run.last)
+        keys = key_freqs_of(run).ks
+        best, share = best_frequency(run.last)
     except NotApplicable as reason:
-        return {}, (), str(reason)
+        return {}, keys, str(reason)
     found = {f"k = {k}": ((best == k) & (share > FVE)).nonzero().flatten().tolist() for k in keys}
     return {name: neurons for name, neurons in found.items() if neurons}, keys, ""
 

@@ -17,12 +17,16 @@ SOURCE = (
 )
 
 
+MAX_POINTS = 2000
+
+
 def build(run: Run) -> list[Block]:
     """Two figures with a cursor at the step."""
+    if run.origin.kind == "imported":
+        return of_the_source(run)
     rows = run.evaluations
     if rows.empty:
-        came = "this run was imported without one" if run.origin.kind == "imported" else "nothing was evaluated yet"
-        return [Text(f"Not shown: losses over training come from the log, and {came}.")]
+        return [Text("Not shown: losses over training come from the log, and nothing was evaluated yet.")]
     steps, last = tuple(run.steps), rows.iloc[-1]
     at = rows.set_index("step").reindex(list(steps))
     peak = rows.loc[rows["test_loss"].idxmax()]
@@ -50,6 +54,53 @@ def build(run: Run) -> list[Block]:
         texts=tuple(_accuracy_text(step, row) for step, row in at.iterrows()),
     )
     return [loss, accuracy]
+
+
+def of_the_source(run: Run) -> list[Block]:
+    """Of an imported run: what its file lists, said to be that."""
+    log: Any = run.log
+    steps = tuple(run.steps)
+    if log.empty:
+        return [Text("Not shown: losses over training come from the log, and this run was imported without one.")]
+    listed = f"as listed in {run.origin.source}: the source's own numbers, none of ours"
+    found: list[Block] = []
+    for what, draw in (("loss", loss_figure), ("acc", accuracy_figure)):
+        names = [f"{subset}_{what}" for subset in ("train", "test") if log[f"{subset}_{what}"].notna().any()]
+        if not names or what == "loss" and not (log[names] > 0).to_numpy().any():
+            continue
+        rows = thinned(log.dropna(subset=names, how="all"))
+        word = "Loss" if what == "loss" else "Accuracy"
+        fig = draw(rows, steps[-1])
+        found.append(
+            Figure(
+                fig=fig,
+                heading=f"{word} over training, as the source lists it",
+                takeaway=" ".join(_listed_text(name, log[["step", name]].dropna()) for name in names),
+                source=f"Values {listed}; {len(log):,} rows of log.jsonl, of which {len(rows):,} are drawn.",
+                alt=f"Line chart of {' and '.join(names)} against step, as the source lists them.",
+                steps=steps,
+                tracks=last_cursor(steps, fig),
+            )
+        )
+    return found or [Text(f"Not shown: values {listed}, and none can be drawn.")]
+
+
+def thinned(rows: Any) -> Any:
+    """At most MAX_POINTS of the rows, evenly spread over their number and over its logarithm, the ends with them."""
+    n = len(rows)
+    if n <= MAX_POINTS:
+        return rows
+    even = np.linspace(0, n - 1, MAX_POINTS // 2)
+    chosen = np.unique(np.concatenate([even, np.geomspace(1, n, MAX_POINTS // 2) - 1]).round().astype(int))
+    return rows.iloc[chosen]
+
+
+def _listed_text(name: str, rows: Any) -> str:
+    first, last = rows.iloc[0], rows.iloc[-1]
+    return (
+        f"{name.replace('_', ' ').capitalize()} is listed from step {int(first['step']):,} ({first[name]:.3g}) to step "
+        f"{int(last['step']):,} ({last[name]:.3g})."
+    )
 
 
 def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:

@@ -13,7 +13,7 @@ from ..html import Block, Figure, Text, Track
 from ..keysteps import image_steps, key_steps
 from ..measures.frequencies import FVE
 from ..neurons import neuron_arrays
-from ..parts import NotApplicable, best_frequency, law_of, neurons_of, table_of
+from ..parts import NO_NEURONS, NotApplicable, best_frequency, law_of, neurons_of, table_of
 from ..progress import chosen
 from ..runs import Run
 from .curves import last_cursor
@@ -30,6 +30,8 @@ AXES = "a down, b to the right; activations after the nonlinearity, at the answe
 
 def build(run: Run) -> list[Block]:
     """Clusters over training, all neurons, one of each cluster, and any one."""
+    if run.config.model.attn_only:
+        return [Text(f"Not shown: {NO_NEURONS}.")]
     try:
         law_of(run)
     except NotApplicable as reason:

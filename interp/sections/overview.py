@@ -70,7 +70,7 @@ def _imported(run: Run) -> str:
     scores = [f"{name} loss {snap.loss(name):.3g} nats, accuracy {snap.accuracy(name):.2%}" for name in _subsets(run)]
     said = [
         f"**Imported** from `{origin.source}` ({origin.layout} layout, SHA-256 `{origin.sha256}`): it was not trained "
-        "here, and there is no log",
+        f"here{', and there is no log' if run.log.empty else ''}",
         f"At step {snap.step:,}: {'; '.join(scores)}",
         *([] if origin.knows("step") else ["How many updates were done is unknown: step 0 stands for it"]),
         *([] if run.task.is_train is not None else ["Which rows were trained on is unknown"]),
@@ -127,9 +127,4 @@ def _config(run: Run) -> pd.DataFrame:
         fields = value.items() if isinstance(value, dict) else [(part, value)]
         rows += [(part if isinstance(value, dict) else "run", name, setting) for name, setting in fields]
     frame = pd.DataFrame(rows, columns=["part", "field", "value"])
-    known = [
-        run.origin.knows(name if part == "run" else f"{part}.{name}")
-        for part, name in zip(frame["part"], frame["field"], strict=True)
-    ]
-    said = frame["value"].map(lambda v: "–" if v is None else str(v))
-    return frame.assign(value=said.where(pd.Series(known), "unknown"))
+    return frame.assign(value=frame["value"].map(lambda v: "–" if v is None else str(v)))

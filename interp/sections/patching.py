@@ -87,11 +87,8 @@ def _swapped(snap: Snapshot, source: Snapshot) -> pd.DataFrame:
 def _hooks(snap: Snapshot) -> list[tuple[str, str]]:
     if isinstance(snap.model, HookedMLP):
         return [("neurons", "mlp.hook_post")]
-    return [
-        ("attention patterns", "attn.hook_pattern"),
-        ("attention output", "hook_attn_out"),
-        ("neurons", "mlp.hook_post"),
-    ]
+    attention = [("attention patterns", "attn.hook_pattern"), ("attention output", "hook_attn_out")]
+    return attention if snap.model.cfg.attn_only else [*attention, ("neurons", "mlp.hook_post")]
 
 
 def _subsets(snap: Snapshot) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ pytestmark = [only_3, pytest.mark.filterwarnings("ignore:HookedTransformer is de
 
 @pytest.mark.parametrize("norm", [None, "LN", "LNPre"])
 @pytest.mark.parametrize("direction", ["causal", "bidirectional"])
-def test_its_model_and_its_whole_config_are_taken(tmp_path, norm, direction):
+@pytest.mark.parametrize("attn_only", [False, True])
+def test_its_model_and_its_whole_config_are_taken(tmp_path, norm, direction, attn_only):
+    """The config as JSON beside the file, and as the object that it is in the file."""
     package: Any = transformer_lens
     cfg = package.HookedTransformerConfig(
         n_layers=2,
@@ -27,7 +29,8 @@ def test_its_model_and_its_whole_config_are_taken(tmp_path, norm, direction):
         n_ctx=3,
         d_vocab=P + 1,
         d_vocab_out=P,
-        act_fn="gelu",
+        act_fn="gelu_new",
+        attn_only=attn_only,
         normalization_type=norm,
         attention_dir=direction,
         seed=5,
@@ -37,11 +40,14 @@ def test_its_model_and_its_whole_config_are_taken(tmp_path, norm, direction):
     for parameter in model.parameters():
         parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6)))
     states = [{name: t.clone() for name, t in model.state_dict().items()} for _ in range(2)]
-    torch.save({"model": states[1], "checkpoints": states, "checkpoint_epochs": [99, 199]}, tmp_path / "demo.pth")
+    content = {"model": states[1], "checkpoints": states, "checkpoint_epochs": [99, 199]}
+    torch.save(content, tmp_path / "demo.pth")
+    torch.save({**content, "config": cfg}, tmp_path / "object.pth")
     (tmp_path / "demo.json").write_text(json.dumps(cfg.to_dict(), default=str))
-    flags = ["--layout", "transformerlens", "--op", "add", "--out", str(tmp_path / "run")]
-    assert main([str(tmp_path / "demo.pth"), *flags]) == 0
-    run = open_run(tmp_path / "run")
-    expected = model(run.task.tokens)[:, -1]
-    assert run.steps == [100, 200]
-    assert torch.allclose(run.last.logits, expected, rtol=0, atol=1e3 * torch.finfo(torch.float32).eps)
+    for name in ("demo", "object"):
+        flags = ["--layout", "transformerlens", "--op", "add", "--out", str(tmp_path / name)]
+        assert main([str(tmp_path / f"{name}.pth"), *flags]) == 0
+        run = open_run(tmp_path / name)
+        expected = model(run.task.tokens)[:, -1]
+        assert run.steps == [100, 200] and run.config.model.attn_only == attn_only
+        assert torch.allclose(run.last.logits, expected, rtol=0, atol=1e3 * torch.finfo(torch.float32).eps)

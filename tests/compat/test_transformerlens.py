@@ -77,6 +77,39 @@ def test_hook_names_and_shapes_are_those_of_3_9(norm):
     assert set(make(norm=norm).hook_dict) - FOUR == set(legacy.hook_dict)
 
 
+@only_3
+@pytest.mark.parametrize("norm", ["none", "pre"])
+def test_blocks_of_attention_alone_are_those_of_3_9(norm):
+    model = make(norm=norm, attn_only=True, d_mlp=None, dtype=torch.float32)
+    legacy = to_transformer_lens(model)
+    assert set(model.hook_dict) - FOUR == set(legacy.hook_dict)
+    assert set(model.state_dict()) <= set(legacy.state_dict())
+    (_, ours), (_, theirs) = model.run_with_cache(rows()), legacy.run_with_cache(rows())
+    assert list(ours.keys()) == list(theirs.keys())
+    assert not any("resid_mid" in name or "mlp" in name for name in ours.keys())
+    for name in ours.keys():
+        finite = ours[name].isfinite()
+        assert_close(theirs[name][finite], ours[name][finite])
+    parts, labels = ours.decompose_resid(return_labels=True)
+    assert labels == ["embed", "pos_embed", "0_attn_out", "1_attn_out"]
+    assert_close(parts.sum(0), ours["resid_post", 1])
+    assert torch.allclose(model.accumulated_bias(2), model.b_O.sum(0))
+    assert model.cfg.d_mlp == 0 and model.cfg.attn_only
+
+
+def test_hooks_of_an_mlp_that_is_not_there_are_refused():
+    model = make(attn_only=True, d_mlp=None)
+    with pytest.raises(ValueError, match="never fires: an attention-only model has no MLP"):
+        model.add_hook("blocks.0.hook_mlp_out", lambda x, hook: x)
+    with (
+        pytest.raises(ValueError, match="no hook 'blocks.0.hook_resid_mid'"),
+        model.hooks([("blocks.0.hook_resid_mid", lambda x, hook: x)]),
+    ):
+        pass
+    with pytest.raises(ValueError, match="no MLP whose input"):
+        model.set_use_hook_mlp_in(True)
+
+
 @pytest.mark.parametrize("norm", ["none", "pre"])
 def test_every_cached_value_is_that_of_transformer_lens(norm):
     model = make(norm=norm, dtype=torch.float32, with_norm_weights=True)

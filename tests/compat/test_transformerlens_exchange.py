@@ -29,13 +29,25 @@ pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:
 
 @pytest.mark.parametrize("norm", ["none", "pre"])
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
-@pytest.mark.parametrize("choices", [{}, {"positions": "sinusoidal", "act_fn": "gelu"}, {"d_head": 3}], ids=str)
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"positions": "sinusoidal", "act_fn": "gelu"},
+        {"d_head": 3},
+        {"act_fn": "gelu_new"},
+        {"act_fn": "silu"},
+        {"attn_only": True, "d_mlp": None},
+    ],
+    ids=str,
+)
 def test_export_has_equal_logits(norm, attention, choices):
     model = make(torch.float32, True, norm=norm, attention=attention, **choices)
     exported = to_transformer_lens(model)
     assert not exported.training and type(exported).__module__.startswith("transformer_lens")
     assert_close(exported(rows()), model(rows()))
-    for name in ("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_in", "W_out", "W_U", "b_Q", "b_in", "b_U"):
+    of_mlp = () if "attn_only" in choices else ("W_in", "W_out", "b_in")
+    for name in ("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_U", "b_Q", "b_U", *of_mlp):
         assert torch.equal(getattr(exported, name), getattr(model, name)), name
     with torch.no_grad():
         model.W_E.zero_()
@@ -47,6 +59,9 @@ def test_export_has_equal_logits(norm, attention, choices):
     [
         ({"norm": "post"}, "norm 'post' cannot be exported"),
         ({"attn_rate": 0.5}, "attn_rate = 0.5 cannot be exported"),
+        ({"act_fn": "square"}, "no act_fn 'square'"),
+        ({"act_fn": "tanh"}, "no act_fn 'tanh'"),
+        ({"output_scale": 2.0}, "output_scale = 2.0 is not exported"),
     ],
 )
 def test_export_refuses(choices, message):
@@ -80,6 +95,18 @@ def test_import_of_our_own_state(norm, attention):
     other: Any = "causal" if attention == "bidirectional" else "bidirectional"
     wrong = from_transformer_lens(legacy_state(model), act_fn="relu", normalization_type=norm_type, attention_dir=other)
     assert (wrong(rows()) - model(rows())).abs().max() > 1e-3  # the control
+
+
+@pytest.mark.parametrize("norm", ["none", "pre"])
+def test_import_of_attention_alone(norm):
+    model = make(norm=norm, attn_only=True, d_mlp=None, with_norm_weights=True)
+    norm_type: Any = {"none": None, "pre": "LN"}[norm]
+    back = from_transformer_lens(legacy_state(model), normalization_type=norm_type)
+    assert back.cfg.attn_only and torch.equal(back(rows()), model(rows()))
+    half = legacy_state(make(norm=norm))
+    del half["blocks.0.mlp.W_in"]
+    with pytest.raises(ValueError, match=r"no blocks.0.mlp.W_in, but other weights of an MLP"):
+        from_transformer_lens(half, normalization_type=norm_type)
 
 
 def test_import_of_folded_norms():
@@ -131,14 +158,16 @@ def test_import_of_a_3_9_model(norm_type):
 
 
 @only_3
+@pytest.mark.parametrize("attn_only", [False, True])
 @pytest.mark.parametrize("norm", ["none", "pre"])
-def test_initial_weights_are_those_of_3_9(norm):
+def test_initial_weights_are_those_of_3_9(norm, attn_only):
     choices: Any = {"init": "transformerlens", "outputs": "answers", "norm": norm, "n_layers": 2}
+    choices["attn_only"] = attn_only
     model: Any = build_model(RunConfig(task=TaskConfig(p=11), model=ModelConfig(**choices), seed=42))
     norm_type = {"none": None, "pre": "LN"}[norm]
     config = LegacyConfig(
         n_layers=2, d_model=128, d_head=32, n_heads=4, d_mlp=512, act_fn="relu", normalization_type=norm_type,
-        d_vocab=12, d_vocab_out=11, n_ctx=3, seed=42, device="cpu",
+        d_vocab=12, d_vocab_out=11, n_ctx=3, seed=42, device="cpu", attn_only=attn_only,
     )  # fmt: skip
     legacy = LegacyTransformer(config)
     assert [name for name, _ in model.named_parameters()] == [name for name, _ in legacy.named_parameters()]

@@ -14,12 +14,13 @@ def test_logits_are_those_of_a_plain_forward_pass(importing, name):
     assert close(run.last.logits, expected())
     assert run.origin.kind == "imported" and run.origin.source == name and run.origin.layout == layout
     assert not run.origin.knows("optim") and not run.origin.knows("schedule") and not run.origin.knows("model.init")
-    assert run.is_done and len(run.log) == 0 and run.problems() == {}
+    assert run.is_done and len(run.log) == (2 if name == "nanda.pth" else 0) and run.problems() == {}
 
 
 def test_fixtures_are_what_their_generator_makes():
     made = foreign.files()
-    assert {p.name for p in foreign.HERE.iterdir() if p.suffix != ".json"} == set(made)
+    others = {"transformerlens_demo_object.pth"}  # of tests/oracles/demo.py
+    assert {p.name for p in foreign.HERE.iterdir() if p.suffix != ".json"} - others == set(made)
 
     def same(a, b):
         if isinstance(a, torch.Tensor):

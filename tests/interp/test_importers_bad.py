@@ -67,18 +67,19 @@ FILES = {
     "p too large": ("nanda", ADD, None, foreign.nanda(1, 5_002), "p = 5001"),
     "positions": ("nanda", ADD, None, foreign.nanda(1, n_ctx=4), "4 positions"),
     "p": ("nanda", (*ADD, "--p", "113"), None, NANDA, "makes p = 5"),
-    "classes": ("nanda", ADD, None, {"model": NANDA, "config": Stranger()}, "needs classes"),
-    "whole module": ("nanda", ADD, None, torch.nn.Linear(2, 2), "needs classes"),
+    "whole module": ("nanda", ADD, None, torch.nn.Linear(2, 2), "is missing"),
+    "module without": ("nanda", ADD, None, torch.nn.ReLU(), "a whole pickled module"),
+    "no module": ("nanda", ADD, None, Stranger(), "an object of"),
     "no tensors": ("nanda", ADD, None, {"train_losses": [1.0]}, "a dictionary with 'train_losses'"),
     "a list": ("nanda", ADD, None, [NANDA], "holds a list"),
     "rubbish": ("nanda", ADD, None, b"not a model", "damaged"),
-    "cut off": ("nanda", ADD, None, (foreign.HERE / "nanda.pth").read_bytes()[:700], "damaged"),
+    "cut off": ("nanda", ADD, None, (foreign.HERE / "nanda.pth").read_bytes()[:700], "cut off"),
     "epochs": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [0]}, "not one whole number for each"),
     "same epoch": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [7, 7]}, "1 different steps"),
     "json": ("nanda", ADD, "{p: 5", NANDA, "is not JSON"),
     "json too deep": ("nanda", ADD, "[" * 100_000, NANDA, "is not JSON"),
     "json list": ("nanda", ADD, "[5]", NANDA, "holds a list"),
-    "tanh": ("pizza", (), foreign.pizza_config(act_fn="Tanh"), PIZZA, "'Tanh'"),
+    "sine": ("pizza", (), foreign.pizza_config(act_fn="Sine"), PIZZA, "'Sine'"),
     "lambda": ("pizza", (), foreign.pizza_config(funcs="__import__('os').abort()"), PIZZA, "which is not run"),
     "C": ("pizza", (), foreign.pizza_config(C=4), PIZZA, "5 tokens"),
     "diff_vocab": ("pizza", (), foreign.pizza_config(diff_vocab=1), PIZZA, "diff_vocab is 1"),
@@ -90,7 +91,7 @@ FILES = {
     "family": ("reptheory", (), {**C5, "group": "Monster"}, foreign.reptheory(1, 5), "group 'Monster'"),
     "A4": ("reptheory", ("--group", "A4"), None, foreign.reptheory(1, 12), "order of the elements of A4"),
     "duplicate": ("reptheory", (), C5, changed(foreign.reptheory(1, 5), "x_embed", torch.ones(6, 4)), "x_embed"),
-    "gelu_new": ("transformerlens", ADD, {**TL, "act_fn": "gelu_new"}, foreign.transformerlens(1, 6, 6), "gelu_new"),
+    "solu": ("transformerlens", ADD, {**TL, "act_fn": "solu_ln"}, foreign.transformerlens(1, 6, 6), "solu_ln"),
     "rms": ("transformerlens", ADD, {**TL, "normalization_type": "RMS"}, foreign.transformerlens(1, 6, 6), "'RMS'"),
     "scale": ("transformerlens", ADD, {**TL, "attn_scale": 2.0, "d_head": 3}, foreign.transformerlens(1, 6, 6), "2.0"),
     "norms": ("transformerlens", ADD, {**TL, "normalization_type": "LN"}, foreign.transformerlens(1, 6, 6), "ln1"),
@@ -153,7 +154,8 @@ def test_no_file_and_no_flags(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("names", "says"), [((), "holds no .pt"), (("last.pt",), "no step in its name"), (("1.pt", "a1.pt"), "second file")]
+    ("names", "says"),
+    [((), "holds no .safetensors, .pt"), (("last.pt",), "no step in its name"), (("1.pt", "a1.pt"), "second file")],
 )
 def test_folders_that_are_no_series(tmp_path, capsys, names, says):
     from interp.importers import main

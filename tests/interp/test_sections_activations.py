@@ -58,15 +58,17 @@ def test_clusters_without_an_image_are_counted(tmp_path, run):
     assert "Smaller clusters left out: 1." in images.takeaway
 
 
-@pytest.mark.parametrize("shape", ["add", "pizza", "mlp", "gelu", "silu", "tanh", "square", "two vocabularies", "div"])
+@pytest.mark.parametrize(
+    "shape", ["add", "pizza", "mlp", "gelu", "gelu_new", "silu", "tanh", "square", "two vocabularies", "div"]
+)
 def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
     """The formula of page/neuron.js in numpy, against the model's own activations."""
     from interp.neurons import neuron_arrays
     from interp.parts import neurons_of
 
     more: dict[str, Any] = {
-        "gelu": {**SHAPES["add"], "act_fn": "gelu", "biases": "all"},
-        **{name: {**SHAPES["add"], "act_fn": name} for name in ("silu", "tanh", "square")},
+        **{act_fn: {**SHAPES["add"], "act_fn": act_fn, "biases": "all"} for act_fn in ("gelu", "gelu_new", "silu")},
+        **{act_fn: {**SHAPES["pizza"], "act_fn": act_fn} for act_fn in ("tanh", "square")},
         "two vocabularies": {**SHAPES["pizza"], "shared_vocabulary": False},
     }
     snap = random_run(tmp_path, **more.get(shape, SHAPES.get(shape, {}))).last
@@ -97,13 +99,10 @@ def in_numpy(arrays, neuron):
                 values = x["v_token"][:, tokens] + x["v_place"]
                 into = x["resid"][query] + np.einsum("hj,hje,hed->d", pattern, values, x["W_O"])
             z[a, b] = into @ column + x["b_in"][neuron]
-    by_number = ("relu", "gelu", "silu", "tanh", "square")
-    name = by_number[int(arrays["act_fn"][0])]
-    if name == "square":
-        return z**2
-    if name == "tanh":
-        return np.tanh(z)
-    return getattr(torch.nn.functional, name)(torch.from_numpy(z)).numpy()
+    F, name = torch.nn.functional, ("relu", "gelu", "gelu_new", "silu", "tanh", "square")[int(arrays["activation"][0])]
+    if name == "gelu_new":
+        return F.gelu(torch.from_numpy(z), approximate="tanh").numpy()
+    return z**2 if name == "square" else getattr(F, name)(torch.from_numpy(z)).numpy()
 
 
 def test_the_page_computes_any_neuron(tmp_path, run):
@@ -114,11 +113,11 @@ def test_the_page_computes_any_neuron(tmp_path, run):
     from interp.parts import neurons_of
     from interp.sections import neurons
 
-    gelu = random_run(tmp_path, **{**SHAPES["pizza"], "act_fn": "gelu"})
-    mlp = random_run(tmp_path, **SHAPES["mlp"])
-    others = [(random_run(tmp_path, **{**SHAPES["add"], "act_fn": name}), 5) for name in ("silu", "tanh", "square")]
+    others = ("gelu", "gelu_new", "silu", "tanh", "square")
+    runs = [random_run(tmp_path / act_fn, **{**SHAPES["pizza"], "act_fn": act_fn}) for act_fn in others]
+    runs.append(random_run(tmp_path, **SHAPES["mlp"]))
     with launched() as browser:
-        for i, (some, neuron) in enumerate(((run, 37), (gelu, 11), (mlp, 23), *others)):
+        for i, (some, neuron) in enumerate(((run, 37), *((other, 11) for other in runs))):
             page = PageSection("neurons", "Neurons", [of_kind(neurons.build(some), "Figure")[-1]])
             labels = ("",) * len(some.steps)
             write_page(tmp_path / f"{i}.html", render_page("t", "s", [page], tuple(some.steps), labels, {}))

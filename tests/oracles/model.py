@@ -42,6 +42,8 @@ def layer_norm(x, w, b):
 def activate(x, act_fn):
     if act_fn == "relu":
         return np.array([max(v, 0.0) for v in x])
+    if act_fn == "gelu_new":
+        return np.array([v * 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) for v in x])
     return np.array([v * 0.5 * (1 + math.erf(v / math.sqrt(2))) for v in x])
 
 
@@ -59,7 +61,7 @@ def attend(weights, name, stream, causal, rate):
     return out
 
 
-def oracle(weights, tokens, *, norm="none", causal=True, rate=1.0, act_fn="relu", n_layers=2):
+def oracle(weights, tokens, *, norm="none", causal=True, rate=1.0, act_fn="relu", n_layers=2, attn_only=False):
     """Logits [pos, d_vocab_out] of one row."""
 
     def normed(part, x):
@@ -72,7 +74,7 @@ def oracle(weights, tokens, *, norm="none", causal=True, rate=1.0, act_fn="relu"
         stream = [x + y for x, y in zip(stream, wrote, strict=True)]
         if norm == "post":
             stream = [normed(f"{block}.ln1", x) for x in stream]
-        for i, x in enumerate(stream):
+        for i, x in enumerate([] if attn_only else stream):
             read_x = normed(f"{block}.ln2", x) if norm == "pre" else x
             hidden = activate(read_x @ weights[f"{block}.mlp.W_in"] + weights[f"{block}.mlp.b_in"], act_fn)
             stream[i] = x + hidden @ weights[f"{block}.mlp.W_out"] + weights[f"{block}.mlp.b_out"]

@@ -16,6 +16,7 @@ SHAPES = {
     "two": {"op": "add", "p": 7, "n_layers": 2, "layout": "a op b =", "biases": "all"},
     "mlp": {"op": "add", "p": 7, "arch": "mlp", "layout": "a b"},
     "norm": {"op": "add", "p": 7, "norm": "pre"},
+    "attention": {"op": "add", "p": 7, "attn_only": True, "d_mlp": None},
     "polynomial": {"op": "x2_y2", "p": 7},
     "group": {"op": "compose", "group": "S3"},
 }

@@ -52,6 +52,7 @@ OTHER_VALUES = {
     "n_heads": 2,
     "d_head": 16,
     "d_mlp": 100,
+    "attn_only": True,
     "act_fn": "gelu",
     "norm": "post",
     "positions": "sinusoidal",

@@ -321,6 +321,7 @@ def test_activations():
     by_hand = {
         "relu": lambda x: max(x, 0.0),
         "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
+        "gelu_new": lambda x: x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
         "silu": lambda x: x / (1 + math.exp(-x)),
         "tanh": math.tanh,
         "square": lambda x: x * x,

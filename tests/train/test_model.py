@@ -34,6 +34,10 @@ def test_logits_equal_plain_loops(norm, attention, rate):
     "choices",
     [
         {"act_fn": "gelu"},
+        {"act_fn": "gelu_new"},
+        {"attn_only": True, "d_mlp": None},
+        {"attn_only": True, "d_mlp": None, "norm": "pre", "n_layers": 1},
+        {"attn_only": True, "d_mlp": None, "norm": "post"},
         {"n_layers": 1},
         {"n_layers": 3},
         {"positions": "sinusoidal"},
@@ -47,7 +51,7 @@ def test_logits_equal_plain_loops(norm, attention, rate):
 def test_logits_of_other_shapes_equal_plain_loops(choices, layout):
     model = small(layout, **choices)
     tokens = rows(n_ctx=len(layout.split()))
-    known = {name: value for name, value in choices.items() if name in ("act_fn", "n_layers")}
+    known = {name: value for name, value in choices.items() if name in ("act_fn", "n_layers", "attn_only", "norm")}
     with torch.no_grad():
         assert_close(model(tokens), oracle_batch(model, tokens, **known))
 

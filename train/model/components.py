@@ -3,6 +3,8 @@
 Every bias exists, zero; ``train.model.init`` says which are trained. Weights are zero until initialised.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from einops import repeat
@@ -14,8 +16,15 @@ from transformer_lens.hook_points import HookPoint
 from ..precision import unrounded
 from .config import HookedTransformerConfig
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "square": torch.square}
-"""By ``act_fn``; square is that of Gromov 2023 (2301.02679)."""
+ACTIVATIONS = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "square": torch.square,
+}
+"""By ``act_fn``; square is Gromov 2023's (2301.02679), gelu_new TransformerLens's name of GELU's approximation."""
 
 
 def zeros(cfg: HookedTransformerConfig, *shape: int) -> nn.Parameter:
@@ -179,7 +188,10 @@ class MLP(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then MLP, each added to the residual stream.
+    """Attention, then MLP, each added to the residual stream; attention alone where ``cfg.attn_only``.
+
+    A block of attention alone has, as TransformerLens 3.9's, no ln2, no mlp and no hook_resid_mid; its hook_mlp_in and
+    hook_mlp_out are there and never fire.
 
     With norm "LNPost" (Power et al. 2022's openai/grok) the norms act on the sums, and ``hook_resid_mid`` and
     ``hook_resid_post`` hold what comes out of them, which is what the next part reads.
@@ -192,9 +204,11 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.ln1 = LayerNorm(cfg) if cfg.normalization_type is not None else nn.Identity()
-        self.ln2 = LayerNorm(cfg) if cfg.normalization_type is not None else nn.Identity()
+        if not cfg.attn_only:
+            self.ln2 = LayerNorm(cfg) if cfg.normalization_type is not None else nn.Identity()
         self.attn = Attention(cfg)
-        self.mlp = MLP(cfg)
+        if not cfg.attn_only:
+            self.mlp = MLP(cfg)
         self.hook_attn_in = HookPoint()  # [batch, pos, head, d_model]
         self.hook_q_input = HookPoint()  # [batch, pos, head, d_model]
         self.hook_k_input = HookPoint()
@@ -203,7 +217,8 @@ class TransformerBlock(nn.Module):
         self.hook_attn_out = HookPoint()
         self.hook_mlp_out = HookPoint()
         self.hook_resid_pre = HookPoint()
-        self.hook_resid_mid = HookPoint()
+        if not cfg.attn_only:
+            self.hook_resid_mid = HookPoint()
         self.hook_resid_post = HookPoint()
 
     def forward(self, resid: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -211,7 +226,10 @@ class TransformerBlock(nn.Module):
         resid_pre = self.hook_resid_pre(resid)
         q, k, v = (self._before(self.ln1, x) for x in self._attention_inputs(resid_pre))
         attn_out = self.hook_attn_out(self.attn(q, k, v))
-        resid_mid = self.hook_resid_mid(self._after(self.ln1, resid_pre + attn_out))
+        resid = self._after(self.ln1, resid_pre + attn_out)
+        if self.cfg.attn_only:
+            return self.hook_resid_post(resid)
+        resid_mid = self.hook_resid_mid(resid)
         mlp_in = self.hook_mlp_in(resid_mid) if self.cfg.use_hook_mlp_in else resid_mid
         mlp_out = self.hook_mlp_out(self.mlp(self._before(self.ln2, mlp_in)))
         return self.hook_resid_post(self._after(self.ln2, resid_mid + mlp_out))

@@ -24,7 +24,7 @@ POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard"
 OBEYS = frozenset(
     f"model.{name}"
     for name in (
-        *("arch", "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "act_fn", "norm", "positions"),
+        *("arch", "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "attn_only", "act_fn", "norm", "positions"),
         *("attention", "attn_rate", "biases", "outputs", "output_scale"),
     )
 )
@@ -34,7 +34,7 @@ here, and is then taken by the passes that know it, or else by the plain one."""
 
 @dataclass
 class HookedTransformerConfig:
-    """Configuration of a HookedTransformer or a HookedMLP (whose n_heads and d_head are 0)."""
+    """Configuration of a HookedTransformer (d_mlp is 0 where attn_only) or a HookedMLP (n_heads and d_head are 0)."""
 
     n_layers: int
     d_model: int
@@ -44,6 +44,8 @@ class HookedTransformerConfig:
     n_ctx: int
     d_vocab: int
     d_vocab_out: int
+    attn_only: bool = False
+    """Blocks of attention alone."""
     act_fn: Activation = "relu"
     normalization_type: Normalization | None = None
     positional_embedding_type: Literal["standard", "sinusoidal"] = "standard"
@@ -74,7 +76,6 @@ class HookedTransformerConfig:
     use_hook_mlp_in: bool = field(default=False, init=False)
 
     # Facts about our models that TransformerLens's tools ask for.
-    attn_only: bool = field(default=False, init=False)
     gated_mlp: bool = field(default=False, init=False)
     parallel_attn_mlp: bool = field(default=False, init=False)
     final_rms: bool = field(default=False, init=False)
@@ -137,6 +138,7 @@ def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
         n_ctx=task.n_ctx,
         d_vocab=task.d_vocab,
         d_vocab_out=run_config.d_vocab_out,
+        attn_only=model.attn_only,
         act_fn=model.act_fn,
         normalization_type=NORMALIZATION[model.norm] if has_heads else None,
         positional_embedding_type=POSITIONS[model.positions],

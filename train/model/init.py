@@ -26,21 +26,25 @@ OBEYS = frozenset({"model.init", "model.init_scale"})
 
 def build_model(run_config: RunConfig, device: str | torch.device = "cpu") -> HookedTransformer | HookedMLP:
     """A run's model with its initial weights, which are drawn on the CPU, the same for every device."""
-    model = _empty_model(run_config)
+    model = _empty_model(hooked_config(run_config))
     initialize(model, run_config.seed)
     return model.to(device)
 
 
-def _empty_model(run_config: RunConfig) -> HookedTransformer | HookedMLP:
-    cfg = hooked_config(run_config)
-    return HookedTransformer(cfg) if run_config.model.arch == "transformer" else HookedMLP(cfg)
+def _empty_model(cfg: HookedTransformerConfig) -> HookedTransformer | HookedMLP:
+    return HookedMLP(cfg) if cfg.n_heads == 0 else HookedTransformer(cfg)
+
+
+def parameter_shapes(cfg: HookedTransformerConfig) -> dict[str, torch.Size]:
+    """Shape of every parameter by name, without memory for any of them."""
+    with torch.device("meta"):
+        model = _empty_model(cfg)
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
 def count_weights(run_config: RunConfig) -> int:
-    """Numbers of a run's model, trained or not, counted without memory for them."""
-    with torch.device("meta"):
-        model = _empty_model(run_config)
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Numbers of a run's model, trained or not."""
+    return sum(shape.numel() for shape in parameter_shapes(hooked_config(run_config)).values())
 
 
 @torch.no_grad()

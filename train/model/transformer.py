@@ -100,7 +100,13 @@ class HookedTransformer(HookedModel):
         self.cfg.use_attn_in = use_attn_in
 
     def set_use_hook_mlp_in(self, use_hook_mlp_in: bool) -> None:
-        """Hook what the MLP reads apart from the residual stream."""
+        """Hook what the MLP reads apart from the residual stream.
+
+        Raises:
+            ValueError: there is no MLP.
+        """
+        if use_hook_mlp_in and self.cfg.attn_only:
+            raise ValueError("an attention-only model has no MLP whose input could be hooked")
         self.cfg.use_hook_mlp_in = use_hook_mlp_in
 
     @staticmethod
@@ -112,8 +118,10 @@ class HookedTransformer(HookedModel):
         """Refuse hooks that would never fire (called by ``add_hook``).
 
         Raises:
-            ValueError: the hook's flag is off.
+            ValueError: the hook's flag is off, or it is an MLP's and there is none.
         """
+        if self.cfg.attn_only and hook_point_name.endswith(("hook_mlp_in", "hook_mlp_out")):
+            raise ValueError(f"hook {hook_point_name} never fires: an attention-only model has no MLP")
         for ending, flag in FLAGS.items():
             if hook_point_name.endswith(ending) and not getattr(self.cfg, flag):
                 raise ValueError(f"hook {hook_point_name} is off: call model.set_{flag}(True) first")
@@ -218,7 +226,8 @@ class HookedTransformer(HookedModel):
     ) -> Float[Tensor, " d_model"]:
         """Sum of output biases up to the input of ``layer`` (of its MLP, if ``mlp_input``)."""
         total = self.b_O[: layer + 1 if mlp_input else layer].sum(dim=0)
-        return total + self.b_out[:layer].sum(dim=0) if include_mlp_biases else total
+        has_more = include_mlp_biases and not self.cfg.attn_only
+        return total + self.b_out[:layer].sum(dim=0) if has_more else total
 
     def all_composition_scores(self, mode: str) -> Float[Tensor, "n_layers n_heads n_layers n_heads"]:
         """How much each head (first two axes) feeds each later head's Q, K or V (Elhage et al. 2021).

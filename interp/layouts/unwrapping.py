@@ -1,0 +1,303 @@
+"""From what a file holds to state dicts by step: checkpoints, series, whole modules, and the prefixes of wrappers."""
+
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.errors import DataError, UsageError
+
+from .records import Record, Unread, is_module, numbers, plain_fields
+
+Weights = dict[str, Tensor]
+"""Tensors by name."""
+WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "net", "network", "module", "weights", "params")
+"""Keys under which a checkpoint keeps its state dict."""
+CONFIGS = ("config", "cfg", "model_config", "model_cfg")
+"""Keys under which a checkpoint keeps its model's config."""
+SERIES = {"state_dicts": "epochs", "model_checkpoints": "checkpoint_epochs", "checkpoints": "checkpoint_epochs"}
+"""Keys of a list of state dicts, and of the epochs it was taken at."""
+BUFFERS = ("mask", "IGNORE", "self_attn_mask")
+"""Last parts of names that hold no weights."""
+RESERVED = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""Parts of names that PyTorch's own wrappers add, wherever they stand; no module can be called so by accident."""
+USUAL = ("module.", "model.", "net.", "network.", "transformer.")
+"""Beginnings of names that people's wrappers add."""
+COUNTS = ("n_averaged", "module.n_averaged")
+"""What torch.optim.swa_utils.AveragedModel keeps beside the weights."""
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+MAX_SNAPSHOTS = 10_000
+MAX_TENSORS = 10_000
+MAX_NUMBERS = 2**29
+"""In all snapshots, those that share their numbers counted once: 2 GiB as float32."""
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
+
+
+def short(value: Any) -> str:
+    """``repr`` of something that a file holds, cut."""
+    if isinstance(value, Record):
+        return f"an object of {value.kind}"
+    return _SHORT.repr(value)
+
+
+def state_dicts(raw: Any, step: int | None) -> dict[int, Weights]:
+    """State dicts by step (updates done).
+
+    Accepted are a state dict, a checkpoint that holds one, a checkpoint that holds a list of them with their
+    epochs, and {number in a file's name: what it holds}; a whole pickled module stands for its state dict. Epochs count
+    from 0 in the published code and a model is saved after its epoch's full-batch update, whose loss was listed before
+    it: step = epoch + 1, or the number of listed losses where there is no epoch (the file of Nanda et al. that stops at
+    epoch 4999 lists 5000 losses, has an optimiser at update 5000, and its weights have the loss that would be listed
+    next). Where as many losses are listed as the epoch says, as in the last file that their code writes, the epoch
+    counts updates already. A number in a file's name, and Lightning's global_step, are taken as steps.
+
+    Args:
+        raw: what the file, or each file of a folder, holds.
+        step: the step that is given, where the file does not tell it.
+
+    Raises:
+        DataError: nothing of that kind, or tensors that are not real numbers.
+        UsageError: a step is given although the file tells it.
+    """
+    pairs = _unwrapped(raw, set())
+    told = [own for own, _ in pairs if own is not None]
+    if step is not None and told:
+        raise UsageError(f"got --step {step}, but the file says its steps, such as {told[0]}: leave --step out")
+    if len(pairs) > MAX_SNAPSHOTS:
+        raise DataError(f"it has {len(pairs):,} snapshots; at most {MAX_SNAPSHOTS:,} are taken")
+    take = _Taken().real
+    found = {(step or 0) if own is None else own: {n: take(n, t) for n, t in w.items()} for own, w in pairs}
+    if len(found) < len(pairs):
+        raise DataError(f"{len(pairs)} snapshots have {len(found)} different steps: each needs its own")
+    return dict(sorted(found.items()))
+
+
+def tells_step(raw: Any) -> bool:
+    """Whether a file, or the name of each file of a folder, says how many updates were done."""
+    return all(step is not None for step, _ in _unwrapped(raw, set()))
+
+
+def prefixes(raw: Any) -> list[str]:
+    """What was taken from the beginnings, or the midst, of names."""
+    cut: set[str] = set()
+    _unwrapped(raw, cut)
+    return sorted(cut)
+
+
+def converted(found: Mapping[int, Weights], convert: Callable[[Weights], Weights]) -> dict[int, Weights]:
+    """``convert`` of every snapshot; of those that share all their tensors once."""
+    kept: dict[Any, Weights] = {}
+    for weights in found.values():
+        which = tuple((name, id(tensor)) for name, tensor in weights.items())
+        if which not in kept:
+            kept[which] = convert(weights)
+    return {s: kept[tuple((name, id(tensor)) for name, tensor in w.items())] for s, w in found.items()}
+
+
+def own_config(raw: Any) -> dict[str, Any]:
+    """Plain values of the config that a checkpoint carries: a dictionary, or an object that is not looked up.
+
+    Of a whole module it is its ``cfg`` or ``config``.
+    """
+    if isinstance(raw, Mapping) and raw and all(type(name) is int for name in raw):  # of a folder: its last file's
+        raw = raw[max(raw)]
+    is_checkpoint = isinstance(raw, Mapping)
+    holders = [raw] if is_checkpoint else []
+    holders += [m.fields for m in ([raw.get(key) for key in WRAPPERS] if is_checkpoint else [raw]) if is_module(m)]
+    configs = [holder.get(name) for holder in holders for name in CONFIGS]
+    return next((plain_fields(config) for config in configs if isinstance(config, Mapping | Record)), {})
+
+
+# ---- where the state dicts are ---------------------------------------------------------------------
+
+
+Pairs = list[tuple[int | None, Mapping[str, Any]]]
+"""Of step (None where nothing tells it) and state dict."""
+
+
+def _unwrapped(raw: Any, cut: set[str], depth: int = 0) -> Pairs:
+    """The models of a file, or of the files of a folder; ``cut`` gets the prefixes that names lost."""
+    if is_module(raw):
+        return [(None, _state_dict(raw, cut))]
+    if not isinstance(raw, Mapping) or not raw:
+        raise DataError(f"it holds {_kind(raw)}; a state dict, or a dictionary with one, is needed")
+    if all(type(key) is int for key in raw) and depth < 2:
+        pairs = [(number, _unwrapped(each, cut, depth + 1)) for number, each in raw.items()]
+        return [(number if step is None else step, w) for number, inner in pairs for step, w in inner]
+    for key, epochs in SERIES.items():
+        if key in raw:
+            return _series(raw, key, epochs, cut)
+    key = _wrapper(raw)
+    return [(own_step(raw), _state_dict(raw[key], cut))] if key is not None else [(None, _state_dict(raw, cut))]
+
+
+def _wrapper(raw: Mapping[str, Any]) -> str | None:
+    """The key that holds a checkpoint's model."""
+    return next((key for key in WRAPPERS if isinstance(raw.get(key), Mapping) or is_module(raw.get(key))), None)
+
+
+def _series(raw: Mapping[str, Any], key: str, epochs: str, cut: set[str]) -> Pairs:
+    models, told = raw[key], numbers(raw.get(epochs))
+    if not isinstance(models, list | tuple) or told is None or not models:
+        raise DataError(f"{key} and {epochs} must be lists, the models and the epochs they were saved at")
+    if len(models) != len(told) or not all(n >= 0 and n == int(n) for n in told):
+        raise DataError(f"{key} has {len(models)} models, but {epochs} has not one whole number for each")
+    behind = 0 if _n_losses(raw) == max(told) else 1
+    return [(int(n) + behind, _state_dict(model, cut)) for n, model in zip(told, models, strict=True)]
+
+
+def own_step(raw: Any) -> int | None:
+    """Updates done, as a checkpoint of one model says; None where nothing does."""
+    if not isinstance(raw, Mapping) or _wrapper(raw) is None:
+        return None
+    step, epoch, n_losses = _count(raw.get("global_step")), _count(raw.get("epoch")), _n_losses(raw)
+    if step is not None:
+        return step
+    if epoch is not None:
+        return epoch if epoch == n_losses else epoch + 1
+    return n_losses
+
+
+def _count(value: Any) -> int | None:
+    """A whole number from 0 (a number, a tensor or NumPy's)."""
+    found = numbers([value])
+    return int(found[0]) if found is not None and 0 <= found[0] < 2**53 and found[0] == int(found[0]) else None
+
+
+def _n_losses(raw: Mapping[str, Any]) -> int | None:
+    """How many losses of training a checkpoint lists; the loss is listed before each update."""
+    losses = raw.get("train_losses")
+    n = len(losses) if isinstance(losses, list | tuple) else 0
+    if isinstance(losses, Tensor | Record):
+        n = len(numbers(losses) or ())
+    return n or None
+
+
+def _state_dict(raw: Any, cut: set[str]) -> Mapping[str, Any]:
+    """A state dict under the names that its model itself has.
+
+    Raises:
+        DataError: it is none.
+    """
+    found = parameters(raw) if is_module(raw) else raw
+    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor | Unread) for value in found.values()):
+        raise DataError(f"it holds {_kind(raw)} where a state dict, names with tensors, is needed")
+    if len(found) > MAX_TENSORS:
+        raise DataError(f"it holds a state dict of {len(found):,} tensors; at most {MAX_TENSORS:,} are taken")
+    return _without_prefix({name: value for name, value in found.items() if name not in COUNTS}, cut)
+
+
+def parameters(module: Record) -> dict[str, Any]:
+    """Parameters and persistent buffers of a whole module by their dotted names, which its state dict would have.
+
+    Raises:
+        DataError: a module that holds itself, or is no module throughout.
+    """
+    found: dict[str, Any] = {}
+    path: list[tuple[str, Any, tuple[int, ...]]] = [("", module, ())]
+    while path:
+        at, record, above = path.pop()
+        if not is_module(record) or id(record) in above or len(found) > MAX_TENSORS or len(above) > 50:
+            raise DataError(f"it holds a whole pickled module ({short(module)}), whose parts make no sense")
+        skipped = record.fields.get("_non_persistent_buffers_set") or ()
+        for kind in ("_parameters", "_buffers"):
+            held = record.fields.get(kind)
+            items = held.items() if isinstance(held, dict) else ()
+            found |= {
+                f"{at}{name}": t for name, t in items if t is not None and not (kind[1] == "b" and name in skipped)
+            }
+        inner = record.fields["_modules"]
+        items = inner.items() if isinstance(inner, dict) else ()
+        path += [(f"{at}{name}.", each, (*above, id(record))) for name, each in items if each is not None]
+    return found
+
+
+# ---- prefixes --------------------------------------------------------------------------------------
+
+
+def _without_prefix(weights: Mapping[str, Any], cut: set[str]) -> Mapping[str, Any]:
+    """Names without what wrappers put before them, which is what all names begin with.
+
+    Raises:
+        DataError: most names begin with what a wrapper adds, and some do not.
+    """
+    if not all(isinstance(name, str) for name in weights):
+        return weights
+    found = {_without_reserved(name): value for name, value in weights.items()}
+    if len(found) < len(weights):
+        raise DataError("it holds weights twice, under names with and without '_orig_mod.': leave one of them out")
+    cut |= {part for part in RESERVED for name in weights if part in name}
+    prefix = common_prefix(list(found))
+    cut |= {prefix} - {""}
+    found = {name.removeprefix(prefix): value for name, value in found.items()}
+    for usual in USUAL:
+        others = [name for name in found if not name.startswith(usual) and not is_buffer(name)]
+        if 0 < len(others) < len(found) / 2:
+            raise DataError(
+                f"{len(found) - len(others)} of its {len(found)} names begin with {usual!r}, as a wrapper's do, but "
+                f"{short(others[0])} does not: save the state dict of the model inside the wrapper"
+            )
+    return found
+
+
+def _without_reserved(name: str) -> str:
+    for part in RESERVED:
+        name = name.replace(part, "")
+    return name
+
+
+def common_prefix(names: list[str]) -> str:
+    """Whole dotted parts that all names begin with; no model here has all its tensors in one part."""
+    if len(names) < 2:
+        return ""
+    low, high = min(names), max(names)
+    n = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[: low.rfind(".", 0, n) + 1]
+
+
+# ---- tensors ---------------------------------------------------------------------------------------
+
+
+def _kind(raw: Any) -> str:
+    if is_module(raw):
+        return f"a whole pickled module ({short(raw)}) without parameters"
+    if isinstance(raw, Mapping):
+        return f"a dictionary with {', '.join(map(short, list(raw)[:4])) or 'nothing'}"
+    return short(raw) if isinstance(raw, Record) else f"a {type(raw).__name__}"
+
+
+class _Taken:
+    """Tensors as float32; those that share their numbers in a file share them still, and are counted once."""
+
+    def __init__(self) -> None:
+        self.made: dict[Any, Tensor] = {}
+        self.left = MAX_NUMBERS
+
+    def real(self, name: Any, value: Any) -> Tensor:
+        """``value`` as float32; buffers of any type pass.
+
+        Raises:
+            DataError: it is no tensor of real numbers, or one more than are taken.
+        """
+        if not isinstance(name, str) or not isinstance(value, Tensor | Unread):
+            raise DataError(f"{short(name)} is {_kind(value)}: a state dict holds tensors alone")
+        if isinstance(value, Unread) or value.layout != torch.strided or value.dtype not in DTYPES or value.is_meta:
+            if is_buffer(name):
+                return torch.empty(0)
+            what = value.what if isinstance(value, Unread) else f"{value.dtype} ({value.layout})"
+            raise DataError(f"{name[:100]} holds {what}; weights are plain floating-point tensors")
+        which = value.data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype
+        if which not in self.made:
+            self.left -= value.numel()
+            if self.left < 0:
+                raise DataError(f"it holds more than {MAX_NUMBERS:,} weights: import fewer snapshots at a time")
+            self.made[which] = value.detach().to(torch.float32).contiguous()
+        return self.made[which]
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a name is that of a buffer, such as an attention mask."""
+    return name.rpartition(".")[2] in BUFFERS
