@@ -103,8 +103,6 @@ DEVICES = "auto, cpu, cuda, cuda:<n>"
 ABSENT = {
     "mps": "the loss is taken in float64, which Apple's GPUs have not",
     "xpu": "nothing here has been made for or tested on Intel's GPUs",
-    "tpu": "nothing here has been made for or tested on TPUs",
-    "xla": "nothing here has been made for or tested on XLA",
     "meta": "it holds no numbers",
 }
 """Devices of PyTorch that runs cannot be trained on, and why."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..runs import Run
 
 CLASHES = (
-    ("table", "step", "--table writes every snapshot's measures"),
-    ("table", "json", "--table writes a CSV file"),
+    ("table", "step", "--table writes every snapshot's measures: leave out --step"),
+    ("table", "json", "--table writes a CSV file: leave out --json"),
 )
 N_SHOWN = 8
 """Frequencies shown without --json, the largest values."""
