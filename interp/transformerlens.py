@@ -4,6 +4,7 @@
 >>> model = from_transformer_lens(torch.load(path, weights_only=True), act_fn="relu", normalization_type=None)
 """
 
+import dataclasses
 import re
 import warnings
 from collections.abc import Mapping
@@ -21,6 +22,16 @@ BUFFERS = (".mask", ".IGNORE")
 """Endings of TransformerLens's buffers, which hold no weights."""
 NOT_THEIRS = ("tanh", "square")
 """Activation functions of ours that TransformerLens has not."""
+CARRIED = frozenset(
+    (
+        *("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab", "d_vocab_out", "attn_only"),
+        *("act_fn", "normalization_type", "positional_embedding_type", "attention_dir", "eps", "device", "dtype"),
+        *("biases", "init_mode", "init_scale", "seed", "vocabulary", "operator", "model_name"),
+        *("use_attn_result", "use_split_qkv_input", "use_attn_in", "use_hook_mlp_in"),
+    )
+)
+"""Fields of a model's config that its counterpart has too, or that do not change what it computes; any other must be
+at its default, so that an option added to our models is never left out in silence."""
 REFUSED = {
     "rotary_": "rotary positions",
     "._W_K": "grouped-query attention",
@@ -47,6 +58,12 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
         raise UsageError(f"TransformerLens has no act_fn {model.cfg.act_fn!r}: such a model cannot be exported")
     if model.cfg.output_scale != 1:
         raise UsageError(f"TransformerLens scales no logits: output_scale = {model.cfg.output_scale} is not exported")
+    for field in dataclasses.fields(model.cfg):
+        value = getattr(model.cfg, field.name)
+        if field.name not in CARRIED and value != field.default:
+            raise UsageError(
+                f"TransformerLens has no {field.name} = {value!r} of ours: such a model cannot be exported"
+            )
     weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     package: Any = transformer_lens
     try:

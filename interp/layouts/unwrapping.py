@@ -106,7 +106,11 @@ def own_config(raw: Any) -> dict[str, Any]:
         raw = raw[max(raw)]
     is_checkpoint = isinstance(raw, Mapping)
     holders = [raw] if is_checkpoint else []
-    holders += [m.fields for m in ([raw.get(key) for key in WRAPPERS] if is_checkpoint else [raw]) if is_module(m)]
+    holders += [
+        m.fields
+        for m in ([raw.get(key) for key in WRAPPERS] if is_checkpoint else [raw])
+        if m is not None and is_module(m)
+    ]
     configs = [holder.get(name) for holder in holders for name in CONFIGS]
     return next((plain_fields(config) for config in configs if isinstance(config, Mapping | Record)), {})
 

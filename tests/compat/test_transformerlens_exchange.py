@@ -69,6 +69,17 @@ def test_export_refuses(choices, message):
         to_transformer_lens(make(**choices))
 
 
+def test_export_refuses_an_option_that_nobody_listed(monkeypatch):
+    """As one would be that is added to our models tomorrow."""
+    from interp import transformerlens
+
+    model = make(attention="bidirectional")
+    to_transformer_lens(model)  # control
+    monkeypatch.setattr(transformerlens, "CARRIED", transformerlens.CARRIED - {"attention_dir"})
+    with pytest.raises(ValueError, match="no attention_dir = 'bidirectional' of ours"):
+        to_transformer_lens(model)
+
+
 def test_export_refuses_an_mlp():
     config = RunConfig(task=TaskConfig(p=P, layout="a b"), model=ModelConfig(arch="mlp"))
     with pytest.raises(ValueError, match="only transformers can be exported"):

@@ -18,7 +18,7 @@ def test_the_plain_forward_gives_the_same_logits_and_neurons(tmp_path, monkeypat
     plain = parts.forward(snap, weights)
     assert asked == [1]  # control: it is another way
     for found, expected in zip(plain, frugal, strict=True):
-        assert found.shape == expected.shape
+        assert found is not None and expected is not None and found.shape == expected.shape
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
     moved = {name: tensor + 0.1 for name, tensor in weights.items()}
     assert not torch.allclose(parts.forward(snap, moved)[0], plain[0], atol=1e-2)  # other weights are taken
