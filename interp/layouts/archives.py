@@ -114,7 +114,7 @@ def _persistent(storage: Callable[..., Storage]) -> Callable[[Any], Any]:
         if type(numel) is not int or numel < 0:
             raise DataError("a storage has no size")
         dtype = DTYPES.get(kind)
-        return storage(kind, told[2], numel, dtype, f"of type {kind[:40]}" if dtype is None else "")
+        return storage(kind, told[2], numel, dtype, f"numbers of type {kind[:40]}" if dtype is None else "")
 
     return make
 

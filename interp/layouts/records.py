@@ -8,7 +8,7 @@ it.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -253,7 +253,7 @@ def _plain(value: Any) -> Any:
     return _NOT_PLAIN
 
 
-def is_module(thing: Any) -> bool:
+def is_module(thing: Any) -> TypeGuard[Record]:
     """Whether a record is a whole torch.nn.Module."""
     return isinstance(thing, Record) and isinstance(thing.fields.get("_modules"), dict | list)
 
