@@ -14,6 +14,9 @@ from ..keysteps import key_steps
 from ..measures.frequencies import FVE
 from ..parts import NotApplicable, best_frequency
 from ..runs import Run
+from ..story.behaviour import ablation_claim
+from ..story.claims import said
+from ..story.standing import at, drawn_at
 
 KEY_STEPS = 6
 """Snapshots: each takes a forward pass over all pairs for every ablation."""
@@ -33,7 +36,7 @@ def build(run: Run) -> list[Block]:
     last = frames[-1]
     if len(last) == 1:
         return [Text(f"Not shown: an MLP has no heads, and there are no clusters of neurons: {why}.")]
-    texts = tuple(_text(step, frame) for step, frame in zip(steps, frames, strict=True))
+    texts = tuple(ablation_claim(run, step, frame).text for step, frame in zip(steps, frames, strict=True))
     fig = effects_figure(last, np.concatenate([frame["loss_nats"] for frame in frames]))
     why_not: list[Block] = [Text(f"Neurons and frequencies are not ablated: {why}.")] if why else []
     return [
@@ -41,9 +44,8 @@ def build(run: Run) -> list[Block]:
         Figure(
             fig=fig,
             heading=f"Loss and accuracy over the {subset} rows after each ablation",
-            takeaway=texts[-1],
-            source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. "
-            f"At {len(steps)} snapshots spread over the transition.",
+            takeaway=said(ablation_claim(run, steps[-1], last)),
+            source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. {drawn_at(len(steps))}",
             alt="Dot plot of loss and accuracy after each ablation.",
             steps=steps,
             tracks=_tracks(fig, frames),
@@ -51,7 +53,7 @@ def build(run: Run) -> list[Block]:
         ),
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
-            f"Effects over the {subset} rows at step {steps[-1]:,}; changes are against the model as it is.",
+            f"{at(run, steps[-1])}: effects over the {subset} rows; changes are against the model as it is.",
         ),
     ]
 
@@ -62,15 +64,6 @@ def _tracks(fig: Any, frames: Sequence[Any]) -> tuple[Track, ...]:
     return tuple(
         Track(i, "x", np.stack([frame.loc[frame["how"] == trace.name, column] for frame in frames]))
         for i, (trace, column) in enumerate(zip(fig.data, columns, strict=True))
-    )
-
-
-def _text(step: int, frame: Any) -> str:
-    worst, whole = frame.loc[frame["loss_change_nats"].idxmax()], frame.iloc[0]
-    return (
-        f"At step {step:,} the costliest is {worst['label']} ({worst['how']}): loss {worst['loss_nats']:.3g} nats, "
-        f"accuracy {worst['accuracy']:.1%}; the model as it is: {whole['loss_nats']:.3g} nats, "
-        f"accuracy {whole['accuracy']:.1%}."
     )
 
 

@@ -8,48 +8,56 @@ from ..figures.curves import accuracy_figure, loss_figure
 from ..figures.style import on_log_axis
 from ..html import Block, Figure, Text, Track
 from ..runs import Run
-from .overview import crossings
+from ..story.claims import is_there, said
+from ..story.outcome import accuracy_claims, loss_claims
+from ..story.standing import at
 
 SOURCE = (
     "Losses: mean cross-entropy in nats, log-softmax in float64 "
     "([Nanda et al. 2023](https://arxiv.org/abs/2301.05217)); a row counts as right if the answer has "
     "the largest logit. Data: log.jsonl, the rows with a test evaluation."
 )
+IMPORTED = "As logged by the source of this import, not by this package; nothing here says over which rows or how."
 
 
 def build(run: Run) -> list[Block]:
-    """Two figures with a cursor at the step."""
+    """Two figures with a cursor at the step; the accuracies only where they were logged."""
     rows = run.evaluations
     if rows.empty:
-        came = "this run was imported without one" if run.origin.kind == "imported" else "nothing was evaluated yet"
-        return [Text(f"Not shown: losses over training come from the log, and {came}.")]
-    steps, last = tuple(run.steps), rows.iloc[-1]
-    at = rows.set_index("step").reindex(list(steps))
-    peak = rows.loc[rows["test_loss"].idxmax()]
+        return [Text(_why_not(run))]
+    steps = tuple(run.steps)
+    logged = rows.set_index("step").reindex(list(steps))
+    source = SOURCE if run.origin.kind == "trained" else IMPORTED
     loss = Figure(
         fig=loss_figure(rows, steps[-1]),
         heading="Loss over training",
-        takeaway=(
-            f"Test loss peaks at {peak['test_loss']:.3g} nats at step {int(peak['step']):,} and ends at "
-            f"{last['test_loss']:.3g}; train loss ends at {last['train_loss']:.3g}."
-        ),
-        source=SOURCE,
+        takeaway=said(*loss_claims(run)),
+        source=source,
         alt="Line chart of train and test loss against step, both axes logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=2),),
-        texts=tuple(_loss_text(step, row) for step, row in at.iterrows()),
+        texts=tuple(_text(run, step, row, "loss") for step, row in logged.iterrows()),
     )
+    if rows[["train_acc", "test_acc"]].isna().all(axis=None):
+        return [loss, Text("Accuracies over training are not shown: the log has none.")]
     accuracy = Figure(
         fig=accuracy_figure(rows, steps[-1]),
         heading="Accuracy over training",
-        takeaway=_accuracy_takeaway(run),
-        source=SOURCE,
+        takeaway=said(*accuracy_claims(run)),
+        source=source,
         alt="Line chart of train and test accuracy against step, step axis logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=2),),
-        texts=tuple(_accuracy_text(step, row) for step, row in at.iterrows()),
+        texts=tuple(_text(run, step, row, "acc") for step, row in logged.iterrows()),
     )
     return [loss, accuracy]
+
+
+def _why_not(run: Run) -> str:
+    if len(run.log):
+        return "Not shown: the log has no row with a test loss."
+    came = "this run was imported without one" if run.origin.kind == "imported" else "nothing was evaluated yet"
+    return f"Not shown: losses over training come from the log, and {came}."
 
 
 def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
@@ -62,23 +70,10 @@ def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
     return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]))
 
 
-def _accuracy_takeaway(run: Run) -> str:
-    cross = crossings(run)
-    if cross["delay"] is not None:
-        return (
-            f"99% of the training rows are right at step {cross['train']:,}, 99% of the test rows at step "
-            f"{cross['test']:,}: a delay of {cross['delay']:,} steps."
-        )
-    last = run.evaluations.iloc[-1]
-    return (
-        f"Train accuracy ends at {last['train_acc']:.1%}, test accuracy at {last['test_acc']:.1%}; "
-        "99% on both was not reached."
-    )
-
-
-def _loss_text(step: Any, row: Any) -> str:
-    return f"At step {step:,}: train loss {row['train_loss']:.3g}, test loss {row['test_loss']:.3g} nats."
-
-
-def _accuracy_text(step: Any, row: Any) -> str:
-    return f"At step {step:,}: train accuracy {row['train_acc']:.1%}, test accuracy {row['test_acc']:.1%}."
+def _text(run: Run, step: Any, row: Any, what: str) -> str:
+    """Both values of the log at a snapshot's step, where they are."""
+    form, word, unit = (".3g", "loss", " nats") if what == "loss" else (".1%", "accuracy", "")
+    parts = [
+        f"{name} {word} {row[f'{name}_{what}']:{form}}" for name in ("train", "test") if is_there(row[f"{name}_{what}"])
+    ]
+    return f"{at(run, step)}: {', '.join(parts)}{unit}." if parts else f"{at(run, step)} nothing was logged."
