@@ -53,7 +53,7 @@ def _line_score(snap: Snapshot, logits: Float[Tensor, "n n_elements"], subset: s
 
 @part
 def restricted_2d(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
-    """Loss and accuracy over a subset of the logits' parts at any frequencies, each logit's mean over pairs restored."""
+    """Loss and accuracy over a subset of the logits' parts at any frequencies, each logit's mean restored."""
     means = logit_means(snap)
     return _line_score(snap, at_frequencies(means, ks) + means.mean(dim=0), subset)
 

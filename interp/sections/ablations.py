@@ -30,6 +30,7 @@ SOURCE = (
 def build(run: Run) -> list[Block]:
     """A figure over training, and the table behind its last step."""
     subset = "test" if run.task.is_train is not None and len(run.task.rows("test")) else "all"
+    the = subset if subset == "all" else f"the {subset}"
     clusters, ks, why = _clusters(run)
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
     frames: list[Any] = [labelled(ablations(run[step], clusters, ks, subsets=(subset,))) for step in steps]
@@ -43,7 +44,7 @@ def build(run: Run) -> list[Block]:
         *why_not,
         Figure(
             fig=fig,
-            heading=f"Loss and accuracy over the {subset} rows after each ablation",
+            heading=f"Loss and accuracy over {the} rows after each ablation",
             takeaway=said(ablation_claim(run, steps[-1], last)),
             source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. {drawn_at(len(steps))}",
             alt="Dot plot of loss and accuracy after each ablation.",
@@ -53,7 +54,7 @@ def build(run: Run) -> list[Block]:
         ),
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
-            f"{at(run, steps[-1])}: effects over the {subset} rows; changes are against the model as it is.",
+            f"{at(run, steps[-1])}: effects over {the} rows; changes are against the model as it is.",
         ),
     ]
 

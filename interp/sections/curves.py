@@ -38,7 +38,7 @@ def build(run: Run) -> list[Block]:
         tracks=(cursor_track(steps, trace=2),),
         texts=tuple(_text(run, step, row, "loss") for step, row in logged.iterrows()),
     )
-    if rows[["train_acc", "test_acc"]].isna().all(axis=None):
+    if bool(rows[["train_acc", "test_acc"]].isna().to_numpy().all()):
         return [loss, Text("Accuracies over training are not shown: the log has none.")]
     accuracy = Figure(
         fig=accuracy_figure(rows, steps[-1]),

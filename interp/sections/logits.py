@@ -37,7 +37,8 @@ def _profile(run: Run) -> Figure:
     frame = pd.DataFrame({"d": range(profiles.shape[1]), "logit": profiles[-1]})
     margins = profiles[:, 0] - profiles[:, 1:].max(axis=1)
     texts = tuple(
-        f"{at(run, step)} the mean logit of the right answer is {margin:.3g} above the next."
+        f"{at(run, step)} the right answer's mean logit is {abs(margin):.3g} {'above' if margin >= 0 else 'below'} the "
+        "largest other."
         for step, margin in zip(steps, margins, strict=True)
     )
     untrained = untrained_step(run)
@@ -71,8 +72,8 @@ def _by_answer(run: Run) -> Figure:
         heading="Logit map: mean logits by right answer",
         takeaway=said(by_answer_claim(run, steps, right)),
         source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
-        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are among the pairs, so that "
-        f"memorising them raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
+        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are among them, so that "
+        f"memorising raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),

@@ -18,7 +18,7 @@ from ..maths.fourier import frequency_energy
 from ..maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
 from ..readouts import output_rows
 from ..runs import Run
-from ..story.claims import Claim, said
+from ..story.claims import Claim, is_there, said
 from ..story.weights import map_claim, map_words
 from ..structure import Cycle, Unavailable, element_orders, find_cycle
 
@@ -70,8 +70,9 @@ def build(run: Run) -> list[Block]:
     tsne, kl = tsne_over_training(rows)
     cycle = find_cycle(run.task)
     view = _View(run, table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
-    variances = [f"the two axes hold {float(share.sum()):.1%} of the variance" for share in explained]
-    divergences = [f"KL divergence {float(value):.3g} nats" for value in kl]
+    shares, divergence = explained.sum(dim=-1).tolist(), kl.tolist()
+    variances = [f"the two axes hold {share:.1%} of the variance" if is_there(share) else "" for share in shares]
+    divergences = [f"KL divergence {value:.3g} nats" if is_there(value) else "" for value in divergence]
     return [
         Text(view.intro(cycle)),
         view.figure(PCA, steps, rows, pca, variances),
@@ -147,7 +148,7 @@ class _View:
         """The block of one method."""
         scores = [self._scores(rows[i], maps[i]) for i in range(len(steps))]
         texts = [map_words(self.run, step, *scores[i], notes[i]) for i, step in enumerate(steps)]
-        how = method.how if len(steps) > 1 else "the one snapshot"
+        how = method.how if len(steps) > 1 else ""
         centred = maps.double() - maps.double().mean(dim=1, keepdim=True)
         points = centred.numpy()
         spread = centred.abs().flatten(1)
@@ -160,7 +161,7 @@ class _View:
         return Figure(
             fig=map_figure(frame, last, self.is_cyclic, reach),
             heading=f"{method.name} of the output layer's rows",
-            takeaway=said(f"{method.name}: {how}.", self._claim(method, scores[-1], texts[-1])),
+            takeaway=said(f"{method.name}: {how}." if how else None, self._claim(method, scores[-1], texts[-1])),
             source=f"{method.source}. After [Power et al. 2022](https://arxiv.org/abs/2201.02177), Figure 3.",
             alt=f"Scatter plot of {self.table.n} elements by {method.name}, coloured by {next(iter(self.colours))}.",
             steps=tuple(steps),

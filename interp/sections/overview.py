@@ -11,14 +11,16 @@ from ..runs import Run
 from ..story.claims import said
 from ..story.outcome import outcome_claims, subsets
 from ..story.transition import brackets
-from ..story.verdict import verdict_claim
+from ..story.verdict import verdict_claim, verdict_of
 
 
 def build(run: Run) -> list[Block]:
     """Sentences on the outcome and the circuit, a table of numbers, and the configuration."""
     return [
         Text(said(*outcome_claims(run))),
-        Text(said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza).")),
+        Text(
+            said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza)." if verdict_of(run).scores else None)
+        ),
         Table(_numbers(run), "The numbers that matter. Steps are optimiser updates done; losses in nats."),
         Table(_config(run), _config_caption(run)),
     ]

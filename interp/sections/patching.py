@@ -30,11 +30,7 @@ def _between_inputs(run: Run) -> list[Block]:
     """The first operand is corrupted; which activations, put back, restore the answer."""
     snap = run.last
     if isinstance(snap.model, HookedMLP):
-        return [
-            Text(
-                "Patching between inputs is not shown: it needs heads and a residual stream, which an MLP does not have."
-            )
-        ]
+        return [Text("Patching between inputs is not shown: it needs heads and a residual stream; an MLP has neither.")]
     try:
         clean, corrupted = corrupted_pairs(run)
     except NotApplicable as reason:

@@ -41,8 +41,8 @@ LOWEST = -1.05
 """Smallest score that is drawn."""
 KEY_STEPS = 12
 EVIDENCE = (
-    "The scores behind the verdict. restricted_acc_logit2d_all: share of all rows that the key frequencies' part of the "
-    "logits answers alone. Published: Models A and B of Zhong et al. 2023."
+    "The scores behind the verdict. restricted_acc_logit2d_all: share of all rows that the logits' parts at the key "
+    "frequencies answer alone. Published: Models A and B of Zhong et al. 2023."
 )
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
@@ -60,7 +60,7 @@ def build(run: Run) -> list[Block]:
         "in a pizza. Neither means anything before the model answers, nor where the embedding is not made of circles. "
         f"The rule: symmetricity from {SYMMETRIC} and irrelevance below {IRRELEVANT} is a pizza; symmetricity up to "
         f"{ASYMMETRIC} and irrelevance from {IRRELEVANT} is a clock; symmetricity in between is mixed; scores that "
-        "contradict each other are undecided. The thresholds are ours and lie between the groups of Zhong et al.'s runs."
+        "contradict each other are undecided. The thresholds are ours, between the groups of Zhong et al.'s runs."
     )
     evidence = evidence_frame(run)
     table: list[Block] = [Table(evidence, EVIDENCE)] if len(evidence) else []
@@ -131,8 +131,8 @@ def _circles(run: Run) -> list[Block]:
             takeaway=said(circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),
             source=f"{ZHONG}: the model run with one pair of principal components of W_E alone; its logits against "
             "closed forms, both scaled to variance 1: the score is 2 x correlation - 1, so -1 is no relation; lower "
-            "ones are not drawn. cos w(a+b-c) is what a clock computes, and what every circuit for addition tends to: it "
-            "alone makes no clock. An accompanying pizza is a circle of twice the frequency that it helps. At "
+            "ones are not drawn. cos w(a+b-c) is a clock's form, and every circuit for addition tends to it: it alone "
+            "makes no clock. An accompanying pizza is a circle of twice the frequency that it helps. At "
             f"{drawn_at(len(at_steps))}",
             alt="Small line charts, one a circle, of the scores of the closed forms against step.",
             steps=at_steps,

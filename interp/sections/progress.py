@@ -1,5 +1,7 @@
 """Progress measures over training: what the circuit does before and after the transition."""
 
+from typing import Any
+
 import pandas as pd
 
 from ..figures.progress import lines_figure
@@ -43,8 +45,8 @@ def _null_words(run: Run) -> str | None:
     if not len(progress_of(run).nulls):
         return None
     return (
-        "Dashed lines are the same losses at as many frequencies drawn at random among the others (mean over draws, the "
-        "same at every snapshot): what a loss would be if the key frequencies were nothing special."
+        "Dashed lines are the same losses at as many frequencies drawn at random among the others (mean over draws, "
+        "which are the same at every snapshot): what a loss would be if the key frequencies were nothing special."
     )
 
 
@@ -58,7 +60,10 @@ def _figures(run: Run) -> list[Block]:
         )
         takeaway = said(*loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss")))
         losses = pd.concat([losses, _null_lines(run)])
-        found.append(_figure(run, losses, "Restricted and excluded losses", "loss (nats)", source, takeaway, True))
+        heading = "Restricted and excluded losses"
+        if not losses["measure"].str.contains("restricted|excluded").any():
+            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows that the name says."
+        found.append(_figure(run, losses, heading, "loss (nats)", source, takeaway, True))
     shares = chosen(run, SHARES)
     if len(shares):
         source = (
@@ -66,7 +71,9 @@ def _figures(run: Run) -> list[Block]:
             f"neuron_fraction_fve85 and Gini coefficients of Fourier norms: {NANDA}."
         )
         takeaway = said(*share_claims(run, shares))
-        found.append(_figure(run, shares, "How much of the model is the circuit", "share", source, takeaway, False))
+        found.append(
+            _figure(run, shares, "Shares at the key frequencies, and sparsity", "share", source, takeaway, False)
+        )
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
@@ -103,7 +110,8 @@ def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[s
 
 def _null_lines(run: Run) -> pd.DataFrame:
     """Means over draws of the losses at random frequencies, as lines of their own."""
-    null = progress_of(run).nulls.groupby(["step", "measure"], sort=False)["value"].mean().reset_index()
+    means: Any = progress_of(run).nulls.groupby(["step", "measure"], sort=False)["value"].mean()
+    null = means.reset_index()
     return null.assign(measure=null["measure"] + NULL)
 
 

@@ -41,13 +41,13 @@ def build(run: Run) -> list[Block]:
 
 def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
     """Energy of each matrix by irrep over training; for tasks that compose in no group, the reason there are none."""
-    reason = cycle.reason if isinstance(cycle, Unavailable) else ""
+    reason = cycle.reason if isinstance(cycle, Unavailable) else "this task has no all-pairs table"
     try:
         irreps, table = irreps_of(run), table_of(run)
-    except NotApplicable as why:
-        return [Text(f"Not shown: {why if not reason else reason}.")]
+    except NotApplicable:
+        return [Text(f"Not shown: {reason}.")]
     intro = (
-        f"{reason[:1].upper()}{reason[1:]}. Its functions have irreps instead: each matrix has one row per element, and "
+        f"{reason[:1].upper()}{reason[1:]}; functions on the group have irreps. Each matrix has one row per element; "
         "its energy in an irrep is the share of its squared norm in the irrep's matrix coefficients. Irreps are named "
         "by their degree and a number; the trivial one, the constant, is part of the total and is not drawn."
     )

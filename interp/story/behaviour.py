@@ -19,9 +19,9 @@ def profile_claim(run: Run, values: Mapping[str, Any], untrained: Mapping[str, A
         return Claim("logits.none", f"{at(run, run.last.step)} all logits are zero.")
     form, junk, defect, certified = (values[name] for name in PARTS)
     text = (
-        f"{at(run, run.last.step)} {form:.1%} of the logits' squares are a function of c - (a+b) alone, {junk:.1%} are "
-        f"the same for all answers c, {defect:.1%} are neither; the first part alone decides {certified:.1%} of the "
-        "pairs whatever the rest does."
+        f"{at(run, run.last.step)}, {form:.1%} of the logits' squares are a function of c - (a+b) alone, {junk:.1%} "
+        f"are the same for all answers c, {defect:.1%} are neither; the first part alone decides {certified:.1%} of "
+        "the pairs whatever the rest does."
     )
     numbers = {name: values[name] for name in PARTS}
     if untrained and is_there(untrained["clock_share"]):
@@ -32,7 +32,7 @@ def profile_claim(run: Run, values: Mapping[str, Any], untrained: Mapping[str, A
 
 def by_answer_claim(run: Run, steps: Sequence[int], right: Sequence[float]) -> Claim:
     """For how many answers the right logit has the largest mean."""
-    what = "The share of answers whose own logit is, in the mean over their pairs, the largest"
+    what = "The share of answers that have the largest mean logit over their own pairs"
     chance = 1 / law_of(run).n
     found = changed("logits.by_answer", what, steps, right, ".1%", "chance", knows_step(run))
     assert found is not None

@@ -9,10 +9,10 @@ import pandas as pd
 from train.curves import bracket, first_crossing, stable_crossing
 
 from ..keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
-from ..parts import NotApplicable, law_of
+from ..parts import NotApplicable, has_law, law_of
 from ..progress import NULLS, chosen, progress_of
 from ..runs import Run
-from .claims import Claim, changed, frequencies, is_there
+from .claims import Claim, changed, frequencies
 from .standing import at, standing_of, untrained_step
 from .transition import brackets, transition
 
@@ -39,12 +39,12 @@ def key_claims(run: Run) -> list[Claim]:
     standing, subject = standing_of(run), "It was" if len(keys.ks) == 1 else "They were"
     if not standing.generalises:
         text = (
-            f"{subject} chosen at the last snapshot of a run of which {standing.words}: such frequencies need not be a "
-            "circuit's."
+            f"{subject} chosen at the last snapshot of a run whose model {standing.answers}: such frequencies need not "
+            "be a circuit's."
         )
         found.append(Claim("keys.no_circuit", text, standing.numbers, "99% test accuracy; chance"))
     elif standing.test is None and standing.every is not None:
-        text = f"{subject} chosen without a test accuracy, as which rows were trained on is unknown; {standing.words}."
+        text = f"{subject} chosen without a test accuracy, as the split is unknown: the model {standing.answers}."
         found.append(Claim("keys.no_test_accuracy", text, standing.numbers, "chance"))
     return found
 
@@ -53,25 +53,28 @@ def key_claims(run: Run) -> list[Claim]:
 
 
 def null_claims(run: Run) -> list[Claim]:
-    """Restricted and excluded loss at the last snapshot beside those of random frequencies and of the first snapshot."""
+    """Restricted and excluded loss at the last snapshot beside those of random frequencies and of no training."""
     return [claim for claim in (_against_null(run, name) for name in NULLS) if claim is not None]
 
 
 def _against_null(run: Run, name: str) -> Claim | None:
     progress, last, before = progress_of(run), run.last.step, untrained_step(run)
-    own = progress.frame.query("measure == @name").set_index("step")["value"]
-    if last not in own.index or not is_there(float(own[last])):
+    rows: Any = progress.frame.query("measure == @name").dropna(subset=["value"])
+    own = dict(zip(rows["step"].tolist(), rows["value"].tolist(), strict=True))
+    if last not in own:
         return None
-    null = progress.nulls.query("measure == @name and step == @last")["value"]
+    null: Any = progress.nulls.query("measure == @name and step == @last")["value"]
     count, uniform = len(key_freqs_of(run).ks), math.log(law_of(run).n)
-    numbers = {"last": float(own[last]), "uniform": uniform}
+    numbers = {"last": own[last], "uniform": uniform}
     beside = []
     if len(null):
         numbers |= {"null_mean": null.mean(), "null_min": null.min(), "null_max": null.max(), "draws": len(null)}
         spread = f", {null.min():.3g} to {null.max():.3g} in {len(null)} draws" if len(null) > 1 else ""
         beside.append(f"{null.mean():.3g} for {_other(count)} drawn at random{spread}")
-    if before is not None and before in own.index and is_there(float(own[before])):
-        numbers["untrained"] = float(own[before])
+    elif name == RESTRICTED:
+        beside.append(f"no null: fewer than {_other(count)} to draw from")
+    if before is not None and before in own:
+        numbers["untrained"] = own[before]
         beside.append(f"{own[before]:.3g} before any update")
     beside.append(f"{uniform:.3g} for a uniform guess")
     what = {
@@ -87,17 +90,22 @@ def _these(count: int) -> str:
 
 
 def _other(count: int) -> str:
-    return "another frequency" if count == 1 else f"{count} other frequencies"
+    return "one other frequency" if count == 1 else f"{count} other frequencies"
 
 
 def loss_claims(run: Run, losses: pd.DataFrame) -> list[Claim]:
     """The takeaway of restricted and excluded losses: the turn, if there is one, and the nulls."""
-    turn = turn_claim(losses, standing_of(run).generalises)
+    explains = has_law(run) and standing_of(run).generalises
+    turn = turn_claim(losses, math.log(law_of(run).n) if explains else None)
     return [claim for claim in (turn, *null_claims(run)) if claim is not None]
 
 
-def turn_claim(losses: pd.DataFrame, generalises: bool) -> Claim | None:
-    """Where the excluded loss was lowest, if it rises after that; of a model that generalises, what this means."""
+def turn_claim(losses: Any, uniform: float | None) -> Claim | None:
+    """Where the excluded loss was lowest, if it rises after that.
+
+    ``uniform`` is the loss of a uniform guess, for a model that generalises: where the excluded loss ends no lower, its
+    training rows too depend on the key frequencies.
+    """
     rows = losses.query("measure == @EXCLUDED").dropna(subset=["value"])
     if not len(rows):
         return None
@@ -109,7 +117,8 @@ def turn_claim(losses: pd.DataFrame, generalises: bool) -> Claim | None:
         f"Without the key frequencies the training loss was lowest ({lowest['value']:.3g} nats) at step "
         f"{int(lowest['step']):,} and is {last['value']:.3g} nats at the end"
     )
-    meaning = ": by then the model answers even its training rows by way of these frequencies" if generalises else ""
+    depends = uniform is not None and last["value"] >= uniform
+    meaning = ": by then the model answers even its training rows by way of these frequencies" if depends else ""
     return Claim("progress.excluded_turn", f"{text}{meaning}.", numbers, "its own minimum")
 
 
@@ -121,17 +130,20 @@ def share_claims(run: Run, shares: pd.DataFrame) -> list[Claim]:
         steps, values = rows["step"].tolist(), rows["value"].tolist()
         form = ".2f" if name.startswith("gini") else ".1%"
         found.append(changed(f"progress.{name}", what, steps, values, form, "the first snapshot", knows_step(run)))
+    if not any(found):
+        return end_claims(run, shares, "progress", ("train_acc", "test_acc"))
     return [claim for claim in found if claim is not None]
 
 
-def costliest_claim(run: Run, by_freq: pd.DataFrame) -> Claim | None:
+def costliest_claim(run: Run, by_freq: Any) -> Claim | None:
     """The key frequency whose removal costs the training rows most, beside the loss with nothing removed."""
-    last = by_freq[by_freq["step"] == by_freq["step"].max()].dropna(subset=["value"]).set_index("k")["value"]
-    whole = chosen(run, ("train_loss",)).set_index("step")["value"].get(run.last.step)
-    if not len(last) or not is_there(whole):
+    last: Any = by_freq[by_freq["step"] == by_freq["step"].max()].dropna(subset=["value"]).set_index("k")["value"]
+    losses: Any = chosen(run, ("train_loss",))
+    whole = dict(zip(losses["step"].tolist(), losses["value"].tolist(), strict=True)).get(run.last.step)
+    if not len(last) or whole is None:
         return None
     k, loss = int(last.idxmax()), float(last.max())
-    numbers = {"k": k, "loss": loss, "train_loss": float(whole), "count": len(last)}
+    numbers = {"k": k, "loss": loss, "train_loss": whole, "count": len(last)}
     when = at(run, run.last.step)
     if len(last) == 1:
         text = f"{when} the training loss without the one key frequency is {loss:.3g} nats (as it is: {whole:.3g})."
@@ -148,8 +160,11 @@ def end_claims(run: Run, frame: pd.DataFrame, where: str, names: Sequence[str]) 
     for name in names:
         rows = frame.query("measure == @name")
         steps, values = rows["step"].tolist(), rows["value"].tolist()
-        what = name.replace("_", " ").capitalize()
-        found.append(changed(f"{where}.{name}", what, steps, values, ".3g", "the first snapshot", knows_step(run)))
+        what = name.replace("_acc", " accuracy").replace("_", " ").capitalize()
+        unit = " nats" if name.endswith("loss") else ""
+        found.append(
+            changed(f"{where}.{name}", what, steps, values, ".3g", "the first snapshot", knows_step(run), unit)
+        )
     return [claim for claim in found if claim is not None]
 
 
@@ -196,7 +211,7 @@ def settled(share: pd.DataFrame, steps: Sequence[int], keys: tuple[int, ...]) ->
     return first_crossing(steps, same, 1.0), stable_crossing(steps, same, 1.0)
 
 
-def history_claims(share: pd.DataFrame, steps: Sequence[int], keys: tuple[int, ...], when: Any) -> list[Claim]:
+def history_claims(share: Any, steps: Sequence[int], keys: tuple[int, ...], when: Any) -> list[Claim]:
     """When each key frequency came for good, when the set was the final one, and which came and went.
 
     Steps are of snapshots, so each is known between two of them; with one snapshot there is no history to tell.

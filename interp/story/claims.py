@@ -15,7 +15,7 @@ class Claim:
     Attributes:
         id: what is claimed, such as "outcome.grokked"; tests and readers go by it, not by the wording.
         text: the sentence, or the part of one, in the page's markdown.
-        numbers: what the text quotes, by name, unrounded; every one is finite.
+        numbers: what the text quotes, by name, unrounded; every one is finite (plain floats and ints).
         against: the baseline that the numbers are to be compared with, in words; empty where a count needs none.
     """
 
@@ -25,6 +25,8 @@ class Claim:
     against: str = ""
 
     def __post_init__(self) -> None:
+        plain = {name: value if isinstance(value, int) else float(value) for name, value in self.numbers.items()}
+        object.__setattr__(self, "numbers", plain)
         wrong = {name: value for name, value in self.numbers.items() if not math.isfinite(value)}
         assert not wrong, f"claim {self.id} quotes what does not exist: {wrong}"
 
@@ -87,6 +89,7 @@ def changed(
     form: str = ".3g",
     against: str = "",
     is_step_known: bool = True,
+    unit: str = "",
 ) -> Claim | None:
     """First and last value of a curve where it has two that differ as written; else the one there is; else None.
 
@@ -98,6 +101,7 @@ def changed(
         form: format of a value.
         against: baseline, as in ``Claim``.
         is_step_known: whether steps are updates done; of some imports nothing tells.
+        unit: follows the last value, such as " nats".
     """
     there = [(step, float(value)) for step, value in zip(steps, values, strict=True) if is_there(value)]
     if not there:
@@ -105,10 +109,10 @@ def changed(
     (first, start), (last, end) = there[0], there[-1]
     if first == last:
         when = f" at step {last:,}" if is_step_known else ""
-        return Claim(id, f"{what} is {end:{form}}{when}.", {"last": end}, against)
+        return Claim(id, f"{what} is {end:{form}}{unit}{when}.", {"last": end}, against)
     numbers = {"first": start, "last": end, "first_step": first, "last_step": last}
     if f"{start:{form}}" == f"{end:{form}}":
-        return Claim(id, f"{what} is {end:{form}} both at step {first:,} and at step {last:,}.", numbers, against)
+        return Claim(id, f"{what} is {end:{form}}{unit} both at step {first:,} and at step {last:,}.", numbers, against)
     way = "rises" if end > start else "falls"
-    text = f"{what} {way} from {start:{form}} at step {first:,} to {end:{form}} at step {last:,}."
+    text = f"{what} {way} from {start:{form}} at step {first:,} to {end:{form}}{unit} at step {last:,}."
     return Claim(id, text, numbers, against)

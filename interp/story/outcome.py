@@ -1,7 +1,5 @@
 """What became of a run: whether it fitted its training rows, whether it grokked, and how far it has got."""
 
-import pandas as pd
-
 from train.curves import delay_range
 
 from ..runs import Run
@@ -16,7 +14,7 @@ def outcome_claims(run: Run) -> list[Claim]:
         return _imported(run)
     rows = run.evaluations
     if rows.empty:
-        return [Claim("outcome.not_evaluated", "Nothing was evaluated yet.")]
+        return [Claim("outcome.not_evaluated", "The log holds no evaluation."), *_scores(run)]
     found = [_fitted(run), *_grokked(run)]
     if not run.is_done:
         last, asked = int(rows["step"].iloc[-1]), run.config.schedule.steps
@@ -27,14 +25,13 @@ def outcome_claims(run: Run) -> list[Claim]:
 
 def _fitted(run: Run) -> Claim | None:
     found, train = brackets(run)["train"], logged(run, "train_acc")
-    if train.empty:
+    if not train:
         return None
-    last = int(train.index[-1])
+    last = max(train)
     if found is None:
         text = f"Up to step {last:,} the model **did not fit its training rows**: train accuracy is {train[last]:.1%}."
-        return Claim(
-            "outcome.not_fitted", text, {"step": last, "train_acc": train[last], "chance": _chance(run)}, "chance"
-        )
+        numbers = {"step": last, "train_acc": train[last], "chance": _chance(run)}
+        return Claim("outcome.not_fitted", text, numbers, "chance")
     numbers = {"at": found.at} | ({} if found.below is None else {"below": found.below})
     return Claim("outcome.fitted", f"Train accuracy reached 99% {found}.", numbers)
 
@@ -42,15 +39,15 @@ def _fitted(run: Run) -> Claim | None:
 def _grokked(run: Run) -> list[Claim]:
     """Whether test accuracy came to 99%, how much later, and whether it stayed."""
     at_99, test = brackets(run), logged(run, "test_acc")
-    if test.empty:
+    if not test:
         return []
-    last, first = int(test.index[-1]), at_99["test"]
-    numbers = {"step": last, "test_acc": float(test[last]), "chance": _chance(run)}
+    last, first, chance = max(test), at_99["test"], f"(chance: {_chance(run):.1%})"
+    numbers = {"step": last, "test_acc": test[last], "chance": _chance(run)}
     if first is None and at_99["train"] is None:
-        text = f"Test accuracy is {test[last]:.1%} at step {last:,} (chance: {_chance(run):.1%})."
+        text = f"Test accuracy is {test[last]:.1%} at step {last:,} {chance}."
         return [Claim("outcome.test_acc", text, numbers, "chance")]
     if first is None:
-        text = f"By step {last:,} the model **did not grok**: test accuracy is {test[last]:.1%} (chance: {_chance(run):.1%})."
+        text = f"By step {last:,} the model **did not grok**: test accuracy is {test[last]:.1%} {chance}."
         return [Claim("outcome.not_grokked", text, numbers, "chance")]
     gap = delay_range(at_99["train"], first)
     text = f"Test accuracy reached 99% **{first}**"
@@ -63,7 +60,7 @@ def _grokked(run: Run) -> list[Claim]:
     found = [Claim("outcome.grokked", f"{text}.", numbers, "99% accuracy")]
     if at_99["test_stable"] is None:
         text = f"It did **not stay** there: test accuracy is {test[last]:.1%} at step {last:,}."
-        found.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": float(test[last])}, "99% accuracy"))
+        found.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": test[last]}, "99% accuracy"))
     return found
 
 
@@ -73,7 +70,7 @@ def _chance(run: Run) -> float:
 
 def _imported(run: Run) -> list[Claim]:
     """Of a model that was trained elsewhere: how well it answers at its last snapshot, and what is not known."""
-    snap, origin, standing = run.last, run.origin, standing_of(run)
+    origin = run.origin
     log = (
         "the losses over training are its source's own log"
         if len(run.evaluations)
@@ -84,15 +81,7 @@ def _imported(run: Run) -> list[Claim]:
         f"here, and {log}."
     )
     found = [Claim("outcome.imported", text, {"snapshots": len(run.steps)})]
-    numbers, parts = {"chance": standing.chance}, []
-    for name in subsets(run):
-        loss, accuracy = snap.loss(name), snap.accuracy(name)
-        if is_there(loss):
-            numbers |= {f"{name}_loss": loss, f"{name}_acc": accuracy}
-            parts.append(f"{name} loss {loss:.3g} nats, accuracy {accuracy:.2%}")
-    if parts:
-        text = f"{at(run, snap.step)}: {'; '.join(parts)} (chance: {standing.chance:.1%})."
-        found.append(Claim("outcome.scores", text, numbers, "chance"))
+    found += _scores(run)
     if not origin.knows("step"):
         found.append(Claim("outcome.step_unknown", "How many updates were done is unknown: step 0 stands for it."))
     if run.task.is_train is None:
@@ -100,6 +89,18 @@ def _imported(run: Run) -> list[Claim]:
     return found + [
         Claim(f"outcome.note_{i}", f"{note[:1].upper()}{note[1:]}.") for i, note in enumerate(origin.notes, start=1)
     ]
+
+
+def _scores(run: Run) -> list[Claim]:
+    """Loss and accuracy of the last snapshot, from its weights."""
+    numbers, parts = {"chance": _chance(run)}, []
+    for name in subsets(run):
+        loss, accuracy = run.last.loss(name), run.last.accuracy(name)
+        if is_there(loss):
+            numbers |= {f"{name}_loss": loss, f"{name}_acc": accuracy}
+            parts.append(f"{name} loss {loss:.3g} nats, accuracy {accuracy:.2%}")
+    text = f"{at(run, run.last.step)}: {'; '.join(parts)} (chance: {_chance(run):.1%})."
+    return [Claim("outcome.scores", text, numbers, "chance")] if parts else []
 
 
 def subsets(run: Run) -> tuple[str, ...]:
@@ -116,14 +117,14 @@ def loss_claims(run: Run) -> list[Claim]:
     """Where test loss was largest, if that was neither at the beginning nor at the end, and the last losses."""
     train, test = logged(run, "train_loss"), logged(run, "test_loss")
     found = []
-    if len(test) > 2 and test.index[0] < test.idxmax() < test.index[-1] and test.max() > 1.01 * test.iloc[-1]:
-        peak, last = int(test.idxmax()), int(test.index[-1])
-        text = f"Test loss peaks at {test.max():.3g} nats at step {peak:,} and is {test.iloc[-1]:.3g} at step {last:,}."
-        numbers = {"peak": test.max(), "peak_step": peak, "last": test.iloc[-1], "last_step": last}
-        found.append(Claim("curves.test_loss_peak", text, numbers, "a uniform guess"))
+    peak, last = max(test, key=lambda step: test[step]), max(test)
+    if min(test) < peak < last and test[peak] > 1.01 * test[last]:
+        text = f"Test loss peaks at {test[peak]:.3g} nats at step {peak:,} and is {test[last]:.3g} at step {last:,}."
+        numbers = {"peak": test[peak], "peak_step": peak, "last": test[last], "last_step": last}
+        found.append(Claim("curves.test_loss_peak", text, numbers, "the last evaluation"))
     else:
-        found.append(_curve("curves.test_loss", "Test loss (nats)", test))
-    found.append(_curve("curves.train_loss", "Train loss (nats)", train))
+        found.append(_curve("curves.test_loss", "Test loss", test, unit=" nats"))
+    found.append(_curve("curves.train_loss", "Train loss", train, unit=" nats"))
     return [claim for claim in found if claim is not None]
 
 
@@ -135,5 +136,5 @@ def accuracy_claims(run: Run) -> list[Claim]:
     return [claim for claim in found if claim is not None]
 
 
-def _curve(id: str, what: str, curve: pd.Series, form: str = ".3g") -> Claim | None:
-    return changed(id, what, [int(step) for step in curve.index], curve.tolist(), form)
+def _curve(id: str, what: str, curve: dict[int, float], form: str = ".3g", unit: str = "") -> Claim | None:
+    return changed(id, what, list(curve), list(curve.values()), form, unit=unit)

@@ -1,6 +1,7 @@
 """How well the last snapshot answers, which is the precondition of most that can be said of a run."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from .claims import is_there
 from .transition import THRESHOLD
 
 MEMORISED = 0.5
-"""Test accuracy below which a model that answers its training rows has memorised them; from here on it is in between."""
+"""Test accuracy below which a model that answers its training rows has memorised them."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Standing:
         return self.kind == "generalises"
 
     @property
-    def words(self) -> str:
-        """What it answers, as a clause: "it answers 3.1% of its test rows (chance: 0.9%)"."""
-        name, value = ("test", self.test) if self.test is not None else ("defined", self.every)
+    def answers(self) -> str:
+        """What the model does, as a predicate: "answers 3.1% of the test rows (chance: 0.9%)"."""
+        name, value = ("the test", self.test) if self.test is not None else ("all", self.every)
         if value is None:
-            return "its accuracy is not known"
-        return f"it answers {value:.1%} of its {name} rows (chance: {self.chance:.1%})"
+            return "has no known accuracy"
+        return f"answers {value:.1%} of {name} rows (chance: {self.chance:.1%})"
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -59,7 +60,7 @@ def standing_of(run: Run) -> Standing:
     train, test, every = (values[name] if is_there(values[name]) else None for name in values)
     answers = run.task.labels[run.task.rows("all")]
     counts = torch.unique(answers, dim=0, return_counts=True)[1]
-    return Standing(_kind(train, test, every), train, test, every, float(counts.max() / len(answers)))
+    return Standing(_kind(train, test, every), train, test, every, int(counts.max()) / len(answers))
 
 
 def _kind(train: float | None, test: float | None, every: float | None) -> str:
@@ -92,8 +93,8 @@ def memorising_step(run: Run) -> int | None:
     rows = run.evaluations
     if len(run.steps) < 2 or rows.empty:
         return None
-    at_snapshots = rows[rows["step"].isin(run.steps)].dropna(subset=["train_acc", "test_acc"])
-    fitted = at_snapshots[(at_snapshots["train_acc"] >= THRESHOLD)]
+    at_snapshots: Any = rows[rows["step"].isin(run.steps)]
+    fitted = at_snapshots[at_snapshots["train_acc"] >= THRESHOLD].dropna(subset=["test_acc"])
     if fitted.empty or fitted.iloc[0]["test_acc"] >= MEMORISED:
         return None
     return int(fitted.iloc[0]["step"])

@@ -1,6 +1,6 @@
 """When a run learned its training rows and its test rows, as precisely as its evaluations tell."""
 
-import pandas as pd
+from typing import Any
 
 from train.curves import Bracket, bracket, delay, first_crossing, stable_crossing
 
@@ -33,13 +33,14 @@ def brackets(run: Run) -> dict[str, Bracket | None]:
 
 
 def transition(run: Run) -> tuple[int, int] | None:
-    """Evaluations at which train and then test accuracy are first 99%; None where they were not reached in this order."""
+    """Evaluations at which train and then test accuracy are first 99%; None if not reached in this order."""
     at = crossings(run)
     if at["train"] is None or at["test"] is None or at["test"] <= at["train"]:
         return None
     return at["train"], at["test"]
 
 
-def logged(run: Run, column: str) -> pd.Series:
+def logged(run: Run, column: str) -> dict[int, float]:
     """Values of a column of the log by step, where they are."""
-    return run.evaluations.set_index("step")[column].dropna()
+    rows: Any = run.evaluations.dropna(subset=[column])
+    return {int(step): float(value) for step, value in zip(rows["step"], rows[column], strict=True)}

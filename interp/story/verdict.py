@@ -59,6 +59,7 @@ class Verdict:
             rows and not its test rows; empty where the run has none.
         circles: the closed form that the logits of single circles of the embedding follow, by frequency; those that
             follow one.
+        has_law: whether the operation is a sum or a difference along a cycle at all.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Verdict:
     untrained: Mapping[str, float] = field(default_factory=dict)
     memorising: Mapping[str, float] = field(default_factory=dict)
     circles: Mapping[int, str] = field(default_factory=dict)
+    has_law: bool = True
 
 
 @part
@@ -77,7 +79,8 @@ def verdict_of(run: Run) -> Verdict:
     try:
         law = law_of(run)
     except NotApplicable as reason:
-        return Verdict("none", f"clock and pizza are circuits for a sum in a cyclic group, and {reason}", standing)
+        why = f"clock and pizza are circuits for a sum in a cyclic group, and {reason}"
+        return Verdict("none", why, standing, has_law=False)
     if not standing.generalises:
         return Verdict("none", _no_circuit(standing), standing)
     if law.sign != 1:
@@ -86,7 +89,7 @@ def verdict_of(run: Run) -> Verdict:
     scores = scores_of(run.last)
     circles = circles_of(run.last)
     kind, reason = decide(scores, circles, _can_multiply(run))
-    before = {name: step for name, step in (("untrained", untrained_step(run)), ("memorising", memorising_step(run)))}
+    before = {"untrained": untrained_step(run), "memorising": memorising_step(run)}
     found = {name: {} if step is None else scores_of(run[step]) for name, step in before.items()}
     return Verdict(kind, reason, standing, scores, found["untrained"], found["memorising"], circles)
 
@@ -94,9 +97,9 @@ def verdict_of(run: Run) -> Verdict:
 def _no_circuit(standing: Standing) -> str:
     """Why a model that does not answer has no circuit."""
     why = {
-        "memorises": f"the model memorised its training rows: {standing.words}",
-        "between": f"{standing.words}, which is more than a memoriser's and short of 99%",
-        "unfitted": f"the model has not learned the operation: {standing.words}",
+        "memorises": f"the model memorised its training rows: it {standing.answers}",
+        "between": f"the model {standing.answers}, which is more than memory gives and short of 99%",
+        "unfitted": f"the model has not learned the operation: it {standing.answers}",
         "unknown": "no accuracy says that the model answers",
     }
     return why[standing.kind]
@@ -174,12 +177,14 @@ def verdict_claim(run: Run) -> Claim:
     """The verdict in a sentence or three: the same in the overview and in "Clock or pizza"."""
     found = verdict_of(run)
     scores = {name: value for name, value in found.scores.items() if name in PUBLISHED}
-    text = f"{TITLES[found.kind]} {found.reason[:1].upper()}{found.reason[1:]}."
+    title = TITLES[found.kind] if found.has_law else "**There is no circuit to name** as a clock or a pizza."
+    text = f"{title} {found.reason[:1].upper()}{found.reason[1:]}."
     if len(scores) >= 2 and found.kind != "none":
         quoted = [f"{_named(name)} {value:.2f}" for name, value in scores.items()]
         text += f" {at(run, run.last.step)}: {listed(quoted)}."
     numbers = {**found.standing.numbers, **found.scores}
-    return Claim(f"verdict.{found.kind}", text, numbers, "published pizza (Model A) and clock (Model B); chance")
+    against = "99% accuracy and chance" if found.kind == "none" else "published pizza (Model A) and clock (Model B)"
+    return Claim(f"verdict.{found.kind}", text, numbers, against)
 
 
 def baseline_claims(run: Run) -> list[Claim]:
@@ -208,7 +213,7 @@ def _memorising(run: Run) -> str:
     step = memorising_step(run)
     assert step is not None
     test = logged(run, "test_acc")[step]
-    return f"at step {step:,}, where the model answered its training rows but {test:.1%} of its test rows"
+    return f"at step {step:,}, where the model answered its training rows and {test:.1%} of its test rows"
 
 
 def _named(measure: str) -> str:

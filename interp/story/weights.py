@@ -1,9 +1,9 @@
 """What is said of the weights: spectra, irreps, norms, maps, neurons, attention."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,12 +15,15 @@ from .standing import at, untrained_step
 
 N_NAMED = 5
 """Frequencies named in the texts."""
+LEAST = 5e-4
+"""Smallest share that is named: less is written as 0.0%."""
 
 
 def strongest(energy: Float[Tensor, " n_freqs"]) -> list[tuple[int, float]]:
-    """The strongest frequencies with their shares: at most five, and at most half of all."""
+    """The strongest frequencies with their shares: at most five, at most half of all, and 0.1% each."""
     top = energy.topk(min(N_NAMED, max(1, len(energy) // 2)))
-    return [(int(i) + 1, float(v)) for v, i in zip(*top, strict=True)]
+    found = [(int(i) + 1, float(v)) for v, i in zip(*top, strict=True)]
+    return [(k, share) for k, share in found if share >= LEAST] or found[:1]
 
 
 def strongest_words(energy: Float[Tensor, " n_freqs"]) -> str:
@@ -29,8 +32,9 @@ def strongest_words(energy: Float[Tensor, " n_freqs"]) -> str:
         return "the matrix has no energy at any frequency"
     top = strongest(energy)
     named, total = ", ".join(f"k = {k} ({share:.1%})" for k, share in top), sum(share for _, share in top)
-    subject = "the strongest frequency holds" if len(top) == 1 else f"the {len(top)} strongest frequencies hold"
-    return f"{subject} {total:.1%} of the energy: {named}"
+    if len(top) == 1:
+        return f"the strongest frequency, k = {top[0][0]}, holds {total:.1%} of the energy"
+    return f"the {len(top)} strongest frequencies hold {total:.1%} of the energy: {named}"
 
 
 def spectrum_claim(run: Run, name: str, energy: Float[Tensor, "n_snapshots n_freqs"], n: int) -> Claim:
@@ -61,7 +65,7 @@ def irrep_claim(run: Run, name: str, shares: Mapping[str, Sequence[float]], even
     return Claim(f"spectra.{name}.irreps", text, numbers, "the irrep's share of a matrix without structure")
 
 
-def norm_claims(run: Run, totals: pd.Series, tensors: pd.Series) -> list[Claim]:
+def norm_claims(run: Run, totals: Any, tensors: Any) -> list[Claim]:
     """How the norm of all weights went, and which tensor is the largest at the end."""
     steps = [int(step) for step in totals.index]
     found = [changed("norms.total", "The norm of all weights", steps, totals.tolist(), ".4g", "", knows_step(run))]
@@ -86,15 +90,14 @@ def map_words(run: Run, step: int, trust: float, circle: tuple[float, int] | Non
 
 
 def map_claim(run: Run, method: str, trust: float, circle: tuple[float, int] | None, n: int | None, text: str) -> Claim:
-    """Scores of the last snapshot's map; a circle only where its score is above what structureless maps reach."""
+    """Scores of the last snapshot's map; beside what 95% of maps without structure stay below."""
     numbers: dict[str, float] = {"trustworthiness": trust} if is_there(trust) else {}
     against = "1, a map that keeps all neighbours"
     if circle is not None and n is not None:
         null = circle_score_null(n)
         numbers |= {"circle_score": circle[0], "k": circle[1], "null": null}
-        text += (
-            f" {'A ring: above' if circle[0] > null else 'No ring: not above'} the {null:.2f} of 95% of random maps."
-        )
+        beside = "above" if circle[0] > null else "not above"
+        text += f" The circle score is {beside} the {null:.2f} that 95% of maps with random angles stay below."
         against += "; 95% of random maps"
     return Claim(f"maps.{method}", text, numbers, against)
 
@@ -102,12 +105,12 @@ def map_claim(run: Run, method: str, trust: float, circle: tuple[float, int] | N
 # ---- neurons and attention -------------------------------------------------------------------------
 
 
-def cluster_claim(run: Run, totals: pd.Series, d_mlp: int) -> Claim:
+def cluster_claim(run: Run, totals: Any, d_mlp: int) -> Claim:
     """How many neurons follow one frequency at the last snapshot, and how many did at the first."""
     last, first = int(totals.iloc[-1]), int(totals.iloc[0])
     numbers = {"last": last, "neurons": d_mlp}
     count = "no neuron follows" if last == 0 else f"{last:,} of {d_mlp:,} neurons follow{'s' * (last == 1)}"
-    text = f"{at(run, run.last.step)} {count} a single frequency"
+    text = f"{at(run, run.last.step)}, {count} a single frequency"
     if len(totals) > 1:
         numbers |= {"first": first, "first_step": int(totals.index[0])}
         text += f"; at step {int(totals.index[0]):,} {'none' if first == 0 else f'{first:,}'} did"
@@ -145,7 +148,8 @@ def attention_claim(
 ) -> Claim:
     """Mean attention of each head at the last snapshot, and how much attention to a differs between pairs."""
     mean, to_a = pattern.mean(axis=1), pattern[:, :, words.index("a")]
-    each = [", ".join(f"{word} {x:.2f}" for word, x in zip(words, row, strict=True)) for row in mean]
+    names = [word if word in ("a", "b") else f"'{word}'" for word in words]
+    each = [", ".join(f"{name} {x:.2f}" for name, x in zip(names, row, strict=True)) for row in mean]
     if len(titles) > 1 and len(set(each)) == 1:
         titles, each = ["every head"], each[:1]
     even, low, high = 1 / len(words), float(to_a.min()), float(to_a.max())
