@@ -30,7 +30,7 @@ def build(run: Run) -> list[Block]:
 def _intro(run: Run) -> Said:
     keys = key_claims(run)
     if keys[0].id == "keys.none":
-        return said(*keys, "So there are no restricted and excluded losses by frequency to show.")
+        return said(*keys, "So there are no restricted and excluded losses by frequency to show.", band_claim(run))
     method = (
         "Restricted losses leave the model its key frequencies alone: they fall as a circuit of these frequencies "
         "forms. Excluded losses take the key frequencies away: on the training rows they rise as memory is given up."
@@ -71,9 +71,9 @@ def _figures(run: Run) -> list[Block]:
             f"neuron_fraction_fve85 and Gini coefficients of Fourier norms: {NANDA}."
         )
         takeaway = said(*share_claims(run, shares))
-        found.append(
-            _figure(run, shares, "Shares at the key frequencies, and sparsity", "share", source, takeaway, False)
-        )
+        has_keys = bool((shares["measure"] == "logit_fve").any())
+        heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
+        found.append(_figure(run, shares, heading, "share", source, takeaway, False))
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))

@@ -1,7 +1,7 @@
 """One verdict a run: by the published scores, by construction, and where there is nothing to name."""
 
 import math
-import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,8 +144,8 @@ def test_a_published_torus_is_not_called_a_clock(tmp_path):
     from interp.story.verdict import verdict_of
 
     path = tmp_path / "torus"
-    file = os.path.join(str(folder()), "pizza_linear_concatenated.pt")
-    assert main([file, "--layout", "pizza", "--out", str(path)]) == 0
+    file = Path(str(folder())) / "pizza_linear_concatenated.pt"
+    assert main([str(file), "--layout", "pizza", "--out", str(path)]) == 0
     found = verdict_of(open_run(path))
     assert found.kind == "undecided"
     assert found.scores["gradient_symmetricity"] == pytest.approx(0.019, abs=5e-4)
