@@ -232,7 +232,8 @@ def test_groups_without_a_cycle_say_so(tmp_path, module_mocker_umap):
     store = RunStore.create(tmp_path, config)
     train(config, store, torch.device("cpu"))
     run = open_run(store.path)
-    text, W_E, _, W_L = spectra.build(run)
+    blocks: Any = spectra.build(run)
+    text, W_E, _, W_L = blocks
     assert isinstance(text, Text)
     assert "S3 is not cyclic" in text.markdown and "not part of" not in text.markdown
     values = measure_snapshot(run.last, ["irrep_W_E_energy", "irrep_W_L_energy"])

@@ -84,7 +84,7 @@ FORBIDDEN = re.compile(r"\b(nan|none of 0|None|inf|0 of 0|0 of the 0)\b|: \.|\(\
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, one_thread):
     return eight_runs(tmp_path_factory.mktemp("eight"))
 
 
