@@ -60,7 +60,8 @@ def build(run: Run) -> list[Block]:
         "in a pizza. Neither means anything before the model answers, nor where the embedding is not made of circles. "
         f"The rule: symmetricity from {SYMMETRIC} and irrelevance below {IRRELEVANT} is a pizza; symmetricity up to "
         f"{ASYMMETRIC} and irrelevance from {IRRELEVANT} is a clock; symmetricity in between is mixed; scores that "
-        "contradict each other are undecided. The thresholds are ours, between the groups of Zhong et al.'s runs."
+        "contradict each other are undecided; without attention that depends on the operands there is no clock, and "
+        "symmetricity alone tells a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
     )
     evidence = evidence_frame(run)
     table: list[Block] = [Table(evidence, EVIDENCE)] if len(evidence) else []

@@ -161,10 +161,8 @@ def end_claims(run: Run, frame: pd.DataFrame, where: str, names: Sequence[str]) 
         rows = frame.query("measure == @name")
         steps, values = rows["step"].tolist(), rows["value"].tolist()
         what = name.replace("_acc", " accuracy").replace("_", " ").capitalize()
-        unit = " nats" if name.endswith("loss") else ""
-        found.append(
-            changed(f"{where}.{name}", what, steps, values, ".3g", "the first snapshot", knows_step(run), unit)
-        )
+        unit, form = " nats" if name.endswith("loss") else "", ".1%" if name.endswith("acc") else ".3g"
+        found.append(changed(f"{where}.{name}", what, steps, values, form, "the first snapshot", knows_step(run), unit))
     return [claim for claim in found if claim is not None]
 
 

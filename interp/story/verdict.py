@@ -9,8 +9,11 @@ most 0.39 up to attention rate 0.5, between 0.762 and 0.561, and 0.62 and 0.77, 
 above. They give no thresholds: the ones below lie between these groups and are ours.
 
 What cannot tell them apart. cos w(a+b-c) is what every circuit for addition puts out, so the form of the logits decides
-nothing. An untrained model already has gradient symmetricity near 1 (its attention is even), and its distance
-irrelevance may be anything: neither score means anything before the model answers.
+nothing. Nor can a model multiply operands without attention that depends on them (an attention rate of 0, an MLP): it
+is never called a clock, and where its gradients agree it is a pizza whatever its distance irrelevance, which comes to
+0.6 at attention rate 0 where the embedding is less circular. Untrained models have any gradient symmetricity (1.00 for
+the preset "quick", 0.44 for "zhong") and a distance irrelevance near 1: neither score means anything before the model
+answers.
 """
 
 from collections.abc import Mapping
@@ -146,6 +149,8 @@ def decide(scores: Mapping[str, float], circles: Mapping[int, str], can_multiply
     if ASYMMETRIC < symmetricity < SYMMETRIC:
         return "mixed", "the operands' gradients agree more than in the published clocks and less than in the pizzas"
     is_pizza, is_clock = symmetricity >= SYMMETRIC, irrelevance >= IRRELEVANT
+    if is_pizza and not can_multiply:
+        return "pizza", "the operands' gradients agree, and no attention depends on the operands to multiply them"
     if is_pizza == is_clock:
         return "undecided", "the two scores point to different circuits"
     if is_pizza:

@@ -17,10 +17,13 @@ PUBLISHED = [
     (0.598, 0.897, True, "mixed"),
     (0.346, 0.881, True, "clock"),
     (1.000, 0.574, False, "pizza"),
+    (0.992, 0.623, False, "pizza"),
+    (0.992, 0.623, True, "undecided"),
     (0.019, 0.929, False, "undecided"),
 ]
 """Gradient symmetricity, distance irrelevance, whether attention can multiply: Zhong et al.'s models A and B, theirs of
-attention rate 0.8 and 1, our default run, their linear models on summed and on concatenated embeddings."""
+attention rate 0.8 and 1, our default run, their linear model on summed embeddings, short runs of ours at attention rate
+0 and 0.5, their linear model on concatenated embeddings."""
 WHOLE = {"circularity": 0.99, "restricted_acc_logit2d_all": 1.0}
 
 
