@@ -35,8 +35,8 @@ def step_labels(run: Run) -> tuple[str, ...]:
     for step in run.steps:
         label = f"step {step:,}" if run.origin.knows("step") else f"step unknown ({step:,})"
         if step in rows.index:
-            row = rows.loc[step]
-            label += f" · train {row['train_acc']:.1%} · test {row['test_acc']:.1%}"
+            for name, accuracy in (("train", rows.loc[step, "train_acc"]), ("test", rows.loc[step, "test_acc"])):
+                label += f" · {name} {accuracy:.1%}" if accuracy == accuracy else ""
         labels.append(label)
     return tuple(labels)
 

@@ -24,6 +24,11 @@ class KeyFreqs:
     origin: str
 
 
+def last_of(run: Run) -> str:
+    """The last snapshot by its step, or, of an import whose step nothing tells, as "the imported snapshot"."""
+    return f"step {run.last.step:,}" if run.origin.knows("step") else "the imported snapshot"
+
+
 @part
 def key_freqs_of(run: Run) -> KeyFreqs:
     """The given ones; else those with at least 1% of the centred logits' energy at the last snapshot.
@@ -43,8 +48,8 @@ def key_freqs_of(run: Run) -> KeyFreqs:
     share = logit_cosines(run.last).square()
     chosen = [k for k in (share.argsort(descending=True, stable=True) + 1).tolist() if share[k - 1] >= KEY_SHARE]
     if not chosen:
-        raise NotApplicable(f"no frequency holds {KEY_SHARE:.0%} of the logits' energy at step {run.last.step:,}")
-    when = f"step {run.last.step:,}" if run.is_done else f"step {run.last.step:,}, provisional: the run goes on"
+        raise NotApplicable(f"no frequency holds {KEY_SHARE:.0%} of the logits' energy at {last_of(run)}")
+    when = last_of(run) if run.is_done else f"{last_of(run)}, provisional: the run goes on"
     return KeyFreqs(tuple(chosen), f"at least {KEY_SHARE:.0%} of the centred logits' energy at {when}")
 
 

@@ -123,7 +123,7 @@ def _group_cycle(structure: str) -> Cycle | Unavailable:
     table, orders = group(structure).table, element_orders(structure)
     generators = (orders == len(table)).nonzero().flatten().tolist()
     if not generators:
-        return Unavailable(f"{structure} is not cyclic, and spectra over its irreps are not part of this version")
+        return Unavailable(f"{structure} is not cyclic, so its elements have no frequencies")
     powers = [0]
     for _ in range(len(table) - 1):
         powers.append(int(table[powers[-1], generators[0]]))

@@ -59,10 +59,11 @@ INTERP = {
     "structure": {"maths"},
     "circuits": {"runs", "structure", "maths"},
     "keysteps": set(),
-    "progress": {"measures", "parts", "runs"},
+    "progress": {"keyfreqs", "keysteps", "measures", "parts", "runs"},
     "neurons": {"parts", "runs"},
+    "story": {"keyfreqs", "maths", "measures", "parts", "progress", "runs", "structure"},
     "sections": {
-        *("html", "figures", "maths", "runs", "readouts", "structure", "keysteps"),
+        *("story", "html", "figures", "maths", "runs", "readouts", "structure", "keysteps"),
         *("parts", "keyfreqs", "measures", "progress", "circuits", "computed", "neurons"),
     },
     "layouts": {"transformerlens"},

@@ -1,6 +1,36 @@
 """Statistics of training curves."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Where a curve crossed a threshold, as precisely as its evaluations tell: after ``below`` and by ``at``."""
+
+    below: int | None
+    """Last evaluated step before ``at``, where the value was below; None where ``at`` is the first evaluation."""
+    at: int
+    """First evaluated step at which the value is at least the threshold."""
+
+    def __str__(self) -> str:
+        if self.below is None:
+            return f"by step {self.at:,}, the first evaluation"
+        return f"between steps {self.below:,} and {self.at:,}"
+
+
+def bracket(steps: Sequence[int], at: int | None) -> Bracket | None:
+    """The evaluated step before ``at`` and ``at`` itself, one of ``steps`` (rising); None for None."""
+    if at is None:
+        return None
+    return Bracket(max((step for step in steps if step < at), default=None), at)
+
+
+def delay_range(train: Bracket | None, test: Bracket | None) -> tuple[int, int] | None:
+    """Least and greatest number of steps from the training to the test crossing; None if either has no lower bound."""
+    if train is None or test is None or train.below is None or test.below is None:
+        return None
+    return test.below - train.at, test.at - train.below
 
 
 def first_crossing(steps: Sequence[int], values: Sequence[float], threshold: float) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .config import RunConfig
-from .curves import delay, first_crossing
+from .curves import Bracket, bracket, delay_range, first_crossing
 from .engine import Progress
 from .terminal import tell
 
@@ -88,19 +88,19 @@ class Display:
 
 
 def summary(log: list[dict[str, Any]]) -> str:
-    """One line on how the run went: the steps of 99% accuracy and the last losses."""
+    """One line on how the run went: between which evaluations accuracies reached 99%, and the last losses."""
     rows = [row for row in log if "test_loss" in row]
     if not rows:
         return "nothing was logged"
-    steps = [row["step"] for row in rows]
-    train_99 = first_crossing(steps, [row["train_acc"] for row in rows], 0.99)
-    test_99 = first_crossing(steps, [row["test_acc"] for row in rows], 0.99)
-    gap = delay(train_99, test_99)
-    reached = "99% train accuracy " + (f"at step {train_99:,}" if train_99 is not None else "not reached")
-    reached += ", 99% test accuracy " + (
-        f"at step {test_99:,}" if test_99 is not None else "not reached: it did not grok"
-    )
-    if gap is not None:
-        reached += f" ({gap:,} steps later)"
+    train, test = (_reached(rows, f"{subset}_acc") for subset in ("train", "test"))
+    gap = delay_range(train, test)
+    reached = f"99% train accuracy {train or 'not reached'}, 99% test accuracy {test or 'not reached: it did not grok'}"
+    if gap is not None and gap[0] >= 0:
+        reached += f" ({gap[0]:,} to {gap[1]:,} steps later)"
     last = rows[-1]
     return f"{reached}; at step {last['step']:,} train loss {last['train_loss']:.3g}, test loss {last['test_loss']:.3g}"
+
+
+def _reached(rows: list[dict[str, Any]], accuracy: str) -> Bracket | None:
+    steps = [row["step"] for row in rows]
+    return bracket(steps, first_crossing(steps, [row[accuracy] for row in rows], 0.99))

@@ -1,4 +1,4 @@
-"""The clock's profile."""
+"""The mean logit by distance from the right answer."""
 
 import pandas as pd
 import plotly.graph_objects as go

@@ -23,6 +23,7 @@ def lines_figure(
     band: tuple[int, int] | None = None,
     level: float | None = None,
     floor: float = FLOOR,
+    dashed: str = "",
 ) -> go.Figure:
     """One line for each value of the column ``by``.
 
@@ -35,15 +36,20 @@ def lines_figure(
         band: steps between which the background is shaded.
         level: where a horizontal line is drawn.
         floor: see ``is_log``.
+        dashed: how the names of lines end that are dashed, in the colour of the line whose name comes before it.
     """
     values = [value for value in frame["value"].tolist() if (value > floor if is_log else value == value)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     fig = go.Figure()
     if band is not None:
         fig.add_trace(_band(band, low, high))
+    styles: dict[str, dict[str, object]] = {}
     for i, (name, rows) in enumerate(frame.groupby(by, sort=False)):
         y = rows["value"].where(rows["value"] > floor) if is_log else rows["value"]
         style = {"color": PALETTE[i % len(PALETTE)], "dash": DASHES[i // len(PALETTE) % len(DASHES)], "width": 2}
+        styles[str(name)] = style
+        if dashed and str(name).endswith(dashed):
+            style = {**styles.get(str(name).removesuffix(dashed), style), "dash": "dash", "width": 1.5}
         x = on_log_axis(rows["step"].tolist())
         fig.add_trace(go.Scatter(x=x, y=y, mode="lines", name=str(name), line=style))
     if level is not None:

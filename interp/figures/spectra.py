@@ -14,11 +14,11 @@ def spectrum_figure(frame: pd.DataFrame, step: int) -> go.Figure:
     at ``step``.
     """
     image = frame.pivot(index="k", columns="step", values="energy")
-    bars = frame[frame["step"] == step]
+    bars, columns = frame[frame["step"] == step], on_log_axis(list(image.columns))
     fig = make_subplots(rows=1, cols=2, column_widths=[0.62, 0.38], horizontal_spacing=0.16)
     fig.add_trace(
         go.Heatmap(
-            x=on_log_axis(list(image.columns)),
+            x=columns if len(columns) > 1 else _edges(columns[0]),
             y=list(image.index),
             z=image.to_numpy(),
             colorscale=SEQUENTIAL,
@@ -46,3 +46,8 @@ def spectrum_figure(frame: pd.DataFrame, step: int) -> go.Figure:
     fig.update_xaxes(title="frequency k (cycles)", row=1, col=2)
     fig.update_yaxes(title="share of squared norm", row=1, col=2)
     return layout(fig, showlegend=False)
+
+
+def _edges(x: float) -> list[float]:
+    """Both sides of a single column: plotly cannot tell its width on a log axis."""
+    return [x / 1.5, x * 1.5]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from train.groups import group
 
-from ..keyfreqs import KEY_SHARE
+from ..keyfreqs import KEY_SHARE, last_of
 from ..maths.irreps import isotypic_projectors
 from ..maths.pairs import frequency_rows, line_means
 from ..parts import (
@@ -95,7 +95,7 @@ def key_irreps_of(run: Run) -> Names:
         return run.given_key_freqs
     found = tuple(name for name, cos in _cosines(run.last).items() if cos**2 >= KEY_SHARE)
     if not found:
-        raise NotApplicable(f"no irrep holds {KEY_SHARE:.0%} of the logits' energy at step {run.last.step:,}")
+        raise NotApplicable(f"no irrep holds {KEY_SHARE:.0%} of the logits' energy at {last_of(run)}")
     return found
 
 

@@ -1,5 +1,7 @@
-"""The logits as a clock: how much of them is a function of c - (a + b), and at which frequencies.
+"""How much of the logits is a function of c - (a + b) alone, and at which frequencies.
 
+Measures of that function are named after a clock, as their sources do; but it is the form that every circuit for
+addition puts out, so that none of them tells a clock from a pizza: see ``interp.story.verdict``.
 For another operation a + b stands for the place of its answer in the cycle of its elements.
 """
 
@@ -51,7 +53,7 @@ def logit_residual(snap: Snapshot) -> float:
     return float(((total - taken) / total).sqrt())
 
 
-# ---- clock, junk, defect ---------------------------------------------------------------------------
+# ---- the form of the sum, junk, defect ---------------------------------------------------------------------------
 
 
 @part
@@ -62,7 +64,7 @@ def _energy(snap: Snapshot) -> Float[Tensor, ""]:
 
 @part
 def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
-    """The clock's logits [line, element]: g(c - t)."""
+    """The logits' part that is a function g(c - t) alone [line, element]."""
     n = law_of(snap.run).n
     shift = (torch.arange(n) - torch.arange(n)[:, None]) % n
     return clock_profile(snap)[shift]
@@ -70,7 +72,7 @@ def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
 
 @part
 def _defect(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """What is neither junk nor clock: [line, pair of the line, element]."""
+    """What is neither the same for all c nor g(c - t): [line, pair of the line, element]."""
     return centred_logits(snap) - _clock(snap)[:, None]
 
 
@@ -82,25 +84,25 @@ def junk_share(snap: Snapshot) -> float:
 
 @measure("share of logit energy", SPLIT)
 def clock_share(snap: Snapshot) -> float:
-    """Share of the logits' squares in a function of c - (a + b) alone."""
+    """Share of the logits' squares in a function of c - (a + b) alone: the form of any circuit for addition."""
     return float(law_of(snap.run).n ** 2 * clock_profile(snap).square().sum() / _energy(snap))
 
 
 @measure("share of logit energy", SPLIT)
 def defect_share(snap: Snapshot) -> float:
-    """Share of the logits' squares that is neither: what keeps the model from being a clock."""
+    """Share of the logits' squares that is neither a function of c - (a + b) alone nor the same for all c."""
     return float(_defect(snap).square().sum() / _energy(snap))
 
 
 @measure("logits", SPLIT)
 def clock_margin(snap: Snapshot) -> float:
-    """Margin of the clock alone: g(0) less the largest other g."""
+    """Margin of g, the logits' part that is a function of c - (a + b) alone: g(0) less the largest other g."""
     return _margin(clock_profile(snap))
 
 
 @measure("logits", SPLIT)
 def clock_margin_key(snap: Snapshot) -> float:
-    """The same of the ideal clock: the run's key frequencies alone, at the weights they have in g."""
+    """The same of the run's key frequencies alone, at the weights they have in g."""
     return _margin(clock_at(snap, key_freqs_of(snap.run).ks))
 
 
@@ -119,14 +121,14 @@ def shift_defect(snap: Snapshot) -> float:
 
 @measure("share of pairs", SPLIT)
 def certified_share(snap: Snapshot) -> float:
-    """Share of pairs that the clock answers whatever the defect does: its margin is above twice the largest defect."""
+    """Share of pairs that g answers whatever the defect does: its margin is above twice the largest defect."""
     worst = _defect(snap).abs().amax(dim=-1)
     return float((clock_margin(snap) > 2 * worst).double().mean())
 
 
 @part
 def clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
-    """The part of the clock's profile g along cos w d of these frequencies."""
+    """The part of the profile g along cos w d of these frequencies."""
     basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in ks]]
     return basis.T @ (basis @ clock_profile(snap))
 

@@ -52,7 +52,8 @@ def _line_score(snap: Snapshot, logits: Float[Tensor, "n n_elements"], subset: s
 
 
 @part
-def _restricted_2d(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
+def restricted_2d(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
+    """Loss and accuracy over a subset of the logits' parts at any frequencies, each logit's mean restored."""
     means = logit_means(snap)
     return _line_score(snap, at_frequencies(means, ks) + means.mean(dim=0), subset)
 
@@ -62,7 +63,8 @@ def _keys(snap: Snapshot) -> tuple[int, ...]:
 
 
 @part
-def _excluded_2d(snap: Snapshot, ks: Sequence[int]) -> Score:
+def excluded_2d(snap: Snapshot, ks: Sequence[int]) -> Score:
+    """Loss and accuracy over the training rows of the logits less their parts at any frequencies."""
     rows = law_rows(snap.run, "train")
     taken = at_frequencies(logit_means(snap), ks)
     return score(snap, logits_of(snap)[rows] - taken[line_of(snap.run)[rows]], rows)
@@ -71,49 +73,49 @@ def _excluded_2d(snap: Snapshot, ks: Sequence[int]) -> Score:
 @measure("nats", NANDA_2D)
 def restricted_loss_logit2d_all(snap: Snapshot) -> float:
     """Loss over all rows of the logits' parts at cos and sin of w(a+b), each logit's mean over pairs restored."""
-    return _restricted_2d(snap, "all", _keys(snap))[0]
+    return restricted_2d(snap, "all", _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D)
 def restricted_loss_logit2d_test(snap: Snapshot) -> float:
     """The same over the test rows."""
-    return _restricted_2d(snap, "test", _keys(snap))[0]
+    return restricted_2d(snap, "test", _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D)
 def restricted_loss_logit2d_train(snap: Snapshot) -> float:
     """The same over the training rows."""
-    return _restricted_2d(snap, "train", _keys(snap))[0]
+    return restricted_2d(snap, "train", _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D + ", one frequency at a time")
 def restricted_loss_logit2d_all_by_freq(snap: Snapshot) -> dict[int, float]:
     """Loss over all rows with one key frequency alone."""
-    return {k: _restricted_2d(snap, "all", (k,))[0] for k in _keys(snap)}
+    return {k: restricted_2d(snap, "all", (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", NANDA_2D + " (trig_acc)")
 def restricted_acc_logit2d_all(snap: Snapshot) -> float:
     """Accuracy over all rows of those logits."""
-    return _restricted_2d(snap, "all", _keys(snap))[1]
+    return restricted_2d(snap, "all", _keys(snap))[1]
 
 
 @measure("nats", NANDA_2D)
 def excluded_loss_logit2d_train(snap: Snapshot) -> float:
     """Loss over the training rows of the logits less those parts, of all key frequencies; no bias correction."""
-    return _excluded_2d(snap, _keys(snap))[0]
+    return excluded_2d(snap, _keys(snap))[0]
 
 
 @measure("nats", NANDA_2D)
 def excluded_loss_logit2d_train_by_freq(snap: Snapshot) -> dict[int, float]:
     """The same, taking out one key frequency at a time."""
-    return {k: _excluded_2d(snap, (k,))[0] for k in _keys(snap)}
+    return {k: excluded_2d(snap, (k,))[0] for k in _keys(snap)}
 
 
 @measure("share", NANDA_2D + " (excluded_acc_2D)")
 def excluded_acc_logit2d_train(snap: Snapshot) -> float:
     """Accuracy over the training rows of the logits less the key frequencies' parts."""
-    return _excluded_2d(snap, _keys(snap))[1]
+    return excluded_2d(snap, _keys(snap))[1]
 
 
 @measure("ratio", "Nanda et al. 2023, figure 6: test loss over restricted loss, which tells of cleanup")

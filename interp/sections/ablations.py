@@ -14,6 +14,9 @@ from ..keysteps import key_steps
 from ..measures.frequencies import FVE
 from ..parts import NotApplicable, best_frequency
 from ..runs import Run
+from ..story.behaviour import ablation_claim
+from ..story.claims import said
+from ..story.standing import at, drawn_at
 
 KEY_STEPS = 6
 """Snapshots: each takes a forward pass over all pairs for every ablation."""
@@ -27,13 +30,14 @@ SOURCE = (
 def build(run: Run) -> list[Block]:
     """A figure over training, and the table behind its last step."""
     subset = "test" if run.task.is_train is not None and len(run.task.rows("test")) else "all"
+    the = subset if subset == "all" else f"the {subset}"
     clusters, ks, why = _clusters(run)
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
     frames: list[Any] = [labelled(ablations(run[step], clusters, ks, subsets=(subset,))) for step in steps]
     last = frames[-1]
     if len(last) == 1:
         return [Text(f"Not shown: an MLP has no heads, and there are no clusters of neurons: {why}.")]
-    texts = tuple(_text(step, frame) for step, frame in zip(steps, frames, strict=True))
+    texts = tuple(ablation_claim(run, step, frame).text for step, frame in zip(steps, frames, strict=True))
     fig = effects_figure(last, np.concatenate([frame["loss_nats"] for frame in frames]))
     left_out = "Neurons" if ks else "Neurons and frequencies"
     why_not: list[Block] = [Text(f"{left_out} are not ablated: {why}.")] if why else []
@@ -41,10 +45,9 @@ def build(run: Run) -> list[Block]:
         *why_not,
         Figure(
             fig=fig,
-            heading=f"Loss and accuracy over the {subset} rows after each ablation",
-            takeaway=texts[-1],
-            source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. "
-            f"At {len(steps)} snapshots spread over the transition.",
+            heading=f"Loss and accuracy over {the} rows after each ablation",
+            takeaway=said(ablation_claim(run, steps[-1], last)),
+            source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. {drawn_at(len(steps))}",
             alt="Dot plot of loss and accuracy after each ablation.",
             steps=steps,
             tracks=_tracks(fig, frames),
@@ -52,7 +55,7 @@ def build(run: Run) -> list[Block]:
         ),
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
-            f"Effects over the {subset} rows at step {steps[-1]:,}; changes are against the model as it is.",
+            f"{at(run, steps[-1])}: effects over {the} rows; changes are against the model as it is.",
         ),
     ]
 
@@ -63,15 +66,6 @@ def _tracks(fig: Any, frames: Sequence[Any]) -> tuple[Track, ...]:
     return tuple(
         Track(i, "x", np.stack([frame.loc[frame["how"] == trace.name, column] for frame in frames]))
         for i, (trace, column) in enumerate(zip(fig.data, columns, strict=True))
-    )
-
-
-def _text(step: int, frame: Any) -> str:
-    worst, whole = frame.loc[frame["loss_change_nats"].idxmax()], frame.iloc[0]
-    return (
-        f"At step {step:,} the costliest is {worst['label']} ({worst['how']}): loss {worst['loss_nats']:.3g} nats, "
-        f"accuracy {worst['accuracy']:.1%}; the model as it is: {whole['loss_nats']:.3g} nats, "
-        f"accuracy {whole['accuracy']:.1%}."
     )
 
 

@@ -8,6 +8,9 @@ from ..html import Block, Figure, Text, Track
 from ..keysteps import image_steps
 from ..parts import NotApplicable, table_of
 from ..runs import Run, Snapshot
+from ..story.claims import said
+from ..story.standing import at, drawn_at
+from ..story.weights import attention_claim
 
 MAX_HEADS = 8
 """Heads drawn, of the last layers first."""
@@ -29,7 +32,7 @@ def build(run: Run) -> list[Block]:
     words = [str(word) for word in run.config.task.layout.split()]
     to_a = np.stack([pattern[:, :, words.index("a")].reshape(len(heads), n, n) for pattern in patterns])
     titles = [f"head {head}" if cfg.n_layers == 1 else f"layer {layer}, head {head}" for layer, head in heads]
-    texts = tuple(_text(step, pattern, words, titles) for step, pattern in zip(steps, patterns, strict=True))
+    texts = tuple(_text(run, step, pattern, words, titles) for step, pattern in zip(steps, patterns, strict=True))
     left = cfg.n_layers * cfg.n_heads - len(heads)
     notes = f" {left} heads of earlier layers are left out." if left else ""
     if cfg.attn_rate != 1:
@@ -38,10 +41,10 @@ def build(run: Run) -> list[Block]:
         Figure(
             fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, "attention to a", shared=(0.0, 1.0)),
             heading="Attention from the answer to the first operand",
-            takeaway=f"Mean attention at step {steps[-1]:,}: {_means(patterns[-1], words, titles)}.{notes}",
+            takeaway=said(attention_claim(run, patterns[-1], words, titles), notes.strip()),
             source="attn.hook_pattern at the position where the answer is read, for every pair: a down, b to the "
             "right; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217) find it periodic in the key frequencies. "
-            f"At {len(steps)} snapshots over the transition.",
+            f"{drawn_at(len(steps))}",
             alt=f"Images of the attention to the first operand over all pairs, one for each of {len(heads)} heads.",
             steps=steps,
             tracks=tuple(Track(i, "z", to_a[:, i], coarse=True) for i in range(len(heads))),
@@ -63,16 +66,7 @@ def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
     return torch.stack([whole[f"blocks.{layer}.attn.hook_pattern"][:, head] for layer, head in heads]).numpy()
 
 
-def _means(pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
-    rows = [", ".join(f"{word} {x:.2f}" for word, x in zip(words, mean, strict=True)) for mean in pattern.mean(axis=1)]
-    to_a = pattern[:, :, words.index("a")]
-    if len(titles) > 1 and len(set(rows)) == 1:
-        titles, rows = ["every head"], rows[:1]
-    means = "; ".join(f"{title}: {row}" for title, row in zip(titles, rows, strict=True))
-    return f"{means}. Over heads and pairs attention to a goes from {to_a.min():.2f} to {to_a.max():.2f}"
-
-
-def _text(step: int, pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
+def _text(run: Run, step: int, pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
     to_a = pattern[:, :, words.index("a")]
     ranges = [f"{title} from {row.min():.2f} to {row.max():.2f}" for title, row in zip(titles, to_a, strict=True)]
-    return f"At step {step:,} attention to a over all pairs: {'; '.join(ranges)}."
+    return f"{at(run, step)} attention to a over all pairs: {'; '.join(ranges)}."

@@ -8,50 +8,48 @@ from ..figures.curves import accuracy_figure, loss_figure
 from ..figures.style import on_log_axis
 from ..html import Block, Figure, Text, Track
 from ..runs import Run
-from .overview import crossings
+from ..story.claims import is_there, said
+from ..story.outcome import accuracy_claims, listed_claims, loss_claims
+from ..story.standing import at
 
 SOURCE = (
     "Losses: mean cross-entropy in nats, log-softmax in float64 "
     "([Nanda et al. 2023](https://arxiv.org/abs/2301.05217)); a row counts as right if the answer has "
     "the largest logit. Data: log.jsonl, the rows with a test evaluation."
 )
-
-
 MAX_POINTS = 2000
 
 
 def build(run: Run) -> list[Block]:
-    """Two figures with a cursor at the step."""
+    """Two figures with a cursor at the step; the accuracies only where they were logged."""
     if run.origin.kind == "imported":
         return of_the_source(run)
     rows = run.evaluations
     if rows.empty:
         return [Text("Not shown: losses over training come from the log, and nothing was evaluated yet.")]
-    steps, last = tuple(run.steps), rows.iloc[-1]
-    at = rows.set_index("step").reindex(list(steps))
-    peak = rows.loc[rows["test_loss"].idxmax()]
+    steps = tuple(run.steps)
+    logged = rows.set_index("step").reindex(list(steps))
     loss = Figure(
         fig=loss_figure(rows, steps[-1]),
         heading="Loss over training",
-        takeaway=(
-            f"Test loss peaks at {peak['test_loss']:.3g} nats at step {int(peak['step']):,} and ends at "
-            f"{last['test_loss']:.3g}; train loss ends at {last['train_loss']:.3g}."
-        ),
+        takeaway=said(*loss_claims(run)),
         source=SOURCE,
         alt="Line chart of train and test loss against step, both axes logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=2),),
-        texts=tuple(_loss_text(step, row) for step, row in at.iterrows()),
+        texts=tuple(_text(run, step, row, "loss") for step, row in logged.iterrows()),
     )
+    if bool(rows[["train_acc", "test_acc"]].isna().to_numpy().all()):
+        return [loss, Text("Accuracies over training are not shown: the log has none.")]
     accuracy = Figure(
         fig=accuracy_figure(rows, steps[-1]),
         heading="Accuracy over training",
-        takeaway=_accuracy_takeaway(run),
+        takeaway=said(*accuracy_claims(run)),
         source=SOURCE,
         alt="Line chart of train and test accuracy against step, step axis logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=2),),
-        texts=tuple(_accuracy_text(step, row) for step, row in at.iterrows()),
+        texts=tuple(_text(run, step, row, "acc") for step, row in logged.iterrows()),
     )
     return [loss, accuracy]
 
@@ -75,7 +73,7 @@ def of_the_source(run: Run) -> list[Block]:
             Figure(
                 fig=fig,
                 heading=f"{word} over training, as the source lists it",
-                takeaway=" ".join(_listed_text(name, log[["step", name]].dropna()) for name in names),
+                takeaway=said(*listed_claims(run, names)),
                 source=f"Values {listed}; {len(log):,} rows of log.jsonl, of which {len(rows):,} are drawn.",
                 alt=f"Line chart of {' and '.join(names)} against step, as the source lists them.",
                 steps=steps,
@@ -95,14 +93,6 @@ def thinned(rows: Any) -> Any:
     return rows.iloc[chosen]
 
 
-def _listed_text(name: str, rows: Any) -> str:
-    first, last = rows.iloc[0], rows.iloc[-1]
-    return (
-        f"{name.replace('_', ' ').capitalize()} is listed from step {int(first['step']):,} ({first[name]:.3g}) to step "
-        f"{int(last['step']):,} ({last[name]:.3g})."
-    )
-
-
 def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
     """The tracks of a figure whose last trace is the cursor, and which changes in nothing else."""
     return (cursor_track(steps, trace=len(fig.data) - 1),)
@@ -113,23 +103,10 @@ def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
     return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]))
 
 
-def _accuracy_takeaway(run: Run) -> str:
-    cross = crossings(run)
-    if cross["delay"] is not None:
-        return (
-            f"99% of the training rows are right at step {cross['train']:,}, 99% of the test rows at step "
-            f"{cross['test']:,}: a delay of {cross['delay']:,} steps."
-        )
-    last = run.evaluations.iloc[-1]
-    return (
-        f"Train accuracy ends at {last['train_acc']:.1%}, test accuracy at {last['test_acc']:.1%}; "
-        "99% on both was not reached."
-    )
-
-
-def _loss_text(step: Any, row: Any) -> str:
-    return f"At step {step:,}: train loss {row['train_loss']:.3g}, test loss {row['test_loss']:.3g} nats."
-
-
-def _accuracy_text(step: Any, row: Any) -> str:
-    return f"At step {step:,}: train accuracy {row['train_acc']:.1%}, test accuracy {row['test_acc']:.1%}."
+def _text(run: Run, step: Any, row: Any, what: str) -> str:
+    """Both values of the log at a snapshot's step, where they are."""
+    form, word, unit = (".3g", "loss", " nats") if what == "loss" else (".1%", "accuracy", "")
+    parts = [
+        f"{name} {word} {row[f'{name}_{what}']:{form}}" for name in ("train", "test") if is_there(row[f"{name}_{what}"])
+    ]
+    return f"{at(run, step)}: {', '.join(parts)}{unit}." if parts else f"{at(run, step)} nothing was logged."

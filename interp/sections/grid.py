@@ -1,14 +1,17 @@
-"""Which entries of the operation's table are answered right, at a few steps over the transition."""
+"""Which entries of the operation's table are answered right, at a few snapshots."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 from torch import Tensor
 
-from ..figures.grids import STATES, answers_figure
+from ..figures.grids import STATES, WITHOUT_SPLIT, answers_figure
 from ..html import Block, Figure, Text, Track
 from ..keysteps import key_steps
 from ..runs import Run, Snapshot
+from ..story.behaviour import grid_claim
+from ..story.claims import said
+from ..story.standing import at, drawn_at
 
 KEY_STEPS = 12
 
@@ -24,7 +27,7 @@ def build(run: Run) -> list[Block]:
     frame = pd.DataFrame(
         {"a": np.repeat(range(table.n), table.n), "b": list(range(table.n)) * table.n, "state": states[-1]}
     )
-    texts = tuple(_text(step, state, has_split) for step, state in zip(steps, states, strict=True))
+    texts = tuple(_text(run, step, state, has_split) for step, state in zip(steps, states, strict=True))
     undefined = int((states[-1] == STATES.index("undefined")).sum())
     note = f"; {undefined:,} entries are undefined" if undefined else ""
     marked = "The training cells are darker" if has_split else "Which cells were trained on is unknown"
@@ -32,9 +35,8 @@ def build(run: Run) -> list[Block]:
         Figure(
             fig=answers_figure(frame, has_split),
             heading=f"Right answers in the table of {run.config.task.operation.symbol}",
-            takeaway=f"{texts[-1]} {marked}{note}.",
-            source="A cell is right if the answer has the largest logit. "
-            f"Drawn at {len(steps)} snapshots spread over the transition.",
+            takeaway=said(grid_claim(run, _counts(states[-1], has_split), texts[-1]), f"{marked}{note}."),
+            source=f"A cell is right if the answer has the largest logit. {drawn_at(len(steps))}",
             alt=f"Image of the {table.n} by {table.n} table; each cell says "
             f"{'whether the pair was trained on and ' if has_split else ''}whether it is answered right.",
             steps=steps,
@@ -54,14 +56,17 @@ def answer_states(snap: Snapshot) -> Int[Tensor, " rows"]:
     return state.masked_fill(~task.is_defined, STATES.index("undefined"))
 
 
-def _text(step: int, states: np.ndarray, has_split: bool) -> str:
-    if not has_split:
-        right, wrong = int((states == 1).sum()), int((states == 0).sum())
-        return f"At step {step:,}: {right:,} of {right + wrong:,} cells are right."
-    counts = {name: int((states == i).sum()) for i, name in enumerate(STATES)}
-    n_train = counts["train, right"] + counts["train, wrong"]
-    n_test = counts["test, right"] + counts["test, wrong"]
-    return (
-        f"At step {step:,}: {counts['train, right']:,} of {n_train:,} training cells and "
-        f"{counts['test, right']:,} of {n_test:,} test cells are right."
-    )
+def _counts(states: np.ndarray, has_split: bool) -> dict[str, int]:
+    """Cells by state, by its name; states that no cell has are there too, with 0."""
+    names = dict(enumerate(STATES)) if has_split else WITHOUT_SPLIT
+    return {name: int((states == i).sum()) for i, name in names.items()}
+
+
+def _text(run: Run, step: int, states: np.ndarray, has_split: bool) -> str:
+    counts, parts = _counts(states, has_split), []
+    for name in ("train, ", "test, ") if has_split else ("",):
+        right, wrong = counts[f"{name}right"], counts[f"{name}wrong"]
+        cells = {"train, ": "training cells", "test, ": "test cells", "": "cells"}[name]
+        if right + wrong:
+            parts.append(f"{right:,} of {right + wrong:,} {cells}")
+    return f"{at(run, step)}: {' and '.join(parts)} are right."

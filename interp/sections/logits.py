@@ -1,4 +1,4 @@
-"""The logits as a clock sees them."""
+"""The logits as a function of the distance from the right answer: the form that any circuit for addition puts out."""
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,11 @@ from ..measures import measure_snapshot
 from ..parts import NotApplicable, law_of, logit_means
 from ..progress import chosen, progress_of
 from ..runs import Run
+from ..story.behaviour import PARTS, by_answer_claim, coefficient_claim, profile_claim
+from ..story.claims import said
+from ..story.standing import at, drawn_at, untrained_step
+from ..story.transition import transition
 from .curves import last_cursor
-from .progress import transition
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 
@@ -34,18 +37,19 @@ def _profile(run: Run) -> Figure:
     frame = pd.DataFrame({"d": range(profiles.shape[1]), "logit": profiles[-1]})
     margins = profiles[:, 0] - profiles[:, 1:].max(axis=1)
     texts = tuple(
-        f"At step {step:,}: margin of the clock {margin:.3g} logits."
+        f"{at(run, step)} the right answer's mean logit is {abs(margin):.3g} {'above' if margin >= 0 else 'below'} the "
+        "largest other."
         for step, margin in zip(steps, margins, strict=True)
     )
-    parts = measure_snapshot(run.last, ["clock_share", "junk_share", "defect_share", "certified_share"])
+    untrained = untrained_step(run)
+    before = {} if untrained is None else measure_snapshot(run[untrained], ["clock_share"])
     return Figure(
         fig=profile_figure(frame),
         heading="Mean logit round the right answer",
-        takeaway=f"At the end {parts['clock_share']:.1%} of the logits' squares are this clock, "
-        f"{parts['junk_share']:.1%} the same for all answers, {parts['defect_share']:.1%} neither; the clock alone "
-        f"decides {parts['certified_share']:.1%} of the pairs whatever the rest does.",
+        takeaway=said(profile_claim(run, measure_snapshot(run.last, PARTS), before)),
         source="Mean over all pairs of the logit of the d-th answer after the right one along the cycle, less the mean "
-        "over answers; its transform gives the coefficients of cos w(a+b-c).",
+        "over answers; its transform gives the coefficients of cos w(a+b-c). Every circuit for addition puts out this "
+        "form: it does not tell a clock from a pizza.",
         alt="Line chart of the mean logit against distance from the right answer.",
         steps=steps,
         tracks=(Track(0, "y", profiles),),
@@ -60,16 +64,16 @@ def _by_answer(run: Run) -> Figure:
     grids -= grids.mean(axis=2, keepdims=True)
     right = [float(np.mean(grid.argmax(axis=1) == np.arange(law.n))) for grid in grids]
     texts = tuple(
-        f"At step {step:,} the mean logit is largest at the right answer for {share:.1%} of the answers."
+        f"{at(run, step)} the mean logit is largest at the right answer for {share:.1%} of the answers."
         for step, share in zip(steps, right, strict=True)
     )
     return Figure(
         fig=image_figure(grids[-1], "mean logit", x="logit c", y="right answer"),
         heading="Logit map: mean logits by right answer",
-        takeaway=f"Right answers with the largest mean logit: {right[0]:.1%} at step {steps[0]:,}, {right[-1]:.1%} at "
-        f"step {steps[-1]:,}.",
+        takeaway=said(by_answer_claim(run, steps, right)),
         source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
-        f"{law.cycle.name}. A clock has equal diagonals. At {len(steps)} snapshots over the transition; {NANDA}.",
+        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are among them, so that "
+        f"memorising raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),
@@ -87,12 +91,13 @@ def _coefficients(run: Run) -> list[Block]:
     shown = shown.assign(frequency="k = " + shown["k"].astype(str))
     fig = lines_figure(shown, steps[-1], "frequency", "coefficient (logits)", band=transition(run))
     wide = shown.pivot(index="step", columns="frequency", values="value")[[f"k = {k}" for k in keys]]
-    texts = tuple(f"At step {step:,}: {_values(wide.loc[step])}." for step in steps)
+    texts = tuple(f"{at(run, step)}: {_values(wide.loc[step])}." for step in steps)
+    last = {str(name): float(value) for name, value in wide.loc[steps[-1]].items()}
     return [
         Figure(
             fig=fig,
             heading="Coefficients of cos w(a+b-c)",
-            takeaway=texts[-1],
+            takeaway=said(coefficient_claim(run, last, texts[-1])),
             source=f"Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c; {NANDA}.",
             alt=f"Line chart of the coefficient of each key frequency, {', '.join(map(str, keys))}, against step.",
             steps=steps,

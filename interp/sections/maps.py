@@ -18,12 +18,14 @@ from ..maths.fourier import frequency_energy
 from ..maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
 from ..readouts import output_rows
 from ..runs import Run
+from ..story.claims import Claim, is_there, said
+from ..story.weights import map_claim, map_words
 from ..structure import Cycle, Unavailable, element_orders, find_cycle
 
 POWER_CHAIN = 8
 """Power et al. 2022, Figure 3, join n and n + 8."""
 UMAP_SNAPSHOTS = 12
-"""AlignedUMAP is costly, so it takes a few snapshots spread over the transition."""
+"""AlignedUMAP is costly, so it takes a few snapshots, most of them where the curves move."""
 MIN_ROWS = 5
 
 
@@ -48,7 +50,7 @@ TSNE = Method(
 )
 UMAP = Method(
     "UMAP",
-    "snapshots spread over the transition, aligned",
+    "a few snapshots, aligned",
     "McInnes et al. 2018, umap-learn's AlignedUMAP",
 )
 FRAME_QUANTILE, MARGIN = 0.98, 1.15
@@ -67,9 +69,10 @@ def build(run: Run) -> list[Block]:
     pca, explained = pca_over_training(rows)
     tsne, kl = tsne_over_training(rows)
     cycle = find_cycle(run.task)
-    view = _View(table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
-    variances = [f"the two axes hold {float(share.sum()):.1%} of the variance" for share in explained]
-    divergences = [f"KL divergence {float(value):.3g} nats" for value in kl]
+    view = _View(run, table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
+    shares, divergence = explained.sum(dim=-1).tolist(), kl.tolist()
+    variances = [f"the two axes hold {share:.1%} of the variance" if is_there(share) else "" for share in shares]
+    divergences = [f"KL divergence {value:.3g} nats" if is_there(value) else "" for value in divergence]
     return [
         Text(view.intro(cycle)),
         view.figure(PCA, steps, rows, pca, variances),
@@ -81,7 +84,8 @@ def build(run: Run) -> list[Block]:
 class _View:
     """How the points of one run are coloured, joined and scored."""
 
-    def __init__(self, table: Table, cycle: Cycle | None, last: Float[Tensor, "n d"]) -> None:
+    def __init__(self, run: Run, table: Table, cycle: Cycle | None, last: Float[Tensor, "n d"]) -> None:
+        self.run, self.n_steps = run, len(run.steps)
         self.table, self.cycle = table, cycle
         self.k, self.chains = None, {}
         colours: dict[str, np.ndarray] = {}
@@ -114,17 +118,24 @@ class _View:
         """What the points are, and how the score is to be read."""
         text = (
             f"Each point is a row of the output layer, W_U.T: one of {self.table.n} elements. Trustworthiness is 1 "
-            "when the map's neighbours are the rows' neighbours. Maps of early snapshots are mostly noise; "
-            "the frame is set for the last map, and points of wider ones may lie outside it."
+            "when the map's neighbours are the rows' neighbours."
         )
+        if self.n_steps > 1:
+            text += " The frame is set for the last map: points of wider ones may lie outside it."
         if isinstance(cycle, Unavailable):
             return f"{text} There is no circle score: {cycle.reason}."
-        return (
-            f"{text} The circle score is 1 when the elements follow one another round a ring; maps without structure "
-            f"stay below {circle_score_null(cycle.n):.2f} (95%). Lines join each {self._word} j to j + s; for the "
-            f"strongest frequency of the last snapshot, k = {self.k}, ring neighbours are s apart with s k = ±1. "
-            f"Power et al. 2022 joined n and n + {POWER_CHAIN}: that chain and its colouring wait in the legends."
+        text += (
+            " The circle score is 1 when the elements follow one another round a ring; maps without structure "
+            f"stay below {circle_score_null(cycle.n):.2f} (95%)."
         )
+        if len(self.chains) and next(iter(self.chains)).endswith(f"(k = {self.k})"):
+            text += (
+                f" Lines join each {self._word} j to j + s; for the strongest frequency of the last snapshot's rows, "
+                f"k = {self.k}, ring neighbours are s apart with s k = ±1."
+            )
+        if len(self.chains) > 1:
+            text += f" Click the legend to show the +{POWER_CHAIN} chain and its colours (Power et al. 2022)."
+        return text
 
     def figure(
         self,
@@ -135,7 +146,9 @@ class _View:
         notes: list[str],
     ) -> Figure:
         """The block of one method."""
-        texts = [self._scores(step, rows[i], maps[i], notes[i]) for i, step in enumerate(steps)]
+        scores = [self._scores(rows[i], maps[i]) for i in range(len(steps))]
+        texts = [map_words(self.run, step, *scores[i], notes[i]) for i, step in enumerate(steps)]
+        how = method.how if len(steps) > 1 else ""
         centred = maps.double() - maps.double().mean(dim=1, keepdim=True)
         points = centred.numpy()
         spread = centred.abs().flatten(1)
@@ -148,7 +161,7 @@ class _View:
         return Figure(
             fig=map_figure(frame, last, self.is_cyclic, reach),
             heading=f"{method.name} of the output layer's rows",
-            takeaway=f"{method.name}: {method.how}. {texts[-1]}",
+            takeaway=said(f"{method.name}: {how}." if how else None, self._claim(method, scores[-1], texts[-1])),
             source=f"{method.source}. After [Power et al. 2022](https://arxiv.org/abs/2201.02177), Figure 3.",
             alt=f"Scatter plot of {self.table.n} elements by {method.name}, coloured by {next(iter(self.colours))}.",
             steps=tuple(steps),
@@ -156,12 +169,18 @@ class _View:
             texts=tuple(texts),
         )
 
-    def _scores(self, step: int, rows: Float[Tensor, "n d"], points: Float[Tensor, "n 2"], note: str) -> str:
-        parts = [f"trustworthiness {trustworthiness(rows, points):.2f}"]
-        if self.cycle is not None:
-            score, k = circle_score(points[self.cycle.order])
-            parts.append(f"circle score {float(score):.2f} at k = {int(k)}")
-        return f"At step {step:,}: " + ", ".join([*parts, *([note] if note else [])]) + "."
+    def _scores(
+        self, rows: Float[Tensor, "n d"], points: Float[Tensor, "n 2"]
+    ) -> tuple[float, tuple[float, int] | None]:
+        """Trustworthiness, and on a cycle the circle score with its frequency."""
+        trust = float(trustworthiness(rows, points))
+        if self.cycle is None:
+            return trust, None
+        score, k = circle_score(points[self.cycle.order])
+        return trust, (float(score), int(k))
+
+    def _claim(self, method: Method, score: tuple[float, tuple[float, int] | None], text: str) -> Claim:
+        return map_claim(self.run, method.name, *score, None if self.cycle is None else self.cycle.n, text)
 
 
 def _chains(cycle: Cycle, k: int) -> dict[str, list[int]]:

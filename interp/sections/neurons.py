@@ -16,8 +16,11 @@ from ..neurons import neuron_arrays
 from ..parts import NO_NEURONS, NotApplicable, best_frequency, law_of, neurons_of, table_of
 from ..progress import chosen
 from ..runs import Run
+from ..story.claims import said
+from ..story.standing import at, drawn_at
+from ..story.transition import transition
+from ..story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
 from .curves import last_cursor
-from .progress import transition
 
 N_CLUSTERS = 6
 """Clusters with a representative, the largest."""
@@ -53,7 +56,7 @@ def _clusters(run: Run) -> Figure:
     d_mlp = run.last.model.cfg.d_mlp
     total = wide.sum(axis=1)
     texts = tuple(
-        f"At step {step:,}: {int(total[step])} of {d_mlp} neurons have a frequency"
+        f"{at(run, step)}: {int(total[step])} of {d_mlp} neurons have a frequency"
         + "".join(f"; k = {k}: {int(wide.loc[step, k])}" for k in named)
         + "."
         for step in steps
@@ -61,8 +64,7 @@ def _clusters(run: Run) -> Figure:
     return Figure(
         fig=fig,
         heading="Clusters of neurons by frequency",
-        takeaway=f"Neurons with a frequency: {int(total.iloc[0])} of {d_mlp} at step {steps[0]:,}, "
-        f"{int(total.iloc[-1])} at step {steps[-1]:,}.",
+        takeaway=said(cluster_claim(run, total, d_mlp)),
         source=f"A neuron belongs to the frequency that explains more than {FVE:.0%} of its variance over all pairs: "
         f"its terms in cos and sin of wa, of wb, and their products; {NANDA} and TransformerLens' Grokking_Demo.",
         alt="Line chart of the number of neurons of each frequency against step.",
@@ -79,13 +81,13 @@ def _scatter(run: Run) -> Figure:
     frame = pd.DataFrame({"neuron": range(fve.shape[1]), "k": freqs[-1], "fve": fve[-1]})
     shares = (fve > FVE).mean(axis=1)
     texts = tuple(
-        f"At step {step:,}: {share:.1%} of the neurons are above {FVE:.0%}; median {np.median(row):.2f}."
+        f"{at(run, step)}: {share:.1%} of the neurons are above {FVE:.0%}; median {np.median(row):.2f}."
         for step, share, row in zip(steps, shares, fve, strict=True)
     )
     return Figure(
         fig=neurons_figure(frame, FVE),
         heading="Every neuron's frequency",
-        takeaway=f"The share of neurons above {FVE:.0%} goes from {shares[0]:.1%} to {shares[-1]:.1%}.",
+        takeaway=said(scatter_claim(run, steps, shares.tolist(), FVE)),
         source=f"Share of variance explained by the frequency that explains most of it; {NANDA}, their notebook. A "
         "neuron that never varies stands at 0.",
         alt="Scatter plot of the share of variance explained against the best frequency, a point a neuron.",
@@ -96,13 +98,13 @@ def _scatter(run: Run) -> Figure:
 
 
 def _representatives(run: Run) -> list[Block]:
-    """The neuron of each large cluster that its frequency explains best, over the transition."""
+    """The neuron of each large cluster that its frequency explains best, at a few snapshots."""
     best, share = best_frequency(run.last)
     sizes = best[share > FVE].bincount()
     found = [int(k) for k in sizes.argsort(descending=True, stable=True) if sizes[k] > 0]
     ks, left = found[:N_CLUSTERS], len(found[N_CLUSTERS:])
     if not ks:
-        return [Text(f"No neuron is explained to more than {FVE:.0%} by one frequency at the last snapshot.")]
+        return [Text(said(no_cluster_claim(run, float(share.max()), FVE)))]
     chosen_neurons = [int(share.where(best == k, 0.0).argmax()) for k in ks]
     n = table_of(run).n
     steps = tuple(image_steps(run.evaluations, run.steps, n, len(ks)))
@@ -110,7 +112,7 @@ def _representatives(run: Run) -> list[Block]:
     tops = np.abs(grids).max(axis=(1, 2))
     shares = grids / np.where(tops > 0, tops, 1.0)[:, None, None]
     texts = tuple(
-        f"At step {step:,} the greatest activations: "
+        f"{at(run, step)} the greatest activations: "
         + ", ".join(f"neuron {neuron} {most:.3g}" for neuron, most in zip(chosen_neurons, row, strict=True))
         + "."
         for step, row in zip(steps, tops, strict=True)
@@ -125,10 +127,8 @@ def _representatives(run: Run) -> list[Block]:
                 shared=(min(0.0, float(shares.min())), 1.0),
             ),
             heading="One neuron of each cluster",
-            takeaway=f"The neuron of each cluster that its frequency explains best at the end: {', '.join(titles)}."
-            + (f" Smaller clusters left out: {left}." if left else ""),
-            source=f"{AXES}, as a share of the neuron's greatest at the step. "
-            f"At {len(steps)} snapshots over the transition.",
+            takeaway=said(representative_claim(run, dict(zip(chosen_neurons, ks, strict=True)), share, left)),
+            source=f"{AXES}, as a share of the neuron's greatest at the step. {drawn_at(len(steps))}",
             alt=f"Images of the activations of {len(ks)} neurons over all pairs.",
             steps=steps,
             tracks=tuple(Track(i, "z", shares[:, :, :, i], coarse=True) for i in range(len(ks))),
@@ -151,7 +151,7 @@ def _any_neuron(run: Run) -> list[Block]:
         Figure(
             fig=image_figure(neurons_of(run.last)[:, 0].numpy().reshape(n, n), "activation"),
             heading="Any neuron",
-            takeaway=f"Computed here from the weights of step {run.last.step:,}: type a neuron's number.",
+            takeaway="Computed in the page from the last snapshot's weights: type a neuron's number.",
             source=AXES + ".",
             alt="Image of the activation of the chosen neuron over all pairs.",
             computed=computed,

@@ -6,6 +6,9 @@ from ..figures.curves import norms_figure
 from ..html import Block, Figure
 from ..maths.norms import frobenius, total_norm
 from ..runs import Run
+from ..story.claims import said
+from ..story.standing import at
+from ..story.weights import norm_claims
 from .curves import cursor_track
 
 
@@ -20,12 +23,7 @@ def build(run: Run) -> list[Block]:
         Figure(
             fig=norms_figure(frame, steps[-1]),
             heading="Frobenius norms over training",
-            takeaway=(
-                f"The norm of all weights goes from {totals[steps[0]]:.4g} at step {steps[0]:,} to "
-                f"{totals[steps[-1]]:.4g} at step {steps[-1]:,} (largest {totals.max():.4g} at step "
-                f"{totals.idxmax():,}); the largest tensor at the end is {ends.idxmax()} with "
-                f"{ends.max():.4g}."
-            ),
+            takeaway=said(*norm_claims(run, totals, ends)),
             source="Root of the sum of squares, per tensor and over all tensors, in float64; "
             "compare [Liu et al. 2023](https://arxiv.org/abs/2210.01117). Tensors that are zero throughout are not "
             "drawn.",
@@ -33,7 +31,7 @@ def build(run: Run) -> list[Block]:
             "logarithmic.",
             steps=steps,
             tracks=(cursor_track(steps, trace=len(names)),),
-            texts=tuple(f"At step {step:,}: total norm {totals[step]:.4g}." for step in steps),
+            texts=tuple(f"{at(run, step)}: total norm {totals[step]:.4g}." for step in steps),
         )
     ]
 
@@ -45,5 +43,5 @@ def norms_frame(run: Run) -> pd.DataFrame:
         weights = run.weights(step)
         rows.append({"step": step, "total": total_norm(weights), **frobenius(weights)})
     wide = pd.DataFrame(rows).set_index("step")
-    wide = wide.loc[:, (wide > 0).any()]
+    wide = wide.loc[:, (wide > 0).any() | (wide.columns == "total")]
     return wide.reset_index().melt("step", var_name="tensor", value_name="frobenius")

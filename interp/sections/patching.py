@@ -11,7 +11,11 @@ from ..circuits import effects, patch_from, patch_inputs
 from ..html import Block, Table, Text
 from ..parts import NotApplicable, table_of
 from ..runs import Run, Snapshot
-from .overview import crossings
+from ..story.behaviour import clean_claim, swap_claim
+from ..story.claims import said
+from ..story.outcome import subsets
+from ..story.standing import at
+from ..story.transition import crossings
 
 N_PAIRS = 64
 """Clean inputs, spread over the table."""
@@ -26,9 +30,7 @@ def _between_inputs(run: Run) -> list[Block]:
     """The first operand is corrupted; which activations, put back, restore the answer."""
     snap = run.last
     if isinstance(snap.model, HookedMLP):
-        return [
-            Text("Patching between inputs is not shown: it goes by heads and a residual stream, which an MLP has not.")
-        ]
+        return [Text("Patching between inputs is not shown: it needs heads and a residual stream; an MLP has neither.")]
     try:
         clean, corrupted = corrupted_pairs(run)
     except NotApplicable as reason:
@@ -39,11 +41,11 @@ def _between_inputs(run: Run) -> list[Block]:
     found["head"] = [str(h) if pd.notna(h) else "all" for h in found["head"]]
     shown = found[found["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
     caption = (
-        f"Between inputs, at step {snap.step:,}: {len(clean)} pairs whose first operand was replaced by another. "
+        f"{at(run, snap.step)}, between inputs: {len(clean)} pairs whose first operand was replaced by another. "
         "Effect: what one activation of the right pair adds to the logit of the right answer less that of the other; "
         "recovered: its share of what all together add. Left out are those below 0.5%."
     )
-    return [Table(shown.round({"effect": 4, "recovered": 4}), caption)]
+    return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)))]
 
 
 def corrupted_pairs(run: Run) -> tuple[list[int], list[int]]:
@@ -63,14 +65,16 @@ def _between_snapshots(run: Run) -> list[Block]:
     step = crossings(run)["train"]
     early = run.nearest(step) if step is not None else run[run.steps[0]]
     if early.step == run.last.step:
-        return [Text("Patching between snapshots is not shown: there is one snapshot alone.")]
+        return [Text(_why_no_other(run))]
     tables = [_swapped(run.last, early), _swapped(early, run.last)]
-    what = "the snapshot that first fitted its training rows" if step is not None else "the first snapshot"
-    caption = (
-        f"Between snapshots, on the same inputs: activations of step {early.step:,} ({what}) put into the model of "
-        f"step {run.last.step:,}, and the reverse."
-    )
+    caption = said(swap_claim(early.step, run.last.step, step is not None))
     return [Table(pd.concat(tables, ignore_index=True), caption)]
+
+
+def _why_no_other(run: Run) -> str:
+    if len(run.steps) == 1:
+        return "Patching between snapshots is not shown: there is one snapshot alone."
+    return "Patching between snapshots is not shown: the last snapshot is the first that fitted its training rows."
 
 
 def _swapped(snap: Snapshot, source: Snapshot) -> pd.DataFrame:
@@ -92,4 +96,4 @@ def _hooks(snap: Snapshot) -> list[tuple[str, str]]:
 
 
 def _subsets(snap: Snapshot) -> tuple[str, ...]:
-    return ("train", "test") if snap.task.is_train is not None else ("all",)
+    return subsets(snap.run)

@@ -5,17 +5,33 @@ from typing import Any
 import pandas as pd
 
 from ..figures.progress import lines_figure, panels_figure
-from ..html import Block, Figure, Text
+from ..html import Block, Figure, Table, Text
 from ..keysteps import key_steps
 from ..measures import measure_snapshot
 from ..progress import PIZZA, chosen
 from ..runs import Run
+from ..story.behaviour import circles_claim
+from ..story.circuit import end_claims
+from ..story.claims import said
+from ..story.standing import at, drawn_at, memorising_step
+from ..story.transition import transition
+from ..story.verdict import (
+    ASYMMETRIC,
+    CLOSE,
+    IRRELEVANT,
+    PUBLISHED,
+    SCORES,
+    SYMMETRIC,
+    baseline_claims,
+    verdict_claim,
+    verdict_of,
+)
 from ..structure import Unavailable
 from .curves import cursor_track, last_cursor
-from .progress import ends, step_texts, transition
+from .progress import step_texts
 
 FORMS = {
-    "circle_clock_fve": "clock",
+    "circle_clock_fve": "cos w(a+b-c)",
     "circle_pizza_fve": "pizza",
     "circle_four_neuron_pizza_fve": "pizza, four phases",
     "circle_accompanying_pizza_fve": "accompanying pizza",
@@ -24,31 +40,56 @@ N_CIRCLES = 4
 LOWEST = -1.05
 """Smallest score that is drawn."""
 KEY_STEPS = 12
+EVIDENCE = (
+    "The scores behind the verdict. restricted_acc_logit2d_all: share of all rows that the logits' parts at the key "
+    "frequencies answer alone. Published: Models A and B of Zhong et al. 2023."
+)
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
 
 def build(run: Run) -> list[Block]:
-    """Scores over training, and the closed forms of single circles at the key steps."""
-    scores = chosen(run, PIZZA)
+    """The verdict and its evidence, scores over training, and the closed forms of single circles at key steps."""
+    found: list[Block] = [Text(said(verdict_claim(run), *baseline_claims(run)))]
     irrelevance = measure_snapshot(run.last, ["distance_irrelevance"])["distance_irrelevance"]
     if isinstance(irrelevance, Unavailable):
-        return [Text(f"Not shown: {irrelevance.reason}.")]
+        return [*found, Text(f"Scores are not shown: {irrelevance.reason}.")]
     intro = (
-        "A clock multiplies the operands' circles, a pizza adds them. Gradient symmetricity is about 1 in a pizza and "
-        "lower in a clock (0 in an exact one); distance irrelevance about 1 in a clock and 0.1 to 0.4 in a pizza; both "
-        "mean something only where circularity is high."
+        "A clock multiplies the operands' circles by attention, a pizza adds them. Gradient symmetricity is the mean "
+        "cosine between a logit's gradients in the two operands: near 1 in a pizza, lower in a clock. Distance "
+        "irrelevance is near 1 where the right answer's logit does not depend on a - b, as in a clock, and 0.1 to 0.4 "
+        "in a pizza. Neither means anything before the model answers, nor where the embedding is not made of circles. "
+        f"The rule: symmetricity from {SYMMETRIC} and irrelevance below {IRRELEVANT} is a pizza; symmetricity up to "
+        f"{ASYMMETRIC} and irrelevance from {IRRELEVANT} is a clock; symmetricity in between is mixed; scores that "
+        "contradict each other are undecided; without attention that depends on the operands there is no clock, and "
+        "symmetricity alone tells a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
     )
-    return [Text(intro), _scores(run, scores), *_circles(run)]
+    evidence = evidence_frame(run)
+    table: list[Block] = [Table(evidence, EVIDENCE)] if len(evidence) else []
+    return [*found, Text(intro), *table, _scores(run, chosen(run, PIZZA)), *_circles(run)]
+
+
+def evidence_frame(run: Run) -> pd.DataFrame:
+    """The verdict's scores, beside the same at the run's untrained and memorising snapshots and as published."""
+    found = verdict_of(run)
+    columns: dict[str, dict[str, float]] = {"this run": dict(found.scores)}
+    if found.untrained:
+        columns["untrained"] = dict(found.untrained)
+    if found.memorising:
+        columns[f"memorising (step {memorising_step(run):,})"] = dict(found.memorising)
+    columns["published pizza (A)"] = {name: pair[0] for name, pair in PUBLISHED.items()}
+    columns["published clock (B)"] = {name: pair[1] for name, pair in PUBLISHED.items() if pair[1] is not None}
+    wide = pd.DataFrame(columns).reindex([name for name in SCORES if name in found.scores])
+    return wide.reset_index(names="score")
 
 
 def _scores(run: Run, scores: pd.DataFrame) -> Figure:
     steps = tuple(run.steps)
     fig = lines_figure(scores, steps[-1], "measure", "score", band=transition(run))
-    texts = step_texts(scores, steps)
+    texts = step_texts(run, scores, steps)
     return Figure(
         fig=fig,
         heading="Clock or pizza over training",
-        takeaway=ends(scores, *PIZZA),
+        takeaway=said(*end_claims(run, scores, "pizza", PIZZA)) or said("No score exists at any snapshot."),
         source=f"{ZHONG}, sections 4.1 and 4.2 and their notebook: 100 fixed triples; logits of right answers; the "
         "first four principal components of W_E.",
         alt="Line chart of gradient symmetricity, distance irrelevance and circularity against step.",
@@ -74,35 +115,35 @@ def _circles(run: Run) -> list[Block]:
     best = last.groupby("k")["value"].max().sort_values(ascending=False)
     best = best[best > LOWEST].head(N_CIRCLES)
     if not len(best):
-        return [Text("Single circles are not shown: the logits of none are like a clock's or a pizza's.")]
+        return [Text("Single circles are not shown: the logits of none are like one of the closed forms.")]
     shown = frame[frame["k"].isin(best.index)].assign(circle=lambda f: "circle k = " + f["k"].astype(str))
     shown = shown[shown["value"] > LOWEST].sort_values(["k", "step"])
-    at = tuple(sorted({int(step) for step in shown["step"]}))
-    fig = panels_figure(shown, at[-1], "circle", "form", "2 x correlation - 1")
+    at_steps = tuple(sorted({int(step) for step in shown["step"]}))
+    fig = panels_figure(shown, at_steps[-1], "circle", "form", "2 x correlation - 1")
     cursors = range(len(fig.data) - len(best), len(fig.data))  # type: ignore[arg-type]
     texts = tuple(
-        f"At step {step:,}: {'; '.join(_fit(some) for _, some in rows.groupby('k'))}."
+        f"{at(run, step)}, nearest forms: {'; '.join(_fit(some) for _, some in rows.groupby('k'))}."
         for step, rows in shown.groupby("step")
     )
     return [
         Figure(
             fig=fig,
             heading="What one circle of the embedding computes",
-            takeaway=f"The form nearest to each circle's logits. {texts[-1]}",
+            takeaway=said(circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),
             source=f"{ZHONG}: the model run with one pair of principal components of W_E alone; its logits against "
             "closed forms, both scaled to variance 1: the score is 2 x correlation - 1, so -1 is no relation; lower "
-            "ones are not drawn. An accompanying pizza is a circle of twice the frequency that it helps. At "
-            f"{len(steps)} snapshots over the transition, where there is a circle.",
-            alt="Small line charts, one a circle, of the scores of clock and pizza forms against step.",
-            steps=at,
-            tracks=tuple(cursor_track(at, trace=i) for i in cursors),
+            "ones are not drawn. cos w(a+b-c) is a clock's form, and every circuit for addition tends to it: it alone "
+            "makes no clock. An accompanying pizza is a circle of twice the frequency that it helps. At "
+            f"{drawn_at(len(at_steps))}",
+            alt="Small line charts, one a circle, of the scores of the closed forms against step.",
+            steps=at_steps,
+            tracks=tuple(cursor_track(at_steps, trace=i) for i in cursors),
             texts=texts,
         )
     ]
 
 
 def _fit(forms: Any) -> str:
-    """The form with the largest score, and that it is far from the logits where their correlation is below 0.75."""
+    """The form with the largest score, and how the logits correlate with it."""
     best = forms.loc[forms["value"].idxmax()]
-    poor = ", but far" if best["value"] < 0.5 else ""
-    return f"k = {best['k']}: {best['form']} ({best['value']:.2f}{poor})"
+    return f"k = {best['k']}: {best['form']} (correlation {(best['value'] + 1) / 2:.2f})"

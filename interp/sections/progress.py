@@ -1,20 +1,25 @@
 """Progress measures over training: what the circuit does before and after the transition."""
 
+from typing import Any
+
 import pandas as pd
 
 from ..figures.progress import lines_figure
 from ..html import Block, Figure, Table, Text
-from ..keyfreqs import key_freqs_of
 from ..measures import choose, measure_snapshot
-from ..parts import NotApplicable
-from ..progress import LOSSES, SHARES, chosen
+from ..progress import LOSSES, SHARES, chosen, progress_of
 from ..runs import Run
+from ..story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
+from ..story.claims import Said, said
+from ..story.standing import at
+from ..story.transition import transition
 from ..structure import Unavailable
 from .curves import last_cursor
-from .overview import crossings
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
+NULL = " at random frequencies"
+"""Ends the names of lines that are nulls."""
 
 
 def build(run: Run) -> list[Block]:
@@ -22,33 +27,27 @@ def build(run: Run) -> list[Block]:
     return [Text(_intro(run)), *_figures(run), *_tables(run)]
 
 
-def keys_said(run: Run) -> str:
-    """Which frequencies are key, and how they were chosen; or why there are none."""
-    try:
-        keys = key_freqs_of(run)
-    except NotApplicable as reason:
-        return f"There are no key frequencies: {reason}."
-    return f"Key frequencies: k = {', '.join(map(str, keys.ks))} ({keys.origin})."
-
-
-def transition(run: Run) -> tuple[int, int] | None:
-    """Steps of 99% train and test accuracy, where both were reached in this order."""
-    cross = crossings(run)
-    if cross["train"] is None or cross["test"] is None or cross["test"] <= cross["train"]:
-        return None
-    return cross["train"], cross["test"]
-
-
-def _intro(run: Run) -> str:
-    text = (
-        "Restricted losses leave the model its key frequencies alone: they fall as the circuit forms. Excluded losses "
-        f"take them away: on the training rows they rise as memory is given up. {keys_said(run)} They are those of the "
-        "run's end, so values at earlier snapshots look ahead."
+def _intro(run: Run) -> Said:
+    keys = key_claims(run)
+    if keys[0].id == "keys.none":
+        return said(*keys, "So there are no restricted and excluded losses by frequency to show.", band_claim(run))
+    method = (
+        "Restricted losses leave the model its key frequencies alone: they fall as a circuit of these frequencies "
+        "forms. Excluded losses take the key frequencies away: on the training rows they rise as memory is given up."
     )
-    band = transition(run)
-    if band is None:
-        return f"{text} No transition is shaded: 99% train, then 99% test accuracy, was not logged."
-    return f"{text} Shaded: from 99% train accuracy (step {band[0]:,}) to 99% test accuracy (step {band[1]:,})."
+    ahead = "Key frequencies are those of the run's end, so values at earlier snapshots look ahead."
+    null = _null_words(run)
+    return said(method, *keys, ahead if len(run.steps) > 1 else None, null, band_claim(run))
+
+
+def _null_words(run: Run) -> str | None:
+    """How the dashed lines are to be read, where there are some."""
+    if not len(progress_of(run).nulls):
+        return None
+    return (
+        "Dashed lines are the same losses at as many frequencies drawn at random among the others (mean over draws, "
+        "which are the same at every snapshot): what a loss would be if the key frequencies were nothing special."
+    )
 
 
 def _figures(run: Run) -> list[Block]:
@@ -59,31 +58,37 @@ def _figures(run: Run) -> list[Block]:
             f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
             "TransformerLens' Grokking_Demo. Rows of each as its name says; no bias correction in excluded losses."
         )
-        takeaway = f"{_turn(losses)}{ends(losses, 'restricted_loss_logit2d_all', 'test_loss', 'train_loss')}"
-        found.append(_figure(run, losses, "Restricted and excluded losses", "loss (nats)", source, takeaway, True))
+        takeaway = said(*loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss")))
+        losses = pd.concat([losses, _null_lines(run)])
+        heading = "Restricted and excluded losses"
+        if not losses["measure"].str.contains("restricted|excluded").any():
+            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows that the name says."
+        found.append(_figure(run, losses, heading, "loss (nats)", source, takeaway, True))
     shares = chosen(run, SHARES)
     if len(shares):
         source = (
             f"logit_fve: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}; "
             f"neuron_fraction_fve85 and Gini coefficients of Fourier norms: {NANDA}."
         )
-        takeaway = ends(shares, "logit_fve", "neuron_fraction_fve85", "gini_W_L")
-        found.append(_figure(run, shares, "How much of the model is the circuit", "share", source, takeaway, False))
+        takeaway = said(*share_claims(run, shares))
+        has_keys = bool((shares["measure"] == "logit_fve").any())
+        heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
+        found.append(_figure(run, shares, heading, "share", source, takeaway, False))
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
         source = f"The logits' parts at cos and sin of w(a+b) of one key frequency taken out; training rows. {NANDA}."
-        last = by_freq[by_freq["step"] == by_freq["step"].max()].set_index("measure")["value"]
-        costliest = str(last.idxmax()).removeprefix("without ")
-        takeaway = f"At the end the costliest is {costliest}: {last.max():.3g} nats."
+        takeaway = said(costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
         found.append(_figure(run, by_freq, heading, "train loss (nats)", source, takeaway, True))
     return found
 
 
-def _figure(run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: str, is_log: bool) -> Figure:
+def _figure(
+    run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
+) -> Figure:
     steps, band = tuple(run.steps), transition(run)
-    fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band)
+    fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band, dashed=NULL)
     return Figure(
         fig=fig,
         heading=heading,
@@ -92,46 +97,29 @@ def _figure(run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str,
         alt=f"Line chart of {', '.join(dict.fromkeys(frame['measure']))} against step, step axis logarithmic.",
         steps=steps,
         tracks=last_cursor(steps, fig),
-        texts=step_texts(frame, steps),
+        texts=step_texts(run, frame, steps),
     )
 
 
-def step_texts(frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
+def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
     """Of columns step, measure, value: one sentence a step, with the values that there are."""
     there = frame.dropna(subset=["value"])
-    said = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
-    return tuple(f"At step {step:,}: {said.get(step, 'no value')}." for step in steps)
+    words = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
+    return tuple(f"{at(run, step)}: {words.get(step, 'no value')}." for step in steps)
 
 
-def _turn(losses: pd.DataFrame) -> str:
-    """Where the excluded loss is lowest, if it rises after that."""
-    excluded = losses.query("measure == 'excluded_loss_logit2d_train'").dropna(subset=["value"])
-    if not len(excluded):
-        return ""
-    lowest, last = excluded.loc[excluded["value"].idxmin()], excluded["value"].iloc[-1]
-    if not last > lowest["value"]:
-        return ""
-    return (
-        f"excluded_loss_logit2d_train is lowest at step {int(lowest['step']):,} ({lowest['value']:.3g}) and ends at "
-        f"{last:.3g}: the training rows come to need the key frequencies; "
-    )
-
-
-def ends(frame: pd.DataFrame, *names: str) -> str:
-    """First and last values of some measures."""
-    said = []
-    for name in names:
-        values = frame.query("measure == @name")["value"].tolist()
-        if values:
-            said.append(f"{name} goes from {values[0]:.3g} to {values[-1]:.3g}")
-    return f"{'; '.join(said)}." if said else "None of the circuit's measures exists for this run."
+def _null_lines(run: Run) -> pd.DataFrame:
+    """Means over draws of the losses at random frequencies, as lines of their own."""
+    means: Any = progress_of(run).nulls.groupby(["step", "measure"], sort=False)["value"].mean()
+    null = means.reset_index()
+    return null.assign(measure=null["measure"] + NULL)
 
 
 def _tables(run: Run) -> list[Block]:
     values = measure_snapshot(run.last)
     units = {measure.name: measure.unit for measure in choose(None)}
     numbers = [(name, value, units[name]) for name, value in values.items() if isinstance(value, float)]
-    caption = f"Every measure that is one number, at the last snapshot (step {run.last.step:,}); sources: --list."
+    caption = f"{at(run, run.last.step)}, the last snapshot: every measure that is one number; sources: --list."
     found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption)]
     reasons: dict[str, list[str]] = {}
     for name, value in values.items():

@@ -1,36 +1,91 @@
-"""Fourier spectra of the embedding, the output layer and the neuron-logit map, for every snapshot."""
+"""Spectra of the embedding, the output layer and the neuron-logit map over training, by frequency or by irrep."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from ..figures.progress import lines_figure
 from ..figures.spectra import spectrum_figure
 from ..html import Block, Figure, Text, Track
 from ..maths.characters import zero_energy
 from ..maths.fourier import constant_energy, frequencies, frequency_energy
+from ..measures.irreps import Irreps, irreps_of
+from ..parts import NotApplicable, table_of
 from ..readouts import Readout, readouts
 from ..runs import Run
+from ..story.claims import said
+from ..story.standing import at
+from ..story.transition import transition
+from ..story.weights import irrep_claim, spectrum_claim, strongest_words
 from ..structure import Cycle, Unavailable, find_cycle
-from .curves import cursor_track
+from .curves import cursor_track, last_cursor
 
-N_NAMED = 5
-"""Frequencies named in the texts."""
+N_IRREPS = 8
+"""Irreps drawn, those with the largest share at some snapshot."""
 
 
 def build(run: Run) -> list[Block]:
-    """One figure per matrix; for a structure without a cycle, the reason."""
-    cycle = find_cycle(run.task)
-    if isinstance(cycle, Unavailable):
-        return [Text(f"Not shown: {cycle.reason}.")]
-    assert run.task.table is not None
+    """One figure per matrix: by frequency where the elements are a cycle, by irrep in another group."""
+    cycle, table = find_cycle(run.task), run.task.table
+    if isinstance(cycle, Unavailable) or table is None:
+        return _by_irrep(run, cycle)
     intro = (
         "Each matrix has one row per element. Its energy at frequency k is the share of its squared norm in the "
         f"cosine and sine of k cycles, in the {cycle.name}; the constant (k = 0) is part of the total and is not drawn."
     )
     if cycle.is_multiplicative:
         intro += " Elements are ordered by discrete logarithm; the row of 0 has none and stands apart."
-    return [Text(intro), *(_figure(run, cycle, readout) for readout in readouts(run, run.task.table))]
+    return [Text(intro), *(_figure(run, cycle, readout) for readout in readouts(run, table))]
+
+
+def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
+    """Energy of each matrix by irrep over training; for tasks that compose in no group, the reason there are none."""
+    reason = cycle.reason if isinstance(cycle, Unavailable) else "this task has no all-pairs table"
+    try:
+        irreps, table = irreps_of(run), table_of(run)
+    except NotApplicable:
+        return [Text(f"Not shown: {reason}.")]
+    intro = (
+        f"{reason[:1].upper()}{reason[1:]}; functions on the group have irreps. Each matrix has one row per element; "
+        "its energy in an irrep is the share of its squared norm in the irrep's matrix coefficients. Irreps are named "
+        "by their degree and a number; the trivial one, the constant, is part of the total and is not drawn."
+    )
+    return [Text(intro), *(_irrep_figure(run, irreps, readout) for readout in readouts(run, table))]
+
+
+def _irrep_figure(run: Run, irreps: Irreps, readout: Readout) -> Figure:
+    steps, rows = tuple(run.steps), run.stack(readout.read).double()[:, irreps.order]
+    total = rows.square().sum(dim=(1, 2))
+    parts = {str(name): (P @ rows).square().sum(dim=(1, 2)) for name, P in irreps.projectors.items()}
+    shares = {name: (part / total).where(total > 0, float("nan")).tolist() for name, part in parts.items()}
+    even = {str(name): float(P.diagonal().sum()) / len(P) for name, P in irreps.projectors.items()}
+    kept = sorted(shares, key=lambda name: -max(x if x == x else 0.0 for x in shares[name]))[:N_IRREPS]
+    frame = pd.DataFrame({"step": steps} | {name: shares[name] for name in sorted(kept)}).melt("step", var_name="irrep")
+    fig = lines_figure(frame, steps[-1], "irrep", "share of squared norm", band=transition(run))
+    left = len(shares) - len(kept)
+    return Figure(
+        fig=fig,
+        heading=f"Irreps of {readout.name}, the {readout.meaning}",
+        takeaway=said(irrep_claim(run, readout.name, shares, even)),
+        source="Share of the squared norm in the isotypic component of each irrep, |P W|^2 / |W|^2 with "
+        "P[g, h] = (d/n) chi(g h^-1), [Chughtai et al. 2023](https://arxiv.org/abs/2302.03025); a matrix without "
+        "structure has d^2/n in an irrep of degree d, and twice that where the irrep is complex."
+        + (
+            f" The {len(kept)} irreps with the largest share at some snapshot; {left} others are not drawn."
+            if left
+            else ""
+        ),
+        alt=f"Line chart of the share of {readout.name}'s squared norm in each irrep against step.",
+        steps=steps,
+        tracks=last_cursor(steps, fig),
+        texts=tuple(
+            f"{at(run, step)}: " + ", ".join(f"{name} {shares[name][i]:.1%}" for name in sorted(kept)) + "."
+            if total[i] > 0
+            else f"{at(run, step)}: the matrix is zero."
+            for i, step in enumerate(steps)
+        ),
+    )
 
 
 def _figure(run: Run, cycle: Cycle, readout: Readout) -> Figure:
@@ -43,14 +98,13 @@ def _figure(run: Run, cycle: Cycle, readout: Readout) -> Figure:
     constant = constant_energy(on_cycle)
     apart = zero_energy(rows) if cycle.is_multiplicative else None
     texts = tuple(
-        _text(steps[i], energy[i], float(constant[i]), None if apart is None else float(apart[i]))
+        _text(run, steps[i], energy[i], float(constant[i]), None if apart is None else float(apart[i]))
         for i in range(len(steps))
     )
     return Figure(
         fig=spectrum_figure(frame, steps[-1]),
         heading=f"Spectrum of {readout.name}, the {readout.meaning}",
-        takeaway=f"At the last snapshot (step {steps[-1]:,}) {_strongest(energy[-1])}; at step {steps[0]:,} the same "
-        f"number of strongest frequencies held {float(energy[0].topk(min(N_NAMED, len(ks))).values.sum()):.1%}.",
+        takeaway=said(spectrum_claim(run, readout.name, energy, cycle.n)),
         source=(
             "e_k = (|cos_k|^2 + |sin_k|^2) / |W|^2 in the orthonormal real Fourier basis over the rows, "
             "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217); for even cycles the last k has a cosine only."
@@ -63,13 +117,6 @@ def _figure(run: Run, cycle: Cycle, readout: Readout) -> Figure:
     )
 
 
-def _strongest(energy: Float[Tensor, " n_freqs"]) -> str:
-    """The strongest frequencies with their shares."""
-    top = energy.topk(min(N_NAMED, len(energy)))
-    named = ", ".join(f"k = {int(i) + 1} ({float(v):.1%})" for v, i in zip(*top, strict=True))
-    return f"the {len(top.values)} strongest frequencies hold {float(top.values.sum()):.1%} of the energy: {named}"
-
-
-def _text(step: int, energy: Float[Tensor, " n_freqs"], constant: float, apart: float | None) -> str:
-    text = f"At step {step:,}: {_strongest(energy)}; the constant holds {constant:.1%}."
+def _text(run: Run, step: int, energy: Float[Tensor, " n_freqs"], constant: float, apart: float | None) -> str:
+    text = f"{at(run, step)}: {strongest_words(energy)}; the constant holds {constant:.1%}."
     return text if apart is None else f"{text} The row of 0 holds {apart:.1%} of the whole matrix."

@@ -29,22 +29,25 @@ def trace(fig, number) -> Any:
 
 
 def test_outcome_names_the_steps(run):
-    """Scale 0 answers 0 everywhere; any positive scale answers all: 99 % is reached at step 10, on both."""
-    from interp.sections import overview
+    """Scale 0 answers 0 everywhere; any positive scale answers all: 99 % is reached between 0 and 10, on both."""
+    from interp.story import outcome, transition
 
-    assert overview.crossings(run) == {"train": 10, "test": 10, "test_stable": 10, "delay": 0}
-    assert "step **10**" in overview.outcome(run)
+    assert transition.crossings(run) == {"train": 10, "test": 10, "test_stable": 10, "delay": 0}
+    claims = {claim.id: claim for claim in outcome.outcome_claims(run)}
+    assert set(claims) == {"outcome.fitted", "outcome.grokked"}
+    assert all("between steps 0 and 10" in claim.text for claim in claims.values())
+    assert claims["outcome.grokked"].numbers["below"] == 0 and claims["outcome.grokked"].numbers["at"] == 10
 
 
 def test_outcome_of_a_run_that_did_not_grok(run, tmp_path):
     from interp import open_run
-    from interp.sections import overview
+    from interp.story.outcome import outcome_claims
 
     path = handmade_run(tmp_path, P, KEYS, scales=(0.0, 0.0))
-    assert "did not fit" in overview.outcome(open_run(path))
+    assert [claim.id for claim in outcome_claims(open_run(path))] == ["outcome.not_fitted", "outcome.test_acc"]
     rows = open_run(path)
     rows.log.loc[:, "train_acc"] = 1.0
-    assert "did not grok" in overview.outcome(rows)
+    assert [claim.id for claim in outcome_claims(rows)] == ["outcome.fitted", "outcome.not_grokked"]
 
 
 def test_curves_show_the_log_and_the_cursor_moves(run):
@@ -209,12 +212,14 @@ def test_the_frame_is_set_for_the_last_map(tmp_path, module_mocker_umap):
 
 
 def test_groups_without_a_cycle_say_so(tmp_path, module_mocker_umap):
-    """S3: the spectra section gives its reason, the maps are there without a circle score."""
+    """S3: the spectra are by irrep, as the measures have them, the maps are there without a circle score."""
     import torch
 
     from interp import open_run
     from interp.html import Text
+    from interp.measures import measure_snapshot
     from interp.sections import grid, maps, spectra
+    from interp.story.claims import claims_of
     from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
     from train.engine import train
     from train.store import RunStore
@@ -227,9 +232,17 @@ def test_groups_without_a_cycle_say_so(tmp_path, module_mocker_umap):
     store = RunStore.create(tmp_path, config)
     train(config, store, torch.device("cpu"))
     run = open_run(store.path)
-    (text,) = spectra.build(run)
+    blocks: Any = spectra.build(run)
+    text, W_E, _, W_L = blocks
     assert isinstance(text, Text)
-    assert "S3 is not cyclic" in text.markdown
+    assert "S3 is not cyclic" in text.markdown and "not part of" not in text.markdown
+    values = measure_snapshot(run.last, ["irrep_W_E_energy", "irrep_W_L_energy"])
+    for block, name in ((W_E, "irrep_W_E_energy"), (W_L, "irrep_W_L_energy")):
+        drawn = {t.name: t.y[-1] for t in block.fig.data if t.name != "this step"}
+        assert drawn == pytest.approx(values[name], abs=1e-6) and len(drawn) == 2  # the sign and the plane
+    sign, plane = sorted(values["irrep_W_E_energy"])
+    found = claims_of([W_E])[0].numbers
+    assert found[f"even {sign}"] == pytest.approx(1 / 6) and found[f"even {plane}"] == pytest.approx(4 / 6)  # d^2 / n
     block = figures(maps.build(run))[0]
     assert "circle score" not in block.takeaway
     points = list(block.fig.data)[-1]

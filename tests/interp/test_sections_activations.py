@@ -55,7 +55,7 @@ def test_clusters_without_an_image_are_counted(tmp_path, run):
     many = open_run(handmade_run(tmp_path, P, (1, 2, 3, 5, 7, 9, 11), scales=(0.0, 1.0)))
     images = of_kind(neurons.build(many), "Figure")[2]
     assert len(images.fig.data) == neurons.N_CLUSTERS == 6
-    assert "Smaller clusters left out: 1." in images.takeaway
+    assert "1 smaller cluster is left out." in images.takeaway
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_attention_is_even_in_the_handmade_model(run):
     (figure,) = of_kind(attention.build(run), "Figure")
     for trace in figure.at(run.steps[-1]).data:
         np.testing.assert_allclose(trace.z, 1 / 3, atol=1e-6)
-    said = "every head: a 0.33, b 0.33, = 0.33. Over heads and pairs attention to a goes from 0.33 to 0.33."
+    said = "every head: a 0.33, b 0.33, '=' 0.33. Attention to a is 0.33 for every pair."
     assert said in figure.takeaway
 
 

@@ -53,29 +53,32 @@ def test_progress_shows_the_measures_and_says_which_keys(run):
 def test_the_transition_is_shaded_from_train_to_test(run):
     from interp import open_run
     from interp.sections import progress
+    from interp.story.transition import transition
 
     other = open_run(run.path)
     other.log.loc[other.log["step"] < 1000, "test_acc"] = 0.0
-    assert progress.transition(other) == (10, 1000)
+    assert transition(other) == (10, 1000)
     band = next(t for t in of_kind(progress.build(other), "Figure")[0].fig.data if t.fill == "toself")
     assert sorted(set(band.x)) == [10, 1000]
-    assert "step 10) to 99% test accuracy (step 1,000)" in of_kind(progress.build(other), "Text")[0].markdown
-    assert progress.transition(run) is None  # both at one step
+    said = of_kind(progress.build(other), "Text")[0].markdown
+    assert "(between steps 0 and 10) to 99% test accuracy (between steps 100 and 1,000)" in said
+    assert transition(run) is None  # both at one step
 
 
 def test_keyfreqs_tells_when_they_came(run):
     """The hand-made logits have the same shape at every scale but 0."""
     from interp.sections import keyfreqs
+    from interp.story import circuit
 
     blocks: Any = keyfreqs.build(run)
     (figure,) = of_kind(blocks, "Figure")
     assert set(lines(figure)) == {*(f"k = {k}" for k in KEYS), "this step"}
     assert math.isnan(lines(figure)["k = 5"].y[0]) and lines(figure)["k = 5"].y[1] > 0.2  # 0 is not on a log axis
-    assert "From step 10 on" in figure.takeaway
+    assert "became the final one between steps 0 and 10" in figure.takeaway
     when, rules = of_kind(blocks, "Table")
     rows: Any = when.frame.set_index("k")
     assert set(rows.index[rows["key"] == "yes"]) == set(KEYS)
-    assert rows.loc[5, "first step above 1%"] == 10 and rows.loc[5, "stays above from step"] == 10
+    assert rows.loc[5, circuit.FIRST] == 10 and rows.loc[5, circuit.STAYS] == 10
     chosen = rules.frame.set_index("measure")["frequencies"]
     assert chosen["key_freqs"] == chosen["key_freqs_nanda"] == "3, 5, 9"
 
@@ -83,7 +86,7 @@ def test_keyfreqs_tells_when_they_came(run):
 def test_a_frequency_that_was_lost_is_listed_as_such():
     import pandas as pd
 
-    from interp.sections.keyfreqs import settled
+    from interp.story.circuit import settled
 
     share = pd.DataFrame(
         [(0, 1, 0.5), (0, 2, 0.0), (5, 1, 0.5), (5, 2, 0.3), (9, 1, 0.0), (9, 2, 0.3)], columns=["step", "k", "value"]
@@ -99,7 +102,7 @@ def test_given_keys_are_named_as_given(run):
 
     blocks: Any = keyfreqs.build(open_run(run.path, key_freqs=[4]))
     assert blocks[0].markdown == "Key frequencies: k = 4 (given)."
-    assert "they were given" in of_kind(blocks, "Figure")[0].takeaway
+    assert "which were given" in of_kind(blocks, "Figure")[0].takeaway
 
 
 def test_pizza_shows_the_scores(run):
@@ -125,7 +128,7 @@ def test_pizza_draws_each_circles_forms(tmp_path):
     titles = [note.text for note in panels.fig.layout.annotations]
     assert set(titles) >= {"circle k = 2", "circle k = 3"}
     last = {(t.name, i): t.y[-1] for i, t in enumerate(panels.fig.data)}
-    drawn = sorted(value for (name, _), value in last.items() if name == "clock")
+    drawn = sorted(value for (name, _), value in last.items() if name == "cos w(a+b-c)")
     expected = [values["circle_clock_fve"][int(title.split()[-1])] for title in titles]
     assert drawn == pytest.approx(sorted(value for value in expected if value > -1.05))
 
@@ -178,7 +181,7 @@ def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
     blocks: Any = importlib.import_module(f"interp.sections.{name}").build(run)
     texts = " ".join(block.markdown for block in of_kind(blocks, "Text"))
     if shape in ("polynomial", "group") and name in ("keyfreqs", "pizza"):
-        assert texts.startswith("Not shown: ")
+        assert texts.startswith("Not shown: " if name == "keyfreqs" else "**There is no circuit to name**")
         assert "x2_y2" in texts or "S3" in texts
     elif shape in ("polynomial", "group") and name != "patching":
         assert "x2_y2" in texts or "S3" in texts

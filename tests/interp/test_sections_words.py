@@ -28,12 +28,12 @@ def shares(**curves: list[float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "k", "value"])
 
 
-def test_a_step_says_the_values_that_there_are():
+def test_a_step_says_the_values_that_there_are(run):
     from interp.sections.progress import step_texts
 
     rows = [(0, "gini", 0.25), (0, "fve", float("nan")), (10, "gini", 0.5), (10, "fve", 0.125)]
     frame = pd.DataFrame(rows, columns=["step", "measure", "value"])
-    assert step_texts(frame, (0, 10, 20)) == (
+    assert step_texts(run, frame, (0, 10, 20)) == (
         "At step 0: gini 0.25.",
         "At step 10: gini 0.5, fve 0.125.",
         "At step 20: no value.",
@@ -41,31 +41,40 @@ def test_a_step_says_the_values_that_there_are():
 
 
 def test_the_excluded_loss_turns_only_where_it_rises_again():
-    from interp.sections.progress import _turn
+    from interp.story.circuit import turn_claim
 
     def losses(values):
         name = "excluded_loss_logit2d_train"
         return pd.DataFrame({"step": [0, 10, 20], "measure": name, "value": values})
 
-    assert "lowest at step 10 (0.5) and ends at 6" in _turn(losses([3.0, 0.5, 6.0]))
-    assert _turn(losses([3.0, 2.0, 1.0])) == ""  # control: it only falls
-    assert _turn(losses([3.0, 2.0, 1.0]).iloc[:0]) == ""
+    found = turn_claim(losses([3.0, 0.5, 6.0]), uniform=5.0)
+    assert found is not None and found.numbers == {"lowest": 0.5, "lowest_step": 10, "last": 6.0}
+    assert "by way of these frequencies" in found.text
+    for uniform in (None, 7.0):  # a model that does not generalise; one that is still better than a guess
+        found = turn_claim(losses([3.0, 0.5, 6.0]), uniform)
+        assert found is not None and "by way of" not in found.text
+    assert turn_claim(losses([3.0, 2.0, 1.0]), 5.0) is None  # control: it only falls
+    assert turn_claim(losses([3.0, 2.0, 1.0]).iloc[:0], 5.0) is None
 
 
 def test_a_frequency_that_came_and_went_is_said_and_drawn(run):
-    from interp.sections import keyfreqs
+    from interp.story import circuit
 
     share = shares(k1=[0, 0.5, 0.5, 0.5], k2=[0, 0, 0.02, 0.3], k4=[0, 0.03, 0.05, 1e-9], k6=[0, 0, 0.009, 0.009])
-    when: Any = keyfreqs.crossing_times(share, (1, 2))
+    when: Any = circuit.crossing_times(share, (1, 2))
     assert when["k"].tolist() == [1, 2, 4]  # 6 never held 1%
-    assert when[keyfreqs.FIRST].tolist() == [10, 20, 10]
-    assert when[keyfreqs.STAYS].tolist() == [10, 20, pd.NA] and when["key"].tolist() == [True, True, False]
-    said = keyfreqs._takeaway(share, (0, 10, 20, 30), (1, 2), when)
-    assert "k = 1 from step 10, k = 2 from step 20." in said
-    assert "From step 30 on" in said and "Lost again: k = 4." in said
+    assert when[circuit.FIRST].tolist() == [10, 20, 10]
+    assert when[circuit.STAYS].tolist() == [10, 20, pd.NA] and when["key"].tolist() == [True, True, False]
+    steps = (0, 10, 20, 30)
+    claims = {claim.id: claim for claim in circuit.history_claims(share, steps, (1, 2), when)}
+    assert set(claims) == {"keyfreqs.came", "keyfreqs.settled", "keyfreqs.lost"}
+    assert claims["keyfreqs.came"].numbers == {"k=1": 10, "k=2": 20}
+    assert "between steps 0 and 10" in claims["keyfreqs.came"].text  # the snapshots on either side
+    assert claims["keyfreqs.settled"].numbers == {"stable": 30} and claims["keyfreqs.lost"].numbers == {"k=4": 0.05}
     kept = shares(k1=[0.5, 0.5, 0.5, 0.5], k2=[0.5, 0.001, 0.3, 0.3])
-    again = keyfreqs._takeaway(kept, (0, 10, 20, 30), (1, 2), keyfreqs.crossing_times(kept, (1, 2)))
-    assert "at step 0)" in again and "From step 20 on" in again and "Lost" not in again
+    again = circuit.history_claims(kept, steps, (1, 2), circuit.crossing_times(kept, (1, 2)))
+    assert [claim.id for claim in again] == ["keyfreqs.always", "keyfreqs.came", "keyfreqs.settled"]
+    assert again[2].numbers == {"stable": 20, "first": 0}
 
 
 def test_shares_are_on_a_log_axis_with_the_threshold(run):
@@ -95,12 +104,16 @@ def test_every_circles_panel_has_the_cursor(tmp_path):
     assert low < min(drawn) and max(drawn) < high
 
 
-@pytest.mark.parametrize(("score", "says"), [(0.9, "k = 3: clock (0.90)"), (-0.4, "k = 3: clock (-0.40, but far)")])
-def test_a_poor_form_is_said_to_be_far(score, says):
-    from interp.sections.pizza import _fit
+@pytest.mark.parametrize(("score", "close"), [(0.95, 1), (-0.4, 0)])
+def test_a_poor_form_is_said_to_be_none(run, score, close):
+    """The score is 2 x correlation - 1; the form cos w(a+b-c) is never called a clock."""
+    from interp.story.behaviour import circles_claim
 
-    forms = pd.DataFrame([(3, "pizza", -1.0), (3, "clock", score)], columns=["k", "form", "value"])
-    assert _fit(forms) == says
+    forms = pd.DataFrame([(3, "pizza", -1.0), (3, "cos w(a+b-c)", score)], columns=["k", "form", "value"])
+    found = circles_claim(run, forms, close=0.9)
+    expected = {"best_k": 3, "correlation": (score + 1) / 2, "close": close, "circles": 1}
+    assert found.numbers == pytest.approx(expected)
+    assert "clock" not in found.text and ("no single circle" in found.text) == (not close)
 
 
 def test_ablations_begin_with_the_model_as_it_is(run):
@@ -128,7 +141,7 @@ def test_an_unknown_split_leaves_what_needs_none(importing_shape, shape):
         for figure in of_kind(blocks, "Figure"):
             assert figure.takeaway and "nan" not in figure.takeaway, (name, figure.takeaway)
     progress: Any = importlib.import_module("interp.sections.progress").build(run)
-    assert "No transition is shaded" in progress[0].markdown
+    assert "transition" not in progress[0].markdown  # there is no time over which one could be shaded
     absent = of_kind(progress, "Table")[1].frame.set_index("reason")["measures"]
     (names,) = [names for reason, names in absent.items() if "split" in str(reason)]
     assert {"train_loss", "test_loss", "restricted_loss_neuron_test"} & set(names.split(", "))

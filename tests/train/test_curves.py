@@ -53,3 +53,15 @@ def test_delay():
     assert delay(0, 0) == 0  # zero is a value
     assert delay(20, 10) == -10
     assert delay(None, 10) is delay(10, None) is delay(None, None) is None
+
+
+def test_a_crossing_is_known_between_two_evaluations():
+    from train.curves import Bracket, bracket, delay_range
+
+    assert str(bracket([5_400, 5_500, 5_600], 5_600)) == "between steps 5,500 and 5,600"
+    assert bracket([0, 10], 0) == Bracket(None, 0)
+    assert str(bracket([0, 10], 0)) == "by step 0, the first evaluation"
+    assert bracket([0, 10], None) is None
+    assert delay_range(Bracket(100, 150), Bracket(9_000, 9_400)) == (8_850, 9_300)
+    assert delay_range(Bracket(100, 150), Bracket(100, 150)) == (-50, 50)  # one interval: which came first is not known
+    assert delay_range(Bracket(None, 0), Bracket(10, 20)) is delay_range(None, Bracket(0, 1)) is None

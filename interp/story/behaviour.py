@@ -1,0 +1,120 @@
+"""What is said of what the model puts out: logits, single circles, ablations, patching, the table of answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..parts import law_of
+from ..runs import Run
+from .circuit import knows_step
+from .claims import Claim, changed, is_there
+from .standing import at, standing_of
+
+PARTS = ("clock_share", "junk_share", "defect_share", "certified_share")
+"""Measures of the logits' split; the form that the first one is named after is that of any circuit for addition."""
+
+
+def profile_claim(run: Run, values: Mapping[str, Any], untrained: Mapping[str, Any]) -> Claim:
+    """How much of the logits depends on the distance from the right answer alone."""
+    if not all(is_there(values[name]) for name in PARTS):
+        return Claim("logits.none", f"{at(run, run.last.step)} all logits are zero.")
+    form, junk, defect, certified = (values[name] for name in PARTS)
+    text = (
+        f"{at(run, run.last.step)}, {form:.1%} of the logits' squares are a function of c - (a+b) alone, {junk:.1%} "
+        f"are the same for all answers c, {defect:.1%} are neither; the first part alone decides {certified:.1%} of "
+        "the pairs whatever the rest does."
+    )
+    numbers = {name: values[name] for name in PARTS}
+    if untrained and is_there(untrained["clock_share"]):
+        numbers["untrained clock_share"] = untrained["clock_share"]
+        text += f" Before any update the first part was {untrained['clock_share']:.1%}."
+    return Claim("logits.profile", text, numbers, "the untrained snapshot")
+
+
+def by_answer_claim(run: Run, steps: Sequence[int], right: Sequence[float]) -> Claim:
+    """For how many answers the right logit has the largest mean."""
+    what = "The share of answers that have the largest mean logit over their own pairs"
+    chance = 1 / law_of(run).n
+    found = changed("logits.by_answer", what, steps, right, ".1%", "chance", knows_step(run))
+    assert found is not None
+    return Claim(found.id, f"{found.text} By chance: {chance:.1%}.", {**found.numbers, "chance": chance}, "chance")
+
+
+def coefficient_claim(run: Run, values: Mapping[str, float], text: str) -> Claim:
+    """Coefficients of the key frequencies at the last snapshot."""
+    return Claim("logits.coefficients", text, dict(values), "0, no part along that form")
+
+
+FORM_WORDS = {
+    "cos w(a+b-c)": "cos w(a+b-c)",
+    "pizza": "the pizza form",
+    "pizza, four phases": "the pizza form with four phases",
+    "accompanying pizza": "the form of an accompanying pizza",
+}
+"""Closed forms as prose calls them: cos w(a+b-c) is not called a clock, as every circuit for addition puts it out."""
+
+
+def circles_claim(run: Run, rows: Any, close: float) -> Claim:
+    """Whether single circles of the embedding follow a closed form, and the best of them. Columns k, form, value."""
+    best = rows.loc[rows["value"].idxmax()]
+    correlation = (best["value"] + 1) / 2
+    near = rows.loc[rows.groupby("k")["value"].idxmax()]
+    near = near[near["value"] >= close]
+    numbers = {"best_k": int(best["k"]), "correlation": correlation, "close": len(near), "circles": rows["k"].nunique()}
+    if len(near):
+        each = "; ".join(
+            f"k = {row.k}: {FORM_WORDS[row.form]} (correlation {(row.value + 1) / 2:.3f})" for row in near.itertuples()
+        )
+        text = f"{at(run, run.last.step)} the logits of single circles follow closed forms: {each}."
+    else:
+        text = (
+            f"{at(run, run.last.step)} no single circle's logits follow a closed form; the nearest is "
+            f"{FORM_WORDS[str(best['form'])]} at k = {best['k']} (correlation {correlation:.2f})."
+        )
+    return Claim("pizza.circles", text, numbers, f"correlation {(close + 1) / 2:.2f}")
+
+
+# ---- interventions ---------------------------------------------------------------------------------
+
+
+def ablation_claim(run: Run, step: int, frame: Any) -> Claim:
+    """The ablation that raises the loss most, or that none does. Rows: the model as it is first, as ``labelled``."""
+    worst, whole = frame.loc[frame["loss_change_nats"].idxmax()], frame.iloc[0]
+    numbers = {
+        "loss": whole["loss_nats"],
+        "accuracy": whole["accuracy"],
+        "worst_loss": worst["loss_nats"],
+        "worst_accuracy": worst["accuracy"],
+        "chance": standing_of(run).chance,
+    }
+    asis = f"as it is the model has {whole['loss_nats']:.3g} nats and {whole['accuracy']:.1%}"
+    if not worst["loss_change_nats"] > 0:
+        return Claim("ablations.none", f"{at(run, step)} no ablation raises the loss; {asis}.", numbers, "chance")
+    text = (
+        f"{at(run, step)} the loss rises most with {worst['label']} ({worst['how']}): {worst['loss_nats']:.3g} nats, "
+        f"accuracy {worst['accuracy']:.1%}; {asis} (chance: {numbers['chance']:.1%})."
+    )
+    return Claim("ablations.worst", text, numbers, "the model as it is; chance")
+
+
+def clean_claim(run: Run, rows: Sequence[int]) -> Claim:
+    """How many of the clean pairs the model answers, without which there is nothing for patching to restore."""
+    logits, labels = run.last.logits[list(rows)], run.task.labels[list(rows), 0]
+    right, count = int((logits.argmax(dim=1) == labels).sum()), len(rows)
+    text = f"{at(run, run.last.step)} the model answers {right} of the {count} clean pairs"
+    poor = "" if 2 * right >= count else ", so there is little that a patch could restore"
+    return Claim("patching.clean", f"{text}{poor}.", {"right": right, "pairs": count}, "all pairs")
+
+
+def swap_claim(early: int, late: int, is_fitted: bool) -> Claim:
+    """Which two snapshots are patched into each other."""
+    which = "the snapshot nearest to the first 99% train accuracy" if is_fitted else "the first snapshot"
+    text = (
+        f"Between snapshots, on the same inputs: activations of step {early:,} ({which}) put into the model of step "
+        f"{late:,}, and the reverse."
+    )
+    return Claim("patching.snapshots", text, {"early": early, "late": late})
+
+
+def grid_claim(run: Run, counts: Mapping[str, int], text: str) -> Claim:
+    """How many cells of the table are answered right."""
+    return Claim("grid.cells", text, {**counts, "chance": standing_of(run).chance}, "chance")

@@ -1,0 +1,118 @@
+"""A sentence about a run, with the numbers that it quotes and what they are measured against."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+Number = float | int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement about a run's data.
+
+    Attributes:
+        id: what is claimed, such as "outcome.grokked"; tests and readers go by it, not by the wording.
+        text: the sentence, or the part of one, in the page's markdown.
+        numbers: what the text quotes, by name, unrounded; every one is finite (plain floats and ints).
+        against: the baseline that the numbers are to be compared with, in words; empty where a count needs none.
+    """
+
+    id: str
+    text: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    against: str = ""
+
+    def __post_init__(self) -> None:
+        plain = {name: value if isinstance(value, int) else float(value) for name, value in self.numbers.items()}
+        object.__setattr__(self, "numbers", plain)
+        wrong = {name: value for name, value in self.numbers.items() if not math.isfinite(value)}
+        assert not wrong, f"claim {self.id} quotes what does not exist: {wrong}"
+
+
+class Said(str):
+    """Text of a page that knows which claims it makes; otherwise a plain string."""
+
+    claims: tuple[Claim, ...]
+
+    def __new__(cls, text: str, claims: tuple[Claim, ...]) -> "Said":
+        """The text with its claims."""
+        found = super().__new__(cls, text)
+        found.claims = claims
+        return found
+
+
+def said(*parts: Claim | str | None) -> Said:
+    """Sentences one after another, those that are None or empty left out. Plain strings are of the method alone."""
+    kept = [part for part in parts if part]
+    claims = tuple(
+        claim
+        for part in kept
+        for claim in ([part] if isinstance(part, Claim) else part.claims if isinstance(part, Said) else [])
+    )
+    return Said(" ".join(part.text if isinstance(part, Claim) else part for part in kept), claims)
+
+
+def claims_of(blocks: Iterable[Any]) -> list[Claim]:
+    """The claims that the blocks of a page make, in reading order; those under a figure's slider are left out."""
+    found: list[Claim] = []
+    for block in blocks:
+        assert is_dataclass(block)
+        for part in fields(block):
+            value = getattr(block, part.name)
+            if isinstance(value, Said):
+                found += value.claims
+    return found
+
+
+def is_there(value: Any) -> bool:
+    """Whether a value is a finite number: not None, NaN, infinite, or the reason for its absence."""
+    return isinstance(value, float | int) and math.isfinite(value)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as English lists them: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def frequencies(ks: Iterable[int]) -> str:
+    """Frequencies by name: "k = 3, 5 and 9"."""
+    return f"k = {listed(list(map(str, ks)))}"
+
+
+def changed(
+    id: str,
+    what: str,
+    steps: Sequence[int],
+    values: Sequence[Any],
+    form: str = ".3g",
+    against: str = "",
+    is_step_known: bool = True,
+    unit: str = "",
+) -> Claim | None:
+    """First and last value of a curve where it has two that differ as written; else the one there is; else None.
+
+    Args:
+        id: of the claim.
+        what: subject of the sentence, a singular noun phrase.
+        steps: of the values, rising.
+        values: numbers; those that are not finite are passed over.
+        form: format of a value.
+        against: baseline, as in ``Claim``.
+        is_step_known: whether steps are updates done; of some imports nothing tells.
+        unit: follows the last value, such as " nats".
+    """
+    there = [(step, float(value)) for step, value in zip(steps, values, strict=True) if is_there(value)]
+    if not there:
+        return None
+    (first, start), (last, end) = there[0], there[-1]
+    if first == last:
+        when = f" at step {last:,}" if is_step_known else ""
+        return Claim(id, f"{what} is {end:{form}}{unit}{when}.", {"last": end}, against)
+    numbers = {"first": start, "last": end, "first_step": first, "last_step": last}
+    if f"{start:{form}}" == f"{end:{form}}":
+        return Claim(id, f"{what} is {end:{form}}{unit} both at step {first:,} and at step {last:,}.", numbers, against)
+    way = "rises" if end > start else "falls"
+    text = f"{what} {way} from {start:{form}} at step {first:,} to {end:{form}}{unit} at step {last:,}."
+    return Claim(id, text, numbers, against)

@@ -1,0 +1,152 @@
+"""What became of a run: whether it fitted its training rows, whether it grokked, and how far it has got."""
+
+from typing import Any
+
+from train.curves import delay_range
+
+from ..runs import Run
+from .claims import Claim, changed, is_there
+from .standing import at, standing_of
+from .transition import brackets, crossings, logged
+
+
+def outcome_claims(run: Run) -> list[Claim]:
+    """The overview's sentences, in reading order; the verdict on the circuit is ``verdict.verdict_claim``."""
+    if run.origin.kind == "imported":
+        return _imported(run)
+    rows = run.evaluations
+    if rows.empty:
+        return [Claim("outcome.not_evaluated", "The log holds no evaluation."), *_scores(run)]
+    found = [_fitted(run), *_grokked(run)]
+    if not run.is_done:
+        last, asked = int(rows["step"].iloc[-1]), run.config.schedule.steps
+        text = f"The run is **not finished**: it stands at step {last:,} of {asked:,}."
+        found.append(Claim("outcome.unfinished", text, {"step": last, "asked": asked}))
+    return [claim for claim in found if claim is not None]
+
+
+def _fitted(run: Run) -> Claim | None:
+    found, train = brackets(run)["train"], logged(run, "train_acc")
+    if not train:
+        return None
+    last = max(train)
+    if found is None:
+        text = f"Up to step {last:,} the model **did not fit its training rows**: train accuracy is {train[last]:.1%}."
+        numbers = {"step": last, "train_acc": train[last], "chance": _chance(run)}
+        return Claim("outcome.not_fitted", text, numbers, "chance")
+    numbers = {"at": found.at} | ({} if found.below is None else {"below": found.below})
+    return Claim("outcome.fitted", f"Train accuracy reached 99% {found}.", numbers)
+
+
+def _grokked(run: Run) -> list[Claim]:
+    """Whether test accuracy came to 99%, how much later, and whether it stayed."""
+    at_99, test = brackets(run), logged(run, "test_acc")
+    if not test:
+        return []
+    last, first, chance = max(test), at_99["test"], f"(chance: {_chance(run):.1%})"
+    numbers = {"step": last, "test_acc": test[last], "chance": _chance(run)}
+    if first is None and at_99["train"] is None:
+        text = f"Test accuracy is {test[last]:.1%} at step {last:,} {chance}."
+        return [Claim("outcome.test_acc", text, numbers, "chance")]
+    if first is None:
+        text = f"By step {last:,} the model **did not grok**: test accuracy is {test[last]:.1%} {chance}."
+        return [Claim("outcome.not_grokked", text, numbers, "chance")]
+    gap = delay_range(at_99["train"], first)
+    text = f"Test accuracy reached 99% **{first}**"
+    numbers |= {"at": first.at} | ({} if first.below is None else {"below": first.below})
+    if gap is not None and gap[0] >= 0:
+        text += f", {gap[0]:,} to {gap[1]:,} steps later" if gap[0] else f", at most {gap[1]:,} steps later"
+        numbers |= {"delay_least": gap[0], "delay_most": gap[1]}
+    elif at_99["train"] == first:
+        text += ", the same interval"
+    found = [Claim("outcome.grokked", f"{text}.", numbers, "99% accuracy")]
+    if at_99["test_stable"] is None:
+        text = f"It did **not stay** there: test accuracy is {test[last]:.1%} at step {last:,}."
+        found.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": test[last]}, "99% accuracy"))
+    return found
+
+
+def _chance(run: Run) -> float:
+    return standing_of(run).chance
+
+
+def _imported(run: Run) -> list[Claim]:
+    """Of a model that was trained elsewhere: how well it answers at its last snapshot, and what is not known."""
+    origin = run.origin
+    log = "the losses over training are its source's own" if len(run.log) else "there is no log of its training"
+    text = (
+        f"**Imported** from `{origin.source}` ({origin.layout} layout, SHA-256 `{origin.sha256}`): it was not trained "
+        f"here, and {log}."
+    )
+    found = [Claim("outcome.imported", text, {"snapshots": len(run.steps)})]
+    found += _scores(run)
+    if not origin.knows("step"):
+        found.append(Claim("outcome.step_unknown", "How many updates were done is unknown: step 0 stands for it."))
+    if run.task.is_train is None:
+        found.append(Claim("outcome.split_unknown", "Which rows were trained on is unknown."))
+    return found + [
+        Claim(f"outcome.note_{i}", f"{note[:1].upper()}{note[1:]}.") for i, note in enumerate(origin.notes, start=1)
+    ]
+
+
+def _scores(run: Run) -> list[Claim]:
+    """Loss and accuracy of the last snapshot, from its weights."""
+    numbers, parts = {"chance": _chance(run)}, []
+    for name in subsets(run):
+        loss, accuracy = run.last.loss(name), run.last.accuracy(name)
+        if is_there(loss):
+            numbers |= {f"{name}_loss": loss, f"{name}_acc": accuracy}
+            parts.append(f"{name} loss {loss:.3g} nats, accuracy {accuracy:.2%}")
+    text = f"{at(run, run.last.step)}: {'; '.join(parts)} (chance: {_chance(run):.1%})."
+    return [Claim("outcome.scores", text, numbers, "chance")] if parts else []
+
+
+def subsets(run: Run) -> tuple[str, ...]:
+    """Of what rows a loss can be taken: both of a known split that has them, else all."""
+    if run.task.is_train is None:
+        return ("all",)
+    return tuple(name for name in ("train", "test") if len(run.task.rows(name)))
+
+
+# ---- loss and accuracy curves ----------------------------------------------------------------------
+
+
+def loss_claims(run: Run) -> list[Claim]:
+    """Where test loss was largest, if that was neither at the beginning nor at the end, and the last losses."""
+    train, test = logged(run, "train_loss"), logged(run, "test_loss")
+    found = []
+    peak, last = max(test, key=lambda step: test[step]), max(test)
+    if min(test) < peak < last and test[peak] > 1.01 * test[last]:
+        text = f"Test loss peaks at {test[peak]:.3g} nats at step {peak:,} and is {test[last]:.3g} at step {last:,}."
+        numbers = {"peak": test[peak], "peak_step": peak, "last": test[last], "last_step": last}
+        found.append(Claim("curves.test_loss_peak", text, numbers, "the last evaluation"))
+    else:
+        found.append(_curve("curves.test_loss", "Test loss", test, unit=" nats"))
+    found.append(_curve("curves.train_loss", "Train loss", train, unit=" nats"))
+    return [claim for claim in found if claim is not None]
+
+
+def accuracy_claims(run: Run) -> list[Claim]:
+    """When accuracies came to 99%; where they did not, what they end at."""
+    if crossings(run)["test"] is not None:
+        return [claim for claim in (_fitted(run), *_grokked(run)) if claim is not None]
+    found = [_fitted(run), _curve("curves.test_acc", "Test accuracy", logged(run, "test_acc"), ".1%")]
+    return [claim for claim in found if claim is not None]
+
+
+def listed_claims(run: Run, names: list[str]) -> list[Claim]:
+    """First and last values of an import's own log, by column; whose they are is said beside them."""
+    found = []
+    for name in names:
+        rows: Any = run.log[["step", name]].dropna()
+        what, unit = (
+            f"The source's {name.replace('_', ' ').replace('acc', 'accuracy')}",
+            "" if "acc" in name else " nats",
+        )
+        steps, values = rows["step"].tolist(), rows[name].tolist()
+        found.append(changed(f"curves.listed_{name}", what, steps, values, unit=unit))
+    return [claim for claim in found if claim is not None]
+
+
+def _curve(id: str, what: str, curve: dict[int, float], form: str = ".3g", unit: str = "") -> Claim | None:
+    return changed(id, what, list(curve), list(curve.values()), form, unit=unit)

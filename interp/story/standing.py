@@ -1,0 +1,100 @@
+"""How well the last snapshot answers, which is the precondition of most that can be said of a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..measures import measure_snapshot
+from ..parts import part
+from ..runs import Run
+from .claims import is_there
+from .transition import THRESHOLD
+
+MEMORISED = 0.5
+"""Test accuracy below which a model that answers its training rows has memorised them."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Accuracies of the last snapshot, None where there are none, and what they amount to.
+
+    Attributes:
+        kind: "generalises" (99% of the test rows; of all rows where the split is unknown), "between" (50% to 99% of the
+            test rows, with 99% of the training rows), "memorises" (99% of the training rows, less than half of the test
+            rows), "unfitted" (less than 99% of the training rows, or of all rows where the split is unknown),
+            "unknown" (this kind of task has no such accuracy).
+        chance: accuracy of always giving the most frequent answer.
+    """
+
+    kind: str
+    train: float | None
+    test: float | None
+    every: float | None
+    chance: float
+
+    @property
+    def generalises(self) -> bool:
+        """Whether there is something to explain."""
+        return self.kind == "generalises"
+
+    @property
+    def answers(self) -> str:
+        """What the model does, as a predicate: "answers 3.1% of the test rows (chance: 0.9%)"."""
+        name, value = ("the test", self.test) if self.test is not None else ("all", self.every)
+        if value is None:
+            return "has no known accuracy"
+        return f"answers {value:.1%} of {name} rows (chance: {self.chance:.1%})"
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Accuracies that there are, and chance."""
+        found = {"train_acc": self.train, "test_acc": self.test, "all_acc": self.every, "chance": self.chance}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@part
+def standing_of(run: Run) -> Standing:
+    """Accuracies of the last snapshot, from its weights rather than from the log."""
+    values = measure_snapshot(run.last, ("train_acc", "test_acc", "all_acc"))
+    train, test, every = (values[name] if is_there(values[name]) else None for name in values)
+    answers = run.task.labels[run.task.rows("all")]
+    counts = torch.unique(answers, dim=0, return_counts=True)[1]
+    return Standing(_kind(train, test, every), train, test, every, int(counts.max()) / len(answers))
+
+
+def _kind(train: float | None, test: float | None, every: float | None) -> str:
+    if test is not None and test >= THRESHOLD or test is None and every is not None and every >= THRESHOLD:
+        return "generalises"
+    if every is None:
+        return "unknown"
+    if train is None or test is None or train < THRESHOLD:
+        return "unfitted"
+    return "memorises" if test < MEMORISED else "between"
+
+
+def at(run: Run, step: int) -> str:
+    """ "At step 10", or, of an import whose step nothing tells, "At the imported snapshot"."""
+    return f"At step {step:,}" if run.origin.knows("step") else "At the imported snapshot"
+
+
+def drawn_at(count: int) -> str:
+    """How many snapshots a figure shows, for its source line."""
+    return "One snapshot." if count == 1 else f"{count} snapshots, most of them where loss and accuracies moved."
+
+
+def untrained_step(run: Run) -> int | None:
+    """The step of the snapshot that no update has touched, None where the run has none or only that."""
+    return 0 if run.steps[0] == 0 and len(run.steps) > 1 and run.origin.knows("step") else None
+
+
+def memorising_step(run: Run) -> int | None:
+    """The first snapshot that answers 99% of its training rows by the log, if less than half of its test rows then."""
+    rows = run.evaluations
+    if len(run.steps) < 2 or rows.empty:
+        return None
+    at_snapshots: Any = rows[rows["step"].isin(run.steps)]
+    fitted = at_snapshots[at_snapshots["train_acc"] >= THRESHOLD].dropna(subset=["test_acc"])
+    if fitted.empty or fitted.iloc[0]["test_acc"] >= MEMORISED:
+        return None
+    return int(fitted.iloc[0]["step"])

@@ -1,0 +1,46 @@
+"""When a run learned its training rows and its test rows, as precisely as its evaluations tell."""
+
+from typing import Any
+
+from train.curves import Bracket, bracket, delay, first_crossing, stable_crossing
+
+from ..runs import Run
+
+THRESHOLD = 0.99
+"""Accuracy that counts as learned."""
+
+
+def accuracies(run: Run, subset: str) -> tuple[list[int], list[float]]:
+    """Steps and values of the logged accuracies of "train" or "test"; those not logged are left out."""
+    rows = run.evaluations.dropna(subset=[f"{subset}_acc"])
+    return rows["step"].tolist(), rows[f"{subset}_acc"].tolist()
+
+
+def crossings(run: Run) -> dict[str, int | None]:
+    """Evaluations at which train and test accuracy are first 99%, from which test accuracy stays, and the delay."""
+    train, test = (
+        first_crossing(*accuracies(run, "train"), THRESHOLD),
+        first_crossing(*accuracies(run, "test"), THRESHOLD),
+    )
+    stable = stable_crossing(*accuracies(run, "test"), THRESHOLD)
+    return {"train": train, "test": test, "test_stable": stable, "delay": delay(train, test)}
+
+
+def brackets(run: Run) -> dict[str, Bracket | None]:
+    """Between which evaluations each of "train", "test" and "test_stable" lies; None where it was not reached."""
+    at, curves = crossings(run), {"train": "train", "test": "test", "test_stable": "test"}
+    return {name: bracket(accuracies(run, subset)[0], at[name]) for name, subset in curves.items()}
+
+
+def transition(run: Run) -> tuple[int, int] | None:
+    """Evaluations at which train and then test accuracy are first 99%; None if not reached in this order."""
+    at = crossings(run)
+    if at["train"] is None or at["test"] is None or at["test"] <= at["train"]:
+        return None
+    return at["train"], at["test"]
+
+
+def logged(run: Run, column: str) -> dict[int, float]:
+    """Values of a column of the log by step, where they are."""
+    rows: Any = run.evaluations.dropna(subset=[column])
+    return {int(step): float(value) for step, value in zip(rows["step"], rows[column], strict=True)}

@@ -1,0 +1,140 @@
+"""Runs about which little is true: for sentences that must not claim more than the data show. Each takes no training
+or a second of it: ``eight_runs(root)`` gives open runs by name, with "grokked" as the control.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .handmade import handmade_run
+from .runs import SHAPES, random_run, saved
+
+ORIGIN = {
+    "source": "stranger.pt",
+    "sha256": "ab" * 32,
+    "layout": "nanda",
+    "unknown": ["optim", "schedule", "seed", "step", "task.train_frac", "task.split", "task.split_seed"],
+}
+P, KEYS = 23, (3, 5, 9)
+LEARNT_AT = 100
+"""Step of the log at which the control's test rows are first answered, 10 being that of its training rows."""
+
+
+def eight_runs(root: Path) -> dict[str, Any]:
+    """Open runs by name."""
+    return {
+        "grokked": grokked(root / "grokked"),
+        "never": logged(random_run(root / "never", p=11, scale=0.3), train=(0.1, 0.2), test=(0.1, 0.1)),
+        "memorising": memorising(root / "memorising"),
+        "one_snapshot": random_run(root / "one", steps=(10,), **SHAPES["add"]),
+        "unfinished": unfinished(root / "unfinished"),
+        "s5": random_run(root / "s5", op="compose", group="S5", d_model=8, d_mlp=8, outputs="answers"),
+        "div_or_sub": random_run(root / "div_or_sub", op="div_or_sub", p=7),
+        "mlp": random_run(root / "mlp", **SHAPES["mlp"]),
+        "imported": imported(root / "imported"),
+    }
+
+
+def grokked(root: Path) -> Any:
+    """The hand-made pizza, whose log says that its test rows came later than its training rows."""
+    from interp import open_run
+    from train.store import RunStore
+
+    path = handmade_run(root, P, KEYS)
+    rows = [{**row, "test_acc": row["test_acc"] if row["step"] >= LEARNT_AT else 0.0} for row in _rows(path)]
+    (path / "log.jsonl").unlink()
+    RunStore.open(path).append_log(rows)
+    return open_run(path)
+
+
+def memorising(root: Path) -> Any:
+    """A lookup table that answers its training rows, and each test row with the answer after the right one: 0 %."""
+    run = lookup(root, shift=1)
+    return logged(run, train=(run[0].accuracy("train"), 1.0), test=(run[0].accuracy("test"), 0.0))
+
+
+def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
+    """An MLP with a neuron for every pair; test rows get the answer that is ``shift`` after the right one.
+
+    W_E is one-hot, so that neuron (a, b), relu(e_a + e_b - 1), fires on its own pair alone. At step 0 nothing is put
+    out.
+    """
+    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.model import build_model
+    from train.tasks import make_task
+
+    config = RunConfig(
+        task=TaskConfig(op=op, p=p, train_frac=0.5, layout="a b"),
+        model=ModelConfig(arch="mlp", d_model=p, d_mlp=p * p, outputs="answers"),
+        schedule=ScheduleConfig(steps=10),
+    )
+    task = make_task(config)
+    assert task.is_train is not None
+    answers = (task.labels[:, 0] + shift * (~task.is_train).long()) % p
+    weights = {name: torch.zeros_like(tensor) for name, tensor in build_model(config).state_dict().items()}
+    weights["embed.W_E"][:p] = torch.eye(p)
+    W_in, pair = weights["blocks.0.mlp.W_in"], torch.arange(p * p)
+    W_in[task.pairs[:, 0], pair] = 1.0
+    W_in[p + task.pairs[:, 1], pair] = 1.0
+    weights["blocks.0.mlp.b_in"] -= 1.0
+    silent = {name: tensor.clone() for name, tensor in weights.items()}
+    weights["unembed.W_U"][pair, answers] = 20.0
+    return saved(root, config, {0: silent, 10: weights})
+
+
+def unfinished(root: Path) -> Any:
+    """Two updates of a hundred, by the engine."""
+    from interp import open_run
+    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.engine import train
+    from train.store import RunStore
+
+    config = RunConfig(
+        task=TaskConfig(p=11, train_frac=0.5),
+        model=ModelConfig(d_model=16, n_heads=2, d_mlp=32),
+        schedule=ScheduleConfig(steps=2),
+    )
+    root.mkdir(parents=True)
+    store = RunStore.create(root, config)
+    train(config, store, torch.device("cpu"))
+    run = open_run(store.path)
+    run.config = dataclasses.replace(config, schedule=ScheduleConfig(steps=100))
+    return run
+
+
+def imported(root: Path) -> Any:
+    """One snapshot of a stranger's, its split unknown, with losses alone in its log."""
+    from interp import open_run
+    from train.imported import write_imported
+    from train.store import RunStore
+
+    run = random_run(root / "source", **SHAPES["add"])
+    config = run.config.to_json()
+    known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
+    path = root / "stranger"
+    write_imported(path, {**known, "model": config["model"]}, ORIGIN, {0: run.weights(run.last.step)}, None)
+    RunStore.open(path).append_log([{"step": s, "train_loss": 2.0 - s / 20, "test_loss": 2.5} for s in (0, 10, 20)])
+    return open_run(path)
+
+
+def logged(run: Any, train: tuple[float, ...], test: tuple[float, ...]) -> Any:
+    """The run with these accuracies in its log at its snapshots; losses are its own."""
+    from interp import open_run
+    from train.store import RunStore
+
+    losses = {name: [run[step].loss(name) for step in run.steps] for name in ("train", "test")}
+    columns = {"train_loss": losses["train"], "test_loss": losses["test"], "train_acc": train, "test_acc": test}
+    rows = [
+        {"step": step, "wall_s": float(i), **{name: float(values[i]) for name, values in columns.items()}}
+        for i, step in enumerate(run.steps)
+    ]
+    RunStore.open(run.path).append_log(rows)
+    return open_run(run.path)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    from train.store import RunStore
+
+    return RunStore.open(path).read_log()
