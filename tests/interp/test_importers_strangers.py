@@ -223,7 +223,9 @@ def test_the_curves_section_shows_them_as_the_sources(tmp_path):
     assert "as the source lists it" in loss.heading and "as listed in m.pt" in loss.source
     assert "none of ours" in loss.source and "Accuracy" in accuracy.heading
     assert list(loss.fig.data[0].y) == CURVE
-    assert "from step 0 (1) to step 19 (1.91e-06)" in loss.takeaway
+    claim = loss.takeaway.claims[0]
+    assert (claim.id, claim.numbers["first"], claim.numbers["last"]) == ("curves.listed_train_loss", 1, CURVE[-1])
+    assert "source" in claim.text
 
 
 def test_long_curves_are_thinned_for_drawing(tmp_path):
@@ -241,7 +243,8 @@ def test_long_curves_are_thinned_for_drawing(tmp_path):
 
 
 def test_identical_snapshots_are_noted(tmp_path):
-    from interp.sections import overview
+    from interp.story.claims import said
+    from interp.story.outcome import outcome_claims
 
     same = foreign.nanda(1)
     for i, (models, says) in enumerate(
@@ -254,7 +257,7 @@ def test_identical_snapshots_are_noted(tmp_path):
         content = {"state_dicts": models, "epochs": [0, 100, 200][: len(models)]}
         _, _, run = imported(tmp_path, content, *ADD, layout="nanda", name=f"{i}.pt")
         assert run is not None and len(run.steps) == len(models)
-        assert any(says in note for note in run.origin.notes) and says in overview.outcome(run)
+        assert any(says in note for note in run.origin.notes) and says in said(*outcome_claims(run))
     content = {"state_dicts": [same, foreign.nanda(2)], "epochs": [0, 100]}
     _, _, run = imported(tmp_path, content, *ADD, layout="nanda", name="c.pt")
     assert run is not None and not any("step" in note for note in run.origin.notes)  # the control
