@@ -127,7 +127,9 @@ def _tried(found: Imported, rows: list[Row], n_elements: int) -> Imported:
         why = f"of {len(rows)} that fit, it has the lowest mean loss over {subset}: {said}"
         return _applied(found, best, n_elements, f"rows are read as {best.text!r} ({best.layout}): {why}")
     if rows[0].layout in CONVENTION and n_elements + 1 == found.snapshots[max(found.snapshots)]["embed.W_E"].shape[0]:
-        return _applied(found, rows[0], n_elements, None)
+        usual = f"rows are read as {rows[0].text!r} ({rows[0].layout}), the usual ones of three tokens: losses over"
+        note = f"{usual} {subset} do not tell it clearly ({said}); --tokens says another"
+        return _applied(found, rows[0], n_elements, note)
     raise UsageError(
         f"the file does not tell which tokens its rows hold, and losses over {subset} do not tell it clearly ({said}): "
         f"give --tokens, such as --tokens {best.text!r}"

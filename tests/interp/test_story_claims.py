@@ -75,8 +75,16 @@ CLAIMS = {
         "norms.tensor",
     },
     "imported": {
-        *(LOG | PAGE | SPECTRA | MAPS | LAW | NO_KEYS | {"neurons.no_cluster", "ablations.worst"}),
-        *("outcome.imported", "outcome.scores", "outcome.step_unknown", "outcome.split_unknown", "verdict.none"),
+        *(PAGE | SPECTRA | MAPS | LAW | NO_KEYS | {"neurons.no_cluster", "ablations.worst"}),
+        *(
+            "curves.listed_test_loss",
+            "curves.listed_train_loss",
+            "outcome.imported",
+            "outcome.scores",
+            "outcome.step_unknown",
+            "outcome.split_unknown",
+            "verdict.none",
+        ),
     },
 }
 """Every claim of each run's page."""
