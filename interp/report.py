@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from train.cli import parse, run_command
+from train.cli import parse, run_command, say
 from train.errors import UsageError
 from train.operations import nearest
 
@@ -72,6 +72,8 @@ def _main(argv: "list[str]") -> int:
         raise UsageError(f"unknown section {unknown[0]!r}{nearest(unknown[0], ids)}; allowed are {', '.join(ids)}")
     assert options.run is not None
     run = open_run(options.run, key_freqs=options.key_freqs or None)
+    if run.store.doubt is not None:
+        say(run.store.doubt)
     problems = run.problems()
     if problems:
         run = Run(run.store, without=problems, key_freqs=options.key_freqs or None)

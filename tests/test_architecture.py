@@ -20,6 +20,7 @@ LAYERS = [
     ("weights", "filters", "muon", "sgd", "dropout"),
     ("fused",),
     ("tasks", "model", "schedule", "store", "plan", "loss", "ensemble", "precision"),
+    ("storage",),
     ("settings",),
     ("config",),
     ("optim_config",),

@@ -40,6 +40,11 @@ def run_command(body: Callable[[], int]) -> int:
         return 128 + stopped.signum
 
 
+def say(line: str) -> None:
+    """Tell the user something in one line on standard error, without failing."""
+    print("note: " + " ".join(line.split()), file=sys.stderr, flush=True)
+
+
 def _fail(error: Exception, status: int) -> int:
     if os.environ.get("GROKLENS_DEBUG"):
         traceback.print_exception(error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import find_device, parse_seeds, read_toml
-from .cli import parse, run_command, signals
+from .cli import parse, run_command, say, signals
 from .config import RunConfig
 from .errors import UsageError
 from .presets import PRESETS, find_preset
@@ -129,6 +129,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     from .ensemble import check_memory
     from .precision import check_precision
     from .provenance import session_info
+    from .recorder import next_step
     from .store import RunStore
 
     if options.threads is not None:
@@ -146,10 +147,8 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
             locks.enter_context(store.lock())
         todo = []
         for config, store in zip(configs, stores, strict=True):
-            resume = store.load_resume()
-            from_step = resume[1]["step"] if resume is not None else 0
-            done = store.done_step
-            if (from_step - 1 if done is None else done) < config.schedule.steps:
+            from_step, is_ready = next_step(config, store)
+            if not is_ready:
                 todo.append((config, store, from_step))
             elif not options.quiet:
                 name = "" if len(configs) == 1 else f"{store.path.name}: "
@@ -157,7 +156,8 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
                     f"{name}already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)"
                 )
         for config, store, from_step in todo:
-            store.clear_done()
+            for note in store.notes:
+                say(note)
             command = ["python", "-m", "train.run", *argv]
             store.add_session(config, session_info(str(device), torch.get_num_threads(), command, from_step))
         if todo:

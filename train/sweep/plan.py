@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..config import RunConfig
 from ..curves import stable_crossing
 from ..ensemble import bytes_per_run, shape_of
-from ..errors import UsageError
+from ..errors import DataError, UsageError
+from ..files import is_there
 from ..memory import FREE_SHARE, free_bytes
 from ..schedule import MAX_EXTRA_SNAPSHOTS, StopRule, eval_grid, log_grid
 from ..store import RunStore
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 STACK = 8
 """Runs that are trained side by side, where not told otherwise: more gain little, and lose more with a worker."""
 TIMED_STEPS = 5
-BYTES_PER_ROW = 60
-"""Of the log, a step."""
+BYTES_PER_ROW = 90
+"""Of the log, a step, with its checksum."""
+GENERATIONS = 3
+"""Resume states on the disk while one is written: it, and the two before it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
         DataError: its files cannot be read.
     """
     store = RunStore(root / config.run_id)
-    done = store.done_step if (store.path / "run.json").exists() else None
+    if not is_there(store.path / "run.json"):
+        return False
+    if store.run_id != config.run_id:
+        raise DataError(f"{store.path} holds the run {store.run_id}: move it away")
+    done = store.done_step
     if done is None:
         return False
     return done >= config.schedule.steps or (stop is not None and has_held(store, stop))
@@ -98,7 +105,7 @@ def disk_bytes(config: RunConfig) -> int:
     steps = config.schedule.steps
     snapshots = len(log_grid(config.schedule.per_decade, steps)) + MAX_EXTRA_SNAPSHOTS + 1
     states = 3 + (config.optim.grokfast == "ema") + (config.optim.grokfast_window or 0)
-    return snapshots * weights + states * weights + BYTES_PER_ROW * (steps + 4 * len(eval_grid(steps)))
+    return (snapshots + GENERATIONS * states) * weights + BYTES_PER_ROW * (steps + 4 * len(eval_grid(steps)))
 
 
 def _weights(config: RunConfig) -> int:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..curves import delay, first_crossing, stable_crossing
 from ..errors import DataError, UsageError
+from ..files import is_there
 from ..store import RunStore
 from .plan import is_done
 from .spec import Cell, Spec
@@ -49,10 +50,10 @@ def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
     store, failed = RunStore(root / run.run_id), root / run.run_id / FAILED
     log: list[dict[str, Any]] = []
     error = None
-    if (store.path / "run.json").exists():
+    if is_there(store.path / "run.json"):
         try:
-            log = [row for row in store.read_log() if "test_acc" in row]
             found["status"] = "done" if is_done(root, run, spec.stop) else "unfinished"
+            log = [row for row in store.read_log() if "test_acc" in row]
         except (DataError, UsageError) as problem:
             found["status"], error = "failed", str(problem)
     if failed.exists():
@@ -82,7 +83,7 @@ def _seconds(store: RunStore, log: list[dict[str, Any]]) -> float | None:
     if not log:
         return None
     sessions = store.info["sessions"] or [{}]
-    return float(log[-1]["wall_s"]) / sessions[-1].get("side_by_side", 1)
+    return float(log[-1].get("wall_s", 0.0)) / sessions[-1].get("side_by_side", 1)
 
 
 def _told(path: Path) -> str:

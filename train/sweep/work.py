@@ -88,7 +88,7 @@ def _together(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule |
 def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | None) -> dict[str, str]:
     import torch
 
-    from ..cli import signals
+    from ..cli import say, signals
     from ..engine import train_together
     from ..provenance import session_info
     from ..store import RunStore
@@ -101,11 +101,12 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
         if not todo:  # others were faster
             return {}
         for run, store in todo:
-            resume = store.load_resume()
-            from_step = resume[1]["step"] if resume is not None else 0
+            saved = store.begin()
+            from_step = saved[1]["step"] if saved is not None else 0
+            for note in store.notes:
+                say(note)
             command = ["python", "-m", "train.sweep"]
             session = session_info(str(device), torch.get_num_threads(), command, from_step)
-            store.clear_done()
             store.add_session(run, session | {"side_by_side": len(todo)})
         beat = _Beat(folder, [run.run_id for run, _ in todo])
         is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals are not ours to take
