@@ -234,6 +234,8 @@ class RunStore:
         """
         path = self.path / "split.safetensors"
         if not is_there(path):
+            if self._reader.says_split():
+                raise DataError(f"{path} is missing: DONE knows of it")
             return None
         tensors, state = unpack(read_regular(path, SPLIT_BYTES), path, "split", old=self._reader.is_old)
         check_run(state.get("run", self.run_id), self.run_id, path)
@@ -327,7 +329,8 @@ class RunStore:
     def mark_done(self, step: int) -> None:
         """Say that training reached ``step``; the last file written."""
         mark: Mark = self._log_end().marks[1]
-        content = {"run": self.run_id, "step": step, "log": vars(mark), **self._counts(step)}
+        has_split = is_there(self.path / "split.safetensors")
+        content = {"run": self.run_id, "step": step, "log": vars(mark), **self._counts(step), "split": has_split}
         write_json(self.path / "DONE", sealed(content))
 
     def clear_done(self) -> None:

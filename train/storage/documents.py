@@ -80,6 +80,7 @@ SEALED_DONE = record(
         "log": LOG_MARK,
         "snapshots": integer(),
         "sessions": integer(),
+        "split": flag,
         "sha256": SHA256,
     }
 )

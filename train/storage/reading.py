@@ -170,6 +170,10 @@ class RunReader:
                 raise
             return None
 
+    def says_split(self) -> bool:
+        """Whether DONE knows of a split that was saved."""
+        return is_there(self.path / "DONE") and self._read_done()[0].get("split", False)
+
     # ---- snapshots -------------------------------------------------------------------------------
 
     def entries(self) -> Entries:
