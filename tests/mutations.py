@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from typing import Any
 
 import torch
 
-if __name__ == "__main__":
+if __name__ in ("__main__", "__mp_main__"):
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tiny_states import FIRST, THIRD, Case, cases, config_of, laid_out, quick, reading, train_on
@@ -272,7 +273,9 @@ class Trial:
     """What became of a mutation: detected, harmless or silent; a reason for the last."""
 
     case: str
-    mutation: Mutation
+    kind: str
+    what: str
+    is_resealed: bool
     outcome: str
     detail: str
     seconds: float
@@ -303,7 +306,8 @@ def trial(case: Case, change: Mutation, root: Path) -> Trial:
     if change.is_resealed:
         faults = [fault for fault in faults if "Error" in fault or "Exception" in fault]
     outcome = "silent" if faults else "detected" if signs else "harmless"
-    return Trial(case.name, change, outcome, "; ".join(faults or signs), time.perf_counter() - started)
+    about = (case.name, change.kind, change.what, change.is_resealed)
+    return Trial(*about, outcome, "; ".join(faults or signs), time.perf_counter() - started)
 
 
 def _train(case: Case, path: Path, signs: list[str], faults: list[str]) -> None:
@@ -340,18 +344,20 @@ def _is_earlier_kill(found: list[Any], whole: list[Any]) -> bool:
     return len(found) >= FIRST and found == whole[: len(found)]
 
 
-def trials(seed: int, n: int, folder: Path, only: str | None = None) -> list[Trial]:
-    """So many trials, of all runs in turn or of the one named ``only``."""
+def trials(seed: int, numbers: range, folder: Path, made: list[Case]) -> list[Trial]:
+    """The trials of these numbers, of the runs ``made`` in turn, with files in ``folder``."""
     done = []
     with quick():
-        made = [case for case in cases(folder / "cases") if only in (None, case.name)]
-        for i in range(n):
-            case = made[i % len(made)]
-            change = mutation(case, random.Random(f"{seed}/{i}"))
-            root = folder / "trial"
-            done.append(trial(case, change, root))
+        for i in numbers:
+            case, root = made[i % len(made)], folder / "trial"
+            done.append(trial(case, mutation(case, random.Random(f"{seed}/{i}")), root))
             shutil.rmtree(root)
     return done
+
+
+def silent(done: list[Trial]) -> list[str]:
+    """A line for each silent trial."""
+    return [f"{t.case} {t.kind}: {t.what}: {t.detail[:300]}" for t in done if t.outcome == "silent"]
 
 
 def table(done: list[Trial]) -> str:
@@ -359,7 +365,7 @@ def table(done: list[Trial]) -> str:
     lines = [f"{'kind of file':24}{'trials':>8}{'detected':>10}{'harmless':>10}{'silent':>8}"]
     for resealed in (False, True):
         for kind in (*KINDS, "all"):
-            chosen = [t for t in done if t.mutation.is_resealed == resealed and kind in (t.mutation.kind, "all")]
+            chosen = [t for t in done if t.is_resealed == resealed and kind in (t.kind, "all")]
             counts = Counter(t.outcome for t in chosen)
             name = f"{kind}{', resealed' * resealed}"
             columns = (len(chosen), counts["detected"], counts["harmless"], counts["silent"])
@@ -367,28 +373,38 @@ def table(done: list[Trial]) -> str:
     return "\n".join(lines)
 
 
+def shard(seed: int, numbers: range, memory: Path | None) -> list[Trial]:
+    """Trials in a process of their own."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        with quick():
+            made = cases(Path(folder) / "cases")
+        return trials(seed, numbers, Path(folder), made)
+
+
 def main(argv: list[str]) -> int:
     import argparse
-    import tempfile
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where the runs are made; a memory file system is quick"
-    )
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=None, help="where runs are made, best in memory")
     options = parser.parse_args(argv)
-    torch.set_num_threads(1)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        done = trials(options.seed, options.trials, Path(folder))
-    for one in done:
-        if one.outcome == "silent":
-            print(f"SILENT {one.case} {one.mutation.kind}: {one.mutation.what}: {one.detail[:300]}")
+    size = -(-options.trials // (4 * options.workers))
+    parts = [range(i, min(i + size, options.trials)) for i in range(0, options.trials, size)]
+    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(shard, options.seed, part, options.folder) for part in parts]
+        done = [one for job in jobs for one in job.result()]
+    for line in silent(done):
+        print(f"SILENT {line}")
     print(table(done))
     slowest = max(done, key=lambda t: t.seconds)
-    print(f"{time.perf_counter() - started:.0f} s; the slowest took {slowest.seconds:.2f} s: {slowest.mutation.what}")
-    return 1 if any(t.outcome == "silent" for t in done) else 0
+    print(f"{time.perf_counter() - started:.0f} s; the slowest took {slowest.seconds:.2f} s: {slowest.what}")
+    return 1 if silent(done) else 0
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ class RunStore:
         self._upgrade()
         point = self._reader.point()
         self.clear_done()
-        self.notes += mend(self._reader, point)
+        self.notes += [note for note in mend(self._reader, point) if note not in self.notes]
         self._end = None
         return None if point is None else (point.resume.tensors, point.resume.state)
 

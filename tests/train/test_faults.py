@@ -1,4 +1,4 @@
-"""A fault at every file call of a short run: nothing is lost, and the run goes on bit for bit as if there had been none.
+"""A fault at every file call of a short run: nothing is lost, and the run goes on as if there had been none.
 
 Counted first, then one session for each call, in which that call fails; then one without faults, whose files are
 compared with the run that met none.
