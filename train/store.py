@@ -6,44 +6,32 @@ the one before · ``LOCK`` · ``DONE``. How each of them is made and checked is 
 """
 
 import contextlib
-import os
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from jaxtyping import Bool
 from torch import Tensor
 
 from .config import RunConfig
-from .errors import Busy, DataError, MissingFile, UsageError
-from .files import (
-    append,
-    is_there,
-    overwrite,
-    own_folder,
-    read_regular,
-    signature,
-    sync_folder,
-    write_atomic,
-    write_json,
-)
+from .errors import DataError, UsageError
+from .files import append, is_there, signature, sync_folder, write_atomic, write_json
 from .settings import override
-from .storage.documents import FORMAT, SESSION, STATE, check_run, sealed
+from .storage.documents import FORMAT, SESSION, STATE, sealed
+from .storage.locking import held, is_unborn
 from .storage.log import End, Mark
 from .storage.manifest import NAME, Entries, file_of, pack_snapshot, render_manifest, write_snapshot
 from .storage.mending import mend
 from .storage.reading import RunReader
 from .storage.resume import pack_resume, write_resume
+from .storage.split import NAME as SPLIT
+from .storage.split import read_split, write_split
 from .storage.strict import checked
-from .storage.tensors import pack, unpack
 from .storage.upgrade import upgrade
 
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
 """A resume state: tensors, and a JSON-able dictionary (step, wall_s, rule)."""
-SPLIT_BYTES = 100_000_000
 
 
 class RunStore:
@@ -83,7 +71,7 @@ class RunStore:
                     f"{config.identity}): choose another --out, or move that directory away"
                 )
             return store
-        if store.path.exists() and not _is_unborn(store.path):
+        if store.path.exists() and not is_unborn(store.path):
             raise UsageError(f"{store.path} exists but is not a run: choose another --out, or move it away")
         (store.path / "steps").mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "run": config.run_id, "config": config.to_json(), "sessions": []}
@@ -138,35 +126,14 @@ class RunStore:
         content = {**self.info, "config": override(config, {"steps": steps}).to_json(), "sessions": sessions}
         write_json(home, sealed(content))
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> contextlib.AbstractContextManager[None]:
         """Hold the run; released by the system on any death of the process.
 
         Raises:
             Busy: another process holds it; its pid and host are named.
             DataError: ``LOCK`` or ``steps`` is a link, or no file or folder of ours.
         """
-        path = self.path / "LOCK"
-        with contextlib.suppress(MissingFile):
-            read_regular(path, 1_000_000)
-        lock = FileLock(path, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise Busy(f"{self.path} is being trained by {_holder(path)}: wait for it, or stop it") from None
-        try:
-            overwrite(path, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
-            self._sweep()
-            yield
-        finally:
-            lock.release()
-
-    def _sweep(self) -> None:
-        """Remove temporary files that a killed process left behind."""
-        steps = [own_folder(self.path / "steps")] if is_there(self.path / "steps") else []
-        for folder in (self.path, *steps):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink()
+        return held(self.path)
 
     # ---- snapshots -------------------------------------------------------------------------------
 
@@ -223,8 +190,7 @@ class RunStore:
 
     def save_split(self, is_train: Bool[Tensor, " rows"]) -> None:
         """Save which rows are trained on, of a run whose config does not say."""
-        data = pack({"is_train": is_train}, {"kind": "split", "run": self.run_id})
-        write_atomic(self.path / "split.safetensors", data)
+        write_split(self.path, is_train, self.run_id)
 
     def load_split(self) -> Bool[Tensor, " rows"] | None:
         """Which rows are trained on, where that was saved.
@@ -232,16 +198,9 @@ class RunStore:
         Raises:
             DataError: the file cannot be read, or is another run's.
         """
-        path = self.path / "split.safetensors"
-        if not is_there(path):
-            if self._reader.says_split():
-                raise DataError(f"{path} is missing: DONE knows of it")
-            return None
-        tensors, state = unpack(read_regular(path, SPLIT_BYTES), path, "split", old=self._reader.is_old)
-        check_run(state.get("run", self.run_id), self.run_id, path)
-        if list(tensors) != ["is_train"] or tensors["is_train"].dtype != torch.bool or tensors["is_train"].ndim != 1:
-            raise DataError(f"{path} holds no split")
-        return tensors["is_train"]
+        if is_there(self.path / SPLIT) or self._reader.says_split():
+            return read_split(self.path, self.run_id, old=self._reader.is_old)
+        return None
 
     # ---- resume state ----------------------------------------------------------------------------
 
@@ -329,7 +288,7 @@ class RunStore:
     def mark_done(self, step: int) -> None:
         """Say that training reached ``step``; the last file written."""
         mark: Mark = self._log_end().marks[1]
-        has_split = is_there(self.path / "split.safetensors")
+        has_split = is_there(self.path / SPLIT)
         content = {"run": self.run_id, "step": step, "log": vars(mark), **self._counts(step), "split": has_split}
         write_json(self.path / "DONE", sealed(content))
 
@@ -351,19 +310,3 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return (
         a.shape == b.shape and a.dtype == b.dtype and a.view(-1).view(torch.uint8).equal(b.view(-1).view(torch.uint8))
     )
-
-
-def _holder(path: Path) -> str:
-    """Who holds a lock, as its file says."""
-    try:
-        words = read_regular(path, 1_000_000)[:200].decode(errors="replace").split()
-    except DataError:
-        words = []
-    return "".join(c for c in " ".join(words) if c.isprintable()) or "another process"
-
-
-def _is_unborn(path: Path) -> bool:
-    """Whether a directory holds nothing but what a process killed while making a run leaves behind."""
-    steps = path / "steps"
-    rest = [p for p in path.iterdir() if p != steps and p.name != "LOCK" and not p.match(".*.tmp")]
-    return not rest and (not steps.exists() or steps.is_dir() and not any(steps.iterdir()))

@@ -22,7 +22,7 @@ def mend(reader: RunReader, point: Point | None) -> list[str]:
         _cut_log(reader, 0)
         return notes
     witness = point.resume.witness
-    fault = None if witness is None else reader.fault_of_sessions(len(reader.info["sessions"]), witness)
+    fault = None if witness is None else witness.fault_of_sessions(len(reader.info["sessions"]))
     if fault is not None:
         notes.append(f"{fault}; records of sessions are lost")
     step = point.resume.state["step"]
@@ -40,7 +40,7 @@ def _mend_manifest(reader: RunReader, point: Point | None) -> list[str]:
     witness = None if point is None else point.resume.witness
     try:
         entries = reader.entries()
-        why = None if witness is None else reader.fault_of_manifest(entries, witness)
+        why = None if witness is None else witness.fault_of_manifest(entries)
     except DataError as error:
         why = str(error) if is_there(reader.path / NAME) else f"{reader.path / NAME} is missing"
     if why is None:

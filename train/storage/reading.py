@@ -15,7 +15,8 @@ from ..settings import from_json
 from .documents import OLD_DONE, OLD_RUN, SEALED_DONE, SEALED_RUN, check_run, digest, read_document
 from .log import ROW_BYTES, Log, Mark, parse_log
 from .manifest import NAME, Entries, read_manifest, read_snapshot, snapshots_beside
-from .resume import NEWEST, PREVIOUS, ResumeState, Witness, read_resume
+from .resume import NEWEST, PREVIOUS, ResumeState, read_resume
+from .witness import Witness
 
 LEAST_ROWS = 1_000_000
 """A log may have this many rows whatever the config says: it is extended before the config is."""
@@ -123,13 +124,13 @@ class RunReader:
         """
         return self._remember("witness", ("run.json", "DONE", NEWEST, PREVIOUS), self._read_witness)
 
-    def _consistent(self, read: Callable[[], Any], fault: Callable[[Any, Witness], str | None]) -> Any:
+    def _consistent(self, read: Callable[[], Any], fault: Callable[[Witness, Any], str | None]) -> Any:
         """``read()``, unless a witness finds fault with it; read again where the run was written to meanwhile."""
         problem = None
         for _ in range(TRIES):
             witness = self.witness()
             found = read()
-            problem = None if witness is None else fault(found, witness)
+            problem = None if witness is None else fault(witness, found)
             if problem is None:
                 return found
             if self.witness() == witness:
@@ -142,15 +143,7 @@ class RunReader:
         Raises:
             DataError: another file knows of more sessions.
         """
-        self._consistent(lambda: len(self.info["sessions"]), self.fault_of_sessions)
-
-    def fault_of_sessions(self, n_sessions: int, witness: Witness) -> str | None:
-        """What is wrong with a ``run.json`` of so many sessions."""
-        if n_sessions >= witness.sessions:
-            return None
-        home = self.path / "run.json"
-        known = f"{witness.home.name} knows of {witness.sessions}"
-        return f"{home} records {n_sessions} sessions where {known}: it is older"
+        self._consistent(lambda: len(self.info["sessions"]), Witness.fault_of_sessions)
 
     # ---- DONE ------------------------------------------------------------------------------------
 
@@ -209,18 +202,7 @@ class RunReader:
 
     def manifest(self) -> Entries:
         """The manifest, verified by itself and by what the other files know."""
-        return self._consistent(self.entries, self.fault_of_manifest)
-
-    def fault_of_manifest(self, entries: Entries, witness: Witness) -> str | None:
-        """What is wrong with a manifest."""
-        n = sum(step <= witness.step for step in entries)
-        if n >= witness.snapshots:
-            return None
-        home = self.path / NAME
-        return (
-            f"{home} has {n} snapshots up to step {witness.step} where {witness.home.name} knows of "
-            f"{witness.snapshots}: it is older"
-        )
+        return self._consistent(self.entries, Witness.fault_of_manifest)
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
         """Weights at a step. Raises KeyError where there is none, DataError where it is damaged."""
@@ -266,23 +248,10 @@ class RunReader:
         Raises:
             DataError: naming the first line that is not good, or saying what is missing.
         """
-        log = self._consistent(self.log, self.fault_of_log)
+        log = self._consistent(self.log, Witness.fault_of_log)
         if log.fault is not None:
             raise DataError(f"{self.path / 'log.jsonl'} line {log.fault[0]} {log.fault[1]}")
         return log
-
-    def fault_of_log(self, log: Log, witness: Witness) -> str | None:
-        """What is wrong with a log."""
-        home, rows = self.path / "log.jsonl", witness.logged.rows
-        if log.fault is not None:
-            return f"{home} line {log.fault[0]} {log.fault[1]}"
-        if len(log.rows) < rows:
-            return f"{home} has {len(log.rows)} whole rows where {witness.home.name} knows of {rows}: some are missing"
-        if log.mark_at(rows) != witness.logged:
-            return f"{home} is not the log that {witness.home.name} was written after"
-        if witness.is_last and (len(log.rows) > rows or log.torn):
-            return f"{home} goes on after the {rows} rows that {witness.home.name} was written after"
-        return None
 
     # ---- resume states ---------------------------------------------------------------------------
 

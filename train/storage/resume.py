@@ -15,31 +15,11 @@ from ..files import is_there, read_regular, sync_folder, write_atomic, write_tem
 from .documents import check_run
 from .log import Log, Mark
 from .tensors import pack, unpack
+from .witness import Witness
 
 NEWEST = "resume.safetensors"
 PREVIOUS = "resume.previous.safetensors"
 LARGEST = 2**40
-
-
-@dataclass(frozen=True)
-class Witness:
-    """What a file says of the others at the time when it was written.
-
-    Attributes:
-        home: the file.
-        step: updates done by then.
-        logged: how far the log went.
-        snapshots: how many of them up to that step the manifest had.
-        sessions: how many run.json had.
-        is_last: whether nothing was logged after it, for it says that the run is done.
-    """
-
-    home: Path
-    step: int
-    logged: Mark
-    snapshots: int
-    sessions: int
-    is_last: bool = False
 
 
 @dataclass(frozen=True)
