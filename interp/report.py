@@ -74,6 +74,7 @@ def _main(argv: "list[str]") -> int:
     run = open_run(options.run, key_freqs=options.key_freqs or None)
     if run.store.doubt is not None:
         say(run.store.doubt)
+    _ = run.log  # a damaged one is refused before a minute's work
     problems = run.problems()
     if problems:
         run = Run(run.store, without=problems, key_freqs=options.key_freqs or None)

@@ -281,7 +281,9 @@ class RunStore:
         Raises:
             DataError: a line is damaged or missing.
         """
-        return list(self._reader.whole_log().rows)
+        rows = self._reader.whole_log().rows
+        self._reader.forget_log()
+        return rows
 
     # ---- done ------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from train.cli import parse, run_command
+from train.cli import parse, run_command, say
 from train.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def _main(argv: "list[str]") -> int:
 
     assert options.run is not None
     run = open_run(options.run, key_freqs=options.key_freqs or None)
+    if run.store.doubt is not None:
+        say(run.store.doubt)
     if options.table is not None:
         print(_write_table(run, options))
     else:

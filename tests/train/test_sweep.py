@@ -246,6 +246,10 @@ def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
     swept(path, "--out", tmp_path / "out")
     table = pd.read_parquet(root / "sweep.parquet").set_index("run_id")
     assert table.loc[broken, "status"] == "done" and not (root / broken / "failed.json").exists()  # tried again
+    (root / broken / "run.json").write_bytes(b"{")
+    status, out, err = swept(path, "--out", tmp_path / "out")
+    again = pd.read_parquet(root / "sweep.parquet").set_index("run_id")["status"].drop(broken)
+    assert status == 4 and "run.json is not JSON" in err and again.equals(table["status"].drop(broken))
 
 
 def test_a_busy_run_is_said_to_be_busy_and_left_alone(spec, swept, tmp_path):

@@ -30,7 +30,7 @@ def mend(reader: RunReader, point: Point | None) -> list[str]:
         notes.append(f"{'; '.join(point.faults)}: going on from the state before it, of step {step:,}")
         if point.home.name == PREVIOUS:
             restore_previous(reader.path)
-    _forget_later_rows(reader, point)
+    _bear_out(reader, point)
     _cut_log(reader, point.rows)
     return notes
 
@@ -66,12 +66,20 @@ def _rebuilt(path: Path, run: str) -> tuple[Entries, list[str]]:
     return entries, left_out
 
 
-def _forget_later_rows(reader: RunReader, point: Point) -> None:
-    """Let the newest state know only of the rows that are kept, before the others are dropped."""
+def _bear_out(reader: RunReader, point: Point) -> None:
+    """Let the newest state say of the other files what they will be: the rows that are kept, what was not lost.
+
+    This comes before rows are dropped, so that a reader never finds fewer than a state knows of.
+    """
     resume = point.resume
-    if resume.witness is None or resume.kept is None or resume.witness.logged == resume.kept:
+    if resume.witness is None or resume.kept is None:
         return
-    counts = {"snapshots": resume.witness.snapshots, "sessions": resume.witness.sessions}
+    n_snapshots = sum(step <= resume.witness.step for step in reader.entries())
+    n_sessions = min(resume.witness.sessions, len(reader.info["sessions"]))
+    known = {"snapshots": resume.witness.snapshots, "sessions": resume.witness.sessions}
+    counts = {"snapshots": min(resume.witness.snapshots, n_snapshots), "sessions": n_sessions}
+    if resume.witness.logged == resume.kept and counts == known:
+        return
     data = pack_resume(resume.tensors, reader.run_id, resume.state, resume.kept, resume.kept, counts)
     write_atomic(reader.path / NEWEST, data)
 

@@ -70,6 +70,14 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
     return done >= config.schedule.steps or (stop is not None and has_held(store, stop))
 
 
+def is_left(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
+    """Whether a run is to be handed to a worker: it is not finished, or damaged, which then fails it alone."""
+    try:
+        return not is_done(root, config, stop)
+    except DataError:
+        return True
+
+
 def has_held(store: RunStore, stop: StopRule) -> bool:
     """Whether the log ends with an accuracy that has held as long as the rule asks."""
     rows = [row for row in store.read_log() if "test_acc" in row]
@@ -78,8 +86,8 @@ def has_held(store: RunStore, stop: StopRule) -> bool:
 
 
 def missing(root: Path, stacks: Sequence[Sequence[RunConfig]], stop: StopRule | None) -> list[list[RunConfig]]:
-    """Of each stack the runs that are not finished; stacks without any are left out."""
-    left = [[config for config in stack if not is_done(root, config, stop)] for stack in stacks]
+    """Of each stack the runs that are not finished, or damaged; stacks without any are left out."""
+    left = [[config for config in stack if is_left(root, config, stop)] for stack in stacks]
     return [stack for stack in left if stack]
 
 

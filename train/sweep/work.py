@@ -19,7 +19,7 @@ from ..errors import Busy, DataError, DivergedError, Stopped, UsageError
 from ..files import write_json
 from ..schedule import StopRule
 from ..settings import from_json
-from .plan import is_done
+from .plan import is_done, is_left
 
 FAILED = "failed.json"
 STATUS = ".status"
@@ -61,7 +61,7 @@ def _train_stack(
     torch.set_num_threads(threads)
     folder, rule = Path(root), None if stop is None else StopRule(**stop)
     runs = [from_json(config) for config in configs]
-    todo = [run for run in runs if not is_done(folder, run, rule)]
+    todo = [run for run in runs if is_left(folder, run, rule)]
     errors = _together(folder, todo, find_device(device), rule)
     return [Outcome(run.run_id, errors.get(run.run_id)) for run in runs]
 
