@@ -116,6 +116,32 @@ def read_regular(path: Path, most: int, size: int | None = None) -> bytes:
         MissingFile: a DataError; there is none.
         DataError: it is no regular file, has another size, or cannot be read.
     """
+    with _opened(path) as (fd, found):
+        if size is not None and found != size:
+            raise DataError(f"{path} is corrupt or truncated: it has {found:,} bytes where {size:,} were written")
+        if found > most:
+            raise DataError(f"{path} is no file of ours: it has {found:,} bytes, more than the {most:,} allowed")
+        return _read_all(fd, found)
+
+
+def read_head(path: Path, n_bytes: int) -> tuple[bytes, int]:
+    """The first bytes of a regular file, at most ``n_bytes``, and the size of all of it.
+
+    Raises:
+        MissingFile, DataError: as ``read_regular``.
+    """
+    with _opened(path) as (fd, found):
+        return _read_all(fd, min(found, n_bytes)), found
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, int]]:
+    """A regular file opened for reading: its descriptor and its size.
+
+    Raises:
+        MissingFile: a DataError; there is none.
+        DataError: it is no regular file, has another size, or cannot be read.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | QUIET_OPEN)
     except FileNotFoundError as error:
@@ -127,11 +153,7 @@ def read_regular(path: Path, most: int, size: int | None = None) -> bytes:
         raise DataError(f"{str(path)!r} cannot be read: {error}") from error
     try:
         found = _regular(fd, path).st_size
-        if size is not None and found != size:
-            raise DataError(f"{path} is corrupt or truncated: it has {found:,} bytes where {size:,} were written")
-        if found > most:
-            raise DataError(f"{path} is no file of ours: it has {found:,} bytes, more than the {most:,} allowed")
-        return _read_all(fd, found)
+        yield fd, found
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     finally:

@@ -12,12 +12,10 @@ from torch import Tensor
 from ..errors import DataError
 from ..files import own_folder, read_regular, write_atomic
 from .documents import FORMAT, OLD_MANIFEST, SEALED_MANIFEST, check_run, digest, read_document
-from .tensors import pack, unpack
+from .tensors import pack, read_whole, unpack
 
 FOLDER = "steps"
 NAME = "manifest.json"
-LARGEST = 2**40
-"""Bytes of the largest snapshot that is read without a manifest."""
 
 Entries = dict[int, dict[str, Any]]
 """By step, rising: step, file, bytes, sha256."""
@@ -99,7 +97,7 @@ def read_snapshot(path: Path, entry: Mapping[str, Any], run: str, *, old: bool) 
     """
     home = path / entry["file"]
     own_folder(path / FOLDER)
-    data = read_regular(home, LARGEST, entry["bytes"])
+    data = read_regular(home, entry["bytes"], entry["bytes"])
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise DataError(f"{home} is corrupt or truncated: its SHA-256 is not the manifest's")
     return _snapshot(data, home, entry["step"], run, old=old)
@@ -113,7 +111,7 @@ def read_lone_snapshot(path: Path, step: int, run: str) -> tuple[dict[str, Tenso
     """
     home = path / file_of(step)
     own_folder(path / FOLDER)
-    data = read_regular(home, LARGEST)
+    data = read_whole(home)
     return _snapshot(data, home, step, run, old=False), entry_of(step, data)
 
 

@@ -11,15 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ..files import is_there, read_regular, sync_folder, write_atomic, write_temporary
+from ..files import is_there, sync_folder, write_atomic, write_temporary
 from .documents import check_run
 from .log import Log, Mark
-from .tensors import pack, unpack
+from .tensors import pack, read_whole, unpack
 from .witness import Witness
 
 NEWEST = "resume.safetensors"
 PREVIOUS = "resume.previous.safetensors"
-LARGEST = 2**40
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def read_resume(home: Path, run: str, *, old: bool) -> ResumeState:
         MissingFile: a DataError; it is not there.
         DataError: it is damaged, or another run's.
     """
-    tensors, found = unpack(read_regular(home, LARGEST), home, "resume", old=old)
+    tensors, found = unpack(read_whole(home), home, "resume", old=old)
     if "sha256" not in found:
         return ResumeState(tensors, found, None, None)
     check_run(found["run"], run, home)

@@ -7,12 +7,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ..errors import DataError
-from ..files import read_regular, write_atomic
+from ..files import write_atomic
 from .documents import check_run
-from .tensors import pack, unpack
+from .tensors import pack, read_whole, unpack
 
 NAME = "split.safetensors"
-LARGEST = 100_000_000
 
 
 def write_split(path: Path, is_train: Bool[Tensor, " rows"], run: str) -> None:
@@ -27,7 +26,7 @@ def read_split(path: Path, run: str, *, old: bool) -> Bool[Tensor, " rows"]:
         DataError: it cannot be read, is damaged, or is another run's.
     """
     home = path / NAME
-    tensors, state = unpack(read_regular(home, LARGEST), home, "split", old=old)
+    tensors, state = unpack(read_whole(home), home, "split", old=old)
     check_run(state.get("run", run), run, home)
     if list(tensors) != ["is_train"] or tensors["is_train"].dtype != torch.bool or tensors["is_train"].ndim != 1:
         raise DataError(f"{home} holds no split")

@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..files import read_head, read_regular
 from .documents import METADATA, OLD_METADATA
 from .strict import checked, integer, listed, loads, mapping, record, text
 
@@ -42,6 +43,24 @@ def pack(tensors: Mapping[str, Tensor], state: dict[str, Any]) -> bytes:
     return b"".join((data[:at], found.encode(), memoryview(data)[at + 64 :]))
 
 
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file of tensors, whose header states their number: no more than that is read.
+
+    Raises:
+        MissingFile: a DataError; it is not there.
+        DataError: it has no header of ours, or not the size that the header states.
+    """
+    head, size = read_head(path, 8 + MAX_HEADER)
+    try:
+        header, _ = _header(head)
+        stated = 8 + _header_length(head) + max((one["data_offsets"][-1] for one in header.values()), default=0)
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{path} is not a readable file of tensors: {error}") from error
+    if size != stated:
+        raise DataError(f"{path} is corrupt or truncated: it has {size:,} bytes where its header states {stated:,}")
+    return read_regular(path, size, size)
+
+
 def unpack(data: bytes, path: Path, kind: str, *, old: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors by name, sorted, and the dictionary of a file of this ``kind``: "snapshot", "resume" or "split".
 
@@ -63,7 +82,8 @@ def unpack(data: bytes, path: Path, kind: str, *, old: bool) -> tuple[dict[str, 
     except (ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} is not a readable {kind}: {error}") from error
+        what = "resume state" if kind == "resume" else kind
+        raise DataError(f"{path} is not a readable {what}: {error}") from error
 
 
 def _header_length(data: bytes) -> int:
