@@ -270,7 +270,7 @@ def _in_tensors(data: bytes, value: bytes, rng: random.Random, is_resealed: bool
 
 @dataclasses.dataclass
 class Trial:
-    """What became of a mutation: detected, harmless or silent; a reason for the last."""
+    """What became of a mutation: detected, harmless or silent, with the words; CPU seconds that it all took."""
 
     case: str
     kind: str

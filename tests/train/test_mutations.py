@@ -27,7 +27,7 @@ def test_no_mutation_of_ten_thousand_is_silent(tmp_path, tiny_states, shard):
     print(table(done))
     assert silent(done) == []
     assert {one.kind for one in done} == set(KINDS)
-    assert max(one.seconds for one in done) < 2 or min(sorted(one.seconds for one in done)[-3:]) < 2  # a busy machine
+    assert max(one.seconds for one in done) < 2  # of CPU
 
 
 def test_control_a_reader_that_checks_nothing_is_caught(tmp_path, tiny_states, monkeypatch):

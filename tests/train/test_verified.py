@@ -405,3 +405,33 @@ def test_no_space_names_the_file_and_the_bytes(tmp_path, monkeypatch):
             OSError, match=rf"No space left on device: {tmp_path}/file needs 1,234 bytes; [0-9,]+ are free"
         ):
             write(tmp_path / "file")
+
+
+# ---- bombs ---------------------------------------------------------------------------------------------
+
+BOMBS = {
+    "10 GB of holes": lambda path: os.truncate(path, 10**10),
+    "many lists": lambda path: path.write_bytes(b"[" + b"[]," * 1_000_000 + b"1]"),
+    "deep": lambda path: path.write_bytes(b"[" * 1_000_000),
+    "a long number": lambda path: path.write_bytes(b"9" * 1_000_000),
+    "many names": lambda path: path.write_bytes(b'{"":' * 20 + b"{" + b",".join(b'"%d":1' % i for i in range(150_000))),
+}
+
+
+@pytest.mark.parametrize("name", ["run.json", "manifest.json", "DONE", "log.jsonl", "steps/00000005.safetensors"])
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_an_error_at_once(copy, name, bomb):
+    """In 2 s of CPU and 500 MB, whatever a file has become."""
+    import resource
+    import time
+
+    from train.errors import DataError
+
+    path = copy("done")
+    BOMBS[bomb](path / name)
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    with pytest.raises(DataError) as error:
+        reading(path)
+    assert time.process_time() - started < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+    assert len(str(error.value)) < 1000
