@@ -17,7 +17,7 @@ def mend(reader: RunReader, point: Point | None) -> list[str]:
     """
     notes = _mend_manifest(reader, point)
     if point is None:
-        if any(reader.entries()):
+        if any(step > 0 for step in reader.entries()):
             notes.append(f"{reader.path} has no resume state: it starts at step 0 again, compared with what is there")
         _cut_log(reader, 0)
         return notes
