@@ -6,6 +6,7 @@ compared with the run that met none.
 
 import errno
 import os
+import shutil
 
 import pytest
 from tiny_states import config_of, quick, stop_after, train_on, tree_of
@@ -48,29 +49,32 @@ def started(root) -> None:
         train_on(root, config_of(STEPS), stop_signal=stop_after(2))
 
 
+@pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize("begin", [lambda root: root.mkdir(), started], ids=["new", "resumed"])
-def test_a_fault_at_every_file_call(tmp_path, begin, monkeypatch):
+def test_a_fault_at_every_file_call(tmp_path, begin, half, monkeypatch):
     from train.errors import DataError
 
     with quick():
-        begin(tmp_path / "whole")
+        begin(tmp_path / "begun")
+        shutil.copytree(tmp_path / "begun", tmp_path / "whole")
         with monkeypatch.context() as patch:
             names = Faulty(patch).names
             train_on(tmp_path / "whole", config_of(STEPS))
-        expected, failed = numbers(tmp_path / "whole"), 0
+        expected, felt = numbers(tmp_path / "whole"), 0
         assert len(names) > 60 and {"open", "read", "write", "fsync", "replace"} <= set(names)
-        for at in range(len(names)):
-            root, number = tmp_path / f"{at}", (errno.EIO, errno.ENOSPC)[at % 2]
-            begin(root)
+        for at in range(half, len(names), 2):
+            root, number = tmp_path / f"{at}", (errno.EIO, errno.ENOSPC)[at // 2 % 2]
+            shutil.copytree(tmp_path / "begun", root)
             with monkeypatch.context() as patch:
                 Faulty(patch, at, number)
                 try:
-                    train_on(root, config_of(STEPS))
+                    notes = train_on(root, config_of(STEPS))  # a state that cannot be read is said, and done without
+                    felt += bool(notes)
                 except (OSError, DataError) as error:
-                    failed += 1
+                    felt += 1
                     if number == errno.ENOSPC and names[at] in ("write", "fsync"):
                         assert "needs" in str(error) or names[at] == "fsync", error
             train_on(root, config_of(STEPS))
             assert numbers(root) == expected, (at, names[at])
             assert not list(root.rglob("*.tmp"))
-    assert failed > 0.8 * len(names)  # control: they were felt
+    assert felt > 0.4 * len(names)  # control
