@@ -53,13 +53,15 @@ def provenance(run: Run) -> dict[str, object]:
     sessions = run.store.info["sessions"]
     for i, session in enumerate(sessions, start=1):
         name = "trained with" if len(sessions) == 1 else f"training session {i}"
-        found[f"{name}: command"] = session["command"]
-        found[f"{name}: machine"] = f"{session['device']}, {session['threads']} threads, {session['cpu']}"
+        found[f"{name}: command"] = session.get("command", "unknown")
+        found[f"{name}: machine"] = "{}, {} threads, {}".format(
+            *(session.get(part, "unknown") for part in ("device", "threads", "cpu"))
+        )
         if "pass" in session:
             because = f", because of {session['pass_because_of']}" if "pass_because_of" in session else ""
             found[f"{name}: pass"] = f"{session['pass']}{because}"
-        found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session["versions"].items())
-        git = session["git"]
+        found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session.get("versions", {}).items())
+        git = session.get("git")
         commit = "not a git checkout" if git is None else git["commit"] + (" with changes" if git["dirty"] else "")
         found[f"{name}: commit"] = commit
     found["report made with"] = ", ".join(f"{name} {version}" for name, version in versions().items())

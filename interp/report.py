@@ -16,7 +16,7 @@ from train.cli import parse, run_command
 from train.errors import UsageError
 from train.flags import given, refuse_beside
 from train.hints import nearest
-from train.terminal import say, tell, tell_error
+from train.terminal import remark, say, tell, tell_error
 
 if TYPE_CHECKING:
     from .runs import Run
@@ -77,6 +77,9 @@ def _main(argv: "list[str]") -> int:
         raise UsageError(f"unknown section {unknown[0]!r}{nearest(unknown[0], ids)}; allowed are {', '.join(ids)}")
     assert options.run is not None
     run = open_run(options.run, key_freqs=options.key_freqs or None)
+    if run.store.doubt is not None:
+        remark(run.store.doubt)
+    _ = run.log  # a damaged one is refused before a minute's work
     problems = run.problems()
     if problems:
         run = Run(run.store, without=problems, key_freqs=options.key_freqs or None)

@@ -1,5 +1,6 @@
 """The one way to read a run: in a REPL, in measures, in reports and in tests."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from train.config import RunConfig
 from train.errors import DataError, MissingStep, UsageError
+from train.files import is_there
 from train.hints import nearest
 from train.loss import cross_entropy
 from train.model import HookedMLP, HookedTransformer, build_model
+from train.model.sizes import check_sizes
 from train.store import RunStore
 from train.tasks import Task, all_pairs_task, make_task, with_split
 
@@ -46,7 +49,7 @@ def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequ
         DataError: the run's files cannot be read.
     """
     path = Path(name)
-    if (path / "run.json").is_file():
+    if is_there(path / "run.json"):
         return Run(RunStore.open(path), key_freqs=key_freqs)
     _refuse_what_is_no_run(path)
     folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name)
@@ -124,7 +127,8 @@ class Run:
 
     def __repr__(self) -> str:
         last = f"{len(self.steps)} snapshots to step {self.steps[-1]:,}" if self.steps else "no snapshots yet"
-        return f"<Run {self.name}: {last}{'' if self.is_done else ', still training or stopped'}>"
+        doubt = "" if self.store.doubt is None else ", not verified"
+        return f"<Run {self.name}: {last}{'' if self.is_done else ', still training or stopped'}{doubt}>"
 
     @property
     def name(self) -> str:
@@ -137,11 +141,28 @@ class Run:
 
     @functools.cached_property
     def task(self) -> Task:
-        """The task this run trains on; ``is_train`` is None where the split of an imported run is unknown."""
+        """The task this run trains on; ``is_train`` is None where the split of an imported run is unknown.
+
+        Raises:
+            DataError: the snapshots are not of a model for it, or the split is not of its rows.
+        """
+        self._check_sizes()
         if self._is_trained:
             return make_task(self.config)
         task, is_train = all_pairs_task(self.config.task), self.store.load_split()
+        if is_train is not None and len(is_train) != len(task.labels):
+            raise DataError(f"the split of {self.path} has {len(is_train)} rows, not {len(task.labels)}")
         return task if is_train is None else with_split(task, is_train)
+
+    def _check_sizes(self) -> None:
+        """Refuse a config that the newest readable snapshot is not of, before a table that no memory holds is begun."""
+        for step in reversed(self.steps):
+            with contextlib.suppress(DataError):
+                weights = self.store.load_snapshot(step)
+                break
+        else:
+            return
+        check_sizes(self.store.config, weights, f"step {step} of {self.path}")
 
     @functools.cached_property
     def origin(self) -> Origin:
@@ -167,6 +188,10 @@ class Run:
         return [step for step in self.store.steps if step not in self._without]
 
     @functools.cached_property
+    def _steps(self) -> frozenset[int]:
+        return frozenset(self.steps)
+
+    @functools.cached_property
     def log(self) -> pd.DataFrame:
         """One row per logged step; losses in nats, NaN where a column was not evaluated at that step.
 
@@ -186,7 +211,7 @@ class Run:
         Raises:
             MissingStep: a KeyError; there is none, the nearest are named.
         """
-        if step not in self.steps:
+        if step not in self._steps:
             near = sorted(self.steps, key=lambda s: abs(s - step))[:2]
             named = ", ".join(map(str, sorted(near))) or "none: this run has no snapshots yet"
             raise MissingStep(
@@ -272,11 +297,11 @@ class Snapshot:
     @functools.cached_property
     def model(self) -> HookedTransformer | HookedMLP:
         """The model in eval mode, on the CPU."""
-        model = build_model(self.run.store.config)  # how weights were drawn may be unknown, and does not matter here
-        try:
-            model.load_state_dict(self.run.weights(self.step))
-        except RuntimeError as error:
-            raise DataError(f"step {self.step} of {self.run.path} does not fit its config: {error}") from error
+        weights = self.run.weights(self.step)
+        config = self.run.store.config  # how weights were drawn may be unknown, and does not matter here
+        check_sizes(config, weights, f"step {self.step} of {self.run.path}")
+        model = build_model(config)
+        model.load_state_dict(weights)
         return model.eval()
 
     @functools.cached_property

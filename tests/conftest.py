@@ -4,6 +4,7 @@
 ``tiny_config``  p = 11, one layer of width 16, full batch, 300 steps
 ``tiny_run``     the folder of that run, trained once a session: read it, never change it
 ``run_copy``     a copy of it in ``tmp_path``, to damage
+``tiny_states``  runs of three to ten steps in every state that a run can be left in: see ``tiny_states.py``
 ``quick_disk``   files are not forced to the disk, which is most of a tiny run's time
 ``forked``       starts functions in processes of their own, which take no seconds to import torch
 """
@@ -81,6 +82,14 @@ def tiny_run(tmp_path_factory, tiny_config, train_run) -> Path:
 @pytest.fixture
 def run_copy(tiny_run, tmp_path) -> Path:
     return shutil.copytree(tiny_run, tmp_path / "copies" / tiny_run.name)
+
+
+@pytest.fixture(scope="session")
+def tiny_states(one_thread, tmp_path_factory):
+    from tiny_states import cases, quick
+
+    with quick():
+        return cases(tmp_path_factory.mktemp("tiny") / "cases")
 
 
 @pytest.fixture

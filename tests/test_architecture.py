@@ -22,6 +22,7 @@ LAYERS = [
     ("fused",),
     ("tasks", "model", "schedule", "store", "plan", "loss"),
     ("precision",),
+    ("storage",),
     ("settings",),
     ("idle",),
     ("knows",),

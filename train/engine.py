@@ -5,7 +5,7 @@ One loop trains a run or K of one shape side by side. Nothing waits for the devi
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from .config import RunConfig
 from .errors import DivergedError, Stopped
+from .model.sizes import check_sizes
 from .recorder import Recorder
 from .schedule import StopRule
 from .stack import Stack
+from .storage.tensors import check_like
 from .store import RunStore
 
 RESUME_EVERY_S = 30.0
@@ -113,6 +115,11 @@ def one_thread_each() -> Iterator[int]:
             torch.set_num_threads(threads)
 
 
+def _weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's tensors of a resume state, by the model's names."""
+    return {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+
+
 class _Loop:
     """The state of one training session; ``active`` are the numbers of the runs still in the stack, in its order."""
 
@@ -128,12 +135,16 @@ class _Loop:
         self.recorders = [Recorder(config, store, stop) for config, store in runs]
         self.errors: list[DivergedError | None] = [None] * len(runs)
         self.active = list(range(len(runs)))
+        saved = [recorder.resume() for recorder in self.recorders]
+        for recorder, tensors in zip(self.recorders, saved, strict=True):
+            if tensors is not None:  # before a model of the config's size is built
+                check_sizes(recorder.config, _weights_of(tensors), f"the resume state of {recorder.store.path}")
         self.stack = Stack([config for config, _ in runs], device, threads)
         self.losses: list[Tensor] = []
         self.reported_at = 0.0
-        for k, recorder in enumerate(self.recorders):
-            tensors = recorder.resume()
+        for k, (recorder, tensors) in enumerate(zip(self.recorders, saved, strict=True)):
             if tensors is not None:
+                check_like(tensors, self.stack.full_state(k), f"the resume state of {recorder.store.path}")
                 self.stack.load(k, tensors, recorder.step)
 
     def events(self) -> None:

@@ -17,6 +17,10 @@ class DataError(RuntimeError):
     """Data on disk or the disk itself is at fault; names the file (exit status 3)."""
 
 
+class MissingFile(DataError):
+    """A file that should be there is not."""
+
+
 class DivergedError(RuntimeError):
     """The loss stopped being a number (exit status 1)."""
 

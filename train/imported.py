@@ -11,8 +11,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from .errors import UsageError
-from .files import sync_folder, write_json
-from .store import FORMAT, RunStore
+from .files import is_there, sync_folder, write_json
+from .settings import from_json
+from .storage.documents import FORMAT, sealed
+from .storage.reading import run_id_of
+from .store import RunStore
 
 
 def write_imported(
@@ -37,17 +40,18 @@ def write_imported(
         UsageError: something else is there.
     """
     rows = [dict(row) for row in log]
-    info = {"format": FORMAT, "config": config, "origin": {"kind": "imported", **origin}, "sessions": []}
-    info = json.loads(json.dumps(info))  # as it is read back
+    about = {"config": config, "origin": {"kind": "imported", **origin}}
+    about = json.loads(json.dumps(about))  # as it is read back
     if path.exists():
-        if (path / "run.json").is_file() and _holds(RunStore(path), info, snapshots, is_train, rows):
+        if is_there(path / "run.json") and _holds(RunStore(path), about, snapshots, is_train, rows):
             return RunStore.open(path)
         raise UsageError(f"{path} exists and is not this import: choose another --out, or move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = RunStore(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     try:
         (partial.path / "steps").mkdir(parents=True)
-        write_json(partial.path / "run.json", info)
+        run = run_id_of(about, from_json(about["config"]))
+        write_json(partial.path / "run.json", sealed({"format": FORMAT, "run": run, **about, "sessions": []}))
         for step in sorted(snapshots):
             partial.save_snapshot(step, snapshots[step])
         if is_train is not None:
@@ -64,7 +68,7 @@ def write_imported(
 
 def _holds(
     store: RunStore,
-    info: dict[str, Any],
+    about: dict[str, Any],
     snapshots: Mapping[int, Mapping[str, Tensor]],
     is_train: Bool[Tensor, " rows"] | None,
     log: list[dict[str, Any]],
@@ -74,7 +78,8 @@ def _holds(
     Raises:
         DataError: one of its files is corrupt.
     """
-    if store.info != info or store.steps != sorted(snapshots) or store.read_log() != log:
+    is_said = all(store.info.get(name) == value for name, value in about.items())
+    if not is_said or store.steps != sorted(snapshots) or store.read_log() != log:
         return False
     split = store.load_split()
     same_split = split is is_train if split is None or is_train is None else split.equal(is_train)

@@ -23,7 +23,7 @@ class Recorder:
         self.rule = SnapshotRule()
         self.last = config.schedule.steps
         self.snapshot_steps = set(log_grid(config.schedule.per_decade, self.last))
-        self.eval_steps = {*eval_grid(self.last), *self.snapshot_steps, *store.steps, self.last}
+        self.eval_steps = {*eval_grid(self.last), *self.snapshot_steps, self.last}
         self.row: dict[str, Any] | None = None
         """The latest evaluation's log row."""
         self.step, self.wall_before = 0, 0.0
@@ -31,13 +31,17 @@ class Recorder:
         self.started = self.saved_at = time.monotonic()
 
     def resume(self) -> dict[str, Tensor] | None:
-        """Go to the resume state on disk, if there is one, and drop log rows after it; its tensors."""
-        found = self.store.load_resume()
+        """Go to the resume state on disk, if there is one, and drop log rows after it; its tensors.
+
+        Raises:
+            DataError: files of the run that are needed are damaged; nothing was changed.
+        """
+        found = self.store.begin()
         if found is not None:
             state = found[1]
             self.step, self.wall_before = state["step"], state["wall_s"]
             self.rule = SnapshotRule(**state["rule"])
-        self.store.truncate_log(self.step)
+        self.eval_steps |= set(self.store.steps)
         for row in self.store.read_log() if self.stop is not None else ():
             if "test_acc" in row:
                 self._hold(row["step"], row["test_acc"])
@@ -77,10 +81,11 @@ class Recorder:
         """Log an evaluation; save a snapshot of ``weights()`` where one is due, and then ``save()`` to resume.
 
         Raises:
-            DivergedError: the training loss is not finite; nothing is written then.
+            DivergedError: the training or the test loss is not finite; nothing is written then.
         """
-        if not math.isfinite(scores["train_loss"]):
-            raise self._diverged(scores["train_loss"], self.step)
+        for name in ("train", "test"):
+            if not math.isfinite(scores[f"{name}_loss"]):
+                raise self._diverged(scores[f"{name}_loss"], self.step, name)
         self.row = {"step": self.step, **scores, "wall_s": round(self._wall_s(), 3)}
         self.store.append_log([self.row])
         self._hold(self.step, scores["test_acc"])
@@ -110,9 +115,28 @@ class Recorder:
         self.store.save_resume(tensors, {"step": self.step, "wall_s": self._wall_s(), "rule": vars(self.rule)})
         self.saved_at = time.monotonic()
 
-    def _diverged(self, loss: float, step: int) -> DivergedError:
-        lr = self.config.optim.lr
-        return DivergedError(f"the training loss is {loss} at step {step}: lower --lr (it is {lr:g})")
+    def _diverged(self, loss: float, step: int, name: str = "train") -> DivergedError:
+        lr, which = self.config.optim.lr, {"train": "training"}.get(name, name)
+        return DivergedError(f"the {which} loss is {loss} at step {step}: lower --lr (it is {lr:g})")
 
     def _wall_s(self) -> float:
         return self.wall_before + time.monotonic() - self.started
+
+
+def next_step(config: RunConfig, store: RunStore) -> tuple[int, bool]:
+    """The step that a run goes on from, and whether it has all of ``config``'s steps already.
+
+    Where it has not, the run is made ready to be trained on: see ``RunStore.begin``. The caller holds its lock.
+
+    Raises:
+        DataError: files of the run that are needed are damaged.
+    """
+    done = store.done_step
+    if done is not None and done >= config.schedule.steps:
+        return done, True
+    if done is None:
+        saved = store.load_resume()
+        if saved is not None and saved[1]["step"] > config.schedule.steps:
+            return saved[1]["step"], True
+    saved = store.begin()
+    return (0 if saved is None else saved[1]["step"]), False

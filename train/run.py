@@ -19,7 +19,7 @@ from .flags import given, refuse_beside, refuse_together, tidy
 from .idle import refuse_idle_settings
 from .presets import PRESETS, find_preset
 from .settings import replaced
-from .terminal import say, tell_error
+from .terminal import remark, say, tell_error
 
 PROG = "python -m train.run"
 DEFAULT_PRESET = "nanda"
@@ -140,6 +140,7 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     from .passes.choose import choose
     from .precision import check_precision
     from .provenance import session_info
+    from .recorder import next_step
     from .store import RunStore
 
     device = find_device(options.device)
@@ -155,16 +156,15 @@ def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
             locks.enter_context(store.lock())
         todo = []
         for config, store in zip(configs, stores, strict=True):
-            resume = store.load_resume()
-            from_step = resume[1]["step"] if resume is not None else 0
-            done = store.done_step
-            if (from_step - 1 if done is None else done) < config.schedule.steps:
+            from_step, is_ready = next_step(config, store)
+            if not is_ready:
                 todo.append((config, store, from_step))
             elif not options.quiet:
                 name = "" if len(configs) == 1 else f"{store.path.name}: "
                 say(f"{name}already trained to step {from_step:,}; nothing to do (a larger --steps goes on from there)")
         for config, store, from_step in todo:
-            store.clear_done()
+            for note in store.notes:
+                remark(note)
             command = ["python", "-m", "train.run", *argv]
             session = session_info(str(device), torch.get_num_threads(), command, from_step, taken.record)
             store.add_session(config, session)

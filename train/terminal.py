@@ -40,6 +40,11 @@ def tell(*lines: object) -> None:
         print(printable(line), file=sys.stderr, flush=True)
 
 
+def remark(line: str) -> None:
+    """Print one line on standard error that begins with "note: ": something to know, and no failure."""
+    tell("note: " + " ".join(line.split()))
+
+
 def tell_error(error: object) -> None:
     """Print one line on standard error that begins with "error: "."""
     text = " ".join(str(error).split())

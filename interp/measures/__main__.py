@@ -17,7 +17,7 @@ import tyro
 from train.cli import parse, run_command
 from train.errors import UsageError
 from train.flags import given, refuse_beside, refuse_together
-from train.terminal import say, tell
+from train.terminal import remark, say, tell
 
 if TYPE_CHECKING:
     from ..runs import Run
@@ -73,6 +73,8 @@ def _main(argv: "list[str]") -> int:
 
     assert options.run is not None
     run = open_run(options.run, key_freqs=options.key_freqs or None)
+    if run.store.doubt is not None:
+        remark(run.store.doubt)
     if options.table is not None:
         say(_write_table(run, options))
     else:

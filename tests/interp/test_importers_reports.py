@@ -46,12 +46,18 @@ def test_every_kind_has_a_whole_page(importing, tmp_path, capsys, name):
     assert not (tmp_path / "report/errors.txt").exists()
 
 
+def words(blocks):
+    from interp.html import Text
+
+    return next(block.markdown for block in blocks if isinstance(block, Text))
+
+
 def test_the_overview_has_what_the_last_snapshot_tells(importing):
     from interp.headings import step_labels, subtitle
     from interp.sections import overview
 
     bare = importing("pizza.pt", "pizza")
-    said = overview.build(bare)[0].markdown
+    said = words(overview.build(bare))
     assert "How many updates were done is unknown" in said and "Which rows were trained on is unknown" in said
     assert "an unknown step" in subtitle(bare) and step_labels(bare) == ("step unknown (0)",)
     numbers = numbers_of(bare)
@@ -59,7 +65,7 @@ def test_the_overview_has_what_the_last_snapshot_tells(importing):
     assert numbers["final all loss"] == bare.last.loss("all")
     flags = ("--train-frac", "0.4", "--split", "python", "--split-seed", "1")
     told = importing("nanda.pth", "nanda", *ADD, *flags, out="told")
-    assert "unknown" not in overview.build(told)[0].markdown and "step 5,000" in subtitle(told)
+    assert "unknown" not in words(overview.build(told)) and "step 5,000" in subtitle(told)
     numbers = numbers_of(told)
     assert numbers["last step"] == 5000 and numbers["final test accuracy"] == told.last.accuracy("test")
 

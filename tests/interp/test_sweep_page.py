@@ -33,13 +33,18 @@ def reported(capsys):
 
 def with_a_curve(root, name, accuracies):
     """Rewrite a run's evaluations: ``accuracies`` by step, of train and test."""
-    import json
+    from train.store import RunStore
 
     rows = [
         {"step": s, "train_acc": a, "test_acc": b, "train_loss": 1.0, "test_loss": 1.0, "wall_s": 0.1}
         for s, (a, b) in accuracies.items()
     ]
-    (root / name / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    store = RunStore(root / name)
+    store.clear_done()
+    for file in ("log.jsonl", "resume.safetensors", "resume.previous.safetensors"):  # a log that no other file knows
+        (root / name / file).unlink(missing_ok=True)
+    store.append_log(rows)
+    store.mark_done(rows[-1]["step"])
 
 
 def test_every_run_has_a_tile_that_leads_to_its_report(sweep, reported, tmp_path):

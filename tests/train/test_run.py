@@ -145,8 +145,8 @@ def done_run(run) -> Path:
 
 
 def test_config_that_disagrees_with_the_disk(run, done_run):
-    path = done_run / "run.json"
-    path.write_text(path.read_text().replace('"train_frac": 0.5', '"train_frac": 0.6'))
+    other = Path(run(*TINY, "--train-frac", "0.6")[1][-1])
+    shutil.copy(other / "run.json", done_run / "run.json")
     before = everything(done_run)
     assert_one_line(run(*TINY), [str(done_run), "another config", "choose another --out"])
     assert everything(done_run) == before
@@ -168,10 +168,23 @@ def test_out_that_cannot_be_a_folder(run, tmp_path):
         assert status in (2, 3)
 
 
-@pytest.mark.parametrize("name", ["run.json", "manifest.json", "resume.safetensors", "log.jsonl", "DONE"])
+@pytest.mark.parametrize("name", ["run.json", "log.jsonl", "DONE"])
 def test_damaged_files_are_named(run, done_run, name):
     (done_run / name).write_bytes(b"\0\1 nonsense\n" * 3)
     assert_one_line(run(*TINY, "--steps", 3), [str(done_run / name)], expected=3)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "resume.safetensors"])
+def test_damage_that_is_set_right_is_said_in_a_line(run, done_run, name):
+    """The manifest is rebuilt, the resume state is the one before; the record of the session says so too."""
+    before = everything(done_run / "steps")
+    (done_run / name).write_bytes(b"\0\1 nonsense\n" * 3)
+    status, _, err = run(*TINY, "--steps", 3, "--quiet")
+    assert (status, len(err)) == (0, 1) and err[0].startswith("note: ") and str(done_run / name) in err[0]
+    assert json.loads((done_run / "run.json").read_text())["sessions"][-1]["notes"] == [err[0].removeprefix("note: ")]
+    after = everything(done_run / "steps")
+    assert {name: after[name] for name in before} == before and len(after) == len(before) + 1
+    assert run(*TINY, "--steps", 3, "--quiet")[2] == []  # control: said once
 
 
 def test_full_disk(run, monkeypatch):
@@ -252,7 +265,7 @@ def test_output(run, tmp_path):
     assert status == 0
     path = Path(out[-1])
     assert path.parent == tmp_path / "out"
-    assert json.loads((path / "DONE").read_text()) == {"step": 2}
+    assert json.loads((path / "DONE").read_text())["step"] == 2
     assert err[0] == f"training {path.name} to step 2 by the tables pass"
     last = err[-1]
     assert last.startswith("step 2/2 · ")

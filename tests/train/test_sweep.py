@@ -227,7 +227,8 @@ def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
     assert swept(path, "--out", tmp_path / "out", "--quiet")[0] == 4
     root = tmp_path / "out/tiny"
     (root / broken / "DONE").unlink()
-    (root / broken / "resume.safetensors").write_bytes(b"no")
+    for name in ("resume.safetensors", "resume.previous.safetensors"):
+        (root / broken / name).write_bytes(b"no")
     status, out, err = swept(path, "--out", tmp_path / "out")
     table = pd.read_parquet(root / "sweep.parquet").set_index("run_id")
     rows = {str(row["run_id"]): row for row in table.reset_index().to_dict("records")}
@@ -240,10 +241,15 @@ def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
     for name in failed:
         told = json.loads((root / name / "failed.json").read_text())
         assert "Error" in told["traceback"][-1] and f"error: {name} failed: {told['error']}" in err
-    (root / broken / "resume.safetensors").unlink()
+    for name in ("resume.safetensors", "resume.previous.safetensors"):
+        (root / broken / name).unlink()
     swept(path, "--out", tmp_path / "out")
     table = pd.read_parquet(root / "sweep.parquet").set_index("run_id")
     assert table.loc[broken, "status"] == "done" and not (root / broken / "failed.json").exists()  # tried again
+    (root / broken / "run.json").write_bytes(b"{")
+    status, out, err = swept(path, "--out", tmp_path / "out")
+    again = pd.read_parquet(root / "sweep.parquet").set_index("run_id")["status"].drop(broken)
+    assert status == 4 and "run.json is not JSON" in err and again.equals(table["status"].drop(broken))
 
 
 def test_a_busy_run_is_said_to_be_busy_and_left_alone(spec, swept, tmp_path):

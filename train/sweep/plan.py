@@ -11,6 +11,7 @@ from ..config import RunConfig
 from ..curves import stable_crossing
 from ..ensemble import bytes_per_run, shape_of
 from ..errors import DataError, UsageError
+from ..files import is_there
 from ..memory import FREE_SHARE, free_bytes
 from ..schedule import MAX_EXTRA_SNAPSHOTS, StopRule, eval_grid, log_grid
 from ..store import RunStore
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 STACK = 8
 """Runs that are trained side by side, where not told otherwise: more gain little, and lose more with a worker."""
 TIMED_STEPS = 5
-EVALUATED = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "wall_s")
-"""Numbers in each row of the log that holds an evaluation."""
-BYTES_PER_ROW = 60
-"""Of the log, a step."""
+BYTES_PER_ROW = 90
+"""Of the log, a step, with its checksum."""
+GENERATIONS = 3
+"""Resume states on the disk while one is written: it, and the two before it."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,22 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
         DataError: its files cannot be read.
     """
     store = RunStore(root / config.run_id)
-    done = store.done_step if (store.path / "run.json").exists() else None
+    if not is_there(store.path / "run.json"):
+        return False
+    if store.run_id != config.run_id:
+        raise DataError(f"{store.path} holds the run {store.run_id}: move it away")
+    done = store.done_step
     if done is None:
         return False
     return done >= config.schedule.steps or (stop is not None and has_held(store, stop))
+
+
+def is_left(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
+    """Whether a run is to be handed to a worker: it is not finished, or damaged, which then fails it alone."""
+    try:
+        return not is_done(root, config, stop)
+    except DataError:
+        return True
 
 
 def has_held(store: RunStore, stop: StopRule) -> bool:
@@ -76,23 +89,14 @@ def evaluations(store: RunStore) -> list[dict[str, Any]]:
     """Rows of a run's log that hold an evaluation.
 
     Raises:
-        DataError: it cannot be read, or a row is not one that training writes.
+        DataError: it cannot be read.
     """
-    found = []
-    for number, row in enumerate(store.read_log(), start=1):
-        if not isinstance(row, dict):
-            raise DataError(f"{store.path / 'log.jsonl'} line {number} is no row of a log")
-        if "test_acc" in row:
-            for name in EVALUATED:
-                if not isinstance(row.get(name), int | float) or isinstance(row[name], bool):
-                    raise DataError(f"{store.path / 'log.jsonl'} line {number} has no number as {name}")
-            found.append(row)
-    return found
+    return [row for row in store.read_log() if "test_acc" in row]
 
 
 def missing(root: Path, stacks: Sequence[Sequence[RunConfig]], stop: StopRule | None) -> list[list[RunConfig]]:
-    """Of each stack the runs that are not finished; stacks without any are left out."""
-    left = [[config for config in stack if not is_done(root, config, stop)] for stack in stacks]
+    """Of each stack the runs that are not finished, or damaged; stacks without any are left out."""
+    left = [[config for config in stack if is_left(root, config, stop)] for stack in stacks]
     return [stack for stack in left if stack]
 
 
@@ -121,7 +125,7 @@ def disk_bytes(config: RunConfig) -> int:
     steps = config.schedule.steps
     snapshots = len(log_grid(config.schedule.per_decade, steps)) + MAX_EXTRA_SNAPSHOTS + 1
     states = 1 + numbers_saved(config.optim)
-    return snapshots * weights + states * weights + BYTES_PER_ROW * (steps + 4 * len(eval_grid(steps)))
+    return (snapshots + GENERATIONS * states) * weights + BYTES_PER_ROW * (steps + 4 * len(eval_grid(steps)))
 
 
 def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.device", threads: int) -> Estimate:

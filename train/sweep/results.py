@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..curves import delay, first_crossing, stable_crossing
 from ..errors import DataError, UsageError
+from ..files import is_there
 from ..store import RunStore
 from ..strict import read_json
 from .plan import evaluations, is_done
@@ -49,7 +50,7 @@ def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
     store, failed = RunStore(root / run.run_id), root / run.run_id / FAILED
     log: list[dict[str, Any]] = []
     error = seconds = None
-    if (store.path / "run.json").exists():
+    if is_there(store.path / "run.json"):
         try:
             log = evaluations(store)
             seconds = _seconds(store, log)
@@ -79,18 +80,11 @@ def _statistics(log: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _seconds(store: RunStore, log: list[dict[str, Any]]) -> float | None:
-    """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs.
-
-    Raises:
-        DataError: the run's sessions are none.
-    """
+    """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs."""
     if not log:
         return None
-    sessions = store.info.get("sessions") or [{}]
-    shared = sessions[-1].get("side_by_side", 1) if isinstance(sessions, list) and isinstance(sessions[-1], dict) else 0
-    if not isinstance(shared, int) or shared < 1:
-        raise DataError(f"{store.path / 'run.json'} does not say with how many runs the last session was shared")
-    return float(log[-1]["wall_s"]) / shared
+    sessions = store.info["sessions"] or [{}]
+    return float(log[-1].get("wall_s", 0.0)) / max(1, sessions[-1].get("side_by_side", 1))
 
 
 def _told(path: Path) -> str:

@@ -19,7 +19,7 @@ from ..errors import Busy, DataError, DivergedError, Stopped, UsageError
 from ..files import write_json
 from ..schedule import StopRule
 from ..settings import from_json
-from .plan import is_done
+from .plan import is_done, is_left
 
 FAILED = "failed.json"
 STATUS = ".status"
@@ -61,7 +61,7 @@ def _train_stack(
     torch.set_num_threads(threads)
     folder, rule = Path(root), None if stop is None else StopRule(**stop)
     runs = [from_json(config) for config in configs]
-    todo = [run for run in runs if not is_done(folder, run, rule)]
+    todo = [run for run in runs if is_left(folder, run, rule)]
     errors = _together(folder, todo, find_device(device), rule)
     return [Outcome(run.run_id, errors.get(run.run_id)) for run in runs]
 
@@ -93,6 +93,7 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
     from ..passes.choose import choose
     from ..provenance import session_info
     from ..store import RunStore
+    from ..terminal import remark
 
     stores = [RunStore.create(folder, run) for run in runs]
     with contextlib.ExitStack() as locks:
@@ -102,12 +103,13 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
         if not todo:  # others were faster
             return {}
         for run, store in todo:
-            resume = store.load_resume()
-            from_step = resume[1]["step"] if resume is not None else 0
+            saved = store.begin()
+            from_step = saved[1]["step"] if saved is not None else 0
+            for note in store.notes:
+                remark(note)
             command = ["python", "-m", "train.sweep"]
             taken = choose(run, device).record
             session = session_info(str(device), torch.get_num_threads(), command, from_step, taken)
-            store.clear_done()
             store.add_session(run, session | {"side_by_side": len(todo)})
         beat = _Beat(folder, [run.run_id for run, _ in todo])
         is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals are not ours to take

@@ -1,0 +1,213 @@
+"""Tiny runs in every state that a run can be left in, what is read of them, and how they are trained on.
+
+The clock stands still while they are made, so that their bytes are reproducible.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+Tree = dict[str, bytes]
+"""Files of a run by name, links and folders left out."""
+SESSION = {"command": "python -m train.run --p 3", "device": "cpu", "threads": 1}
+CONFIG = {"p": 3, "train_frac": 0.6, "d_model": 4, "n_heads": 1, "d_mlp": 4, "per_decade": 3}
+FIRST, SECOND, THIRD = 5, 8, 10
+"""Steps of a done run's two sessions, and those to which every run is trained on."""
+
+
+class Crash(Exception):
+    """Stands for a process that dies."""
+
+
+@contextlib.contextmanager
+def quick() -> Iterator[None]:
+    """No waiting for the disk, a clock that stands still (so that bytes are reproducible), one thread."""
+    from train import engine, recorder
+
+    class Clock:
+        monotonic = staticmethod(lambda: 0.0)
+
+    before = os.fsync, recorder.time, engine.one_thread_each, engine.time
+    os.fsync = lambda fd: None
+    recorder.time = engine.time = Clock  # type: ignore[assignment]
+    engine.one_thread_each = lambda: contextlib.nullcontext(1)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os.fsync, recorder.time, engine.one_thread_each, engine.time = before
+
+
+# ---- the runs ----------------------------------------------------------------------------------------
+
+
+def config_of(steps: int, **fields: Any) -> Any:
+    from train.config import RunConfig
+    from train.settings import override
+
+    return override(RunConfig(), {**CONFIG, "steps": steps, **fields})
+
+
+def train_on(root: Path, config: Any, **how: Any) -> list[str]:
+    """As the training command does; what it said of damage."""
+    from train.engine import train
+    from train.recorder import next_step
+    from train.store import RunStore
+
+    store = RunStore.create(root, config)
+    with store.lock():
+        if not next_step(config, store)[1]:
+            store.add_session(config, SESSION)
+            train(config, store, torch.device("cpu"), **how)
+    return store.notes
+
+
+def stop_after(steps: int) -> Callable[[], int | None]:
+    asked = iter(range(1, 1000))
+    return lambda: 2 if next(asked) > steps else None
+
+
+def tree_of(path: Path) -> Tree:
+    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+@dataclasses.dataclass
+class Case:
+    """A run: its files, earlier generations of them, another run's, and what the undisturbed one gives."""
+
+    name: str
+    tree: Tree
+    stale: list[Tree]
+    other: Tree
+    config: Any
+    read: Any = None
+    resumed: Any = None
+
+
+def cases(folder: Path) -> list[Case]:
+    """The four runs, made in ``folder``."""
+    folder.mkdir(parents=True)
+    made = [_done(folder), _stopped(folder), _killed(folder), _imported(folder)]
+    for case in made:
+        path = laid_out(folder / "undisturbed" / case.name, case, case.tree)
+        case.read = reading(path)
+        if case.name != "imported":
+            assert train_on(path.parent, config_of(THIRD)) == []
+            case.resumed = reading(path)
+        again = laid_out(folder / "control" / case.name, case, case.tree)
+        assert reading(again) == case.read  # the clock stands still: nothing differs by itself
+    return made
+
+
+def laid_out(root: Path, case: Case, tree: Tree) -> Path:
+    """Write a run's files to ``root``; its directory."""
+    path = root / (case.config.run_id if case.config is not None else "stranger")
+    (path / "steps").mkdir(parents=True)
+    for name, data in tree.items():
+        (path / name).write_bytes(data)
+    return path
+
+
+def _done(folder: Path) -> Case:
+    trees = []
+    for seed in (0, 1):
+        root = folder / f"done{seed}"
+        root.mkdir()
+        for steps in (FIRST, SECOND):
+            config = config_of(steps, seed=seed)
+            train_on(root, config)
+            trees.append(tree_of(root / config.run_id))
+    return Case("done", trees[1], [trees[0]], trees[3], config_of(SECOND))
+
+
+def _stopped(folder: Path) -> Case:
+    trees = []
+    for seed in (0, 1):
+        root = folder / f"stopped{seed}"
+        root.mkdir()
+        config = config_of(THIRD, seed=seed)
+        for stop in (3, 4):  # at step 3, then at 7
+            with contextlib.suppress(_stopped_error()):
+                train_on(root, config, stop_signal=stop_after(stop))
+            trees.append(tree_of(root / config.run_id))
+    return Case("stopped", trees[1], [trees[0]], trees[3], config_of(THIRD))
+
+
+def _stopped_error() -> type[Exception]:
+    from train.errors import Stopped
+
+    return Stopped
+
+
+def _killed(folder: Path) -> Case:
+    """Killed at step 7: the log goes on after the last resume state, of step 5, and ends in half a row."""
+    from train import engine
+
+    trees = []
+    for seed in (0, 1):
+        root = folder / f"killed{seed}"
+        root.mkdir()
+        config = config_of(THIRD, seed=seed)
+        for step in (4, 7):
+
+            def crash(report: Any, step: int = step) -> None:
+                if report.step == step:
+                    raise Crash
+
+            before, engine.REPORT_EVERY_S = engine.REPORT_EVERY_S, -1.0
+            try:
+                with contextlib.suppress(Crash):
+                    train_on(root, config, progress=crash)
+            finally:
+                engine.REPORT_EVERY_S = before
+            log = root / config.run_id / "log.jsonl"
+            log.write_bytes(log.read_bytes() + b'{"step": 8, "train_l')
+            trees.append(tree_of(root / config.run_id))
+    return Case("killed", trees[1], [trees[0]], trees[3], config_of(THIRD))
+
+
+def _imported(folder: Path) -> Case:
+    from train.imported import write_imported
+    from train.model import build_model
+
+    trees = []
+    for seed in (0, 1):
+        config = config_of(10, seed=seed)
+        weights = build_model(config).state_dict()
+        parts = config.to_json()
+        known = {"task": {"op": "add", "p": 3}, "model": parts["model"]}
+        origin = {"source": f"stranger{seed}.pt", "sha256": "ab" * 32, "layout": "nanda", "unknown": ["optim", "seed"]}
+        snapshots = {step: {name: t + step for name, t in weights.items()} for step in (0, 10, 20)}
+        split = torch.arange(9) % 2 == seed
+        trees.append(tree_of(write_imported(folder / f"import{seed}", known, origin, snapshots, split).path))
+    return Case("imported", trees[0], [], trees[1], None)
+
+
+# ---- what is read ------------------------------------------------------------------------------------
+
+
+def reading(path: Path) -> dict[str, Any]:
+    """All that a reader gets of a run."""
+    from interp.runs import Run
+    from train.store import RunStore
+
+    store = RunStore.open(path)
+    run = Run(store)
+    sessions = [{k: v for k, v in session.items() if k != "notes"} for session in store.info["sessions"]]
+    weights = {step: run.weights(step) for step in run.steps}
+    is_train = run.task.is_train
+    return {
+        "config": store.config,
+        "info": {**store.info, "sessions": sessions, "sha256": ""},
+        "origin": run.origin,
+        "log": store.read_log(),
+        "manifest": store.manifest,
+        "weights": {step: {n: t.numpy().tobytes() for n, t in own.items()} for step, own in weights.items()},
+        "split": None if is_train is None else is_train.tolist(),
+        "done": store.done_step,
+        "is_done": run.is_done,
+    }

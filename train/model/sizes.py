@@ -1,0 +1,50 @@
+"""Whether saved tensors are those of a config's model, found out without building it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..config import RunConfig
+from ..errors import DataError
+from .config import hooked_config
+from .mlp import HookedMLP
+from .transformer import HookedTransformer
+
+
+def check_sizes(config: RunConfig, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors that are not those of the config's model: another number of layers, other names or shapes.
+
+    The layers are counted first, and the model is then made of tensors without storage: a config that asks for 10,000
+    layers, or for a width that no memory holds, takes neither time nor memory.
+
+    Args:
+        config: the run's.
+        tensors: the model's, by name.
+        what: named in the error.
+
+    Raises:
+        DataError: naming the first that differs.
+    """
+    n_layers = len({name.split(".")[1] for name in tensors if name.startswith("blocks.")})
+    if n_layers != config.model.n_layers:
+        raise DataError(f"{what} does not fit its config: it has {n_layers} layers, not {config.model.n_layers}")
+    expected = _shapes(config, what)
+    odd = sorted(expected.keys() ^ tensors.keys())
+    if odd:
+        raise DataError(f"{what} does not fit its config: it {'has' if odd[0] in tensors else 'lacks'} {odd[0]!r}")
+    for name, shape in expected.items():
+        found = tuple(tensors[name].shape)
+        if found != shape:
+            raise DataError(f"{what} does not fit its config: {name} has shape {list(found)}, not {list(shape)}")
+
+
+def _shapes(config: RunConfig, what: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of the model's tensors by name."""
+    kind = HookedTransformer if config.model.arch == "transformer" else HookedMLP
+    try:
+        with torch.device("meta"):
+            model = kind(hooked_config(config))
+    except RuntimeError as error:  # more numbers than a tensor may have
+        raise DataError(f"{what} does not fit its config: {error}") from error
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -1,0 +1,64 @@
+"""Holding a run's directory, so that no two processes write to it."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import Busy, DataError, MissingFile
+from ..files import is_there, overwrite, own_folder, read_regular
+from .manifest import FOLDER
+
+LARGEST = 1_000_000
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the run in the directory ``path``; released by the system on any death of the process.
+
+    Temporary files that a killed process left behind are removed.
+
+    Raises:
+        Busy: another process holds it; its pid and host are named.
+        DataError: ``LOCK`` or ``steps`` is a link, or no file or folder of ours.
+    """
+    home = path / "LOCK"
+    with contextlib.suppress(MissingFile):
+        read_regular(home, LARGEST)
+    lock = FileLock(home, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Busy(f"{path} is being trained by {_holder(home)}: wait for it, or stop it") from None
+    try:
+        overwrite(home, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
+        _sweep(path)
+        yield
+    finally:
+        lock.release()
+
+
+def is_unborn(path: Path) -> bool:
+    """Whether a directory holds nothing but what a process killed while making a run leaves behind."""
+    steps = path / FOLDER
+    rest = [p for p in path.iterdir() if p != steps and p.name != "LOCK" and not p.match(".*.tmp")]
+    return not rest and (not steps.exists() or steps.is_dir() and not any(steps.iterdir()))
+
+
+def _sweep(path: Path) -> None:
+    steps = [own_folder(path / FOLDER)] if is_there(path / FOLDER) else []
+    for folder in (path, *steps):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
+
+
+def _holder(home: Path) -> str:
+    """Who holds a lock, as its file says."""
+    try:
+        words = read_regular(home, LARGEST)[:200].decode(errors="replace").split()
+    except DataError:
+        words = []
+    return "".join(c for c in " ".join(words) if c.isprintable()) or "another process"

@@ -1,0 +1,297 @@
+"""Reading a run's directory: every file verified by its own checksum, and against what the others say of it."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..config import RunConfig
+from ..errors import DataError, MissingFile
+from ..files import is_there, read_regular, signature
+from ..settings import from_json
+from .documents import OLD_DONE, OLD_RUN, SEALED_DONE, SEALED_RUN, check_run, digest, read_document
+from .log import ROW_BYTES, Log, Mark, parse_log
+from .manifest import NAME, Entries, read_manifest, read_snapshot, snapshots_beside
+from .resume import NEWEST, PREVIOUS, ResumeState, read_resume
+from .witness import Witness
+
+LEAST_ROWS = 1_000_000
+"""A log may have this many rows whatever the config says: it is extended before the config is."""
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where training goes on from: a resume state and the rows of the log that it keeps.
+
+    Attributes:
+        home: the state's file.
+        resume: the state.
+        rows: of the log, that are kept.
+        faults: why newer states are not used, in words; empty where there are none.
+    """
+
+    home: Path
+    resume: ResumeState
+    rows: int
+    faults: tuple[str, ...] = ()
+
+
+def run_id_of(info: dict[str, Any], config: RunConfig) -> str:
+    """The id that every file of a run names: of an imported one, whose config is partial, from its origin too."""
+    if "origin" not in info:
+        return config.run_id
+    return f"imported-{digest({'config': info['config'], 'origin': info['origin']})[:16]}"
+
+
+@dataclass
+class RunReader:
+    """Reads the files in ``path``; what was read is kept until the file changes."""
+
+    path: Path
+    kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    """By name: a signature of the files, and what was read of them."""
+
+    def _remember(self, name: str, files: tuple[str, ...], read: Callable[[], Any]) -> Any:
+        """``read()``, or what it gave when the files were as they are now."""
+        now = tuple(signature(self.path / file) for file in files)
+        if name not in self.kept or self.kept[name][0] != now:
+            self.kept[name] = (now, read())
+        return self.kept[name][1]
+
+    # ---- run.json --------------------------------------------------------------------------------
+
+    def _read_info(self) -> tuple[dict[str, Any], RunConfig, str, bool]:
+        home = self.path / "run.json"
+        info, is_sealed = read_document(home, "run", SEALED_RUN, OLD_RUN)
+        try:
+            config = from_json(info["config"])
+            run = run_id_of(info, config)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{home} holds no valid config: {error}") from error
+        if is_sealed and info["run"] != run:
+            raise DataError(f"{home} is damaged: its config is that of run {run}, and it names {info['run']}")
+        return info, config, run, is_sealed
+
+    def _info(self) -> tuple[dict[str, Any], RunConfig, str, bool]:
+        return self._remember("run.json", ("run.json",), self._read_info)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Contents of ``run.json``, without its seal."""
+        return self._info()[0]
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's config; of an imported run, with defaults for what is unknown."""
+        return self._info()[1]
+
+    @property
+    def run_id(self) -> str:
+        """The id that every file of the run names."""
+        return self._info()[2]
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the run is of the format before, whose files carry no checksums of their own."""
+        return not self._info()[3]
+
+    # ---- what one file says of another -----------------------------------------------------------
+
+    def _read_witness(self) -> Witness | None:
+        home = self.path / "DONE"
+        if is_there(home):
+            found, is_sealed = self._read_done()
+            if not is_sealed:
+                return None
+            counts = found["snapshots"], found["sessions"]
+            return Witness(home, found["step"], Mark(**found["log"]), *counts, is_last=True)
+        for name in (NEWEST, PREVIOUS):
+            try:
+                return read_resume(self.path / name, self.run_id, old=self.is_old).witness
+            except DataError:  # whoever trains is told; a reader does without
+                continue
+        return None
+
+    def witness(self) -> Witness | None:
+        """What DONE, or else the newest whole resume state, says of the other files.
+
+        Raises:
+            DataError: DONE is damaged.
+        """
+        return self._remember("witness", ("run.json", "DONE", NEWEST, PREVIOUS), self._read_witness)
+
+    def _consistent(self, read: Callable[[], Any], fault: Callable[[Witness, Any], str | None]) -> Any:
+        """``read()``, unless a witness finds fault with it; read again where the run was written to meanwhile."""
+        problem = None
+        for _ in range(TRIES):
+            witness = self.witness()
+            found = read()
+            problem = None if witness is None else fault(witness, found)
+            if problem is None:
+                return found
+            if self.witness() == witness:
+                break
+        raise DataError(problem)
+
+    def check_sessions(self) -> None:
+        """Refuse a ``run.json`` that is an earlier generation.
+
+        Raises:
+            DataError: another file knows of more sessions.
+        """
+        self._consistent(lambda: len(self.info["sessions"]), Witness.fault_of_sessions)
+
+    # ---- DONE ------------------------------------------------------------------------------------
+
+    def _read_done(self) -> tuple[dict[str, Any], bool]:
+        home = self.path / "DONE"
+        found, is_sealed = read_document(home, "done", SEALED_DONE, OLD_DONE if self.is_old else None)
+        if is_sealed:
+            check_run(found["run"], self.run_id, home)
+        return found, is_sealed
+
+    def done_step(self) -> int | None:
+        """Step at which the run was finished; None while it is not."""
+        try:
+            return self._read_done()[0]["step"]
+        except MissingFile:
+            if is_there(self.path / "DONE"):
+                raise
+            return None
+
+    def says_split(self) -> bool:
+        """Whether DONE knows of a split that was saved."""
+        return is_there(self.path / "DONE") and self._read_done()[0].get("split", False)
+
+    # ---- snapshots -------------------------------------------------------------------------------
+
+    def entries(self) -> Entries:
+        """The manifest, verified by itself.
+
+        Raises:
+            DataError: it is damaged, another run's, or missing although there are snapshots.
+        """
+        return self._remember(NAME, ("run.json", NAME), self._read_entries)
+
+    def _read_entries(self) -> Entries:
+        try:
+            return read_manifest(self.path, self.run_id, old=self.is_old)
+        except MissingFile:
+            beside = self._beside()
+            if not beside:
+                return {}
+        how = self.restart()
+        raise DataError(
+            f"{self.path / NAME} is missing beside {len(beside)} snapshots: run the training command again, which "
+            f"rebuilds it from those that verify{f' ({how})' if how else ''}"
+        )
+
+    def know_entries(self, entries: Entries) -> None:
+        """Take note of the manifest just written, so that it is not parsed again."""
+        self.kept[NAME] = (tuple(signature(self.path / file) for file in ("run.json", NAME)), entries)
+
+    def _beside(self) -> list[int]:
+        try:
+            return snapshots_beside(self.path)
+        except MissingFile:
+            return []
+
+    def manifest(self) -> Entries:
+        """The manifest, verified by itself and by what the other files know."""
+        return self._consistent(self.entries, Witness.fault_of_manifest)
+
+    def snapshot(self, step: int) -> dict[str, Tensor]:
+        """Weights at a step. Raises KeyError where there is none, DataError where it is damaged."""
+        return read_snapshot(self.path, self.entries()[step], self.run_id, old=self.is_old)
+
+    def newest_good_snapshot(self) -> int | None:
+        """The largest step whose snapshot can be read."""
+        try:
+            steps = list(self.entries())
+        except DataError:
+            return None
+        for step in reversed(steps):
+            try:
+                self.snapshot(step)
+            except DataError:
+                continue
+            return step
+        return None
+
+    # ---- the log ---------------------------------------------------------------------------------
+
+    def log_limit(self) -> int:
+        """Most bytes that the log may have."""
+        return ROW_BYTES * (max(self.config.schedule.steps, LEAST_ROWS) + 2)
+
+    def log(self) -> Log:
+        """What the log holds, up to the first line that is not good."""
+        return self._remember("log.jsonl", ("run.json", "log.jsonl"), self._read_log)
+
+    def forget_log(self) -> None:
+        """Let go of the log's rows, which are many."""
+        self.kept.pop("log.jsonl", None)
+
+    def _read_log(self) -> Log:
+        home = self.path / "log.jsonl"
+        if not is_there(home):
+            return Log(self.run_id)
+        return parse_log(read_regular(home, self.log_limit()), self.run_id, old=self.is_old)
+
+    def whole_log(self) -> Log:
+        """The log, verified by itself and by what the other files know; a torn last line of it is left out.
+
+        Raises:
+            DataError: naming the first line that is not good, or saying what is missing.
+        """
+        log = self._consistent(self.log, Witness.fault_of_log)
+        if log.fault is not None:
+            raise DataError(f"{self.path / 'log.jsonl'} line {log.fault[0]} {log.fault[1]}")
+        return log
+
+    # ---- resume states ---------------------------------------------------------------------------
+
+    def point(self) -> Point | None:
+        """Where training goes on from: the newest resume state that is whole and whose part of the log is.
+
+        None where there is no state.
+
+        Raises:
+            DataError: there are some, and none is good; says how to start again.
+        """
+        faults: list[str] = []
+        names = [name for name in (NEWEST, PREVIOUS) if is_there(self.path / name)]
+        if names == [PREVIOUS]:
+            faults.append(f"{self.path / NEWEST} is missing")
+        for name in names:
+            home = self.path / name
+            try:
+                resume = read_resume(home, self.run_id, old=self.is_old)
+                return Point(home, resume, self._rows_kept(resume), tuple(faults))
+            except DataError as error:
+                faults += [str(error)] if str(error) not in faults else []
+        if not names:
+            return None
+        raise DataError(f"{self.path} cannot be trained on: {'; '.join(faults)}. {self._way_out(names)}")
+
+    def _rows_kept(self, resume: ResumeState) -> int:
+        try:
+            return resume.rows_kept(self.log())
+        except ValueError as error:
+            raise DataError(f"{self.path / 'log.jsonl'} {error}") from error
+
+    def _way_out(self, names: list[str]) -> str:
+        step = self.newest_good_snapshot()
+        good = "no snapshot is good either" if step is None else f"the newest good snapshot is of step {step:,}"
+        states = " ".join(shlex.quote(str(self.path / name)) for name in names)
+        how = f"rm {states} && {self.restart() or 'the training command'}"
+        return f"Nothing was trained; {good}. To train from step 0 on, compared with what is there: {how}"
+
+    def restart(self) -> str | None:
+        """The command of the last session, where one is recorded."""
+        sessions = self.info["sessions"]
+        return sessions[-1].get("command") if sessions else None

@@ -1,0 +1,33 @@
+"""Which rows an imported run was trained on: a file of its own, for its config does not say."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from ..errors import DataError
+from ..files import write_atomic
+from .documents import check_run
+from .tensors import pack, read_whole, unpack
+
+NAME = "split.safetensors"
+
+
+def write_split(path: Path, is_train: Bool[Tensor, " rows"], run: str) -> None:
+    """Write it into the directory ``path``."""
+    write_atomic(path / NAME, pack({"is_train": is_train}, {"kind": "split", "run": run}))
+
+
+def read_split(path: Path, run: str, *, old: bool) -> Bool[Tensor, " rows"]:
+    """Read it.
+
+    Raises:
+        DataError: it cannot be read, is damaged, or is another run's.
+    """
+    home = path / NAME
+    tensors, state = unpack(read_whole(home), home, "split", old=old)
+    check_run(state.get("run", run), run, home)
+    if list(tensors) != ["is_train"] or tensors["is_train"].dtype != torch.bool or tensors["is_train"].ndim != 1:
+        raise DataError(f"{home} holds no split")
+    return tensors["is_train"]
