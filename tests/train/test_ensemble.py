@@ -31,7 +31,7 @@ def variants(tiny_config, changes):
         base,
         override(base, {"seed": 1, "lr": 3e-3, "warmup_steps": 0}),
         override(base, {"seed": 2, "train_frac": 0.7, "weight_decay": 0.1, "steps": 37}),
-        override(base, {"op": "mul", "optimizer": other, "beta2": 0.9, "per_decade": 3}),
+        override(base, {"op": "mul", "optimizer": other, "per_decade": 3} | ({} if other == "sgd" else {"beta2": 0.9})),
         override(base, {"seed": 3, "init": "pytorch", "steps": 80}),
     ]
 
