@@ -34,7 +34,7 @@ def test_quick_groks_and_says_so(workplace):
     *_, summary, path = trained.splitlines()
     assert (folder / path / "DONE").exists()
     assert re.fullmatch(r"checkpoints/add-p53-s0-[0-9a-f]{8}", path)
-    steps = [int(n.replace(",", "")) for n in re.findall(r"accuracy at step ([\d,]+)", summary)]
+    steps = [int(n.replace(",", "")) for n in re.findall(r"accuracy between steps [\d,]+ and ([\d,]+)", summary)]
     assert len(steps) == 2, summary
     assert steps[0] < steps[1] < 2_000  # it memorised before it generalised
 

@@ -16,7 +16,9 @@ def test_measures_that_need_neurons_are_unavailable_and_the_others_are_numbers(t
     from interp.structure import Unavailable
 
     snap = random_run(tmp_path, **shape).last
-    assert torch.allclose(all_logits(snap), snap.model(snap.task.tokens)[:, -1])
+    expected = snap.model(snap.task.tokens)[:, -1].detach()
+    atol = 1e3 * torch.finfo(torch.float32).eps * float(expected.abs().max())  # another order of some hundred sums
+    torch.testing.assert_close(all_logits(snap), expected, rtol=0, atol=atol)
     found = measure_snapshot(snap)
     without = {name for name, value in found.items() if isinstance(value, Unavailable) and value.reason == NO_NEURONS}
     of_neurons = {name for name in found if name.startswith(("W_L_", "W_neur_", "neuron_", "dead_neuron"))}

@@ -45,8 +45,15 @@ def grokked(root: Path) -> Any:
     path = handmade_run(root, P, KEYS)
     rows = [{**row, "test_acc": row["test_acc"] if row["step"] >= LEARNT_AT else 0.0} for row in _rows(path)]
     (path / "log.jsonl").unlink()
-    RunStore.open(path).append_log(rows)
+    written(RunStore.open(path), rows)
     return open_run(path)
+
+
+def written(store: Any, rows: list[dict[str, Any]]) -> None:
+    """Rows in the log of a run that is done: its DONE, which vouches for the log, is made anew."""
+    (store.path / "DONE").unlink()
+    store.append_log(rows)
+    store.mark_done(max(store.steps))
 
 
 def memorising(root: Path) -> Any:
@@ -108,14 +115,13 @@ def imported(root: Path) -> Any:
     """One snapshot of a stranger's, its split unknown, with losses alone in its log."""
     from interp import open_run
     from train.imported import write_imported
-    from train.store import RunStore
 
     run = random_run(root / "source", **SHAPES["add"])
     config = run.config.to_json()
     known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
     path = root / "stranger"
-    write_imported(path, {**known, "model": config["model"]}, ORIGIN, {0: run.weights(run.last.step)}, None)
-    RunStore.open(path).append_log([{"step": s, "train_loss": 2.0 - s / 20, "test_loss": 2.5} for s in (0, 10, 20)])
+    log = [{"step": s, "train_loss": 2.0 - s / 20, "test_loss": 2.5} for s in (0, 10, 20)]
+    write_imported(path, {**known, "model": config["model"]}, ORIGIN, {0: run.weights(run.last.step)}, None, log)
     return open_run(path)
 
 
@@ -130,7 +136,7 @@ def logged(run: Any, train: tuple[float, ...], test: tuple[float, ...]) -> Any:
         {"step": step, "wall_s": float(i), **{name: float(values[i]) for name, values in columns.items()}}
         for i, step in enumerate(run.steps)
     ]
-    RunStore.open(run.path).append_log(rows)
+    written(RunStore.open(run.path), rows)
     return open_run(run.path)
 
 

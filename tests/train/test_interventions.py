@@ -194,7 +194,7 @@ def test_masks_keep_the_mean_and_are_the_updates_own():
 
     from train.dropout import masks
 
-    cfg = types.SimpleNamespace(n_ctx=3, n_layers=2, d_model=64)
+    cfg = types.SimpleNamespace(n_ctx=3, n_layers=2, d_model=64, attn_only=False)
     first, again, next_one = (masks(1, step, 0.25, 200, cfg, 1, "cpu") for step in (0, 0, 1))
     for name, mask in first.items():
         assert torch.equal(mask, again[name]) and not torch.equal(mask, next_one[name])
