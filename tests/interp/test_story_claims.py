@@ -1,10 +1,12 @@
 """Which claims a page makes of runs about which little is true, and with which numbers; their wording is free."""
 
 import dataclasses
+import json
 import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from oracles.eight import KEYS, LEARNT_AT, P, eight_runs
@@ -274,3 +276,48 @@ def test_a_claim_cannot_quote_what_does_not_exist():
     from interp.html import Text
 
     assert [claim.id for claim in claims_of([Text(found), Text("Method.")])] == ["x"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_those_of_the_files_in_numpy(runs, pages, name):
+    """Curves from the log's lines, spectra by an FFT, norms and cells of the table from the weights."""
+    run, found, held = runs[name], claims(pages, name), 0
+    log = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()] if len(run.log) else []
+    weights = {step: {n: t.double().numpy() for n, t in run.weights(step).items()} for step in run.steps}
+    for column in ("train_loss", "test_loss", "train_acc", "test_acc"):
+        for prefix in ("curves.", "curves.listed_"):
+            claim, values = found.get(prefix + column), [row[column] for row in log if column in row]
+            if claim is not None:
+                assert claim.numbers["last"] == pytest.approx(values[-1], rel=1e-9), claim
+                assert "first" not in claim.numbers or claim.numbers["first"] == pytest.approx(values[0], rel=1e-9)
+                held += 1
+    n, last = len(run.task.table.elements), run.steps[-1]
+    energy, ks = np.zeros(1), {}
+    if "spectra.W_E" in found and run.config.task.op == "add":
+        W_E = weights[last]["embed.W_E"][:n]
+        energy = (np.abs(np.fft.rfft(W_E, axis=0)) ** 2).sum(axis=1)[1:] * 2 / n / (W_E**2).sum()
+        numbers = found["spectra.W_E"].numbers
+        ks = {int(key[2:]): value for key, value in numbers.items() if key.startswith("k=")}
+        assert ks == pytest.approx({k: energy[k - 1] for k in ks}, rel=1e-6)
+        assert numbers["share"] == pytest.approx(np.sort(energy)[-len(ks) :].sum(), rel=1e-6)
+        held += 1
+    if "norms.total" in found:
+        total = math.sqrt(sum((w**2).sum() for w in weights[last].values()))
+        assert found["norms.total"].numbers["last"] == pytest.approx(total, rel=1e-6)
+        held += 1
+    if "grid.cells" in found:
+        right = (run.last.logits.argmax(dim=-1) == run.task.labels[:, 0]).numpy()
+        defined = run.task.is_defined.numpy()
+        subsets = {"all": defined} if run.task.is_train is None else {}
+        if run.task.is_train is not None:
+            train = run.task.is_train.numpy()
+            subsets = {"train": defined & train, "test": defined & ~train}
+        numbers = found["grid.cells"].numbers
+        for subset, rows in subsets.items():
+            told = [v for k, v in numbers.items() if k in (f"{subset}, right", "right")]
+            assert told == [int((right & rows).sum())], numbers
+        held += 1
+    assert held >= (2 if name != "one_snapshot" else 1), "nothing was compared"
+    if name == "grokked":  # control: other rows of the log, and other frequencies, have other numbers
+        assert log[0]["test_loss"] != pytest.approx(found["curves.test_loss"].numbers["last"], rel=1e-3)
+        assert energy[0] != pytest.approx(max(ks.values()), rel=1e-3)
