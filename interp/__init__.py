@@ -4,18 +4,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .runs import Run, Snapshot, open_run
+    from .parts.keyfreqs import key_freqs
+    from .runs.finding import open_run
+    from .runs.run import Run
+    from .runs.snapshot import Snapshot
 
-__all__ = ["Run", "Snapshot", "open_run"]
+__all__ = ["Run", "Snapshot", "key_freqs", "open_run"]
+
+_HOMES = {
+    "Run": "runs.run",
+    "Snapshot": "runs.snapshot",
+    "key_freqs": "parts.keyfreqs",
+    "open_run": "runs.finding",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``--help`` stays quick (PEP 562)."""
-    if name in __all__:
-        _check_train()
-        from . import runs
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(runs, name)
+        _check_train()
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

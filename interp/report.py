@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from train.cli import parse, run_command
+from train.cli.command import parse, run_command
+from train.cli.flags import given, refuse_beside
+from train.cli.terminal import remark, say, tell, tell_error
 from train.errors import UsageError
-from train.flags import given, refuse_beside
 from train.hints import nearest
-from train.terminal import remark, say, tell, tell_error
 
 if TYPE_CHECKING:
-    from .runs import Run
+    from interp.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,12 @@ def _main(argv: "list[str]") -> int:
     refuse_beside(given(argv) | ({"RUN"} if options.run is not None else set()), "list")
     if options.run is None and not options.list:
         raise UsageError("which run? give its directory, such as checkpoints/add-p113-s0-...")
+    from interp.parts.keyfreqs import key_freqs
+    from interp.runs.finding import open_run
+    from interp.runs.run import Run
+    from interp.sections import SECTIONS
     from train.scaling.store import is_simulation
     from train.sweep.info import is_sweep
-
-    from .runs import Run, open_run
-    from .sections import SECTIONS
 
     if options.run is not None and not options.list:
         if is_simulation(options.run):
@@ -86,7 +87,7 @@ def _main(argv: "list[str]") -> int:
     if not run.steps:
         raise UsageError(f"{run.path} has no readable snapshots yet: let it train a little")
     if options.key_freqs:
-        _ = run.key_freqs  # refuses those that are no frequencies of the run
+        key_freqs(run)  # refuses those that are no frequencies of the run
     folder = Path("reports") / run.name if options.out is None else options.out
     status = _build(run, problems, folder, options)
     say(folder / "index.html")
@@ -95,7 +96,7 @@ def _main(argv: "list[str]") -> int:
 
 def _simulation(path: Path, options: Options) -> int:
     """The page of a simulation of the solvable model, which has one section and no key frequencies."""
-    from .scaling.runpage import build_run
+    from interp.pages.simulation import build_run
 
     if options.only or options.key_freqs or options.with_runs:
         raise UsageError(f"{path} is a simulation of the solvable model: leave out --only, --key-freqs, --with-runs")
@@ -105,7 +106,7 @@ def _simulation(path: Path, options: Options) -> int:
 
 def _sweep(path: Path, options: Options) -> int:
     """The page of a sweep, and reports of its runs; the worst of their statuses."""
-    from .pages.sweep import build_sweep, runs_without_report
+    from interp.pages.sweep import build_sweep, runs_without_report
 
     if options.key_freqs or options.only and not options.with_runs:
         raise UsageError(f"{path} is a sweep: leave out --key-freqs, and --only without --with-runs")
@@ -119,9 +120,10 @@ def _sweep(path: Path, options: Options) -> int:
 
 def _build(run: "Run", problems: dict[int, str], folder: Path, options: Options) -> int:
     """Write the report; the exit status."""
-    from .headings import provenance, step_labels, subtitle, title
-    from .html import PageSection, Text, render_page, write_page
-    from .sections import SECTIONS
+    from interp.html.blocks import Text
+    from interp.html.page import PageSection, render_page, write_page
+    from interp.pages.headings import provenance, step_labels, subtitle, title
+    from interp.sections import SECTIONS
 
     folder.mkdir(parents=True, exist_ok=True)
     errors = folder / "errors.txt"

@@ -14,7 +14,7 @@ import torch
 import transformer_lens
 from torch import Tensor
 
-from train.config import Activation, Attention
+from train.config.model import Activation, Attention
 from train.errors import UsageError
 from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig, parameter_shapes
 

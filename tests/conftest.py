@@ -18,7 +18,15 @@ from typing import Any
 
 import pytest
 
-PRELOADED = ["train.run", "train.display", "train.engine", "train.model", "train.provenance", "tyro", "torch._dynamo"]
+PRELOADED = [
+    "train.run",
+    "train.cli.display",
+    "train.engine.loop",
+    "train.model",
+    "train.storage.provenance",
+    "tyro",
+    "torch._dynamo",
+]
 """All that a training command imports; PyTorch's optimisers import the last."""
 
 
@@ -32,7 +40,9 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def tiny_config(one_thread):
-    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.config.model import ModelConfig
+    from train.config.run import RunConfig, ScheduleConfig
+    from train.config.task import TaskConfig
 
     return RunConfig(
         task=TaskConfig(p=11, train_frac=0.5),
@@ -49,9 +59,9 @@ def train_run(one_thread) -> Callable[..., Any]:
     """
     import torch
 
-    from train.engine import train
+    from train.engine.loop import train
     from train.errors import Stopped
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     def go(root: Path, config: Any, stop_at: int | None = None, progress: Any = lambda _: None) -> RunStore:
         root.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ SEEN: dict[str, str] = {
 
 def operations_table() -> str:
     """One row per operation."""
-    from train.operations import OPERATIONS
+    from train.algebra.operations import OPERATIONS
 
     rows = ["| name | what | on |", "|---|---|---|"]
     for op in OPERATIONS.values():
@@ -31,7 +31,7 @@ def operations_table() -> str:
 
 def presets_table() -> str:
     """One row per preset."""
-    from train.presets import PRESETS
+    from train.config.presets import PRESETS
 
     rows = ["| name | what | steps | 99% at (train / test) |", "|---|---|---|---|"]
     for name, preset in PRESETS.items():
@@ -53,7 +53,7 @@ def measures_table() -> str:
 
 def interventions_table() -> str:
     """One row per intervention."""
-    from train.interventions import INTERVENTIONS, flags_of
+    from train.config.interventions import INTERVENTIONS, flags_of
 
     rows = ["| what | flags | source |", "|---|---|---|"]
     for one in INTERVENTIONS:
@@ -63,10 +63,10 @@ def interventions_table() -> str:
 
 def passes_table() -> str:
     """One row per setting of the model, the task and the loss; other settings no pass reads."""
-    from train.config import RunConfig
-    from train.knows import ANY, settings
+    from train.config.knows import ANY, settings
+    from train.config.run import RunConfig
     from train.passes.choose import PASSES
-    from train.readers import NOT_OF_A_PASS
+    from train.passes.scope import NOT_OF_A_PASS
 
     kinds = [kind for kind in PASSES if kind.NAME != "plain"]
     rows = [f"| setting | default | {' | '.join(kind.NAME for kind in kinds)} |", "|---" * (2 + len(kinds)) + "|"]

@@ -63,7 +63,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 def values_of(name: str) -> tuple[Any, ...]:
     """Values of a setting other than its default."""
-    from train.config import RunConfig
+    from train.config.run import RunConfig
 
     part, _, field = name.rpartition(".")
     home: Any = get_type_hints(RunConfig)[part] if part else RunConfig
@@ -81,16 +81,16 @@ def values_of(name: str) -> tuple[Any, ...]:
 
 def names() -> list[str]:
     """Every setting."""
-    from train.config import RunConfig
-    from train.knows import settings
+    from train.config.knows import settings
+    from train.config.run import RunConfig
 
     return [setting.name for setting in settings(RunConfig())]
 
 
 def base(name: str = "") -> Any:
     """A tiny run with what the setting ``name`` needs; ``p`` is 11."""
-    from train.config import RunConfig
-    from train.settings import override
+    from train.config.run import RunConfig
+    from train.config.settings import override
 
     tiny = {"p": 11, "train_frac": 0.5, "d_model": 16, "n_heads": 2, "d_mlp": 24, "steps": 60}
     return override(RunConfig(), tiny | {"warmup_steps": 0} | (NEEDS.get(name, {}) if name != "task.group" else {}))
@@ -98,7 +98,7 @@ def base(name: str = "") -> Any:
 
 def with_value(name: str, value: Any) -> Any:
     """The tiny run with the setting at ``value``."""
-    from train.settings import override
+    from train.config.settings import override
 
     return override(base(name), NEEDS.get(name, {}) | {_flat(name): value})
 

@@ -1,98 +1,62 @@
-"""Who imports whom: the layers of the house, read from the source."""
+"""Who imports whom: two lists of rooms, downwards, read from the source; and no circle between files anywhere."""
 
 import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LAYERS = [
-    ("run", "presets", "display", "scaling", "interventions", "sweep", "arguments"),
-    ("engine",),
-    ("recorder", "stack"),
-    ("passes",),
-    ("readers", "imported"),
-    ("frugal", "ensemble"),
-    ("optim", "batches"),
-    ("weights", "filters", "muon", "sgd", "dropout", "noise"),
-    ("fused",),
-    ("tasks", "model", "schedule", "store", "plan", "loss"),
-    ("precision",),
-    ("storage",),
-    ("settings",),
-    ("idle",),
-    ("knows",),
-    ("config",),
-    ("optim_config",),
-    ("operations",),
-    ("groups",),
+TRAIN = [
+    {"run", "sweep", "scaling"},
+    {"cli"},
+    {"engine"},
+    {"optim"},
+    {"passes"},
+    {"model", "tasks", "storage"},
+    {"config"},
+    {"algebra"},
+    {"errors", "hints", "streams", "curves"},
 ]
-"""train/, strictly downwards; files of one row do not import each other, save those named below."""
-ALLOWED_SIDEWAYS = {
-    *(("run", name) for name in ("presets", "display", "interventions", "arguments")),
-    *(("sweep", name) for name in ("presets", "arguments")),
+"""Rooms of train/: each imports those of rows below its own. Rooms of one row do not import each other, hints aside."""
+INTERP = [
+    {"report"},
+    {"pages"},
+    {"sections", "scaling"},
+    {"story"},
+    {"measures", "circuits"},
+    {"parts"},
+    {"importers"},
+    {"runs", "transformerlens"},
+    {"html", "figures", "maths", "theory"},
+]
+"""Rooms of interp/, in the same way. The command of a room (``__main__``) is above all rooms."""
+OUTSIDE = {
+    "maths": {"torch", "numpy", "scipy", "sklearn", "umap", "numba", "threadpoolctl", "jaxtyping", "einops"},
+    "figures": {"pandas", "plotly", "numpy"},
+    "theory": {"numpy", "scipy", "jaxtyping", "train"},
+    "html": {"numpy", "pandas", "plotly", "jinja2", "markdown_it", "markupsafe"},
 }
-HELPERS = {
-    *("checks", "cli", "errors", "files", "streams", "curves", "provenance", "memory"),
-    *("flags", "hints", "strict", "terminal"),
-}
-"""Small files that any layer may use; they import helpers alone."""
-
-INTERP = {
-    "maths": set(),
-    "figures": set(),
-    "tracks": set(),
-    "computed": {"tracks"},
-    "html": {"computed", "tracks"},
-    "origin": set(),
-    "unknown": {"origin"},
-    "runs": {"origin", "unknown", "keyfreqs", "parts"},  # Run.key_freqs, for the REPL, on first use
-    "parts": {"maths", "runs", "structure"},
-    "keyfreqs": {"maths", "parts", "runs"},
-    "triples": set(),
-    "measures": {"maths", "keyfreqs", "parts", "runs", "structure", "triples"},
-    "readouts": {"runs"},
-    "transformerlens": {"runs"},
-    "structure": {"maths"},
-    "circuits": {"runs", "structure", "maths"},
-    "keysteps": set(),
-    "progress": {"keyfreqs", "keysteps", "measures", "parts", "runs"},
-    "neurons": {"parts", "runs"},
-    "story": {"keyfreqs", "maths", "measures", "parts", "progress", "runs", "structure"},
-    "sections": {
-        *("story", "html", "figures", "maths", "runs", "readouts", "structure", "keysteps"),
-        *("parts", "keyfreqs", "measures", "progress", "circuits", "computed", "neurons"),
-    },
-    "layouts": {"transformerlens"},
-    "importers": {"layouts"},
-    "headings": {"runs"},
-    "report": {"html", "headings", "sections", "runs", "scaling", "pages"},  # pages that are not of a run
-    "pages": {"html", "figures"},
-    "scaling": {"figures", "html"},
-}
-"""interp/, by file or folder: what of interp each may import."""
-
-MATHS_MAY = {"torch", "numpy", "scipy", "sklearn", "umap", "numba", "threadpoolctl", "jaxtyping", "einops"}
-FIGURES_MAY = {"pandas", "plotly", "numpy"}
+"""What else rooms on the ground may import, the standard library aside: nothing of train, and only maths has torch."""
 
 
 def imports(path: Path) -> set[str]:
     """Absolute dotted names a file imports, anywhere in it, ours resolved from their relative form."""
     package = list(path.relative_to(ROOT).with_suffix("").parts)[:-1]
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             is_package = (ROOT / module.replace(".", "/")).is_dir()
-            found |= {f"{module}.{alias.name}" for alias in node.names} if is_package else {module}
-    return found
+            names |= {f"{module}.{alias.name}" for alias in node.names} if is_package else {module}
+    return names
 
 
 def part(name: str) -> str:
@@ -104,58 +68,82 @@ def files(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def own(path: Path) -> str:
-    return path.relative_to(ROOT).with_suffix("").parts[1]
+def room(path: Path) -> str:
+    """The room of a file; "" for the package's own ``__init__``, which names what users import, and for commands."""
+    name = path.relative_to(ROOT).with_suffix("").parts[1]
+    return "" if name == "__init__" or path.stem == "__main__" else name
 
 
-def violations(path: Path, imported: set[str]) -> list[str]:
-    """What a file of train/ imports against the layers."""
-    level = {name: i for i, row in enumerate(LAYERS) for name in row}
-    me = own(path)
-    found = []
-    for name in imported:
-        other = part(name)
-        if not name.startswith("train.") or other in (me, "") or other in HELPERS:
-            continue
-        if me in HELPERS:
-            found.append(name)
-        elif me in level and level.get(other, 99) <= level[me] and (me, other) not in ALLOWED_SIDEWAYS:
-            found.append(name)
-    return found
+def upwards(me: str, names: set[str], package: str, rows: list[set[str]]) -> list[str]:
+    """The names of our own package that a room imports and that are not of a row below."""
+    level = {name: i for i, row in enumerate(rows) for name in row}
+    ours = {name for name in names if name.startswith(f"{package}.") and part(name) != me}
+    return sorted(name for name in ours if level.get(part(name), -1) <= level[me])
 
 
 @pytest.mark.parametrize("path", files("train"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_train_imports_downwards_and_never_interp(path):
-    names = imports(path)
+    names, me = imports(path), room(path)
     assert not [name for name in names if name.split(".")[0] == "interp"]
-    assert own(path) in {"__init__", *HELPERS, *(name for row in LAYERS for name in row)}, "say in LAYERS where it is"
-    assert violations(path, names) == []
-    if own(path) != "model":
+    assert me == "" or any(me in row for row in TRAIN), f"say in TRAIN where {me} is"
+    assert me == "" or upwards(me, names, "train", TRAIN) == []
+    if me != "model":
         assert not [name for name in names if name.startswith("transformer_lens")]
 
 
 @pytest.mark.parametrize("path", files("interp"), ids=lambda p: str(p.relative_to(ROOT)))
-def test_interp_imports_what_its_part_may(path):
-    me, names = own(path), imports(path)
-    if me == "__init__":
-        return
-    ours = {part(name) for name in names if name.startswith("interp.")} - {me, ""}
-    assert me in INTERP, f"say in INTERP what {me} may import"
-    assert ours <= INTERP[me]
-    outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"interp"}
-    if me == "maths":
-        assert outside <= MATHS_MAY
-    if me == "figures":
-        assert outside <= FIGURES_MAY
-    if me in ("html", "tracks", "computed"):
-        assert "train" not in outside
-        assert "torch" not in outside
+def test_interp_imports_downwards(path):
+    names, me = imports(path), room(path)
+    assert me == "" or any(me in row for row in INTERP), f"say in INTERP where {me} is"
+    assert me == "" or upwards(me, names, "interp", INTERP) == []
+    if me in OUTSIDE:
+        outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"interp"}
+        assert outside <= OUTSIDE[me]
+    if me == "sections":
+        assert not [name for name in names if name.startswith("interp.sections.") and path.stem != "__init__"]
+
+
+def circle(edges: dict[str, set[str]]) -> list[str]:
+    """Files that import each other in a circle, if any."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_circle_between_files():
+    """Imports within functions count; those for the type checker alone do not run, and do not."""
+    edges = {}
+    for path in [*files("train"), *files("interp")]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        tree = ast.parse(path.read_text())
+        typing = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for inner in ast.walk(node)
+        }
+        package = name.split(".")[:-1]
+        edges[name] = set()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or id(node) in typing:
+                continue
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for target in (module, *(f"{module}.{alias.name}" for alias in node.names)):
+                if (ROOT / (target.replace(".", "/") + ".py")).is_file():
+                    edges[name].add(target)
+    assert len(edges) > 150
+    assert circle(edges) == []
+    assert circle(edges | {"train.streams": {"train.run"}})  # control
 
 
 def test_control_a_layer_turned_upside_down_is_seen():
-    assert violations(ROOT / "train/config.py", {"train.engine"}) == ["train.engine"]
-    assert violations(ROOT / "train/store.py", {"train.tasks"}) == ["train.tasks"]
-    assert violations(ROOT / "train/engine.py", {"train.store"}) == []
+    assert upwards("config", {"train.engine.loop"}, "train", TRAIN) == ["train.engine.loop"]
+    assert upwards("storage", {"train.tasks.task"}, "train", TRAIN) == ["train.tasks.task"]
+    assert upwards("engine", {"train.storage.store", "torch"}, "train", TRAIN) == []
+    assert upwards("maths", {"interp.theory.flow"}, "interp", INTERP) == ["interp.theory.flow"]
 
 
 def test_every_section_file_is_listed():
@@ -172,7 +160,7 @@ MACHINERY = {"getattr", "setattr", "eval", "exec", "compile", "__import__", "glo
 @pytest.mark.parametrize("name", ["pickled", "records"])
 def test_the_reader_of_pickles_can_reach_nothing_that_runs(name):
     """It is an interpreter of our own: no name that a file holds is looked up, in modules or on objects."""
-    path = ROOT / f"interp/layouts/{name}.py"
+    path = ROOT / f"interp/importers/{name}.py"
     allowed = {"math", "struct", "collections", "dataclasses", "typing", "torch", "train", "interp"}
     assert {imported.split(".")[0] for imported in imports(path)} <= allowed
     tree = ast.parse(path.read_text())
@@ -182,7 +170,7 @@ def test_the_reader_of_pickles_can_reach_nothing_that_runs(name):
 
 
 def test_nothing_is_unpickled_and_one_file_prints():
-    """Only ``train/terminal.py`` prints: there the text of others is made harmless."""
+    """Only ``train/cli/terminal.py`` prints: there the text of others is made harmless."""
     for path in [*files("train"), *files("interp")]:
         text, name = path.read_text(), str(path.relative_to(ROOT))
         assert not {imported.split(".")[0] for imported in imports(path)} & UNPICKLERS, name
@@ -190,14 +178,14 @@ def test_nothing_is_unpickled_and_one_file_prints():
         calls = {
             n.func.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
         }
-        assert "print" not in calls or name == "train/terminal.py", name
+        assert "print" not in calls or name == "train/cli/terminal.py", name
         assert not re.search(r"std(out|err)\.write\(", text), name
 
 
 @pytest.mark.parametrize(
     "module",
     [
-        *("train.run", "interp.report", "interp.measures.__main__", "interp.importers"),
+        *("train.run", "interp.report", "interp.measures.__main__", "interp.importers.__main__"),
         *("train.scaling.__main__", "train.sweep.__main__"),
     ],
 )

@@ -16,7 +16,7 @@ def test_control_a_missing_row_is_seen():
 
 
 def test_every_preset_but_one_was_run_to_its_transition():
-    from train.presets import PRESETS
+    from train.config.presets import PRESETS
 
     assert set(readme_tables.SEEN) == set(PRESETS) - {"power-fig1"}  # its budget is 10^6 steps: not run
 

@@ -27,7 +27,8 @@ class Crash(Exception):
 @contextlib.contextmanager
 def quick() -> Iterator[None]:
     """No waiting for the disk, a clock that stands still (so that bytes are reproducible), one thread."""
-    from train import engine, recorder
+    from train.engine import loop as engine
+    from train.engine import recorder
 
     class Clock:
         monotonic = staticmethod(lambda: 0.0)
@@ -46,17 +47,17 @@ def quick() -> Iterator[None]:
 
 
 def config_of(steps: int, **fields: Any) -> Any:
-    from train.config import RunConfig
-    from train.settings import override
+    from train.config.run import RunConfig
+    from train.config.settings import override
 
     return override(RunConfig(), {**CONFIG, "steps": steps, **fields})
 
 
 def train_on(root: Path, config: Any, **how: Any) -> list[str]:
     """As the training command does; what it said of damage."""
-    from train.engine import train
-    from train.recorder import next_step
-    from train.store import RunStore
+    from train.engine.loop import train
+    from train.engine.recorder import next_step
+    from train.storage.store import RunStore
 
     store = RunStore.create(root, config)
     with store.lock():
@@ -145,7 +146,7 @@ def _stopped_error() -> type[Exception]:
 
 def _killed(folder: Path) -> Case:
     """Killed at step 7: the log goes on after the last resume state, of step 5, and ends in half a row."""
-    from train import engine
+    from train.engine import loop as engine
 
     trees = []
     for seed in (0, 1):
@@ -171,8 +172,8 @@ def _killed(folder: Path) -> Case:
 
 
 def _imported(folder: Path) -> Case:
-    from train.imported import write_imported
     from train.model import build_model
+    from train.storage.imported import write_imported
 
     trees = []
     for seed in (0, 1):
@@ -192,8 +193,8 @@ def _imported(folder: Path) -> Case:
 
 def reading(path: Path) -> dict[str, Any]:
     """All that a reader gets of a run."""
-    from interp.runs import Run
-    from train.store import RunStore
+    from interp.runs.run import Run
+    from train.storage.store import RunStore
 
     store = RunStore.open(path)
     run = Run(store)

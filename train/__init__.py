@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import RunConfig
-    from .engine import train
-    from .operations import OPERATIONS
+    from train.algebra.operations import OPERATIONS
+    from train.config.run import RunConfig
+    from train.engine.loop import train
 
 __all__ = ["OPERATIONS", "RunConfig", "train"]
 
-_HOMES = {"OPERATIONS": "operations", "RunConfig": "config", "train": "engine"}
+_HOMES = {"OPERATIONS": "algebra.operations", "RunConfig": "config.run", "train": "engine.loop"}
 
 
 def __getattr__(name: str) -> Any:
@@ -32,7 +32,7 @@ def foreign_packages(path: list[str]) -> list[Path]:
 
 
 def _warn_of_foreign_packages() -> None:
-    from .terminal import printable
+    from train.cli.terminal import printable
 
     for folder in foreign_packages(sys.path):
         warnings.warn(

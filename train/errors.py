@@ -1,4 +1,6 @@
-"""Errors that users meet, and the exit statuses they become."""
+"""Errors that users meet, the exit statuses they become, and values as their messages show them."""
+
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -36,3 +38,21 @@ class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
         super().__init__(f"stopped by signal {signum}" + ("" if step is None else f" at step {step}"))
         self.signum = signum
         self.step = step
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: its beginning, where it is long, and whatever it is.
+
+    Python refuses to write out a whole number of more than 4,300 digits.
+    """
+    if isinstance(value, int) and abs(value) >= 10**MOST_SHOWN:
+        return f"a whole number of {value.bit_length():,} bits"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a list that holds such numbers, or is nested deeply
+        return f"a {type(value).__name__}"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+MOST_SHOWN = 200
+"""Characters of a value in a message."""

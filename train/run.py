@@ -11,15 +11,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .arguments import find_device, parse_seeds, read_toml, set_threads
-from .cli import parse, run_command, signals
-from .config import RunConfig
-from .errors import UsageError
-from .flags import given, refuse_beside, refuse_together, tidy
-from .idle import refuse_idle_settings
-from .presets import PRESETS, find_preset
-from .settings import replaced
-from .terminal import remark, say, tell_error
+from train.cli.arguments import find_device, parse_seeds, read_toml, set_threads
+from train.cli.command import parse, run_command, signals
+from train.cli.flags import given, refuse_beside, refuse_together, tidy
+from train.cli.terminal import remark, say, tell_error
+from train.config.idle import refuse_idle_settings
+from train.config.presets import PRESETS, find_preset
+from train.config.run import RunConfig
+from train.config.settings import replaced
+from train.errors import UsageError
 
 PROG = "python -m train.run"
 DEFAULT_PRESET = "nanda"
@@ -116,8 +116,8 @@ def _starting_config(argv: list[str]) -> RunConfig:
 
 
 def _print_lists(options: Options) -> None:
-    from .interventions import INTERVENTIONS, flags_of
-    from .operations import OPERATIONS
+    from train.algebra.operations import OPERATIONS
+    from train.config.interventions import INTERVENTIONS, flags_of
 
     if options.list_presets:
         for name, preset in PRESETS.items():
@@ -134,19 +134,19 @@ def _print_lists(options: Options) -> None:
 def _train(configs: list[RunConfig], options: Options, argv: list[str]) -> int:
     import torch
 
-    from .display import Display, summary
-    from .engine import train_together
-    from .ensemble import check_memory
-    from .passes.choose import choose
-    from .precision import check_precision
-    from .provenance import session_info
-    from .recorder import next_step
-    from .store import RunStore
+    from train.cli.display import Display, summary
+    from train.engine.loop import train_together
+    from train.engine.readers import pass_of
+    from train.engine.recorder import next_step
+    from train.engine.shapes import check_memory
+    from train.model.precision import check_precision
+    from train.storage.provenance import session_info
+    from train.storage.store import RunStore
 
     device = find_device(options.device)
     set_threads(options.threads, device)
     check_precision(configs[0], device)
-    taken = choose(configs[0], device)
+    taken = pass_of(configs[0], device)
     check_memory(configs, device)
     options.out.mkdir(parents=True, exist_ok=True)
     stores = [RunStore.create(options.out, config) for config in configs]

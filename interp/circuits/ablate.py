@@ -7,10 +7,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
+from interp.maths.pairs import at_frequencies, frequency_rows, line_means
+from interp.parts.memo import Unavailable
+from interp.parts.structure import Law
 from train.errors import UsageError
 
-from ..maths.pairs import at_frequencies, frequency_rows, line_means
-from ..structure import Law, Unavailable
 from .hooks import Hooks, Numbers, check_choice, check_numbers
 
 How = Literal["zero", "mean"]

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from interp.parts.structure import find_law
+from interp.runs.snapshot import Snapshot, row_scores
 from train.errors import UsageError
 
-from ..runs import Snapshot, row_scores
-from ..structure import find_law
 from .ablate import Along, ablate_frequencies, ablate_heads, ablate_neurons
 from .hooks import Hooks, Numbers, check_hooks
 

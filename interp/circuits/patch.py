@@ -12,10 +12,10 @@ from torch import Tensor
 from transformer_lens import ActivationCache, patching
 from transformer_lens.hook_points import HookPoint
 
+from interp.runs.snapshot import Snapshot
 from train.errors import UsageError
 from train.model import HookedTransformer
 
-from ..runs import Snapshot
 from .hooks import Hooks, Numbers, check_hooks, check_numbers
 
 Metric = Callable[[Float[Tensor, "rows pos d_vocab_out"]], Float[Tensor, ""]]

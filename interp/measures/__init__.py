@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..runs import Run, Snapshot
+    from interp.runs.run import Run
+    from interp.runs.snapshot import Snapshot
+
     from .registry import Measure
 
 FAMILIES = (
@@ -89,7 +91,7 @@ def table(
     """
     import pandas as pd
 
-    from ..structure import Unavailable
+    from interp.parts.memo import Unavailable
 
     chosen = choose(names)
     rows: list[tuple[int, str, int | None, str | None, float, str]] = []

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from train.cli import parse, run_command
+from train.cli.command import parse, run_command
+from train.cli.flags import given, refuse_beside, refuse_together
+from train.cli.terminal import remark, say, tell
 from train.errors import UsageError
-from train.flags import given, refuse_beside, refuse_together
-from train.terminal import remark, say, tell
 
 if TYPE_CHECKING:
-    from ..runs import Run
+    from interp.runs.run import Run
 
 CLASHES = (
     ("table", "step", "--table writes every snapshot's measures: leave out --step"),
@@ -69,7 +69,7 @@ def _main(argv: "list[str]") -> int:
         for measure in measures:
             say(f"{measure.name:38} {measure.unit:24} {measure.source}")
         return 0
-    from ..runs import open_run
+    from interp.runs.finding import open_run
 
     assert options.run is not None
     run = open_run(options.run, key_freqs=options.key_freqs or None)
@@ -84,7 +84,7 @@ def _main(argv: "list[str]") -> int:
 
 
 def _write_table(run: "Run", options: Options) -> Path:
-    from train.files import write_atomic
+    from train.storage.files import write_atomic
 
     from . import table
 
@@ -95,7 +95,7 @@ def _write_table(run: "Run", options: Options) -> Path:
 
 
 def _show(values: dict[str, Any], as_json: bool) -> None:
-    from ..structure import Unavailable
+    from interp.parts.memo import Unavailable
 
     reasons = {name: value.reason for name, value in values.items() if isinstance(value, Unavailable)}
     found = {name: value for name, value in values.items() if name not in reasons}

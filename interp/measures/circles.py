@@ -7,21 +7,14 @@ ask which closed form the logits follow.
 from jaxtyping import Float
 from torch import Tensor
 
-from ..maths.fourier import frequency_energy
-from ..maths.pizzas import Form, accompanying_pizza, clock, explained, four_neuron_pizza, pizza
-from ..parts import (
-    NotApplicable,
-    element_tokens,
-    embedding_axes,
-    embedding_components,
-    embedding_rows,
-    forward,
-    law_of,
-    part,
-    table_of,
-    weights_of,
-)
-from ..runs import Snapshot
+from interp.maths.fourier import frequency_energy
+from interp.maths.pizzas import Form, accompanying_pizza, clock, explained, four_neuron_pizza, pizza
+from interp.parts.activations import forward, weights_of
+from interp.parts.embeddings import element_tokens, embedding_axes, embedding_components, embedding_rows
+from interp.parts.memo import NotApplicable, part
+from interp.parts.rows import law_of, table_of
+from interp.runs.snapshot import Snapshot
+
 from .registry import measure
 
 COMPONENTS = 20

@@ -2,10 +2,13 @@
 
 import torch
 
-from ..keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
-from ..maths.fourier import frequency_energy
-from ..parts import NotApplicable, best_frequency, embedding_components, neuron_fve, part
-from ..runs import Snapshot
+from interp.maths.fourier import frequency_energy
+from interp.parts.embeddings import embedding_components
+from interp.parts.keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
+from interp.parts.memo import NotApplicable, part
+from interp.parts.pairs import best_frequency, neuron_fve
+from interp.runs.snapshot import Snapshot
+
 from .registry import measure
 
 FVE = 0.85

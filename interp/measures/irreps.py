@@ -11,27 +11,17 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from train.groups import group
+from interp.maths.irreps import isotypic_projectors
+from interp.maths.pairs import frequency_rows, line_means
+from interp.parts.activations import logits_of, neuron_logit_map, neurons_of, weights_of
+from interp.parts.keyfreqs import KEY_SHARE, last_of
+from interp.parts.memo import NotApplicable, part
+from interp.parts.pairs import centred_logits, neuron_means
+from interp.parts.rows import has_law, law_of, line_of, rows_of, table_of
+from interp.runs.run import Run
+from interp.runs.snapshot import Snapshot
+from train.algebra.groups import group
 
-from ..keyfreqs import KEY_SHARE, last_of
-from ..maths.irreps import isotypic_projectors
-from ..maths.pairs import frequency_rows, line_means
-from ..parts import (
-    NotApplicable,
-    centred_logits,
-    has_law,
-    law_of,
-    line_of,
-    logits_of,
-    neuron_logit_map,
-    neuron_means,
-    neurons_of,
-    part,
-    rows_of,
-    table_of,
-    weights_of,
-)
-from ..runs import Run, Snapshot
 from .losses import Score, score
 from .registry import measure
 

@@ -9,10 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..keyfreqs import key_freqs_of, logit_coefficients, logit_cosines
-from ..maths.fourier import real_basis
-from ..parts import centred_logits, clock_profile, cycle_logits, law_of, part
-from ..runs import Snapshot
+from interp.maths.fourier import real_basis
+from interp.parts.keyfreqs import key_freqs_of, logit_coefficients, logit_cosines
+from interp.parts.memo import part
+from interp.parts.pairs import centred_logits, clock_profile, cycle_logits
+from interp.parts.rows import law_of
+from interp.runs.snapshot import Snapshot
+
 from .registry import measure
 
 NANDA = "Nanda et al. 2023 (2301.05217); TransformerLens' Grokking_Demo"

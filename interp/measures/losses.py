@@ -4,10 +4,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from train.loss import cross_entropy
+from interp.parts.activations import all_logits
+from interp.parts.memo import part
+from interp.parts.rows import rows_of
+from interp.runs.snapshot import Snapshot, row_scores
+from train.passes.loss import cross_entropy
 
-from ..parts import all_logits, part, rows_of
-from ..runs import Snapshot, row_scores
 from .registry import measure
 
 SOURCE = "Power et al. 2022 (2201.02177); float64 log-softmax as in Nanda et al. 2023 (2301.05217)"

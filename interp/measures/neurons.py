@@ -1,7 +1,8 @@
 """Which frequency each neuron of the last layer computes with, and how much of it that explains."""
 
-from ..parts import best_frequency, neuron_fve
-from ..runs import Snapshot
+from interp.parts.pairs import best_frequency, neuron_fve
+from interp.runs.snapshot import Snapshot
+
 from .frequencies import FVE, key_freqs_tl_demo
 from .registry import measure
 

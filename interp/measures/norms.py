@@ -1,8 +1,9 @@
 """Norms of the weights."""
 
-from ..maths.norms import total_norm as norm_of_all
-from ..parts import weights_of
-from ..runs import Snapshot
+from interp.maths.norms import total_norm as norm_of_all
+from interp.parts.activations import weights_of
+from interp.runs.snapshot import Snapshot
+
 from .registry import measure
 
 

@@ -6,12 +6,16 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from ..maths.clocks import distance_irrelevance as irrelevance
-from ..maths.clocks import gradient_symmetricity as symmetricity
-from ..maths.fourier import frequency_energy
-from ..parts import NotApplicable, embedding_components, law_of, logits_of
-from ..runs import Snapshot
-from ..triples import sampled_triples
+from interp.maths.clocks import distance_irrelevance as irrelevance
+from interp.maths.clocks import gradient_symmetricity as symmetricity
+from interp.maths.fourier import frequency_energy
+from interp.parts.activations import logits_of
+from interp.parts.embeddings import embedding_components
+from interp.parts.memo import NotApplicable
+from interp.parts.rows import law_of
+from interp.parts.triples import sampled_triples
+from interp.runs.snapshot import Snapshot
+
 from .registry import measure
 
 ZHONG = "Zhong et al. 2023 (2306.17844)"

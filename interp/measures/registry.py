@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..parts import NotApplicable
-from ..runs import Snapshot
-from ..structure import Unavailable
+from interp.parts.memo import NotApplicable, Unavailable
+from interp.runs.snapshot import Snapshot
 
 Value = float | dict[int, float] | dict[int | str, float]
 """A number, or one for each frequency k (cycles round the elements) or irrep."""

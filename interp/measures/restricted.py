@@ -13,22 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from train.loss import cross_entropy
+from interp.maths.pairs import at_frequencies
+from interp.parts.activations import logits_of, neuron_logit_map
+from interp.parts.keyfreqs import key_freqs_of
+from interp.parts.memo import NotApplicable, part
+from interp.parts.pairs import logit_means, neuron_means
+from interp.parts.rows import law_of, law_rows, line_of
+from interp.runs.snapshot import Snapshot
+from train.passes.loss import cross_entropy
 
-from ..keyfreqs import key_freqs_of
-from ..maths.pairs import at_frequencies
-from ..parts import (
-    NotApplicable,
-    law_of,
-    law_rows,
-    line_of,
-    logit_means,
-    logits_of,
-    neuron_logit_map,
-    neuron_means,
-    part,
-)
-from ..runs import Snapshot
 from .logits import clock_at
 from .losses import Score, score, test_loss
 from .registry import measure

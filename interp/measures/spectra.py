@@ -4,21 +4,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..maths.fourier import component_norms, frequency_energy
-from ..maths.sparsity import gini, participation_ratio, spectral_entropy
-from ..parts import (
-    MATRICES,
-    NO_NEURONS,
-    NotApplicable,
-    cycle_of,
-    embedding_rows,
-    neuron_logit_map,
-    part,
-    require,
-    table_of,
-    weights_of,
-)
-from ..runs import Snapshot
+from interp.maths.fourier import component_norms, frequency_energy
+from interp.maths.sparsity import gini, participation_ratio, spectral_entropy
+from interp.parts.activations import neuron_logit_map, weights_of
+from interp.parts.embeddings import embedding_rows
+from interp.parts.memo import NotApplicable, part
+from interp.parts.rows import cycle_of, table_of
+from interp.parts.validity import MATRICES, NO_NEURONS, require
+from interp.runs.snapshot import Snapshot
+
 from .registry import measure
 
 NANDA = "Nanda et al. 2023 (2301.05217): squared Fourier norms of both components of a frequency"

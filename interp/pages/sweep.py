@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
+from interp.figures.sweeps import crossings_figure
+from interp.html.blocks import Block, Figure, Table, Text, Tile, Tiles
+from interp.html.page import PageSection, render_page, write_page
 from train.errors import DataError, UsageError
-from train.provenance import git_state, versions
-from train.store import RunStore
+from train.storage.provenance import git_state, versions
+from train.storage.store import RunStore
 from train.sweep.info import read_info
 from train.sweep.plan import evaluations
 from train.sweep.results import table
 from train.sweep.spec import Spec
-
-from ..figures.sweeps import crossings_figure
-from ..html import Block, Figure, PageSection, Table, Text, Tile, Tiles, render_page, write_page
 
 POINTS = 60
 """Of a tiny curve."""

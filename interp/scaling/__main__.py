@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from train.checks import check_seed
-from train.cli import parse, run_command
+from train.cli.command import parse, run_command
+from train.cli.terminal import say
 from train.errors import UsageError
 from train.hints import nearest
-from train.terminal import say
+from train.scaling.checks import check_seed
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ def _main(argv: "list[str]") -> int:
 def _flow(options: FlowOptions) -> int:
     import numpy as np
 
-    from .finite import projected
-    from .flow import flow, wide
-    from .spectrum import power_law
+    from interp.theory.finite import projected
+    from interp.theory.flow import flow, wide
+    from interp.theory.spectrum import power_law
 
     if options.n is None:
         if options.seed != 0:
@@ -114,7 +114,7 @@ def _flow(options: FlowOptions) -> int:
 
 
 def _exponents(options: ExponentsOptions) -> int:
-    from .exponents import exponents
+    from interp.theory.exponents import exponents
 
     found = exponents(options.alpha, options.beta, options.gamma).to_json()
     if options.json:
@@ -127,7 +127,7 @@ def _exponents(options: ExponentsOptions) -> int:
 def _compare(options: CompareOptions) -> int:
     import numpy as np
 
-    from .compare import compare
+    from .comparison import compare
 
     found = compare(options.run)
     if options.json:
@@ -141,7 +141,7 @@ def _compare(options: CompareOptions) -> int:
 
 
 def _report(options: ReportOptions) -> int:
-    from .page import build
+    from interp.pages.overview import build
 
     say(build(options.out, options.quiet))
     return 0

@@ -7,8 +7,9 @@ returns one ``Text`` with the reason; one that raises does not take the page wit
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..html import Block
-from ..runs import Run
+from interp.html.blocks import Block
+from interp.runs.run import Run
+
 from . import (
     ablations,
     attention,

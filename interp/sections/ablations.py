@@ -6,17 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..circuits import ablations
-from ..figures.effects import effects_figure
-from ..html import Block, Figure, Table, Text, Track
-from ..keyfreqs import key_freqs_of
-from ..keysteps import key_steps
-from ..measures.frequencies import FVE
-from ..parts import NotApplicable, best_frequency
-from ..runs import Run
-from ..story.behaviour import ablation_claim
-from ..story.claims import said
-from ..story.standing import at, drawn_at
+from interp.circuits import ablations
+from interp.figures.effects import effects_figure
+from interp.html.blocks import Block, Figure, Table, Text
+from interp.html.tracks import Track
+from interp.measures.frequencies import FVE
+from interp.parts.keyfreqs import key_freqs_of
+from interp.parts.memo import NotApplicable
+from interp.parts.pairs import best_frequency
+from interp.runs.run import Run
+from interp.story.behaviour import ablation_claim
+from interp.story.claims import said
+from interp.story.keysteps import key_steps
+from interp.story.standing import at, drawn_at
 
 KEY_STEPS = 6
 """Snapshots: each takes a forward pass over all pairs for every ablation."""

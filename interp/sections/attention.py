@@ -3,14 +3,17 @@
 import numpy as np
 import torch
 
-from ..figures.images import images_figure
-from ..html import Block, Figure, Text, Track
-from ..keysteps import image_steps
-from ..parts import NotApplicable, table_of
-from ..runs import Run, Snapshot
-from ..story.claims import said
-from ..story.standing import at, drawn_at
-from ..story.weights import attention_claim
+from interp.figures.images import images_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.html.tracks import Track
+from interp.parts.memo import NotApplicable
+from interp.parts.rows import table_of
+from interp.runs.run import Run
+from interp.runs.snapshot import Snapshot
+from interp.story.claims import said
+from interp.story.keysteps import image_steps
+from interp.story.standing import at, drawn_at
+from interp.story.weights import attention_claim
 
 MAX_HEADS = 8
 """Heads drawn, of the last layers first."""

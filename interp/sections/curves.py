@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..figures.curves import accuracy_figure, loss_figure
-from ..figures.style import on_log_axis
-from ..html import Block, Figure, Text, Track
-from ..runs import Run
-from ..story.claims import is_there, said
-from ..story.outcome import accuracy_claims, listed_claims, loss_claims
-from ..story.standing import at
+from interp.figures.curves import accuracy_figure, loss_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.runs.run import Run
+from interp.story.claims import is_there, said
+from interp.story.outcome import accuracy_claims, listed_claims, loss_claims
+from interp.story.standing import at
+from interp.story.steps import cursor_track, last_cursor
 
 SOURCE = (
     "Losses: mean cross-entropy in nats, log-softmax in float64 "
@@ -91,16 +91,6 @@ def thinned(rows: Any) -> Any:
     even = np.linspace(0, n - 1, MAX_POINTS // 2)
     chosen = np.unique(np.concatenate([even, np.geomspace(1, n, MAX_POINTS // 2) - 1]).round().astype(int))
     return rows.iloc[chosen]
-
-
-def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
-    """The tracks of a figure whose last trace is the cursor, and which changes in nothing else."""
-    return (cursor_track(steps, trace=len(fig.data) - 1),)
-
-
-def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
-    """The cursor's x at each step."""
-    return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]))
 
 
 def _text(run: Run, step: Any, row: Any, what: str) -> str:

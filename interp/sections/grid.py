@@ -5,13 +5,15 @@ import pandas as pd
 from jaxtyping import Int
 from torch import Tensor
 
-from ..figures.grids import STATES, WITHOUT_SPLIT, answers_figure
-from ..html import Block, Figure, Text, Track
-from ..keysteps import key_steps
-from ..runs import Run, Snapshot
-from ..story.behaviour import grid_claim
-from ..story.claims import said
-from ..story.standing import at, drawn_at
+from interp.figures.grids import STATES, WITHOUT_SPLIT, answers_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.html.tracks import Track
+from interp.runs.run import Run
+from interp.runs.snapshot import Snapshot
+from interp.story.behaviour import grid_claim
+from interp.story.claims import said
+from interp.story.keysteps import key_steps
+from interp.story.standing import at, drawn_at
 
 KEY_STEPS = 12
 

@@ -2,18 +2,18 @@
 
 import pandas as pd
 
-from ..figures.progress import lines_figure
-from ..html import Block, Figure, Table, Text
-from ..keyfreqs import KEY_SHARE, key_freqs_of
-from ..measures import measure_snapshot
-from ..parts import NotApplicable
-from ..progress import chosen
-from ..runs import Run
-from ..story.circuit import STAYS, crossing_times, history_claims, key_claims
-from ..story.claims import said
-from ..story.standing import at
-from ..story.transition import transition
-from .curves import last_cursor
+from interp.figures.progress import lines_figure
+from interp.html.blocks import Block, Figure, Table, Text
+from interp.measures import measure_snapshot
+from interp.parts.keyfreqs import KEY_SHARE, key_freqs_of
+from interp.parts.memo import NotApplicable
+from interp.runs.run import Run
+from interp.story.circuit import STAYS, crossing_times, history_claims, key_claims
+from interp.story.claims import said
+from interp.story.over_training import chosen
+from interp.story.standing import at
+from interp.story.steps import last_cursor
+from interp.story.transition import transition
 
 FLOOR = 1e-4
 """Smallest share that is drawn."""

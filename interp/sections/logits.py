@@ -3,21 +3,24 @@
 import numpy as np
 import pandas as pd
 
-from ..figures.images import image_figure
-from ..figures.logits import profile_figure
-from ..figures.progress import lines_figure
-from ..html import Block, Figure, Text, Track
-from ..keyfreqs import key_freqs_of
-from ..keysteps import image_steps
-from ..measures import measure_snapshot
-from ..parts import NotApplicable, law_of, logit_means
-from ..progress import chosen, progress_of
-from ..runs import Run
-from ..story.behaviour import PARTS, by_answer_claim, coefficient_claim, profile_claim
-from ..story.claims import said
-from ..story.standing import at, drawn_at, untrained_step
-from ..story.transition import transition
-from .curves import last_cursor
+from interp.figures.images import image_figure
+from interp.figures.logits import profile_figure
+from interp.figures.progress import lines_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.html.tracks import Track
+from interp.measures import measure_snapshot
+from interp.parts.keyfreqs import key_freqs_of
+from interp.parts.memo import NotApplicable
+from interp.parts.pairs import logit_means
+from interp.parts.rows import law_of
+from interp.runs.run import Run
+from interp.story.behaviour import PARTS, by_answer_claim, coefficient_claim, profile_claim
+from interp.story.claims import said
+from interp.story.keysteps import image_steps
+from interp.story.over_training import chosen, progress_of
+from interp.story.standing import at, drawn_at, untrained_step
+from interp.story.steps import last_cursor
+from interp.story.transition import transition
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 

@@ -8,19 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from train.tasks import Table
-
-from ..figures.maps import map_figure
-from ..html import Block, Figure, Text, Track
-from ..keysteps import key_steps
-from ..maths.circles import chain_order, chain_step, circle_score, circle_score_null
-from ..maths.fourier import frequency_energy
-from ..maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
-from ..readouts import output_rows
-from ..runs import Run
-from ..story.claims import Claim, is_there, said
-from ..story.weights import map_claim, map_words
-from ..structure import Cycle, Unavailable, element_orders, find_cycle
+from interp.figures.maps import map_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.html.tracks import Track
+from interp.maths.circles import chain_order, chain_step, circle_score, circle_score_null
+from interp.maths.fourier import frequency_energy
+from interp.maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
+from interp.parts.memo import Unavailable
+from interp.parts.readouts import output_rows
+from interp.parts.structure import Cycle, element_orders, find_cycle
+from interp.runs.run import Run
+from interp.story.claims import Claim, is_there, said
+from interp.story.keysteps import key_steps
+from interp.story.weights import map_claim, map_words
+from train.tasks.task import Table
 
 POWER_CHAIN = 8
 """Power et al. 2022, Figure 3, join n and n + 8."""

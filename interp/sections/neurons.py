@@ -5,22 +5,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..computed import Computed
-from ..figures.images import image_figure, images_figure
-from ..figures.neurons import neurons_figure
-from ..figures.progress import lines_figure
-from ..html import Block, Figure, Text, Track
-from ..keysteps import image_steps, key_steps
-from ..measures.frequencies import FVE
-from ..neurons import neuron_arrays
-from ..parts import NO_NEURONS, NotApplicable, best_frequency, law_of, neurons_of, table_of
-from ..progress import chosen
-from ..runs import Run
-from ..story.claims import said
-from ..story.standing import at, drawn_at
-from ..story.transition import transition
-from ..story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
-from .curves import last_cursor
+from interp.figures.images import image_figure, images_figure
+from interp.figures.neurons import neurons_figure
+from interp.figures.progress import lines_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.html.computed import Computed
+from interp.html.tracks import Track
+from interp.measures.frequencies import FVE
+from interp.parts.activations import neurons_of
+from interp.parts.memo import NotApplicable
+from interp.parts.neuron_weights import neuron_arrays
+from interp.parts.pairs import best_frequency
+from interp.parts.rows import law_of, table_of
+from interp.parts.validity import NO_NEURONS
+from interp.runs.run import Run
+from interp.story.claims import said
+from interp.story.keysteps import image_steps, key_steps
+from interp.story.over_training import chosen
+from interp.story.standing import at, drawn_at
+from interp.story.steps import last_cursor
+from interp.story.transition import transition
+from interp.story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
 
 N_CLUSTERS = 6
 """Clusters with a representative, the largest."""

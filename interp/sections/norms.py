@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from ..figures.curves import norms_figure
-from ..html import Block, Figure
-from ..maths.norms import frobenius, total_norm
-from ..runs import Run
-from ..story.claims import said
-from ..story.standing import at
-from ..story.weights import norm_claims
-from .curves import cursor_track
+from interp.figures.curves import norms_figure
+from interp.html.blocks import Block, Figure
+from interp.maths.norms import frobenius, total_norm
+from interp.runs.run import Run
+from interp.story.claims import said
+from interp.story.standing import at
+from interp.story.steps import cursor_track
+from interp.story.weights import norm_claims
 
 
 def build(run: Run) -> list[Block]:

@@ -4,14 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from interp.html.blocks import Block, Table, Text
+from interp.runs.run import Run
+from interp.story.claims import said
+from interp.story.outcome import outcome_claims, subsets
+from interp.story.transition import brackets
+from interp.story.verdict import verdict_claim, verdict_of
 from train.curves import Bracket, delay_range
-
-from ..html import Block, Table, Text
-from ..runs import Run
-from ..story.claims import said
-from ..story.outcome import outcome_claims, subsets
-from ..story.transition import brackets
-from ..story.verdict import verdict_claim, verdict_of
 
 
 def build(run: Run) -> list[Block]:

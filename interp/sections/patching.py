@@ -5,17 +5,18 @@ from typing import Any
 import pandas as pd
 import torch
 
+from interp.circuits import effects, patch_from, patch_inputs
+from interp.html.blocks import Block, Table, Text
+from interp.parts.memo import NotApplicable
+from interp.parts.rows import table_of
+from interp.runs.run import Run
+from interp.runs.snapshot import Snapshot
+from interp.story.behaviour import clean_claim, swap_claim
+from interp.story.claims import said
+from interp.story.outcome import subsets
+from interp.story.standing import at
+from interp.story.transition import crossings
 from train.model import HookedMLP
-
-from ..circuits import effects, patch_from, patch_inputs
-from ..html import Block, Table, Text
-from ..parts import NotApplicable, table_of
-from ..runs import Run, Snapshot
-from ..story.behaviour import clean_claim, swap_claim
-from ..story.claims import said
-from ..story.outcome import subsets
-from ..story.standing import at
-from ..story.transition import crossings
 
 N_PAIRS = 64
 """Clean inputs, spread over the table."""

@@ -4,18 +4,20 @@ from typing import Any
 
 import pandas as pd
 
-from ..figures.progress import lines_figure, panels_figure
-from ..html import Block, Figure, Table, Text
-from ..keysteps import key_steps
-from ..measures import measure_snapshot
-from ..progress import PIZZA, chosen
-from ..runs import Run
-from ..story.behaviour import circles_claim
-from ..story.circuit import end_claims
-from ..story.claims import said
-from ..story.standing import at, drawn_at, memorising_step
-from ..story.transition import transition
-from ..story.verdict import (
+from interp.figures.progress import lines_figure, panels_figure
+from interp.html.blocks import Block, Figure, Table, Text
+from interp.measures import measure_snapshot
+from interp.parts.memo import Unavailable
+from interp.runs.run import Run
+from interp.story.behaviour import circles_claim
+from interp.story.circuit import end_claims
+from interp.story.claims import said
+from interp.story.keysteps import key_steps
+from interp.story.over_training import PIZZA, chosen
+from interp.story.standing import at, drawn_at, memorising_step
+from interp.story.steps import cursor_track, last_cursor, step_texts
+from interp.story.transition import transition
+from interp.story.verdict import (
     ASYMMETRIC,
     CLOSE,
     IRRELEVANT,
@@ -26,9 +28,6 @@ from ..story.verdict import (
     verdict_claim,
     verdict_of,
 )
-from ..structure import Unavailable
-from .curves import cursor_track, last_cursor
-from .progress import step_texts
 
 FORMS = {
     "circle_clock_fve": "cos w(a+b-c)",

@@ -4,17 +4,17 @@ from typing import Any
 
 import pandas as pd
 
-from ..figures.progress import lines_figure
-from ..html import Block, Figure, Table, Text
-from ..measures import choose, measure_snapshot
-from ..progress import LOSSES, SHARES, chosen, progress_of
-from ..runs import Run
-from ..story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
-from ..story.claims import Said, said
-from ..story.standing import at
-from ..story.transition import transition
-from ..structure import Unavailable
-from .curves import last_cursor
+from interp.figures.progress import lines_figure
+from interp.html.blocks import Block, Figure, Table, Text
+from interp.measures import choose, measure_snapshot
+from interp.parts.memo import Unavailable
+from interp.runs.run import Run
+from interp.story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
+from interp.story.claims import Said, said
+from interp.story.over_training import LOSSES, SHARES, chosen, progress_of
+from interp.story.standing import at
+from interp.story.steps import last_cursor, step_texts
+from interp.story.transition import transition
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
@@ -99,13 +99,6 @@ def _figure(
         tracks=last_cursor(steps, fig),
         texts=step_texts(run, frame, steps),
     )
-
-
-def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
-    """Of columns step, measure, value: one sentence a step, with the values that there are."""
-    there = frame.dropna(subset=["value"])
-    words = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
-    return tuple(f"{at(run, step)}: {words.get(step, 'no value')}." for step in steps)
 
 
 def _null_lines(run: Run) -> pd.DataFrame:

@@ -5,21 +5,23 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from ..figures.progress import lines_figure
-from ..figures.spectra import spectrum_figure
-from ..html import Block, Figure, Text, Track
-from ..maths.characters import zero_energy
-from ..maths.fourier import constant_energy, frequencies, frequency_energy
-from ..measures.irreps import Irreps, irreps_of
-from ..parts import NotApplicable, table_of
-from ..readouts import Readout, readouts
-from ..runs import Run
-from ..story.claims import said
-from ..story.standing import at
-from ..story.transition import transition
-from ..story.weights import irrep_claim, spectrum_claim, strongest_words
-from ..structure import Cycle, Unavailable, find_cycle
-from .curves import cursor_track, last_cursor
+from interp.figures.progress import lines_figure
+from interp.figures.spectra import spectrum_figure
+from interp.html.blocks import Block, Figure, Text
+from interp.html.tracks import Track
+from interp.maths.characters import zero_energy
+from interp.maths.fourier import constant_energy, frequencies, frequency_energy
+from interp.measures.irreps import Irreps, irreps_of
+from interp.parts.memo import NotApplicable, Unavailable
+from interp.parts.readouts import Readout, readouts
+from interp.parts.rows import table_of
+from interp.parts.structure import Cycle, find_cycle
+from interp.runs.run import Run
+from interp.story.claims import said
+from interp.story.standing import at
+from interp.story.steps import cursor_track, last_cursor
+from interp.story.transition import transition
+from interp.story.weights import irrep_claim, spectrum_claim, strongest_words
 
 N_IRREPS = 8
 """Irreps drawn, those with the largest share at some snapshot."""

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..parts import law_of
-from ..runs import Run
+from interp.parts.rows import law_of
+from interp.runs.run import Run
+
 from .circuit import knows_step
 from .claims import Claim, changed, is_there
 from .standing import at, standing_of

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from interp.parts.keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
+from interp.parts.memo import NotApplicable
+from interp.parts.rows import has_law, law_of
+from interp.runs.run import Run
 from train.curves import bracket, first_crossing, stable_crossing
 
-from ..keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
-from ..parts import NotApplicable, has_law, law_of
-from ..progress import NULLS, chosen, progress_of
-from ..runs import Run
 from .claims import Claim, changed, frequencies
+from .over_training import NULLS, chosen, progress_of
 from .standing import at, standing_of, untrained_step
 from .transition import brackets, transition
 

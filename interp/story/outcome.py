@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from interp.runs.run import Run
 from train.curves import delay_range
 
-from ..runs import Run
 from .claims import Claim, changed, is_there
 from .standing import at, standing_of
 from .transition import brackets, crossings, logged

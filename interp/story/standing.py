@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
-from ..measures import measure_snapshot
-from ..parts import part
-from ..runs import Run
+from interp.measures import measure_snapshot
+from interp.parts.memo import part
+from interp.runs.run import Run
+
 from .claims import is_there
 from .transition import THRESHOLD
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from interp.runs.run import Run
 from train.curves import Bracket, bracket, delay, first_crossing, stable_crossing
-
-from ..runs import Run
 
 THRESHOLD = 0.99
 """Accuracy that counts as learned."""

@@ -19,9 +19,12 @@ answers.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..measures import measure_snapshot
-from ..parts import NotApplicable, law_of, part
-from ..runs import Run, Snapshot
+from interp.measures import measure_snapshot
+from interp.parts.memo import NotApplicable, part
+from interp.parts.rows import law_of
+from interp.runs.run import Run
+from interp.runs.snapshot import Snapshot
+
 from .claims import Claim, frequencies, is_there, listed
 from .standing import Standing, at, memorising_step, standing_of, untrained_step
 from .transition import logged

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from ..maths.circles import circle_score_null
-from ..runs import Run
+from interp.maths.circles import circle_score_null
+from interp.runs.run import Run
+
 from .circuit import knows_step
 from .claims import Claim, changed, is_there, listed
 from .standing import at, untrained_step

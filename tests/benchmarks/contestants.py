@@ -29,8 +29,8 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def loop(model: torch.nn.Module, config: Any) -> Step:
     """What a notebook does: the whole model on every row, autograd, AdamW."""
-    from train.batches import Batches
-    from train.tasks import make_task
+    from train.tasks.batches import Batches
+    from train.tasks.task import make_task
 
     task = make_task(config)
     batches, counter = Batches(task, config), iter(range(10**9))
@@ -62,8 +62,8 @@ def transformer_lens(config: Any) -> Step:
     It has no layer norm after the sum, so ``power`` runs with layer norm before the sublayers.
     """
     from interp.transformerlens import to_transformer_lens
+    from train.config.settings import override
     from train.model import build_model
-    from train.settings import override
 
     if config.model.norm == "post":
         config = override(config, {"norm": "pre", "positions": "learned"})
@@ -125,8 +125,8 @@ def multihead(config: Any) -> Step:
 
 def engine(config: Any) -> Step:
     """Ours."""
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     threads = HELD.enter_context(one_thread_each())
     return Stack([config], torch.device("cpu"), threads).update
@@ -163,7 +163,7 @@ WARM_S = 0.2
 
 def main() -> None:
     """Answer until standard input ends."""
-    from train.presets import find_preset
+    from train.config.presets import find_preset
 
     step = CONTESTANTS[sys.argv[1]](find_preset(sys.argv[2]).config)
     for _ in range(3):

@@ -34,11 +34,11 @@ def main() -> None:
     import torch
     from steps import machine
 
-    from train.engine import one_thread_each
-    from train.ensemble import bytes_per_run
-    from train.presets import find_preset
-    from train.settings import override
-    from train.stack import Stack
+    from train.config.presets import find_preset
+    from train.config.settings import override
+    from train.engine.loop import one_thread_each
+    from train.engine.shapes import bytes_per_run
+    from train.engine.stack import Stack
 
     print(f"Measured on {machine()}.\n")
     print("| run | ms a step | ms an evaluation | MB a snapshot | MB a further run |\n|---|---|---|---|---|")

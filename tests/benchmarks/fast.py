@@ -99,8 +99,8 @@ def seconds_of(config: Any, steps: int) -> float:
     """Training alone."""
     import torch
 
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     with one_thread_each() as threads:
         stack = Stack([config], torch.device("cpu"), threads)
@@ -120,10 +120,10 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
 
-    from train.arguments import parse_seeds
-    from train.config import RunConfig
-    from train.presets import PRESETS
-    from train.settings import override
+    from train.cli.arguments import parse_seeds
+    from train.config.presets import PRESETS
+    from train.config.run import RunConfig
+    from train.config.settings import override
 
     base = override(RunConfig(), BASE)
     methods = {name: override(base, changes) for name, changes in METHODS.items()}

@@ -53,7 +53,7 @@ def main() -> None:
     from products import flops, of_rows, rate_in_torch
     from steps import machine
 
-    from interp import open_run
+    from interp import key_freqs, open_run
     from interp.measures import load, measure_snapshot, table
     from interp.measures.circles import circle_planes
 
@@ -61,7 +61,7 @@ def main() -> None:
     run = open_run(given.run)
     assert run.last.model is not None and run.task is not None
     first = seconds(lambda: measure_snapshot(run.last, STABLE))
-    keys, planes = list(run.key_freqs.ks), circle_planes(run.last)
+    keys, planes = list(key_freqs(run).ks), circle_planes(run.last)
     few, steps = run.steps[-5:], run.steps[-given.snapshots :]
     stable = of_snapshots(run, few * 2, lambda snap: measure_snapshot(snap, STABLE))
     every = of_snapshots(run, few, measure_snapshot)

@@ -33,8 +33,8 @@ def ms_a_step(configs: list[Any], device: Any, rounds: int = 9) -> list[float]:
     """Of one run of each config, taking turns."""
     import torch
 
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     with one_thread_each() as threads:
         stacks = [Stack([config], device, threads) for config in configs]
@@ -65,9 +65,9 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     from steps import machine
 
-    from train.arguments import find_device, parse_seeds
-    from train.presets import find_preset
-    from train.settings import override
+    from train.cli.arguments import find_device, parse_seeds
+    from train.config.presets import find_preset
+    from train.config.settings import override
 
     device = find_device(given.device)
     print(f"Measured on {machine()}, device {device}, seeds {given.seeds}.\n")

@@ -16,8 +16,10 @@ ROOT = HERE.parent.parent
 
 def work() -> dict:
     """Name of each kind of work, to its config."""
-    from train.config import ModelConfig, RunConfig, TaskConfig
-    from train.presets import find_preset
+    from train.config.model import ModelConfig
+    from train.config.presets import find_preset
+    from train.config.run import RunConfig
+    from train.config.task import TaskConfig
 
     small = RunConfig(task=TaskConfig(p=31, train_frac=0.5), model=ModelConfig(d_model=64))
     two_layers = RunConfig(
@@ -42,9 +44,9 @@ def main() -> None:
     import torch
     from steps import machine
 
-    from train.engine import one_thread_each
-    from train.settings import override
-    from train.stack import Stack
+    from train.config.settings import override
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     device = torch.device(given.device)
 

@@ -92,7 +92,7 @@ def machine() -> str:
     import torch
     from threadpoolctl import threadpool_info
 
-    from train.provenance import cpu_name
+    from train.storage.provenance import cpu_name
 
     blas = {
         f"{i['internal_api']} {i['version']} ({i.get('architecture')})"
@@ -115,7 +115,7 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(HERE)]
     import products
 
-    from train.presets import find_preset
+    from train.config.presets import find_preset
 
     lines = ["| preset | what takes the step | ms a step | times ours | peak memory |", "|---|---|---|---|---|"]
     for preset in PRESETS:

@@ -69,7 +69,7 @@ def main() -> None:
 
 def changed(config, part: str):
     """Fields of a part of the config that are not those of the preset that the commands start from."""
-    from train.presets import find_preset
+    from train.config.presets import find_preset
 
     ours, base = getattr(config, part), getattr(find_preset("quick").config, part)
     names = (field.name for field in dataclasses.fields(ours))

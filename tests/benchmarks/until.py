@@ -11,8 +11,8 @@ def train_until(
 
     ``is_done(run, step, test_acc)`` is asked of each run that is left, every ``every`` steps.
     """
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     with one_thread_each() as threads:
         stack, active = Stack(configs, device, threads), list(range(len(configs)))

@@ -6,7 +6,9 @@ import pytest
 import torch
 import transformer_lens
 
-from train.config import ModelConfig, RunConfig, TaskConfig
+from train.config.model import ModelConfig
+from train.config.run import RunConfig
+from train.config.task import TaskConfig
 from train.model import build_model
 
 P, LAYERS, HEADS, WIDTH, D_HEAD, D_MLP = 7, 2, 4, 16, 4, 8

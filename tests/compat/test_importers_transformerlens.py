@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformer_lens
 
-from interp.importers import main
-from interp.runs import open_run
+from interp.importers.__main__ import main
+from interp.runs.finding import open_run
 from tests.compat.models import P, only_3
 
 pytestmark = [only_3, pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")]

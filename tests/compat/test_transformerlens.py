@@ -12,7 +12,9 @@ from transformer_lens import ActivationCache, FactoredMatrix, SVDInterpreter
 
 from interp.transformerlens import to_transformer_lens
 from tests.compat.models import D_HEAD, D_MLP, HEADS, IS_4, LAYERS, WIDTH, P, assert_close, make, only_3, rows
-from train.config import ModelConfig, RunConfig, TaskConfig
+from train.config.model import ModelConfig
+from train.config.run import RunConfig
+from train.config.task import TaskConfig
 from train.model import build_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")

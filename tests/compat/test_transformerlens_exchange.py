@@ -19,7 +19,9 @@ from tests.compat.models import (
     only_3,
     rows,
 )
-from train.config import ModelConfig, RunConfig, TaskConfig
+from train.config.model import ModelConfig
+from train.config.run import RunConfig
+from train.config.task import TaskConfig
 from train.model import build_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")

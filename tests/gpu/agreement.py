@@ -49,8 +49,8 @@ def first_losses(config: Any, device: Any, steps: int) -> list[float]:
     """Losses in nats of a run's first updates."""
     import torch
 
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     with one_thread_each() as threads:
         stack = Stack([config], device, threads)
@@ -70,8 +70,8 @@ def singles(bench: Bench) -> None:
 def _single(bench: Bench, name: str, preset: str, fields: dict[str, Any]) -> None:
     import torch
 
-    from train.presets import find_preset
-    from train.settings import override
+    from train.config.presets import find_preset
+    from train.config.settings import override
 
     config = setting(find_preset(preset).config, bench, **fields)
     precision = config.optim.precision
@@ -101,7 +101,7 @@ def _as_trained(bench: Bench, name: str, config: Any, exact: list[float]) -> dic
     """The run in its own precision. A CPU's bfloat16 stands for TF32, which it does not have and which rounds less."""
     import torch
 
-    from train.settings import override
+    from train.config.settings import override
 
     precision, steps = config.optim.precision, len(exact)
     with accelerators_pass(bench.device):
@@ -126,7 +126,7 @@ def to_the_end(bench: Bench) -> None:
     """``quick`` trained to its last step on both, through the engine, and read as a report would."""
     import torch
 
-    from train.presets import find_preset
+    from train.config.presets import find_preset
 
     steps = {"steps": 200} if bench.is_small else {}
     config = setting(find_preset("quick").config, bench, **steps)
@@ -149,8 +149,8 @@ def to_the_end(bench: Bench) -> None:
 def _end(bench: Bench, name: str, config: Any, device: Any) -> dict[str, Any]:
 
     from interp import open_run
-    from interp.keyfreqs import key_freqs_of
-    from interp.parts import NotApplicable
+    from interp.parts.keyfreqs import key_freqs_of
+    from interp.parts.memo import NotApplicable
 
     started = time.perf_counter()
     store = train_into(config, bench.folder / name, device)

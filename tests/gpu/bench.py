@@ -65,7 +65,7 @@ SIZES = {"p", "d_model", "n_heads", "batch_size"}
 
 def setting(config: Any, bench: Bench, **fields: Any) -> Any:
     """A config with fields by their flat names; for a dry run of tiny sizes in the place of its own."""
-    from train.settings import override
+    from train.config.settings import override
 
     tiny: dict[str, Any] = {}
     if bench.is_small:

@@ -82,7 +82,7 @@ def _all(given: Any) -> int:
 
 def _head(given: Any) -> dict[str, Any]:
     """What ran, and when."""
-    from train.provenance import git_state
+    from train.storage.provenance import git_state
 
     git = git_state()
     commit = "unknown" if git is None else git["commit"] + " with changes" * git["dirty"]
@@ -121,7 +121,7 @@ def _one(given: Any) -> int:
     """One stage, in this process."""
     from gpu import agreement, resumed, speed, suite
 
-    from train.arguments import find_device
+    from train.cli.arguments import find_device
     from train.errors import UsageError
 
     into = given.scratch / f"{given.stage}.json"
@@ -150,7 +150,7 @@ def _machine(bench: Bench) -> None:
     import torch
 
     import train
-    from train.provenance import cpu_name, versions
+    from train.storage.provenance import cpu_name, versions
 
     is_cuda = bench.device.type == "cuda"
     bench.found |= {

@@ -29,7 +29,7 @@ def plain_pass() -> contextlib.AbstractContextManager[None]:
 @contextlib.contextmanager
 def in_float64() -> Iterator[None]:
     """Stacks made within have weights of double precision."""
-    from train import stack
+    from train.engine import stack
 
     usual = stack.build_model
     stack.build_model = lambda config, device: usual(config, device).double()
@@ -41,7 +41,7 @@ def in_float64() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _every_stack(kind: Any) -> Iterator[None]:
-    from train.stack import Stack
+    from train.engine.stack import Stack
 
     def taken(stack: Any) -> Any:
         return kind(stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
@@ -62,14 +62,14 @@ def at_once(stack: Any) -> int:
 
 def estimate(config: Any) -> int:
     """Bytes that the package expects each further run of a stack to take."""
-    from train.ensemble import bytes_per_run
+    from train.engine.shapes import bytes_per_run
 
     return bytes_per_run(config)
 
 
 def refused(configs: list[Any], device: Any) -> str | None:
     """What the package says of more runs than it expects to fit; None where they fit."""
-    from train.ensemble import check_memory
+    from train.engine.shapes import check_memory
     from train.errors import UsageError
 
     try:

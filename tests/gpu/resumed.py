@@ -27,7 +27,7 @@ def killed_and_resumed(bench: Bench) -> None:
 def _case(bench: Bench, name: str, fields: dict[str, Any]) -> None:
     import torch
 
-    from train.presets import find_preset
+    from train.config.presets import find_preset
 
     last, kill_at = (60, 41) if bench.is_small else (600, 411)
     config = setting(find_preset("quick").config, bench, steps=last, **fields)

@@ -48,7 +48,7 @@ def plain(bench: Bench) -> None:
     import torch
     from gpu.agreement import TOLERANCE, first_losses
 
-    from train.presets import find_preset
+    from train.config.presets import find_preset
 
     config = setting(find_preset("quick").config, bench)
     with plain_pass():
@@ -64,8 +64,8 @@ def _row(bench: Bench, preset: str, k: int) -> str | None:
     """Measure a row of the table; or why it could not be."""
     import torch
 
-    from train.engine import one_thread_each
-    from train.presets import find_preset
+    from train.config.presets import find_preset
+    from train.engine.loop import one_thread_each
 
     base = find_preset(preset).config
     configs = [setting(base, bench, seed=bench.seed + i, split="stream") for i in range(k)]
@@ -91,8 +91,8 @@ def measured(bench: Bench, configs: list[Any]) -> dict[str, Any]:
     """Time and memory of a stack's step."""
     import torch
 
-    from train.engine import one_thread_each
-    from train.stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     is_cuda = bench.device.type == "cuda"
     _forget(bench)

@@ -43,7 +43,7 @@ def test_control_runs_that_part_are_seen(bench, monkeypatch):
     rates = itertools.cycle((1e-3, 1e-4))  # the first of two runs is the accelerator's
 
     def parted(config, device, steps):
-        from train.settings import override
+        from train.config.settings import override
 
         return usual(override(config, {"lr": next(rates)}), device, steps)
 
@@ -65,7 +65,7 @@ def test_ends_agree(bench, monkeypatch):
 
 
 def saved(folder):
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     (path,) = folder.iterdir()
     return RunStore.open(path)

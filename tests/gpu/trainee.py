@@ -10,8 +10,8 @@ from typing import Any
 
 def train_into(config: Any, folder: Path, device: Any, kill_at: int | None = None) -> Any:
     """The store of the run trained to its end, from what the folder holds; this process dies at step ``kill_at``."""
-    from train.engine import train
-    from train.store import RunStore
+    from train.engine.loop import train
+    from train.storage.store import RunStore
 
     folder.mkdir(parents=True, exist_ok=True)
     store = RunStore.create(folder, config)
@@ -34,8 +34,8 @@ def main() -> None:
     sys.path[:0] = [str(root), str(root / "tests")]
     from gpu.passes import accelerators_pass
 
-    from train.arguments import find_device
-    from train.settings import from_json
+    from train.cli.arguments import find_device
+    from train.config.settings import from_json
 
     folder, name, kill_at = sys.argv[1:]
     device, config = find_device(name), from_json(json.load(sys.stdin))

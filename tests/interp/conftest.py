@@ -11,7 +11,7 @@ def importing(tmp_path, capsys):
         from oracles import foreign
 
         from interp import open_run
-        from interp.importers import main
+        from interp.importers.__main__ import main
 
         path = tmp_path / out
         status = main([str(foreign.HERE / name), "--layout", layout, "--out", str(path), *flags])

@@ -12,8 +12,9 @@ POST = {**SHAPE, "norm": "post", "op": "compose", "p": None, "group": "S3"}
 @pytest.mark.parametrize("shape", [SHAPE, DEEP, POST], ids=["plain", "deep", "post"])
 def test_measures_that_need_neurons_are_unavailable_and_the_others_are_numbers(tmp_path, shape):
     from interp.measures import measure_snapshot
-    from interp.parts import NO_NEURONS, all_logits
-    from interp.structure import Unavailable
+    from interp.parts.activations import all_logits
+    from interp.parts.memo import Unavailable
+    from interp.parts.validity import NO_NEURONS
 
     snap = random_run(tmp_path, **shape).last
     expected = snap.model(snap.task.tokens)[:, -1].detach()
@@ -63,7 +64,7 @@ def test_the_report_is_whole(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_settings_of_an_mlp_that_is_not_there_are_refused(fields, says):
-    from train.config import ModelConfig
+    from train.config.model import ModelConfig
 
     with pytest.raises(ValueError, match=says):
         ModelConfig(attn_only=True, **fields)

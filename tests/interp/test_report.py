@@ -49,7 +49,7 @@ def test_report_of_every_kind_of_trained_run(changes, says, tmp_path, tiny_confi
     """Trained by the engine and read back: every section is there, and none failed."""
     from interp import open_run
     from interp.sections import SECTIONS
-    from train.settings import override
+    from train.config.settings import override
 
     path = train_run(tmp_path / "runs", override(tiny_config, {**changes, "steps": 30})).path
     assert report(path, "--out", tmp_path / "r") == 0, capsys.readouterr().err
@@ -136,7 +136,7 @@ def test_run_in_progress_is_reported_as_such(tmp_path):
 def test_run_without_snapshots_says_so(tmp_path, capsys):
     from oracles.handmade import handmade_config
 
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     store = RunStore.create(tmp_path, handmade_config(23, [3]))
     assert report(store.path, "--out", tmp_path / "r") == 2

@@ -34,7 +34,7 @@ def test_what_does_not_apply_says_why(tmp_path):
     from oracles.runs import random_run
 
     from interp.measures import choose
-    from interp.structure import Unavailable
+    from interp.parts.memo import Unavailable
 
     (measure,) = choose(["key_freqs_nanda_code"])
     alone, two = (random_run(tmp_path / str(p), op="add", p=p).last for p in (3, 5))

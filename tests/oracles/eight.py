@@ -40,7 +40,7 @@ def eight_runs(root: Path) -> dict[str, Any]:
 def grokked(root: Path) -> Any:
     """The hand-made pizza, whose log says that its test rows came later than its training rows."""
     from interp import open_run
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     path = handmade_run(root, P, KEYS)
     rows = [{**row, "test_acc": row["test_acc"] if row["step"] >= LEARNT_AT else 0.0} for row in _rows(path)]
@@ -68,9 +68,11 @@ def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
     W_E is one-hot, so that neuron (a, b), relu(e_a + e_b - 1), fires on its own pair alone. At step 0 nothing is put
     out.
     """
-    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.config.model import ModelConfig
+    from train.config.run import RunConfig, ScheduleConfig
+    from train.config.task import TaskConfig
     from train.model import build_model
-    from train.tasks import make_task
+    from train.tasks.task import make_task
 
     config = RunConfig(
         task=TaskConfig(op=op, p=p, train_frac=0.5, layout="a b"),
@@ -94,9 +96,11 @@ def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
 def unfinished(root: Path) -> Any:
     """Two updates of a hundred, by the engine."""
     from interp import open_run
-    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
-    from train.engine import train
-    from train.store import RunStore
+    from train.config.model import ModelConfig
+    from train.config.run import RunConfig, ScheduleConfig
+    from train.config.task import TaskConfig
+    from train.engine.loop import train
+    from train.storage.store import RunStore
 
     config = RunConfig(
         task=TaskConfig(p=11, train_frac=0.5),
@@ -114,7 +118,7 @@ def unfinished(root: Path) -> Any:
 def imported(root: Path) -> Any:
     """One snapshot of a stranger's, its split unknown, with losses alone in its log."""
     from interp import open_run
-    from train.imported import write_imported
+    from train.storage.imported import write_imported
 
     run = random_run(root / "source", **SHAPES["add"])
     config = run.config.to_json()
@@ -128,7 +132,7 @@ def imported(root: Path) -> Any:
 def logged(run: Any, train: tuple[float, ...], test: tuple[float, ...]) -> Any:
     """The run with these accuracies in its log at its snapshots; losses are its own."""
     from interp import open_run
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     losses = {name: [run[step].loss(name) for step in run.steps] for name in ("train", "test")}
     columns = {"train_loss": losses["train"], "test_loss": losses["test"], "train_acc": train, "test_acc": test}
@@ -141,6 +145,6 @@ def logged(run: Any, train: tuple[float, ...], test: tuple[float, ...]) -> Any:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     return RunStore.open(path).read_log()

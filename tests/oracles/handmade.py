@@ -20,7 +20,10 @@ N_HEADS = 4
 
 def handmade_config(p: int, keys: list[int], n_phases: int = 16):
     """Configuration of a model just large enough: 4 dimensions a key, 2 neurons a phase and key."""
-    from train.config import ModelConfig, OptimConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.config.model import ModelConfig
+    from train.config.optim import OptimConfig
+    from train.config.run import RunConfig, ScheduleConfig
+    from train.config.task import TaskConfig
 
     return RunConfig(
         task=TaskConfig(p=p, train_frac=0.3),
@@ -85,8 +88,8 @@ def handmade_run(
     At scale 0 every logit is 0: the loss is log p. Losses and accuracies in the log are computed here, from the
     closed form of the logits, not by the package.
     """
-    from train.store import RunStore
-    from train.tasks import make_task
+    from train.storage.store import RunStore
+    from train.tasks.task import make_task
 
     config = handmade_config(p, list(keys))
     config = dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, steps=10 ** (len(scales) - 1)))

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.config import ModelConfig, RunConfig, TaskConfig
+from train.config.model import ModelConfig
+from train.config.run import RunConfig
+from train.config.task import TaskConfig
 from train.model import build_model
 
 EPS = torch.finfo(torch.float64).eps

@@ -57,10 +57,11 @@ def agrees(found: float, text: str) -> bool:
 
 def keys_of(run: Any) -> tuple[Any, ...]:
     """Key frequencies of a run on a cycle, else key irreps."""
+    from interp import key_freqs
     from interp.measures.irreps import key_irreps_of
-    from interp.structure import Law, find_law
+    from interp.parts.structure import Law, find_law
 
-    return run.key_freqs.ks if isinstance(find_law(run.task), Law) else key_irreps_of(run)
+    return key_freqs(run).ks if isinstance(find_law(run.task), Law) else key_irreps_of(run)
 
 
 def ours(run: Any, found: dict[str, Any], value: Value) -> float:
@@ -80,7 +81,7 @@ def published_irreps(name: str | None) -> dict[str, str]:
     import torch
 
     from interp.maths.irreps import characters, isotypic_projectors
-    from train.groups import group
+    from train.algebra.groups import group
 
     made = group(name)
     chi = dict(zip(isotypic_projectors(made.table), characters(made.table).real, strict=True))

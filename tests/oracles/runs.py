@@ -24,9 +24,9 @@ SHAPES = {
 
 def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **fields):
     """A Run whose snapshots have random weights, biases too."""
-    from train.config import RunConfig
+    from train.config.run import RunConfig
+    from train.config.settings import override
     from train.model import build_model
-    from train.settings import override
 
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_mlp": 24, "train_frac": 0.6, "seed": seed}
     small["steps"] = max(steps)
@@ -46,7 +46,9 @@ def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **f
 
 def untrained_run(root: Path, seeds: tuple[int, ...] = (1, 2), task: Any = None, **model: Any) -> Any:
     """An open run with one initial model at each step 0, 10, 20, ..., all its tensors moved; biases are drawn too."""
-    from train.config import ModelConfig, RunConfig, ScheduleConfig, TaskConfig
+    from train.config.model import ModelConfig
+    from train.config.run import RunConfig, ScheduleConfig
+    from train.config.task import TaskConfig
     from train.model import build_model
 
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_mlp": 32, "biases": "all"}
@@ -67,7 +69,7 @@ def untrained_run(root: Path, seeds: tuple[int, ...] = (1, 2), task: Any = None,
 def saved(root: Path, config: Any, snapshots: Any) -> Any:
     """The open run of these weights by step, marked as done."""
     from interp import open_run
-    from train.store import RunStore
+    from train.storage.store import RunStore
 
     root.mkdir(parents=True, exist_ok=True)
     store = RunStore.create(root, config)

@@ -6,8 +6,9 @@ from oracles.handmade import handmade_logits, handmade_model
 
 
 def answers(model, p):
-    from train.config import RunConfig, TaskConfig
-    from train.tasks import make_task
+    from train.config.run import RunConfig
+    from train.config.task import TaskConfig
+    from train.tasks.task import make_task
 
     task = make_task(RunConfig(task=TaskConfig(p=p)))
     with torch.no_grad():

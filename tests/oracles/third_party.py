@@ -30,7 +30,7 @@ def folder() -> Path | None:
 def published_run(name: str, source: Path, root: Path):
     """The Run of a published model, imported below ``root``."""
     from interp import open_run
-    from interp.importers import main
+    from interp.importers.__main__ import main
 
     file, layout, flags = MODELS[name]
     path = root / file

@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens import ActivationCache, HookedRootModule
 
-from ..errors import UsageError
-from ..hints import nearest
+from train.errors import UsageError
+from train.hints import nearest
+
 from .components import Embed, Unembed
 from .config import HookedTransformerConfig
 from .processing import process_weights

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformer_lens import FactoredMatrix
 from transformer_lens.hook_points import HookPoint
 
-from ..precision import unrounded
 from .config import HookedTransformerConfig
+from .precision import unrounded
 
 ACTIVATIONS = {
     "relu": F.relu,

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import torch
 
-from ..config import Activation, Attention, Biases, Init, RunConfig
-from ..errors import UsageError
-from ..groups import group
-from ..hints import nearest
+from train.algebra.groups import group
+from train.config.model import Activation, Attention, Biases, Init
+from train.config.run import RunConfig
+from train.errors import UsageError
+from train.hints import nearest
 
 Normalization = Literal["LN", "LNPost"]
 NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "post": "LNPost"}

@@ -13,8 +13,9 @@ pytorch           embeddings N(0, 1), matrices uniform within 1 / sqrt(fan-in) (
 import torch
 from torch import Tensor
 
-from ..config import RunConfig
-from ..streams import stream
+from train.config.run import RunConfig
+from train.streams import stream
+
 from .base import HookedModel
 from .config import HookedTransformerConfig, hooked_config
 from .mlp import HookedMLP

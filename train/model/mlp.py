@@ -6,7 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from ..errors import UsageError
+from train.errors import UsageError
+
 from .base import HookedModel, as_batch
 from .components import ACTIVATIONS, Embed, Unembed, zeros
 from .config import HookedTransformerConfig

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import UsageError
+from train.errors import UsageError
 
 
 @torch.no_grad()

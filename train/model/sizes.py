@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..config import RunConfig
-from ..errors import DataError
+from train.config.run import RunConfig
+from train.errors import DataError
+
 from .config import hooked_config
 from .mlp import HookedMLP
 from .transformer import HookedTransformer

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ..config import RunConfig
-from ..knows import Setting
-from ..readers import check_declared
+from train.config.knows import Setting
+from train.config.run import RunConfig
+from train.passes.layers.layer_pass import LayerPass
+from train.passes.tables.table_pass import TablePass
+
 from .functional import FunctionalPass
-from .layers import LayerPass
 from .plain import PlainPass
 from .protocol import unknown_to
-from .tables import TablePass
 from .vmapped import VmappedPass
 
 PASSES = (TablePass, LayerPass, FunctionalPass, VmappedPass, PlainPass)
@@ -47,12 +47,7 @@ class Choice:
 
 
 def choose(config: RunConfig, device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
-    """The pass of a run, or of a stack of runs like it.
-
-    Raises:
-        UndeclaredSetting: a setting that nothing obeys.
-    """
-    check_declared(config)
+    """The fastest pass that knows the run's settings, all of which some part obeys: see ``engine.readers``."""
     because = None
     for kind in PASSES:
         if not kind.runs_on(device, dtype):

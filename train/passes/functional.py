@@ -7,19 +7,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .. import frugal
-from ..config import RunConfig
-from ..dropout import Drop, dropping, keep_all, masks
-from ..frugal import answer_logits, mlp_logits
-from ..fused.threads import Map, Threads
-from ..knows import ANY, Knows
-from ..loss import training_loss
-from ..model import HookedMLP, HookedTransformer
-from ..plan import make_plan
-from ..precision import gradients, products
-from ..tasks import Task
-from ..weights import StackedWeights
+from train.config.knows import ANY, Knows
+from train.config.run import RunConfig
+from train.model import HookedMLP, HookedTransformer
+from train.model.precision import gradients, products
+from train.tasks.task import Task
+
+from . import frugal
+from .dropout import Drop, dropping, keep_all, masks
+from .entries import make_plan
+from .frugal import answer_logits, mlp_logits
+from .loss import training_loss
 from .protocol import PIECE, AfterGradients, Reader, check_knows
+from .threads import Map, Threads
+from .weights import StackedWeights
 
 LOSSES: Knows = {
     "optim.loss": {"softmax", "stablemax"},

@@ -9,17 +9,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..config import RunConfig
-from ..dropout import masks
-from ..fused.threads import Map, Threads
-from ..knows import ANY, Knows
-from ..loss import training_loss
-from ..model import HookedMLP, HookedTransformer
-from ..precision import gradients, products
-from ..readers import OF_A_PASS, READERS, check_declared
-from ..tasks import Task
-from ..weights import StackedWeights
+from train.config.knows import ANY, Knows
+from train.config.run import RunConfig
+from train.model import HookedMLP, HookedTransformer
+from train.model.precision import gradients, products
+from train.tasks.task import Task
+
+from .dropout import masks
+from .loss import training_loss
 from .protocol import AfterGradients, Reader
+from .scope import OF_A_PASS
+from .threads import Map, Threads
+from .weights import StackedWeights
 
 PIECE = 4096
 """Rows whose gradient is taken at once: it bounds the memory of a pass."""
@@ -29,7 +30,7 @@ class PlainPass:
     """See ``protocol.Pass``. A model's pieces come one after the other: its modules may keep state of their own."""
 
     NAME: ClassVar[str] = "plain"
-    KNOWS: ClassVar[Knows] = {name: ANY for part in OF_A_PASS for name in READERS[part]}
+    KNOWS: ClassVar[Knows] = {name: ANY for names in OF_A_PASS.values() for name in names}
 
     def __init__(
         self,
@@ -39,8 +40,6 @@ class PlainPass:
         weights: StackedWeights,
         threads: Threads,
     ) -> None:
-        for config in configs:
-            check_declared(config)
         self.weights, self.threads, self.configs, self.cfg = weights, threads, configs, model.cfg
         self.loss = training_loss(configs[0].optim)
         self.device = weights.values.device

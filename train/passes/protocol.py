@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..config import RunConfig
-from ..errors import UndeclaredSetting
-from ..fused.arrays import Array
-from ..fused.threads import Map
-from ..knows import Knows, Setting, unknown
-from ..loss import RowLosses
-from ..readers import NOT_OF_A_PASS
+from train.config.knows import Knows, Setting, unknown
+from train.config.run import RunConfig
+from train.errors import UndeclaredSetting
+
+from .arrays import Array
+from .loss import RowLosses
+from .scope import NOT_OF_A_PASS
+from .threads import Map
 
 Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""

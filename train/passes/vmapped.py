@@ -12,19 +12,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..config import RunConfig
-from ..dropout import Drop, dropping, keep_all, masks, sites
-from ..frugal import answer_logits, mlp_logits, take_rows
-from ..fused.threads import Map, Threads
-from ..knows import Knows
-from ..loss import training_loss
-from ..model import HookedMLP, HookedTransformer
-from ..plan import make_plan
-from ..precision import gradients, products
-from ..tasks import Task
-from ..weights import StackedWeights
+from train.config.knows import Knows
+from train.config.run import RunConfig
+from train.model import HookedMLP, HookedTransformer
+from train.model.precision import gradients, products
+from train.tasks.task import Task
+
+from .dropout import Drop, dropping, keep_all, masks, sites
+from .entries import make_plan
+from .frugal import answer_logits, mlp_logits, take_rows
 from .functional import FunctionalPass
+from .loss import training_loss
 from .protocol import AfterGradients, Reader, check_knows
+from .threads import Map, Threads
+from .weights import StackedWeights
 
 MOST_ENTRIES = 1024
 """Tables of up to so many rows have their gradients summed by a product; larger ones by sorting."""

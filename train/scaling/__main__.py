@@ -10,11 +10,12 @@ from typing import Annotated
 
 import tyro
 
-from ..cli import parse, run_command
-from ..errors import UsageError
-from ..flags import given, refuse_beside
-from ..hints import nearest
-from ..terminal import say
+from train.cli.command import parse, run_command
+from train.cli.flags import given, refuse_beside
+from train.cli.terminal import say
+from train.errors import UsageError
+from train.hints import nearest
+
 from .config import PRESETS, ScalingConfig
 
 

@@ -5,8 +5,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from ..checks import check_gamma, check_seed, check_size, check_step_size, check_task
-from ..errors import UsageError
+from train.errors import UsageError
+
+from .checks import check_gamma, check_seed, check_size, check_step_size, check_task
 
 Form = Literal["random_features", "plain", "projected"]
 Dynamics = Literal["reduced", "matrix"]

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from scipy.special import zeta
 from torch import Tensor
 
-from ..streams import stream
+from train.streams import stream
+
 from .config import ScalingConfig
 
 

@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import DataError
-from ..memory import check_fits
+from train.engine.memory import check_fits
+from train.errors import DataError
+
 from .config import ScalingConfig
 from .problem import Problem, make_problem
 from .store import Simulated

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..checks import MOST_SHOWN, shown, typed
-from ..errors import DataError
-from ..files import read_small, write_atomic, write_json
-from ..provenance import git_state, versions
-from ..strict import read_json
+from train.config.checks import typed
+from train.errors import MOST_SHOWN, DataError, shown
+from train.storage.files import read_small, write_atomic, write_json
+from train.storage.json_files import read_json
+from train.storage.provenance import git_state, versions
+
 from .config import ScalingConfig
 
 FORMAT = "scaling 1"

@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
-from ..files import read_regular
+from train.errors import DataError
+
+from .files import read_regular
 from .strict import (
     Shape,
     checked,

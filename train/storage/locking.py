@@ -8,8 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import Busy, DataError, MissingFile
-from ..files import is_there, overwrite, own_folder, read_regular
+from train.errors import Busy, DataError, MissingFile
+
+from .files import is_there, overwrite, own_folder, read_regular
 from .manifest import FOLDER
 
 LARGEST = 1_000_000

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from train.errors import DataError
+
 from .documents import STEP
 from .strict import Malformed, number, record
 

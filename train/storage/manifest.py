@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import DataError
-from ..files import own_folder, read_regular, write_atomic
+from train.errors import DataError
+
 from .documents import FORMAT, OLD_MANIFEST, SEALED_MANIFEST, check_run, digest, read_document
+from .files import own_folder, read_regular, write_atomic
 from .tensors import pack, read_whole, unpack
 
 FOLDER = "steps"

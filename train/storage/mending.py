@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from ..errors import DataError, MissingFile
-from ..files import is_there, read_regular, write_atomic
+from train.errors import DataError, MissingFile
+
+from .files import is_there, read_regular, write_atomic
 from .manifest import NAME, Entries, read_lone_snapshot, render_manifest, snapshots_beside
 from .reading import Point, RunReader
 from .resume import NEWEST, PREVIOUS, pack_resume, restore_previous

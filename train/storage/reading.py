@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ..config import RunConfig
-from ..errors import DataError, MissingFile
-from ..files import is_there, read_regular, signature
-from ..settings import from_json
+from train.config.run import RunConfig
+from train.config.settings import from_json
+from train.errors import DataError, MissingFile
+
 from .documents import OLD_DONE, OLD_RUN, SEALED_DONE, SEALED_RUN, check_run, digest, read_document
+from .files import is_there, read_regular, signature
 from .log import ROW_BYTES, Log, Mark, parse_log
 from .manifest import NAME, Entries, read_manifest, read_snapshot, snapshots_beside
 from .resume import NEWEST, PREVIOUS, ResumeState, read_resume

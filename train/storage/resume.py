@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..files import is_there, sync_folder, write_atomic, write_temporary
 from .documents import check_run
+from .files import is_there, sync_folder, write_atomic, write_temporary
 from .log import Log, Mark
 from .tensors import pack, read_whole, unpack
 from .witness import Witness

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from ..errors import DataError
-from ..files import write_atomic
+from train.errors import DataError
+
 from .documents import check_run
+from .files import write_atomic
 from .tensors import pack, read_whole, unpack
 
 NAME = "split.safetensors"

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import DataError
+from train.errors import DataError
 
 Shape = Callable[[Any, str], None]
 

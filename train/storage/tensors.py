@@ -15,9 +15,10 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from ..errors import DataError
-from ..files import read_head, read_regular
+from train.errors import DataError
+
 from .documents import METADATA, OLD_METADATA
+from .files import read_head, read_regular
 from .strict import checked, integer, listed, loads, mapping, record, text
 
 MAX_HEADER = 1_000_000

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import DataError
-from ..files import is_there, read_regular, write_atomic, write_json
+from train.errors import DataError
+
 from .documents import FORMAT, sealed
+from .files import is_there, read_regular, write_atomic, write_json
 from .log import Log, parse_log
 from .manifest import (
     NAME,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ..cli import parse, run_command, signals
-from ..errors import Stopped, UsageError
-from ..flags import given, refuse_together
-from ..terminal import say, tell, tell_error
+from train.cli.command import parse, run_command, signals
+from train.cli.flags import given, refuse_together
+from train.cli.terminal import say, tell, tell_error
+from train.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,9 +83,10 @@ def _main(argv: "list[str]") -> int:
 
 
 def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
-    from ..arguments import find_device
-    from ..passes.choose import choose
-    from ..precision import check_precision
+    from train.cli.arguments import find_device
+    from train.engine.readers import pass_of
+    from train.model.precision import check_precision
+
     from .display import watching
     from .drive import drive
     from .info import write_info
@@ -96,7 +97,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     configs = [cell.config for cell in spec.cells]
     for config in configs:
         check_precision(config, device)
-    slow = dict.fromkeys(str(taken) for taken in (choose(config, device) for config in configs) if taken.is_slow)
+    slow = dict.fromkeys(str(taken) for taken in (pass_of(config, device) for config in configs) if taken.is_slow)
     workers = options.workers or max(1, (os.cpu_count() or 1) // 4)
     threads = max(1, (os.cpu_count() or 1) // workers)
     engine = _engine(spec, options, workers, threads)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..strict import read_json
-from ..terminal import printable, tell
+from train.cli.terminal import printable, tell
+from train.storage.json_files import read_json
+
 from .work import STATUS
 
 PLAIN_EVERY_S = 30.0

@@ -7,9 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from ..config import RunConfig
-from ..errors import Stopped, UsageError
-from ..schedule import StopRule
+from train.config.run import RunConfig
+from train.engine.schedule import StopRule
+from train.errors import Stopped, UsageError
+
 from .engines import Engine
 from .work import Outcome, note, train_stack
 

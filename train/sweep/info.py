@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ..arguments import parse_toml
-from ..checks import shown
-from ..errors import DataError
-from ..files import write_json
-from ..provenance import git_state, versions
-from ..strict import read_json
+from train.cli.arguments import parse_toml
+from train.errors import DataError, shown
+from train.storage.files import write_json
+from train.storage.json_files import read_json
+from train.storage.provenance import git_state, versions
+
 from .spec import Spec, parse_spec
 
 INFO = "sweep.json"

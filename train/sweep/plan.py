@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import RunConfig
-from ..curves import stable_crossing
-from ..ensemble import bytes_per_run, shape_of
-from ..errors import DataError, UsageError
-from ..files import is_there
-from ..memory import FREE_SHARE, free_bytes
-from ..schedule import MAX_EXTRA_SNAPSHOTS, StopRule, eval_grid, log_grid
-from ..store import RunStore
+from train.config.run import RunConfig
+from train.curves import stable_crossing
+from train.engine.memory import FREE_SHARE, free_bytes
+from train.engine.schedule import MAX_EXTRA_SNAPSHOTS, StopRule, eval_grid, log_grid
+from train.engine.shapes import bytes_per_run, shape_of
+from train.errors import DataError, UsageError
+from train.storage.files import is_there
+from train.storage.store import RunStore
 
 if TYPE_CHECKING:
     import torch
@@ -118,8 +118,8 @@ def fitting(configs: Sequence[RunConfig], size: int, device: "torch.device") -> 
 
 def disk_bytes(config: RunConfig) -> int:
     """Most that a run can take: its snapshots, those added while the test loss moves, the resume state and the log."""
-    from ..model import count_weights
-    from ..optim import numbers_saved
+    from train.model import count_weights
+    from train.optim.optimizer import numbers_saved
 
     weights = 4 * count_weights(config)
     steps = config.schedule.steps
@@ -159,8 +159,8 @@ def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.d
 def _seconds_per_step(stack: Sequence[RunConfig], device: "torch.device", threads: int) -> float:
     import torch
 
-    from ..engine import one_thread_each
-    from ..stack import Stack
+    from train.engine.loop import one_thread_each
+    from train.engine.stack import Stack
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

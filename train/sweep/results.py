@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from ..curves import delay, first_crossing, stable_crossing
-from ..errors import DataError, UsageError
-from ..files import is_there
-from ..store import RunStore
-from ..strict import read_json
+from train.curves import delay, first_crossing, stable_crossing
+from train.errors import DataError, UsageError
+from train.storage.files import is_there
+from train.storage.json_files import read_json
+from train.storage.store import RunStore
+
 from .plan import evaluations, is_done
 from .spec import Cell, Spec
 from .work import FAILED

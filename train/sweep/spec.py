@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..arguments import MOST_SEEDS, parse_seeds, parse_toml, read_text
-from ..checks import shown
-from ..config import RunConfig
-from ..errors import UsageError
-from ..hints import nearest
-from ..idle import refuse_idle_settings
-from ..presets import find_preset
-from ..schedule import StopRule
-from ..settings import replaced, typed_fields
+from train.cli.arguments import MOST_SEEDS, parse_seeds, parse_toml, read_text
+from train.config.idle import refuse_idle_settings
+from train.config.presets import find_preset
+from train.config.run import RunConfig
+from train.config.settings import replaced, typed_fields
+from train.engine.schedule import StopRule
+from train.errors import UsageError, shown
+from train.hints import nearest
 
 PARTS = ("base", "axes", "arms", "seeds", "stop", "slurm")
 """What a file may hold: tables of settings, of lists, named tables, seeds, the rule to stop, and of Slurm's options."""

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..arguments import find_device
-from ..config import RunConfig
-from ..errors import Busy, DataError, DivergedError, Stopped, UsageError
-from ..files import write_json
-from ..schedule import StopRule
-from ..settings import from_json
+from train.cli.arguments import find_device
+from train.config.run import RunConfig
+from train.config.settings import from_json
+from train.engine.schedule import StopRule
+from train.errors import Busy, DataError, DivergedError, Stopped, UsageError
+from train.storage.files import write_json
+
 from .plan import is_done, is_left
 
 FAILED = "failed.json"
@@ -88,12 +89,12 @@ def _together(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule |
 def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | None) -> dict[str, str]:
     import torch
 
-    from ..cli import signals
-    from ..engine import train_together
-    from ..passes.choose import choose
-    from ..provenance import session_info
-    from ..store import RunStore
-    from ..terminal import remark
+    from train.cli.command import signals
+    from train.cli.terminal import remark
+    from train.engine.loop import train_together
+    from train.engine.readers import pass_of
+    from train.storage.provenance import session_info
+    from train.storage.store import RunStore
 
     stores = [RunStore.create(folder, run) for run in runs]
     with contextlib.ExitStack() as locks:
@@ -108,7 +109,7 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
             for note in store.notes:
                 remark(note)
             command = ["python", "-m", "train.sweep"]
-            taken = choose(run, device).record
+            taken = pass_of(run, device).record
             session = session_info(str(device), torch.get_num_threads(), command, from_step, taken)
             store.add_session(run, session | {"side_by_side": len(todo)})
         beat = _Beat(folder, [run.run_id for run, _ in todo])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interp.maths.clocks import distance_irrelevance, gradient_symmetricity
-from interp.triples import sampled_triples
+from interp.parts.triples import sampled_triples
 
 P, K = 13, 3
 

@@ -18,7 +18,7 @@ DEGREES = {
 @pytest.mark.parametrize("name", DEGREES)
 def test_rows_are_orthonormal_and_degrees_are_known(name):
     from interp.maths.irreps import characters
-    from train.groups import group
+    from train.algebra.groups import group
 
     table = group(name).table
     found = characters(table)
@@ -31,7 +31,7 @@ def test_rows_are_orthonormal_and_degrees_are_known(name):
 def test_character_of_a5s_five_cycles_is_the_golden_ratio():
     """Published code builds these two irreps with a wrong constant; the values are of any character table of A5."""
     from interp.maths.irreps import characters
-    from train.groups import group
+    from train.algebra.groups import group
 
     table = group("A5").table
     degree3 = characters(table)[1:3].real
@@ -42,7 +42,7 @@ def test_character_of_a5s_five_cycles_is_the_golden_ratio():
 
 def test_characters_of_a_dihedral_group_are_cosines():
     from interp.maths.irreps import characters
-    from train.groups import group
+    from train.algebra.groups import group
 
     table = group("D7").table
     rotation = next(g for g in range(14) if order(table, g) == 7)
@@ -66,7 +66,7 @@ def order(table, g):
 @pytest.mark.parametrize("name", ["C6", "D5", "A4", "S4"])
 def test_projectors_are_orthogonal_and_complete_and_commute_with_translations(name):
     from interp.maths.irreps import isotypic_projectors
-    from train.groups import group
+    from train.algebra.groups import group
 
     table = group(name).table
     projectors = list(isotypic_projectors(table).values())
@@ -83,7 +83,7 @@ def test_projectors_are_orthogonal_and_complete_and_commute_with_translations(na
 
 def test_complex_conjugates_count_as_one():
     from interp.maths.irreps import isotypic_projectors
-    from train.groups import group
+    from train.algebra.groups import group
 
     found = isotypic_projectors(group("C7").table)
     assert list(found) == ["1.1", "1.2", "1.3", "1.4"]
@@ -92,7 +92,7 @@ def test_complex_conjugates_count_as_one():
 
 def test_a_table_whose_identity_is_not_first_is_refused():
     from interp.maths.irreps import characters
-    from train.groups import group
+    from train.algebra.groups import group
 
     with pytest.raises(ValueError, match="identity is element 0"):
         characters(group("C3").table.roll(1, dims=0))

@@ -10,12 +10,7 @@ from sklearn.decomposition import PCA
 from torch.testing import assert_close
 
 from interp.maths.circles import circle_score, circle_score_null
-from interp.maths.projections import (
-    pca_over_training,
-    trustworthiness,
-    tsne_over_training,
-    umap_over_training,
-)
+from interp.maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -43,8 +43,8 @@ def test_exponents_as_json(theory):
 
 
 def test_flow_as_json(theory):
-    from interp.scaling.flow import flow, wide
-    from interp.scaling.spectrum import power_law
+    from interp.theory.flow import flow, wide
+    from interp.theory.spectrum import power_law
 
     status, out, _ = theory("flow", *TASK, "--t-max", "1e4", "--json")
     found, curve = json.loads(out), flow(wide(power_law(1.5, 0.5)), 1.0, 1e4)
@@ -184,7 +184,7 @@ def test_each_kind_of_training_is_compared_with_its_theory(theory, made, flags, 
 def test_the_control_another_task_is_far_from_the_theory(made):
     from pathlib import Path
 
-    from interp.scaling.compare import predicted
+    from interp.scaling.comparison import predicted
     from train.scaling.store import read_simulation
 
     config, found = read_simulation(Path(made("hard-lazy", "--n", 64, "--m", 64, "--steps", 200)))
@@ -287,7 +287,7 @@ def test_a_theory_that_cannot_be_solved_leaves_the_simulation(theory, ran, made,
     from interp.report import main as report
 
     path = made("hard-rich", "--n", 32, "--m", 32, "--no-tail", "--b", 4, "--eta", 0.2, "--steps", 30, "--gamma", 1)
-    monkeypatch.setattr("interp.scaling.dmft.ITERATIONS", 1)
+    monkeypatch.setattr("interp.theory.dmft.ITERATIONS", 1)
     found = json.loads(theory("compare", path, "--json")[1])
     assert found["which"].startswith("none: the mean field theory did not converge") and found["theory"][-1] is None
     assert ran(report, path, "--out", tmp_path / "page")[0] == 0

@@ -1,0 +1,1 @@
+"""Blocks and the page that shows them; no word of the domain."""

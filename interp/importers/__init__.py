@@ -1,0 +1,1 @@
+"""Models that others trained, made into runs: one layout a file."""

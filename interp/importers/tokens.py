@@ -1,0 +1,187 @@
+"""Which tokens a row holds: the numbers of "=", the operator and the like, and where they stand.
+
+A row is written as the model read it, with a and b for the operands and numbers for the other tokens: "a b 113" is ours
+"a b =", "a 114 b 113" is "a op b =". Weights do not tell it. Where the layout's own convention does not either, every
+row that fits the shapes is tried on the last snapshot, and the one with the clearly lower loss is taken.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.errors import DataError, UsageError
+from train.model import build_model
+from train.passes.loss import cross_entropy
+from train.tasks.task import Task, all_pairs_task
+
+from .check import check
+from .common import Imported, checked
+from .unwrapping import Weights, converted
+
+PATTERNS = {"a b": "a b", "a b .": "a b =", "a . b": "a op b", "a . b .": "a op b =", ". a . b .": "eos a op b ="}
+"""Our layouts by where the marks stand."""
+CONVENTION = ("a b", "a b =")
+"""Layouts that are taken for granted where nothing speaks against them."""
+FACTOR, ERRORS = 2.0, 5.0
+"""The best row's mean loss is at most that of any other over FACTOR, by at least ERRORS standard errors of the
+difference, and below log n, that of a guess: rows in a wrong order have been seen with 99.75% accuracy, but not with a
+loss that low."""
+MAX_TRIED = 24
+MAX_ROWS = 4096
+"""Rows of the table, evenly spread, over which losses are compared."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of tokens, as ``text``."""
+
+    text: str
+    layout: str
+    marks: tuple[int, ...]
+    """Their numbers in the file, in the order of ours: "=", the operator, "eos"."""
+
+
+def settle_tokens(found: Imported, tokens: str | None) -> Imported:
+    """The model with its tokens in our order, and a note on the row that was chosen.
+
+    Raises:
+        UsageError: rows that no loss tells apart (the flag to give is named), or a flag that does not fit.
+    """
+    task: Any = checked(found.config).task
+    first = next(iter(found.snapshots.values()))
+    d_vocab, n_elements = first["embed.W_E"].shape[0], task.n_elements * (1 if task.shared_vocabulary else 2)
+    n_ctx = first["pos_embed.W_pos"].shape[0] if "pos_embed.W_pos" in first else len(task.layout.split())
+    if tokens is not None:
+        if found.config["model"]["arch"] == "mlp" or found.knows_tokens and len(task.marks) > 1:
+            raise UsageError("--tokens: rows of this layout are known; leave it out")
+        row = parse_row(tokens, n_ctx, n_elements, d_vocab)
+        return _applied(found, row, n_elements, f"rows are read as {row.text!r} ({row.layout}), as --tokens says")
+    if found.config["model"]["arch"] == "mlp" or found.knows_tokens and len(task.marks) != 1:
+        return found
+    rows = fitting_rows(n_ctx, n_elements, d_vocab)
+    if not rows:
+        raise DataError(f"embed.W_E has {d_vocab} tokens and rows have {n_ctx}: no row of {n_elements} elements fits")
+    if len(rows) == 1:
+        return _applied(found, rows[0], n_elements, None)
+    return _tried(found, rows, n_elements)
+
+
+def parse_row(text: str, n_ctx: int, n_elements: int, d_vocab: int) -> Row:
+    """The row that a flag says.
+
+    Raises:
+        UsageError: it is no row, or not one of this model.
+    """
+    words = text.split()
+    pattern = " ".join(word if word in ("a", "b") else "." for word in words)
+    numbers = [word for word in words if word not in ("a", "b")]
+    if pattern not in PATTERNS or not all(word.isdecimal() and len(word) < 10 for word in numbers):
+        allowed = ", ".join(repr(p.replace(".", "<number>")) for p in PATTERNS)
+        raise UsageError(f"--tokens {text!r} is not allowed; give a row such as 'a 114 b 113': {allowed}")
+    marks = [int(word) for word in numbers]
+    if len(words) != n_ctx or len(set(marks)) < len(marks) or any(mark >= d_vocab for mark in marks):
+        raise UsageError(
+            f"--tokens {text!r} does not fit: the model reads {n_ctx} tokens, numbered 0 to {d_vocab - 1}, each mark "
+            "another one"
+        )
+    if n_elements + len(marks) > d_vocab:
+        raise UsageError(f"--tokens {text!r} leaves {d_vocab - len(marks)} tokens for {n_elements} elements")
+    return _row(pattern, marks)
+
+
+def _row(pattern: str, marks: list[int]) -> Row:
+    """A row whose marks stand in this order."""
+    layout, left = PATTERNS[pattern], iter(marks)
+    words = layout.split()
+    number = {word: next(left) for word in words if word not in ("a", "b")}
+    text = " ".join(str(number.get(word, word)) for word in words)
+    return Row(text, layout, tuple(number[mark] for mark in ("=", "op", "eos") if mark in number))
+
+
+def fitting_rows(n_ctx: int, n_elements: int, d_vocab: int) -> list[Row]:
+    """Rows that the shapes allow, marks being numbered after the elements; the usual ones first."""
+    spare = range(n_elements, d_vocab)
+    patterns = [p for p in PATTERNS if len(p.split()) == n_ctx and p.count(".") <= len(spare)]
+    rows = [_row(p, list(marks)) for p in patterns for marks in itertools.permutations(spare, p.count("."))]
+    return sorted(rows, key=lambda row: (row.layout not in CONVENTION, row.marks))[:MAX_TRIED]
+
+
+# ---- trying ----------------------------------------------------------------------------------------
+
+
+def _tried(found: Imported, rows: list[Row], n_elements: int) -> Imported:
+    """The row with the clearly lowest loss; the usual one of three tokens where no other is clearly better."""
+    check(_applied(found, rows[0], n_elements, None))
+    last = replace(found, snapshots=dict([list(found.snapshots.items())[-1]]))
+    losses = {row: _losses(_applied(last, row, n_elements, None)) for row in rows}
+    means = {row: float(each.mean()) for row, each in losses.items()}
+    best, second = sorted(rows, key=lambda row: means[row])[:2]
+    subset = "training rows" if found.is_train is not None else "rows (the split is unknown)"
+    said = ", ".join(f"{means[row]:.3g} nats as {row.text!r}" for row in (best, second))
+    n = checked(found.config).task.n_elements
+    if _is_clear(losses[best], [losses[row] for row in rows if row != best]) and means[best] < math.log(n):
+        why = f"of {len(rows)} that fit, it has the lowest mean loss over {subset}: {said}"
+        return _applied(found, best, n_elements, f"rows are read as {best.text!r} ({best.layout}): {why}")
+    if rows[0].layout in CONVENTION and n_elements + 1 == found.snapshots[max(found.snapshots)]["embed.W_E"].shape[0]:
+        usual = f"rows are read as {rows[0].text!r} ({rows[0].layout}), the usual ones of three tokens: losses over"
+        note = f"{usual} {subset} do not tell it clearly ({said}); --tokens says another"
+        return _applied(found, rows[0], n_elements, note)
+    raise UsageError(
+        f"the file does not tell which tokens its rows hold, and losses over {subset} do not tell it clearly ({said}): "
+        f"give --tokens, such as --tokens {best.text!r}"
+    )
+
+
+def _is_clear(best: Tensor, others: list[Tensor]) -> bool:
+    """Whether losses row by row are far below each of the others."""
+    for other in others:
+        difference = other - best
+        error = float(difference.std(correction=0)) / len(best) ** 0.5
+        if not float(best.mean()) * FACTOR <= float(other.mean()) or float(difference.mean()) < ERRORS * error:
+            return False
+    return True
+
+
+@torch.no_grad()
+def _losses(found: Imported) -> Tensor:
+    """Loss in nats of each training row, or each row, of some spread over the table."""
+    config = checked(found.config)
+    task: Task = all_pairs_task(config.task)
+    chosen = task.is_defined if found.is_train is None else found.is_train & task.is_defined
+    rows = chosen.nonzero().flatten()
+    if not len(rows):
+        rows = task.is_defined.nonzero().flatten()
+    rows = rows[torch.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).long()]
+    model = build_model(config).eval()
+    model.load_state_dict(found.snapshots[max(found.snapshots)])
+    logits = model(task.tokens[rows])[:, list(task.answer_positions)]
+    return cross_entropy(logits, task.labels[rows]).nan_to_num(math.inf, math.inf)
+
+
+def _applied(found: Imported, row: Row, n_elements: int, note: str | None) -> Imported:
+    """Rows of W_E, and columns of W_U where the tokens have logits, in our order; those of no use are left out."""
+    d_vocab = next(iter(found.snapshots.values()))["embed.W_E"].shape[0]
+    elements = [token for token in range(d_vocab) if token not in row.marks][:n_elements]
+    order = torch.tensor([*elements, *row.marks])
+    notes = found.notes if note is None else (*found.notes, note)
+    if len(order) < d_vocab:
+        notes = (*notes, f"{d_vocab - len(order)} of its {d_vocab} tokens, which no row has, were left out")
+    config = {**found.config, "task": {**found.config["task"], "layout": row.layout}}
+    if torch.equal(order, torch.arange(d_vocab)):
+        return replace(found, config=config, notes=notes)
+    has_logits = found.config["model"]["outputs"] == "tokens"
+
+    def ordered(weights: Weights) -> Weights:
+        for name, axis in (("embed.W_E", 0), *((n, -1) for n in ("unembed.W_U", "unembed.b_U") if has_logits)):
+            if weights[name].shape[axis] != d_vocab:
+                raise DataError(f"{name} has shape {tuple(weights[name].shape)}, and embed.W_E {d_vocab} tokens")
+        changed = {"embed.W_E": weights["embed.W_E"][order]}
+        if has_logits:
+            changed |= {name: weights[name][..., order].contiguous() for name in ("unembed.W_U", "unembed.b_U")}
+        return {**weights, **changed}
+
+    return replace(found, config=config, snapshots=converted(found.snapshots, ordered), notes=notes)

@@ -1,0 +1,1 @@
+"""What measures and sections share: parts of a snapshot, each computed once."""

@@ -1,0 +1,72 @@
+"""Parts of a snapshot: logits and neurons as functions of the pair of elements."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from interp.maths.pairs import line_means, variance_explained
+from interp.runs.snapshot import Snapshot
+
+from .activations import logits_of, neurons_of
+from .memo import part
+from .rows import law_of
+
+
+@part
+def logit_means(snap: Snapshot) -> Float[Tensor, "n n_elements"]:
+    """Mean logits over the pairs with one answer."""
+    return line_means(logits_of(snap), law_of(snap.run).by_answer)
+
+
+@part
+def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
+    """g(d): mean over pairs of the logit of the answer's d-th successor along the cycle, centred over the cycle.
+
+    Its Fourier coefficients are the logits' along cos and sin of w(c - answer).
+    """
+    law = law_of(snap.run)
+    means = logit_means(snap)[:, law.cycle.order]
+    centred = means - means.mean(dim=1, keepdim=True)
+    shift = (torch.arange(law.n)[:, None] + torch.arange(law.n)) % law.n
+    return centred.gather(1, shift).mean(dim=0)
+
+
+@part
+def cycle_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element along the cycle]."""
+    law = law_of(snap.run)
+    return logits_of(snap)[law.by_answer][..., law.cycle.order]
+
+
+@part
+def centred_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Those, centred over the elements of the cycle."""
+    logits = cycle_logits(snap)
+    return logits - logits.mean(dim=-1, keepdim=True)
+
+
+@part
+def neuron_means(snap: Snapshot) -> dict[str, Float[Tensor, "n d_mlp"]]:
+    """Means of the neurons over the pairs with one first element, second element, answer, difference."""
+    law, neurons = law_of(snap.run), neurons_of(snap)
+    lines = {"first": law.by_a, "second": law.by_b, "total": law.by_answer, "difference": law.by_difference}
+    return {name: line_means(neurons, rows) for name, rows in lines.items()}
+
+
+@part
+def neuron_fve(snap: Snapshot) -> Float[Tensor, "n_freqs d_mlp"]:
+    """Share of each neuron's variance at each frequency: see ``maths.pairs.variance_explained``."""
+    law, means = law_of(snap.run), neuron_means(snap)
+    neurons = neurons_of(snap)
+    if len(neurons) != law.n**2:
+        neurons = neurons[law.by_a.flatten()]
+    mean = means["first"].mean(dim=0)
+    variance = (neurons - mean.to(neurons.dtype)).square().mean(dim=0).double()
+    return variance_explained(**means, variance=variance)
+
+
+@part
+def best_frequency(snap: Snapshot) -> tuple[Int64[Tensor, " d_mlp"], Float[Tensor, " d_mlp"]]:
+    """Of each neuron, the frequency k that explains most of its variance, and the share that it explains."""
+    best = neuron_fve(snap).max(dim=0)
+    return best.indices + 1, best.values

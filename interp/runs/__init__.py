@@ -1,0 +1,1 @@
+"""Runs on disk, read: ``open_run``, ``Run``, ``Snapshot``."""

@@ -1,0 +1,107 @@
+"""What several sections show of all snapshots: taken in one pass over the run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp.measures import table
+from interp.measures.restricted import excluded_2d, restricted_2d
+from interp.parts.keyfreqs import key_freqs_of
+from interp.parts.memo import NotApplicable, part
+from interp.parts.pairs import clock_profile
+from interp.parts.rows import law_of
+from interp.runs.run import Run
+from interp.runs.snapshot import Snapshot
+from train.streams import stream
+
+from .keysteps import key_steps
+
+LOSSES = (
+    "train_loss",
+    "test_loss",
+    "restricted_loss_logit2d_all",
+    "restricted_loss_neuron_test",
+    "excluded_loss_logit2d_train",
+    "excluded_loss_logit3d_train",
+    "excluded_loss_neuron_train",
+)
+SHARES = ("train_acc", "test_acc", "logit_fve", "neuron_fraction_fve85", "gini_W_E", "gini_W_L")
+BY_FREQ = ("logit_cos", "logit_coefficient", "excluded_loss_logit2d_train_by_freq", "neuron_clusters")
+PIZZA = ("gradient_symmetricity", "distance_irrelevance", "circularity")
+DRAWS = 8
+"""Sets of random frequencies that the null of restricted and excluded losses is taken over."""
+NULL_STEPS = 12
+"""Snapshots at which that null is taken."""
+NULLS = {
+    "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks)[0],
+    "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, ks)[0],
+}
+"""Losses that are also taken at random frequencies, as functions of a snapshot and frequencies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Of all snapshots, in the order of the run's steps."""
+
+    frame: pd.DataFrame
+    """``interp.measures.table`` of the measures above."""
+    profiles: np.ndarray | None
+    """``parts.clock_profile`` [n_snapshots, n]; None where the operation has no law."""
+    nulls: pd.DataFrame
+    """``NULLS`` at random frequencies: columns step, measure, draw, value; empty where there are none to draw."""
+
+
+@part
+def progress_of(run: Run) -> Progress:
+    """One pass over all snapshots."""
+    profiles: list[np.ndarray] = []
+    nulls: list[tuple[int, str, int, float]] = []
+    draws, at = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
+
+    def visit(snap: Snapshot) -> None:
+        try:
+            profiles.append(clock_profile(snap).numpy())
+            if snap.step in at:
+                nulls.extend(_null(snap, draws))
+        except NotApplicable:
+            pass
+
+    frame = table(run, [*LOSSES, *SHARES, *BY_FREQ, *PIZZA], visit=visit)
+    null_frame = pd.DataFrame(nulls, columns=["step", "measure", "draw", "value"])
+    return Progress(frame, np.stack(profiles) if profiles else None, null_frame)
+
+
+@part
+def random_frequencies(run: Run) -> tuple[tuple[int, ...], ...]:
+    """Sets of as many frequencies as there are key ones, none of them key: ``DRAWS`` of them, the same at every call.
+
+    Fewer where there are not so many different ones, and none where the frequencies that are not key are fewer than
+    the key ones, or there are no key ones.
+    """
+    try:
+        keys, n = key_freqs_of(run).ks, law_of(run).n
+    except NotApplicable:
+        return ()
+    others = [k for k in range(1, n // 2 + 1) if k not in keys]
+    if len(others) < len(keys):
+        return ()
+    generator = stream(0, "null frequencies")
+    orders = [torch.randperm(len(others), generator=generator).tolist() for _ in range(DRAWS)]
+    return tuple(dict.fromkeys(tuple(sorted(others[i] for i in order[: len(keys)])) for order in orders))
+
+
+def _null(snap: Snapshot, draws: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, str, int, float]]:
+    """Rows of ``Progress.nulls``; of a run without training rows those of the restricted loss alone."""
+    for name, loss in NULLS.items():
+        try:
+            yield from ((snap.step, name, i, loss(snap, ks)) for i, ks in enumerate(draws))
+        except NotApplicable:
+            continue
+
+
+def chosen(run: Run, names: Sequence[str]) -> pd.DataFrame:
+    """The rows of some measures, those that exist for the run."""
+    return progress_of(run).frame.query("measure in @names")

@@ -1,0 +1,125 @@
+"""Exponents and regimes of power-law tasks (alpha, beta).
+
+Sources: Bordelon et al. 2024 (2409.17858), equation 10 (time) and table 1 (compute); 2402.01092 for lazy data and model
+limits. Differs: the model's exponent is alpha min(1, beta), where summaries of these papers say alpha min(2, beta)
+or alpha beta (see docs/scaling_laws.md).
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from scipy.integrate import quad
+from scipy.special import gamma as gamma_function
+from scipy.special import hyp1f1
+
+from train.scaling.checks import check_gamma, check_task
+
+ENDS = 60.0
+"""Where integrals over log x are cut; what lies outside is a power, added in closed form."""
+
+Regime = Literal["hard", "easy", "super-easy"]
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """All positive: loss falls as t^-time, N^-model, P^-data and C^-compute; N* grows as C^n_opt, t* as C^t_opt."""
+
+    regime: Regime
+    time: float
+    """Of gradient flow."""
+    model: float
+    """Of the plateau at finite width."""
+    data: float | None
+    """Of the plateau with P reused samples; none is claimed for gamma > 0."""
+    compute: float
+    """Of the best loss at compute C = N t, batches of fixed size."""
+    n_opt: float
+    t_opt: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def regime(alpha: float, beta: float) -> Regime:
+    """hard: beta < 1; super-easy: beta > 2 - 1/alpha; easy: between (both ends included).
+
+    Raises:
+        UsageError: alpha <= 1 or beta <= 0.
+    """
+    check_task(alpha, beta)
+    if beta < 1:
+        return "hard"
+    return "super-easy" if beta > 2 - 1 / alpha else "easy"
+
+
+def chi(beta: float) -> float:
+    """Rich time exponent, beta max(1, 2/(1 + beta)): equation 10 of 2409.17858."""
+    return beta * max(1.0, 2 / (1 + beta))
+
+
+def exponents(alpha: float, beta: float, gamma: float, infinite_batch: bool = False) -> Exponents:
+    """All exponents of a task; compute-optimal ones for batches of fixed size unless ``infinite_batch``.
+
+    Without the noise of batches the easy row holds for all beta >= 1.
+
+    Raises:
+        UsageError: alpha <= 1, beta <= 0 or gamma < 0.
+    """
+    kind = regime(alpha, beta)
+    check_gamma(gamma)
+    time = chi(beta) if gamma > 0 else beta
+    if kind == "hard":
+        compute, n_opt = alpha * beta * time / (alpha * beta + time), time / (alpha * beta + time)
+    elif kind == "easy" or infinite_batch:
+        compute = alpha * beta / (alpha * beta + 1)
+        n_opt = (alpha * (beta - 1) + 1) / (alpha * beta + 1)
+    else:
+        compute, n_opt = 1 - 1 / (2 * alpha), 0.5
+    data = alpha * min(2.0, beta) if gamma == 0 else None
+    return Exponents(kind, time, alpha * min(1.0, beta), data, compute, n_opt, 1 - n_opt)
+
+
+def lazy_loss(alpha: float, beta: float, t: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
+    """Late loss of the lazy flow at infinite width, Gamma(beta)/alpha (2t)^-beta."""
+    check_task(alpha, beta)
+    return gamma_function(beta) / alpha * (2 * t) ** -beta
+
+
+def rich_loss(alpha: float, beta: float, gamma: float, t: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
+    """Late loss of the rich flow on hard tasks, (F/alpha) tau^-beta.
+
+    tau^((1+beta)/2) = (1+beta)/2 sqrt(gamma D/alpha) t.
+
+    Raises:
+        ValueError: beta >= 1 or gamma = 0, where it does not hold.
+    """
+    check_task(alpha, beta)
+    if beta >= 1 or gamma <= 0:
+        raise ValueError(f"beta = {beta:g}, gamma = {gamma:g}: the formula needs beta < 1 and gamma > 0")
+    F, D = rich_constants(beta)
+    tau = ((1 + beta) / 2 * np.sqrt(gamma * D / alpha) * t) ** (2 / (1 + beta))
+    return F / alpha * tau**-beta
+
+
+def rich_constants(beta: float) -> tuple[float, float]:
+    """F and D: integrals of x^(beta-1) (1-phi)^2 and of x^(beta-2) phi^2 over x > 0.
+
+    phi = x/(1-kappa) 1F1(1; 2-kappa; -x) is what is learned of a mode at x = lambda tau, kappa = (1-beta)/4.
+    """
+    kappa = (1 - beta) / 4
+
+    def phi(x: float) -> float:
+        if x > 500:  # 1F1's asymptotic series
+            return 1 + kappa / x + kappa * (kappa + 1) / x**2
+        return float(x / (1 - kappa) * hyp1f1(1, 2 - kappa, -x))
+
+    def over(f: Any) -> float:  # in log x, where both ends decay
+        return quad(lambda s: f(np.exp(s)) * np.exp(s), -ENDS, ENDS, limit=400, points=[0.0, 5.0])[0]
+
+    F = over(lambda x: x ** (beta - 1) * (1 - phi(x)) ** 2) + math.exp(-beta * ENDS) / beta  # phi is 0 below
+    D = over(lambda x: x ** (beta - 2) * phi(x) ** 2) + math.exp(-(1 - beta) * ENDS) / (1 - beta)  # and 1 above
+    return F, D

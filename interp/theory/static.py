@@ -1,0 +1,51 @@
+"""Loss that is left after infinite time: at finite width, or with finite data.
+
+Specification, checked against simulation: with r from sum lambda r/(1 + lambda r) = N, a random projection leaves
+sum lambda w*^2 / (1 + lambda r); ridgeless regression on P samples has two powers and its variance factor.
+"""
+
+import math
+
+import numpy as np
+from scipy.optimize import brentq
+
+from train.scaling.checks import check_size
+
+from .spectrum import Spectrum
+
+
+def model_plateau(spectrum: Spectrum, n: int) -> float:
+    """Loss of the best fit in the row space of a random A(0) of width n; the same lazy and rich.
+
+    Raises:
+        UsageError: n < 1.
+    """
+    gain = _gain(spectrum, n)
+    return float((spectrum.power / (1 + spectrum.lam * gain)).sum()) + spectrum.beyond
+
+
+def data_plateau(spectrum: Spectrum, p: int) -> float:
+    """Test loss of ridgeless kernel regression on p samples: infinite width, lazy.
+
+    Raises:
+        UsageError: p < 1.
+    """
+    gain = _gain(spectrum, p)
+    if math.isinf(gain):
+        return spectrum.beyond
+    share = spectrum.lam * gain / (1 + spectrum.lam * gain)
+    variance = float((spectrum.counts * share**2).sum()) / p
+    return float(((spectrum.power / (1 + spectrum.lam * gain) ** 2).sum() + spectrum.beyond) / (1 - variance))
+
+
+def _gain(spectrum: Spectrum, size: int) -> float:
+    """r with sum of lambda r / (1 + lambda r) over all modes = size; infinite where there are no more modes."""
+    check_size("size", size)
+    if spectrum.trace_beyond == 0 and size >= spectrum.counts.sum():
+        return math.inf
+
+    def excess(log_r: float) -> float:
+        x = spectrum.lam * np.exp(log_r)
+        return float((spectrum.counts * x / (1 + x)).sum()) + spectrum.trace_beyond * math.exp(log_r) - size
+
+    return float(np.exp(brentq(excess, -50, 700, xtol=1e-12)))  # type: ignore[arg-type]

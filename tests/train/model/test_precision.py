@@ -1,0 +1,124 @@
+"""Products in bfloat16: rounded, close, and nowhere but where they are said to be."""
+
+import contextlib
+from typing import Any
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MODELS: dict[str, dict[str, Any]] = {
+    "tables": {},
+    "layers": {"n_layers": 2, "norm": "post", "attention": "bidirectional"},
+    "layers with a last norm": {"n_layers": 2, "norm": "pre"},
+    "gelu": {"act_fn": "gelu"},
+    "mlp": {"arch": "mlp", "layout": "a b"},
+}
+
+
+@pytest.fixture(params=MODELS.values(), ids=list(MODELS))
+def config(request, tiny_config):
+    from train.config.settings import override
+
+    return override(tiny_config, {"biases": "all", **request.param})
+
+
+def stack_of(config, precision, vmapped=False):
+    from train.config.settings import override
+    from train.engine.stack import Stack
+    from train.passes.vmapped import VmappedPass
+
+    stack = Stack([override(config, {"precision": precision, "lr": 0.0})], torch.device("cpu"))
+    if vmapped:
+        stack.taken = VmappedPass(stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+        stack.full = [stack.batches[0].rows]
+    return stack
+
+
+def test_the_logits_product_is_not_rounded_on_its_way_back(config):
+    """Softmax less label sums to 0 over the logits; so do the gradients in W_U of each direction, if not rounded."""
+    stack = stack_of(config, "bfloat16")
+    stack.update()
+    grad = stack.weights.split(stack.weights.grads[0])["unembed.W_U"].double()
+    largest = float(grad.abs().max())
+    assert float(grad.sum(dim=1).abs().max()) < 1e-5 * largest
+    assert float(grad.bfloat16().double().sum(dim=1).abs().max()) > 1e-4 * largest  # control
+
+
+@pytest.mark.parametrize("vmapped", [False, True], ids=["one by one", "vmapped"])
+def test_gradients_are_rounded_and_close(config, vmapped):
+    """A bfloat16 has 8 significant bits: a relative error of 2^-9 in each factor, of a dozen products in a row."""
+    plain, rounded = (stack_of(config, precision, vmapped) for precision in ("float32", "bfloat16"))
+    losses = [float(stack.update()[0]) for stack in (plain, rounded)]
+    assert losses[1] == pytest.approx(losses[0], rel=2**-7)
+    difference = (rounded.weights.grads - plain.weights.grads).norm() / plain.weights.grads.norm()
+    assert 2**-14 < difference < 2**-4
+
+
+def test_evaluations_are_float32(config):
+    """The numbers of the pass that bfloat16 goes by, without rounding."""
+    from train.passes.functional import FunctionalPass
+
+    plain, rounded = (stack_of(config, precision) for precision in ("float32", "bfloat16"))
+    assert isinstance(rounded.taken, FunctionalPass)
+    plain.taken = FunctionalPass(plain.model, plain.configs, plain.tasks, plain.weights, plain.threads)
+    assert plain.evaluate([0]) == rounded.evaluate([0])
+
+
+def test_logits_are_not_rounded(tiny_config):
+    """Of the last product only the hidden factor is; in bfloat16 all logits would have 8 bits."""
+    from train.model.precision import products
+    from train.passes.entries import make_plan
+    from train.passes.frugal import answer_logits
+
+    stack = stack_of(tiny_config, "bfloat16")
+    own = {name: tensor.detach() for name, tensor in stack.weights.own[0].items()}
+    plan = make_plan(stack.tasks[0].tokens, stack.tasks[0].answer_positions, 1)
+    with products("bfloat16", torch.device("cpu")):
+        logits = answer_logits(own, stack.model.cfg, plan)
+        rounded = own["embed.W_E"].T @ own["embed.W_E"]
+    assert logits.dtype == torch.float32
+    assert (logits.bfloat16().float() != logits).float().mean() > 0.9
+    assert rounded.dtype == torch.bfloat16  # control: products within are
+
+
+def test_tf32_is_refused_without_a_gpu(tmp_path, capsys):
+    from train.run import main
+
+    status = main(["--preset", "quick", "--precision", "tf32", "--device", "cpu", "--out", str(tmp_path / "runs")])
+    said = capsys.readouterr()
+    assert status == 2
+    assert said.err == "error: precision = tf32 needs a CUDA device, not cpu; allowed there are float32, bfloat16\n"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(params=["ieee", "tf32"])
+def before(request):
+    """What a caller has set for the process."""
+    matmul: Any = torch.backends.cuda.matmul
+    if not hasattr(matmul, "fp32_precision"):
+        pytest.skip("PyTorch before 2.9 has another name for the switch")
+    own = matmul.fp32_precision
+    matmul.fp32_precision = request.param
+    yield request.param
+    matmul.fp32_precision = own
+
+
+def test_where_tf32_is_switched_on(monkeypatch, before):
+    """The switch is the process's: it is set for a pass, not for the logits' product, and is as before afterwards."""
+    from train.model.precision import products, unrounded
+
+    matmul: Any = torch.backends.cuda.matmul
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())  # it asks for a GPU
+    gpu, found = torch.device("cuda"), []
+    for precision in ("tf32", "bfloat16", "float32"):
+        with products(precision, gpu):
+            found.append(matmul.fp32_precision)
+            with unrounded(gpu):
+                found.append(matmul.fp32_precision)
+            found.append(matmul.fp32_precision)
+    assert found == ["tf32", "ieee", "tf32"] + ["ieee"] * 6
+    with products("tf32", torch.device("cpu")), unrounded(torch.device("cpu")):  # control: not ours to set there
+        assert matmul.fp32_precision == before
+    assert matmul.fp32_precision == before

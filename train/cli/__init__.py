@@ -1,0 +1,1 @@
+"""What commands share: flags, errors as one line, printing."""

@@ -1,0 +1,131 @@
+"""Values of flags that several commands take."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from train import hints
+from train.errors import UsageError, shown
+from train.hints import nearest
+from train.storage.files import read_small
+
+if TYPE_CHECKING:
+    import torch
+
+
+MOST_TOML = 300_000
+"""Bytes of a TOML file: more than any list of settings."""
+MOST_DOTS = 100
+"""In a line, those of decimal numbers aside: the parser's time grows as the square of the parts of a dotted name."""
+MOST_SEEDS = 10_000
+
+
+def read_toml(path: Path, name: str = "") -> dict[str, Any]:
+    """Settings of a TOML file, which messages call by ``name`` and path.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return parse_toml(read_text(path, name), f"{name}{path}")
+
+
+def read_text(path: Path, name: str = "") -> str:
+    """Text of a file that a person wrote: a regular one, UTF-8, of at most ``MOST_TOML`` bytes.
+
+    Raises:
+        UsageError: it is something else, or cannot be read.
+    """
+    try:
+        return read_small(path, MOST_TOML).decode()
+    except OSError as error:
+        raise UsageError(f"{name}{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}{path} is not TOML: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}{path} cannot be read: {error}") from error
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Settings of TOML text; messages begin with ``where`` it is.
+
+    Raises:
+        UsageError: it is not TOML.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS and re.sub(r"[0-9]\.[0-9]", "", line).count(".") > MOST_DOTS:
+            raise UsageError(f"{where} line {number} has a name of too many parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise UsageError(f"{where} is not TOML that can be read: it is nested too deeply") from error
+    except ValueError as error:
+        raise UsageError(f"{where} is not TOML: {error}") from error
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of "0..15", "3,5,8" or both, "0..3,10": in order, each once; counted before they are listed.
+
+    Raises:
+        UsageError: it is something else, or more than ``MOST_SEEDS``.
+    """
+    spans: list[range] = []
+    for part in text.split(","):
+        ends = [int(end) for end in part.strip().split("..") if re.fullmatch(r"[0-9]{1,18}", end)]
+        if len(ends) != part.count("..") + 1 or len(ends) > 2 or ends[0] > ends[-1]:
+            raise UsageError(f"--seeds {shown(text)} is not allowed; give seeds such as 0..15 or 3,5,8")
+        spans.append(range(ends[0], ends[-1] + 1))
+    count = sum(map(len, spans))
+    if count > MOST_SEEDS:
+        raise UsageError(f"--seeds {shown(text)} is {count:,} seeds; at most {MOST_SEEDS:,} are allowed")
+    return list(dict.fromkeys(seed for span in spans for seed in span))
+
+
+def set_threads(threads: int | None, device: "torch.device") -> None:
+    """Set PyTorch's number of CPU threads, where it is given.
+
+    Raises:
+        UsageError: it is below 1, or the device is not the CPU.
+    """
+    import torch
+
+    if threads is None:
+        return
+    if threads < 1:
+        raise UsageError(f"threads = {threads} is not allowed; it must be at least 1")
+    if device.type != "cpu":
+        raise UsageError(f"--threads are the CPU's and the run is on {device}: leave it out, or give --device cpu")
+    torch.set_num_threads(threads)
+
+
+DEVICES = "auto, cpu, cuda, cuda:<n>"
+ABSENT = {
+    "mps": "the loss is taken in float64, which Apple's GPUs have not",
+    "xpu": "nothing here has been made for or tested on Intel's GPUs",
+    "meta": "it holds no numbers",
+}
+"""Devices of PyTorch that runs cannot be trained on, and why."""
+
+
+def find_device(name: str) -> "torch.device":
+    """The device called ``name``; auto is cuda where there is one, else cpu.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = name.split(":")[0]
+    if kind.lower() in ABSENT:
+        raise UsageError(f"device {shown(name)} cannot be used: {ABSENT[kind.lower()]}; allowed are {DEVICES}")
+    if kind not in ("cpu", "cuda"):
+        hint = nearest(kind.lower(), ("cpu", "cuda", "auto"), hints.DEVICES)
+        raise UsageError(f"unknown device {shown(name)}{hint}; allowed are {DEVICES}")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
+    return device

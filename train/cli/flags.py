@@ -1,0 +1,133 @@
+"""A command line before it is parsed: which flags are given, whether they go together, how values may be written."""
+
+import contextlib
+import dataclasses
+import math
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args, get_origin
+
+from train.config.checks import kinds_of
+from train.errors import UsageError
+from train.hints import SETTINGS, meant
+
+
+def types_of(kind: Any) -> dict[str, Any]:
+    """The types of a command's flags, by name with underscores; those of nested dataclasses have no prefix."""
+    found: dict[str, Any] = {}
+    for name, annotation in typing.get_type_hints(kind).items():
+        found |= types_of(annotation) if dataclasses.is_dataclass(annotation) else {name: annotation}
+    return found
+
+
+def flag_name(token: str) -> str | None:
+    """``train_frac`` of ``--train-frac`` or ``--train-frac=0.3``; None of what is no flag."""
+    is_flag = token.startswith("--") and len(token) > 2
+    return token[2:].partition("=")[0].replace("-", "_") if is_flag else None
+
+
+def given(argv: Sequence[str]) -> set[str]:
+    """Names of the flags on a command line."""
+    return {name for name in map(flag_name, argv) if name is not None}
+
+
+def tidy(kind: Any, argv: Sequence[str], prog: str) -> list[str]:
+    """``argv`` with whole numbers and lists written as the parser takes them.
+
+    ``4e4`` becomes 40000 where a whole number is wanted; ``a,b`` becomes two values where several may be given, and
+    such a flag's values are gathered where it is given again. Another flag that is given again replaces the one before,
+    as everywhere, so that a script may add to a command.
+
+    Raises:
+        UsageError: a flag that there is not (the one that was meant is named), or no whole number.
+    """
+    types = types_of(kind)
+    lists: dict[str, list[str]] = {}
+    tidied: list[str] = []
+    last: str | None = None
+    for token in argv:
+        name = flag_name(token)
+        if name is None:
+            values = _values(types, last, token)
+            lists[last].extend(values) if last in lists else tidied.extend(values)
+            last = last if last in lists else None
+            continue
+        _check_known(types, name, token, prog)
+        flag, equals, value = token.partition("=")
+        values = _values(types, name, value) if equals else []
+        if get_origin(types.get(name)) is tuple:
+            lists.setdefault(name, []).extend(values)
+        else:
+            tidied.append(f"{flag}={values[0]}" if equals else token)
+        last = None if equals and name not in lists else name
+    return [*tidied, *(text for name, values in lists.items() for text in (_flag(name), *values))]
+
+
+def _check_known(types: dict[str, Any], name: str, token: str, prog: str) -> None:
+    """Refuse a flag that there is not; ``no_`` stands before the name of one that is true or false.
+
+    Raises:
+        UsageError: naming the one that was meant.
+    """
+    if name in types or name == "help" or name.startswith("tyro_"):
+        return
+    if name.startswith("no_") and types.get(name[3:]) is bool:
+        return
+    ours, remark = meant(name, types, SETTINGS)
+    hint = "" if ours is None else f"; did you mean {_flag(ours)}?{remark}"
+    raise UsageError(f"unknown option {token.partition('=')[0]}{hint} (see {prog} --help)")
+
+
+def _values(types: dict[str, Any], name: str | None, text: str) -> list[str]:
+    """What a flag's value stands for."""
+    annotation = types.get(name or "")
+    if get_origin(annotation) is tuple:
+        parts = [part for part in text.split(",") if part]
+        return [_whole(name, part) if get_args(annotation)[0] is int else part for part in parts]
+    kinds = kinds_of(annotation)
+    words = [word for kind in kinds if get_origin(kind) is typing.Literal for word in get_args(kind)]
+    is_word = text in words or text == "None" and type(None) in kinds
+    return [text if is_word or int not in kinds or float in kinds else _whole(name, text)]
+
+
+def _whole(name: str | None, text: str) -> str:
+    """A whole number's digits; 4e4 and 40_000 are such numbers, 4.5 and 40,000 are not."""
+    for read in (int, float):
+        with contextlib.suppress(ValueError):
+            number = read(text)
+            if number == int(number if math.isfinite(number) else 0):
+                return str(int(number))
+    hint = f" (write {text.replace(',', '_')})" if text.replace(",", "").isdigit() else ""
+    raise UsageError(f"{_flag(name or '')} {text} is not allowed; it must be a whole number{hint}")
+
+
+def refuse_together(names: set[str], clashes: Iterable[tuple[str, str, str]]) -> None:
+    """Refuse pairs of flags of which one would do nothing.
+
+    Args:
+        names: the flags that are given.
+        clashes: two names, and why they do not go together.
+
+    Raises:
+        UsageError: naming the first pair.
+    """
+    for one, other, why in clashes:
+        if one in names and other in names:
+            raise UsageError(f"{_flag(one)} and {_flag(other)} do not go together: {why}")
+
+
+def refuse_beside(names: set[str], alone: str, allowed: Iterable[str] = ()) -> None:
+    """Refuse every other flag beside one that prints something and exits, save those ``allowed``.
+
+    Raises:
+        UsageError: naming the flag that would do nothing.
+    """
+    others = sorted(names - {alone, "help", *allowed})
+    if alone in names and others:
+        other = _flag(others[0])
+        raise UsageError(f"{_flag(alone)} prints and exits, so {other} would do nothing: leave one of them out")
+
+
+def _flag(name: str) -> str:
+    """A flag as it is typed; a positional argument's name is in capitals."""
+    return name if name.isupper() else "--" + name.replace("_", "-")

@@ -1,0 +1,1 @@
+"""Configs: what determines the numbers of a run."""

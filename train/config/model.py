@@ -1,0 +1,106 @@
+"""The model of a run: architecture and initialisation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .checks import check_choices, check_float, check_int
+
+Arch = Literal["transformer", "mlp"]
+
+
+Norm = Literal["none", "pre", "post"]
+
+
+Positions = Literal["learned", "sinusoidal"]
+
+
+Attention = Literal["causal", "bidirectional"]
+
+
+Biases = Literal["none", "mlp", "all"]
+
+
+Activation = Literal["relu", "gelu", "gelu_new", "silu", "tanh", "square"]
+
+
+Outputs = Literal["answers", "tokens"]
+
+
+Init = Literal["nanda", "zhong", "transformerlens", "pytorch"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Architecture and initialisation."""
+
+    arch: Arch = "transformer"
+    """A HookedTransformer, or a HookedMLP on the concatenated embeddings."""
+    n_layers: int = 1
+    """Transformer blocks, or hidden layers of an MLP."""
+    d_model: int = 128
+    """Width of the residual stream (of the embeddings, in an MLP)."""
+    n_heads: int = 4
+    """Attention heads."""
+    d_head: int | None = None
+    """Width of a head; d_model / n_heads where not given."""
+    d_mlp: int | None = None
+    """Hidden width of the MLP; 4 * d_model where not given."""
+    attn_only: bool = False
+    """Blocks of attention alone, without an MLP."""
+    act_fn: Activation = "relu"
+    """Activation function of the MLP; gelu_new is GELU's tanh approximation, as in GPT-2."""
+    norm: Norm = "none"
+    """Layer norm: none, before each sublayer (and a last one), or after each residual sum."""
+    positions: Positions = "learned"
+    """Position embeddings."""
+    attention: Attention = "causal"
+    """Attention mask."""
+    attn_rate: float = 1.0
+    """Attention is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
+    biases: Biases = "mlp"
+    """Which b_* are trained; the others stay zero."""
+    outputs: Outputs = "tokens"
+    """Logits over the answers alone, or over every token, "=" included, as in Nanda et al. 2023."""
+    init: Init = "nanda"
+    """Initialisation scheme."""
+    init_scale: float = 1.0
+    """All initial weights are multiplied by this, layer norms aside (Liu et al. 2022)."""
+    output_scale: float = 1.0
+    """Logits are multiplied by this: large is lazy (Kumar et al. 2023)."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp"):
+            check_int(self, name, 1, 1_000_000)
+        if self.arch == "transformer" and self.d_head is None and self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}: change one, or give --d-head"
+            )
+        if self.attn_only:
+            self._check_attn_only()
+        check_float(self, "attn_rate", 0.0, 1.0)
+        check_float(self, "init_scale", 1e-6, 1e6)
+        check_float(self, "output_scale", 1e-6, 1e6)
+
+    def _check_attn_only(self) -> None:
+        """Refuse settings of the MLP that such a model has not."""
+        if self.arch == "mlp":
+            raise ValueError("attn_only is of transformers; an mlp has no attention: leave out one of the two")
+        for name, default in (("d_mlp", None), ("act_fn", "relu")):
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} is of the MLP, which an attention-only model has not: leave out "
+                    f"{name}, or attn_only"
+                )
+
+    @property
+    def head_width(self) -> int:
+        """d_head as used."""
+        return self.d_model // self.n_heads if self.d_head is None else self.d_head
+
+    @property
+    def mlp_width(self) -> int:
+        """d_mlp as used; 0 where there is no MLP."""
+        if self.attn_only:
+            return 0
+        return 4 * self.d_model if self.d_mlp is None else self.d_mlp

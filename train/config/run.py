@@ -1,0 +1,115 @@
+"""What determines a run's numbers: frozen dataclasses of choices, everything else derived by property.
+
+Where a run is written, on which device and with how many threads are arguments of the command, never config.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from .checks import check_int
+from .model import ModelConfig
+from .optim import OptimConfig
+from .task import TaskConfig
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long to train and when to save."""
+
+    steps: int = 15_000
+    """Optimiser steps in all; not part of a run's identity: ask for more to extend it."""
+    per_decade: int = 16
+    """Snapshots per factor of ten in steps, besides those added where the test loss moves."""
+
+    def __post_init__(self) -> None:
+        check_int(self, "steps", 1, 10**9)
+        check_int(self, "per_decade", 1, 1000)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run's numbers."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    seed: int = 0
+    """Seed of initialisation, batches and (unless --split-seed is given) the split."""
+
+    def __post_init__(self) -> None:
+        check_int(self, "seed", 0, 2**63 - 1)
+        if self.model.arch == "mlp" and self.task.layout != "a b":
+            raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
+        self._check_rows()
+        if self.model.arch == "mlp" and self.optim.dropout > 0:
+            raise ValueError("dropout is of what is added to a residual stream; an mlp has none: leave out dropout")
+        window = self.optim.grokfast_window
+        if window is not None and window > self.schedule.steps:
+            raise ValueError(
+                f"grokfast_window = {window} is longer than the run's {self.schedule.steps} steps, so it would never "
+                "act: lower it, or raise --steps"
+            )
+
+    def _check_rows(self) -> None:
+        n, n_train, size = self.task.n_defined, self.task.n_train, self.optim.batch_size
+        if n_train < 1:
+            raise ValueError(f"train_frac = {self.task.train_frac} of {n} rows leaves nothing to train on; raise it")
+        if self.task.outliers > n_train:
+            raise ValueError(f"outliers = {self.task.outliers} is more than the {n_train} training rows; lower it")
+        if isinstance(size, int) and size > n_train:
+            raise ValueError(
+                f"batch_size = {size} is more than the {n_train} training rows; lower it, or leave it out to train on "
+                "all of them at every step"
+            )
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split as used."""
+        return self.seed if self.task.split_seed is None else self.task.split_seed
+
+    @property
+    def batch_rows(self) -> int | None:
+        """Rows per update; None where all training rows are taken. Power et al. 2022's code rounds halves up."""
+        size = self.optim.batch_size
+        return min(512, -(-self.task.n_train // 2)) if size == "power" else size
+
+    @property
+    def d_vocab_out(self) -> int:
+        """Number of logits."""
+        return self.task.n_elements if self.model.outputs == "answers" else self.task.d_vocab
+
+    @property
+    def run_id(self) -> str:
+        """Directory name: task, seed and 8 hex digits of the identity's SHA-256."""
+        return f"{self.task.label}-s{self.seed}-{hashlib.sha256(self.identity.encode()).hexdigest()[:8]}"
+
+    @property
+    def identity(self) -> str:
+        """Canonical JSON of what sets this run apart; two runs with one identity are the same run.
+
+        Fields at their defaults are left out, so that a field added later renames no run; the number of
+        steps is left out, so that a run can be extended.
+        """
+        return json.dumps(_differences(self), sort_keys=True, separators=(",", ":"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dictionary of every field."""
+        return dataclasses.asdict(self)
+
+
+def _differences(config: Any) -> dict[str, Any]:
+    """Fields (nested) whose value is not the default, except the number of steps."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            inner = _differences(value)
+            if inner:
+                found[f.name] = inner
+        elif value != f.default and f.name != "steps":
+            found[f.name] = value
+    return found

@@ -1,0 +1,1 @@
+"""The training loop: runs that train side by side, what is recorded, and when."""

@@ -1,0 +1,222 @@
+"""The training loop: evaluate, save, update, in that order, at steps on a schedule; consumers read files.
+
+One loop trains a run or K of one shape side by side. Nothing waits for the device between log points.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from train.config.run import RunConfig
+from train.errors import DivergedError, Stopped
+from train.model.sizes import check_sizes
+from train.storage.store import RunStore
+from train.storage.tensors import check_like
+
+from .recorder import Recorder
+from .schedule import StopRule
+from .stack import Stack
+
+RESUME_EVERY_S = 30.0
+"""Seconds between refreshes of the resume state."""
+REPORT_EVERY_S = 0.25
+"""Seconds between reports of progress."""
+FLUSH_EVERY = 1000
+"""Losses wait on the device for at most this many steps."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a caller may show of a run while it trains."""
+
+    step: int
+    row: dict[str, Any] | None
+    """The latest evaluation's log row."""
+    last_snapshot: int | None
+
+
+Runs = Sequence[tuple[RunConfig, RunStore]]
+
+
+def train(
+    config: RunConfig,
+    store: RunStore,
+    device: torch.device,
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    stop_signal: Callable[[], int | None] = lambda: None,
+) -> None:
+    """Train ``config`` into ``store`` to its last step, from its resume state if it has one.
+
+    The caller holds ``store.lock()``. Within one machine and version of the libraries, a run stopped and
+    resumed is bit for bit the run never stopped (on CPU), whatever the number of threads.
+
+    Raises:
+        Stopped: ``stop_signal`` returned a signal's number; everything is saved.
+        DivergedError: the training loss is not finite; the log up to there is saved.
+        DataError: files of the run are corrupt.
+        OSError: the disk refuses; what was saved before stays.
+    """
+    (error,) = train_together(
+        [(config, store)], device, progress=lambda reports: progress(reports[0]), stop_signal=stop_signal
+    )
+    if error is not None:
+        raise error
+
+
+def train_together(
+    runs: Runs,
+    device: torch.device,
+    *,
+    progress: Callable[[list[Progress]], None] = lambda _: None,
+    stop_signal: Callable[[], int | None] = lambda: None,
+    stop: StopRule | None = None,
+) -> list[DivergedError | None]:
+    """Train runs of one shape side by side, each as ``train`` would; what became of each: None is well.
+
+    Runs that are finished, or meet the rule ``stop``, leave the stack, and so does one that diverges; the others go on.
+
+    Raises:
+        Stopped, DataError, OSError: as ``train``; after Stopped every run is saved.
+    """
+    with one_thread_each() as threads:
+        loop = _Loop(runs, device, threads, progress, stop)
+        while loop.active:
+            loop.events()
+            if not loop.active:
+                break
+            signum = stop_signal()
+            if signum is not None:
+                loop.save_all()
+                raise Stopped(signum, max(loop.recorders[i].step for i in loop.active))
+            loop.update()
+    return loop.errors
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[int]:
+    """Our own threads share out the work, each calling libraries that keep to one: sums have one order.
+
+    Yields how many threads PyTorch was set to use.
+    """
+    import scipy.linalg.cython_blas  # noqa: F401 - numba's products call it: it must be loaded to be limited
+
+    threads = torch.get_num_threads()
+    with threadpool_limits(1, user_api="blas"):
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's tensors of a resume state, by the model's names."""
+    return {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+
+
+class _Loop:
+    """The state of one training session; ``active`` are the numbers of the runs still in the stack, in its order."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        device: torch.device,
+        threads: int,
+        progress: Callable[[list[Progress]], None],
+        stop: StopRule | None,
+    ) -> None:
+        self.progress = progress
+        self.recorders = [Recorder(config, store, stop) for config, store in runs]
+        self.errors: list[DivergedError | None] = [None] * len(runs)
+        self.active = list(range(len(runs)))
+        saved = [recorder.resume() for recorder in self.recorders]
+        for recorder, tensors in zip(self.recorders, saved, strict=True):
+            if tensors is not None:  # before a model of the config's size is built
+                check_sizes(recorder.config, _weights_of(tensors), f"the resume state of {recorder.store.path}")
+        self.stack = Stack([config for config, _ in runs], device, threads)
+        self.losses: list[Tensor] = []
+        self.reported_at = 0.0
+        for k, (recorder, tensors) in enumerate(zip(self.recorders, saved, strict=True)):
+            if tensors is not None:
+                check_like(tensors, self.stack.full_state(k), f"the resume state of {recorder.store.path}")
+                self.stack.load(k, tensors, recorder.step)
+
+    def events(self) -> None:
+        """Evaluate, save and report what is due at this step, before its update; finished runs leave."""
+        now = time.monotonic()
+        due = [k for k, i in enumerate(self.active) if self.recorders[i].is_evaluation_due]
+        if due:
+            self._evaluate(due)
+        if now - min(self.recorders[i].saved_at for i in self.active) > RESUME_EVERY_S:
+            self.save_all()
+        finished = [i for i in self.active if self.recorders[i].is_finished and self.errors[i] is None]
+        if now - self.reported_at > REPORT_EVERY_S or finished:
+            self.reported_at = now
+            self.progress([Progress(r.step, r.row, r.last_snapshot) for r in self.recorders])
+        for i in finished:
+            self._save(i)
+            self.recorders[i].store.mark_done(self.recorders[i].step)
+        self._leave(lambda i: i not in finished and self.errors[i] is None)
+
+    def update(self) -> None:
+        """One optimiser step of every run; the losses stay on the device."""
+        self.losses.append(self.stack.update())
+        for i in self.active:
+            self.recorders[i].step += 1
+        if len(self.losses) >= FLUSH_EVERY:
+            self._flush_losses()
+
+    def save_all(self) -> None:
+        """Make every log durable up to this step, then replace every resume state."""
+        self._flush_losses()
+        for i in self.active:
+            if self.errors[i] is None:
+                self._save(i)
+
+    def _evaluate(self, due: list[int]) -> None:
+        self._flush_losses()
+        due = [k for k in due if self.errors[self.active[k]] is None]
+        for k, scores in zip(due, self.stack.evaluate(due), strict=True):
+            i = self.active[k]
+            with self._divergence_of(i):
+                self.recorders[i].evaluated(
+                    scores, weights=lambda k=k: self.stack.model_state(k), save=lambda i=i: self._save(i)
+                )
+
+    def _save(self, i: int) -> None:
+        self.recorders[i].save_resume(self.stack.full_state(self.active.index(i)))
+
+    def _flush_losses(self) -> None:
+        """Hand each run the losses of the updates since the last flush."""
+        if not self.losses:
+            return
+        columns = torch.stack(self.losses, dim=1).tolist()
+        self.losses = []
+        for i, values in zip(self.active, columns, strict=True):
+            if self.errors[i] is None:
+                with self._divergence_of(i):
+                    self.recorders[i].losses(values)
+
+    @contextlib.contextmanager
+    def _divergence_of(self, i: int) -> Iterator[None]:
+        try:
+            yield
+        except DivergedError as error:
+            self.errors[i] = error
+
+    def _leave(self, stays: Callable[[int], bool]) -> None:
+        """Take runs out of the stack."""
+        kept = [k for k, i in enumerate(self.active) if stays(i)]
+        if len(kept) == len(self.active):
+            return
+        self._flush_losses()
+        if kept:
+            self.stack.keep(kept)
+        self.active = [self.active[k] for k in kept]

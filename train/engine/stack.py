@@ -1,0 +1,142 @@
+"""K models of one shape that train side by side: one update steps them all. A single run is a stack of one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from train.config.run import RunConfig
+from train.engine.readers import pass_of
+from train.model import build_model
+from train.model.precision import check_precision
+from train.optim.noise import add_weight_noise
+from train.optim.optimizer import Optimizer
+from train.passes.arrays import Array
+from train.passes.protocol import Pass, score
+from train.passes.threads import Map, Threads
+from train.passes.weights import StackedWeights
+from train.tasks.batches import Batches
+from train.tasks.task import Task, make_task
+
+from .shapes import check_shapes
+
+
+class Stack:
+    """Models, optimisers and batches of K runs.
+
+    Every run keeps its own step, data, hyper-parameters and optimiser state. Model k's numbers do not depend
+    on the others: on a CPU they are, bit for bit, those of a stack of one.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], device: torch.device, threads: int = 1) -> None:
+        """Initial weights of each config.
+
+        Raises:
+            UsageError: the configs are not of one shape, or the device has not their precision.
+        """
+        check_shapes(configs)
+        check_precision(configs[0], device)
+        self.configs = list(configs)
+        self.tasks: list[Task] = [make_task(config) for config in configs]
+        models = [build_model(config, device) for config in configs]
+        self.model = models[0]
+        self.threads = Threads(threads)
+        self.device = device
+        self.weights = StackedWeights(models)
+        self.optimizer = Optimizer(
+            [config.optim for config in configs], self.weights, [config.seed for config in configs]
+        )
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self.batches = [Batches(task, config) for task, config in zip(self.tasks, self.configs, strict=True)]
+        self.taken = self._take_pass()
+        self.full = [
+            self.taken.prepare(k, batches.rows) if batches.is_full else None for k, batches in enumerate(self.batches)
+        ]
+
+    def _take_pass(self) -> Pass:
+        """The pass of the first run, which is that of all: they share every setting that decides it."""
+        kind = pass_of(self.configs[0], self.device, self.weights.values.dtype).kind
+        return kind(self.model, self.configs, self.tasks, self.weights, self.threads)
+
+    def __len__(self) -> int:
+        return len(self.configs)
+
+    # ---- training --------------------------------------------------------------------------------
+
+    def update(self) -> Float[Tensor, " K"]:
+        """One optimiser step of every model; the losses before it, in nats, stay on the device."""
+        batches, steps = [self._batch(k) for k in range(len(self))], list(self.optimizer.steps)
+        if self.configs[0].optim.weight_noise == 0:
+            return self.taken.backward(batches, steps, self.optimizer.update)
+        values = self.weights.values
+        kept = values.clone()
+        add_weight_noise(values, self.configs, steps)
+
+        def then(models: range, each: Map, more: Sequence[Array]) -> None:
+            rows = slice(models.start, models.stop)
+            values[rows] = kept[rows]
+            self.optimizer.update(models, each, more)
+
+        return self.taken.backward(batches, steps, then)
+
+    def _batch(self, k: int) -> Any:
+        full = self.full[k]
+        return self.taken.prepare(k, self.batches[k].at(self.optimizer.steps[k])) if full is None else full
+
+    def evaluate(self, chosen: Sequence[int]) -> list[dict[str, float]]:
+        """Loss (nats) and accuracy of these models over their training and their test rows.
+
+        A row is right if all its answers are.
+        """
+
+        def one(i: int, each: Map) -> dict[str, float]:
+            task = self.tasks[chosen[i]]
+            rows = task.rows("all")
+            loss, right = (values.cpu() for values in score(self.taken, chosen[i], rows, each))
+            assert task.is_train is not None
+            is_train = task.is_train[rows]
+            return {
+                "train_loss": _mean(loss, is_train),
+                "test_loss": _mean(loss, ~is_train),
+                "train_acc": _mean(right.double(), is_train),
+                "test_acc": _mean(right.double(), ~is_train),
+            }
+
+        return self.threads.over(one, len(chosen))
+
+    # ---- state -----------------------------------------------------------------------------------
+
+    def model_state(self, k: int) -> dict[str, Tensor]:
+        """Weights of model ``k`` by name; views."""
+        return self.weights.state(k)
+
+    def full_state(self, k: int) -> dict[str, Tensor]:
+        """Weights (``model.*``) and the optimiser's state (``exp_avg.*`` ...) of model ``k``; views."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.weights.state(k).items()}
+        for key, moments in self.optimizer.state.items():
+            tensors |= {f"{key}.{name}": tensor for name, tensor in self.weights.split(moments[k]).items()}
+        return tensors
+
+    def load(self, k: int, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Set model ``k`` to a saved ``full_state`` of ``step``."""
+        self.weights.load(k, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        self.optimizer.steps[k] = step
+        for key, moments in self.optimizer.state.items():
+            for name, into in self.weights.split(moments[k]).items():
+                into.copy_(tensors[f"{key}.{name}"])
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Drop all runs but these."""
+        self.weights.keep(chosen)
+        self.optimizer.keep(chosen)
+        self.configs = [self.configs[k] for k in chosen]
+        self.tasks = [self.tasks[k] for k in chosen]
+        self._set_up()
+
+
+def _mean(values: Float[Tensor, " rows"], mask: Bool[Tensor, " rows"]) -> float:
+    return float(values[mask].mean())

@@ -1,0 +1,1 @@
+"""The optimiser, its filters of gradients, and noise."""

@@ -1,0 +1,266 @@
+"""The optimiser and its learning rate."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from train.config.optim import OptimConfig
+from train.passes.arrays import Array, quiet
+from train.passes.threads import Map
+from train.passes.weights import StackedWeights
+from train.streams import normal
+
+from .adam import adam
+from .filters import add_mean, amplify_slow, set_norm, take_out_scaling
+from .muon import is_stepped, muon
+from .sgd import sgd
+
+OBEYS = frozenset(
+    f"optim.{name}"
+    for name in (
+        *("optimizer", "lr", "weight_decay", "decay_towards", "beta1", "beta2", "eps", "momentum", "muon_momentum"),
+        *("warmup_steps", "decay_steps", "decay_to", "update_noise"),
+    )
+)
+"""Settings that are obeyed here."""
+CHUNK = 65_536
+"""Numbers that a thread updates at a time."""
+
+
+def state_shapes(config: OptimConfig) -> dict[str, tuple[int, ...]]:
+    """What an optimiser keeps of each trained number from update to update, by name: () is one number.
+
+    Adam's moments (of its matrices, Muon keeps the momentum in the first; SGD too); Grokfast's average, or its window
+    of last gradients. All of it is in the resume state.
+    """
+    shapes: dict[str, tuple[int, ...]] = {"exp_avg": ()}
+    if config.optimizer != "sgd":
+        shapes["exp_avg_sq"] = ()
+    if config.grokfast == "ema":
+        shapes["grokfast"] = ()
+    if config.grokfast_window is not None:
+        shapes["last_grads"] = (config.grokfast_window,)
+    return shapes
+
+
+def numbers_saved(config: OptimConfig) -> int:
+    """Numbers of optimiser state in a resume file for each trained number."""
+    return sum(math.prod(shape) for shape in state_shapes(config).values())
+
+
+def numbers_held(config: OptimConfig) -> int:
+    """Numbers in memory for each trained number: itself, its gradient, the state, what it decays to if not to zero."""
+    return 2 + numbers_saved(config) + (config.decay_towards == "init")
+
+
+class Optimizer:
+    """Steps K models, each a row of trained numbers with settings and a step count of its own.
+
+    Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, SGD,
+    or Muon on matrices and AdamW on the rest; ``filters`` and noise before and after, where they are asked for.
+    """
+
+    def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights, seeds: Sequence[int]) -> None:
+        """``weights`` are at their initial values: those of a run with a constant norm are scaled to it.
+
+        ``seeds`` are the runs', for the noise of their updates.
+        """
+        self.configs, self.steps, self.weights, self.seeds = list(configs), [0] * len(configs), weights, list(seeds)
+        values = weights.values
+        clamps = [1.0 if config.norm_clamp is None else config.norm_clamp for config in configs]
+        self.norms = values.norm(dim=1, keepdim=True) * _column(clamps, values)
+        if self.configs[0].norm_clamp is not None:
+            set_norm(values, self.norms)
+        self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
+        """Where weights decay to, if not to zero."""
+        self.spans = self._spans()
+        self.state = {
+            name: values.new_zeros(len(values), *shape, values.shape[1])
+            for name, shape in state_shapes(self.configs[0]).items()
+        }
+        """See ``state_shapes``."""
+
+    def _spans(self) -> list[slice]:
+        """Which of a model's numbers Adam steps: all, or tensors that are not Muon's."""
+        if self.configs[0].optimizer != "muon":
+            return [slice(0, self.weights.values.shape[1])]
+        spans, last = [], 0
+        for name, shape in self.weights.trained.items():
+            first, last = last, last + shape.numel()
+            if not is_stepped(name):
+                spans.append(slice(first, last))
+        return spans
+
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Drop all models but these; the weights have done so."""
+        index = list(chosen)
+        self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
+        self.norms, self.seeds = self.norms[index], [self.seeds[k] for k in index]
+        self.initial = None if self.initial is None else self.initial[index]
+        self.state = {name: rows[index] for name, rows in self.state.items()}
+
+    @quiet
+    def update(self, models: range, each: Map, more: Sequence[Array] = ()) -> None:
+        """One step of these models; ``each`` maps over chunks of a model's numbers.
+
+        Rows ``more`` are first added to the gradient of the one model.
+        """
+        steps = [self.steps[k] for k in models]
+        for k in models:
+            self.steps[k] += 1
+        values, config = self.weights.values, self.configs[0]
+        is_cpu = values.device.type == "cpu"
+        for group in [range(k, k + 1) for k in models] if is_cpu else [models]:  # a model's numbers are its own
+            step = steps[group.start - models.start : group.stop - models.start]
+            if config.needs_whole_gradient:
+                for row in more:
+                    self.weights.grads[group.start] += torch.from_numpy(row)
+                more = ()
+            self._filter(group, step)
+            if config.optimizer == "sgd":
+                self._sgd(group, step)
+            elif is_cpu and values.dtype == torch.float32:
+                self._compiled(group.start, step[0], each, more)
+            else:
+                self._together(group, step)
+            if config.optimizer == "muon":
+                self._muon(group, step)
+            self._after(group, step)
+
+    # ---- Adam ------------------------------------------------------------------------------------
+
+    def _compiled(self, k: int, step: int, each: Map, more: Sequence[Array]) -> None:
+        factors = _factors(self.configs[k], step)
+        arrays = [rows[k].numpy() for rows in self._numbers()]
+
+        def chunk(some: slice) -> None:
+            values, grads, mean, square = (array[some] for array in arrays)
+            for row in more:
+                grads += row[some]
+            adam(values, grads, mean, square, *factors)
+
+        ends = [(first, span.stop) for span in self.spans for first in range(span.start, span.stop, CHUNK)]
+        list(each(chunk, [slice(first, min(first + CHUNK, last)) for first, last in ends]))
+
+    def _together(self, models: range, steps: list[int]) -> None:
+        """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``optim.adam``."""
+        factors = [_factors(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
+        shrink, coupled, beta1, beta2, size, floor = _columns(factors, self.weights.values)
+        for span in self.spans:
+            values, grads, mean, square = (t[models.start : models.stop, span] for t in self._numbers())
+            grads = torch.addcmul(grads, coupled, values)
+            mean.add_((1 - beta1) * (grads - mean))
+            square.mul_(beta2).addcmul_(grads * (1 - beta2), grads)
+            values.mul_(shrink).sub_(size * mean / (square.sqrt() + floor))
+
+    def _numbers(self) -> tuple[Tensor, ...]:
+        """Values, gradients and both moments [K, n_trained]."""
+        return self.weights.values, self.weights.grads, self.state["exp_avg"], self.state["exp_avg_sq"]
+
+    # ---- before and after ------------------------------------------------------------------------
+
+    def _filter(self, models: range, steps: list[int]) -> None:
+        rows, config = slice(models.start, models.stop), self.configs[0]
+        grads = self.weights.grads[rows]
+        if config.orthogonal_gradient:
+            take_out_scaling(self.weights.split(grads), self.weights.split(self.weights.values[rows]))
+        if config.grokfast is not None:
+            self._grokfast(models, steps)
+        if self.initial is not None and config.is_coupled:
+            grads.addcmul_(_column([self.configs[k].weight_decay for k in models], grads), self.initial[rows], value=-1)
+
+    def _grokfast(self, models: range, steps: list[int]) -> None:
+        rows = slice(models.start, models.stop)
+        grads = self.weights.grads[rows]
+        ages = [step - self.configs[k].grokfast_from for k, step in zip(models, steps, strict=True)]
+        strengths = [self.configs[k].grokfast_lambda * (age >= 0) for k, age in zip(models, ages, strict=True)]
+        if self.configs[0].grokfast == "ema":
+            alphas = [self.configs[k].grokfast_alpha for k in models]
+            firsts = [float(age == 0) for age in ages]
+            alpha, strength, first = _columns(list(zip(alphas, strengths, firsts, strict=True)), grads)
+            amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, first > 0)
+        else:
+            add_mean(grads, self.state["last_grads"][rows], _column(strengths, grads), ages)
+
+    def _sgd(self, models: range, steps: list[int]) -> None:
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
+        given = [(c.momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
+        values, grads = self.weights.values[rows], self.weights.grads[rows]
+        sgd(values, grads, self.state["exp_avg"][rows], *_columns(given, values))
+
+    def _after(self, models: range, steps: list[int]) -> None:
+        """The pull of decoupled weight decay to initial weights, noise, and the norm."""
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
+        values = self.weights.values[rows]
+        if self.initial is not None and not configs[0].is_coupled:
+            pulls = [lr_at(step, c) * c.weight_decay for c, step in zip(configs, steps, strict=True)]
+            values.addcmul_(_column(pulls, values), self.initial[rows])
+        if configs[0].update_noise > 0:
+            sizes = _column([lr_at(step, c) * c.update_noise for c, step in zip(configs, steps, strict=True)], values)
+            for i, k in enumerate(models):
+                values[i] += sizes[i] * normal(self.seeds[k], f"update_noise/{steps[i]}", values[i])
+        if configs[0].norm_clamp is not None:
+            set_norm(values, self.norms[rows])
+
+    def _muon(self, models: range, steps: list[int]) -> None:
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
+        values, grads, momentum = (
+            self.weights.split(t[rows]) for t in (self.weights.values, self.weights.grads, self.state["exp_avg"])
+        )
+        given = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
+        settings = _columns(given, self.weights.values)
+        for name in filter(is_stepped, values):
+            muon(values[name], grads[name], momentum[name], *settings)
+
+
+def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
+    """What Adam's update made at ``step`` (0 is the first) depends on: Kingma and Ba 2015 (1412.6980), section 2.
+
+    Returns:
+        shrink: multiplies values, by decoupled weight decay (Loshchilov and Hutter 2019, 1711.05101, algorithm 2).
+        coupled: times the values is added to gradients, by coupled weight decay.
+        beta1, beta2: decays of the moments.
+        size, floor: learning rate and epsilon with the bias corrections of both moments.
+    """
+    lr, correction = lr_at(step, config), math.sqrt(1 - config.beta2 ** (step + 1))
+    is_decoupled = not config.is_coupled
+    return (
+        1 - lr * config.weight_decay if is_decoupled else 1.0,
+        0.0 if is_decoupled else config.weight_decay,
+        config.beta1,
+        config.beta2,
+        lr * correction / (1 - config.beta1 ** (step + 1)),
+        config.eps * correction,
+    )
+
+
+def _column(numbers: Sequence[float], like: Tensor) -> Float[Tensor, "K 1"]:
+    return _columns([(number,) for number in numbers], like)[0]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
+    """Each setting as a column on the device of ``like``, to which nothing waits for their way there."""
+    table = torch.tensor(rows, dtype=like.dtype)
+    if like.device.type == "cuda":
+        table = table.pin_memory()
+    return table.to(like.device, non_blocking=True).split(1, dim=1)
+
+
+def lr_at(step: int, config: OptimConfig) -> float:
+    """Learning rate of the update made at ``step`` (0 is the first): linear warm-up from 0, then constant or a decay.
+
+    With warm-up the first update has learning rate 0, as in Power et al. 2022 and Nanda et al. 2023 (both
+    codes multiply by min(step / 10, 1)). The decay, from the end of the warm-up to ``decay_steps``, is half a
+    cosine (Loshchilov and Hutter 2017, 1608.03983, equation 5) down to ``decay_to``.
+    """
+    if step < config.warmup_steps:
+        return config.lr * step / config.warmup_steps
+    if config.decay_steps is None:
+        return config.lr
+    progress = min((step - config.warmup_steps) / (config.decay_steps - config.warmup_steps), 1.0)
+    falling = (1 + math.cos(math.pi * progress)) / 2
+    return config.lr * (config.decay_to + (1 - config.decay_to) * falling)

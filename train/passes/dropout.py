@@ -1,0 +1,48 @@
+"""Residual dropout: which numbers of what a sublayer adds to the residual stream stay, of every row of an update."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from train.streams import stream
+
+OBEYS = frozenset({"optim.dropout"})
+"""Settings that are obeyed here."""
+Masks = Mapping[str, Float[Tensor, "rows queries d_model"]]
+"""By hook name: 0, or 1/(1 - rate)."""
+Drop = Callable[[str, Tensor], Tensor]
+"""From a sublayer's hook name and its output to what is added to the residual stream."""
+
+
+def keep_all(name: str, output: Tensor) -> Tensor:
+    """Without dropout."""
+    return output
+
+
+def sites(cfg: Any, n_answers: int) -> dict[str, int]:
+    """Hook names of what is added to the residual stream, and at how many positions it is computed."""
+    queries = [cfg.n_ctx] * (cfg.n_layers - 1) + [n_answers]
+    parts = ("attn",) if cfg.attn_only else ("attn", "mlp")
+    return {f"blocks.{i}.hook_{part}_out": n for i, n in enumerate(queries) for part in parts}
+
+
+def masks(
+    seed: int, step: int, rate: float, rows: int, cfg: Any, n_answers: int, device: torch.device | str
+) -> dict[str, Float[Tensor, "rows queries d_model"]]:
+    """Of the update made at ``step``.
+
+    Vaswani et al. 2017 (1706.03762), section 5.4, without that of embeddings; Power et al. 2022 (2201.02177), A.1.2.
+    Their code drops out the MLP's output alone.
+    """
+    generator = stream(seed, f"dropout/{step}", device)
+    shapes = {name: (rows, n, cfg.d_model) for name, n in sites(cfg, n_answers).items()}
+    drawn = {name: torch.rand(shape, generator=generator, device=device) for name, shape in shapes.items()}
+    return {name: (uniform >= rate).float() / (1 - rate) for name, uniform in drawn.items()}
+
+
+def dropping(found: Masks) -> Drop:
+    """What the masks do."""
+    return lambda name, output: output * found[name].to(output.dtype)

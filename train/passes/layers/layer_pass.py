@@ -1,0 +1,114 @@
+"""Transformers of any depth, forward and backward written out and compiled, on a CPU in float32: ``layers.layers``."""
+
+import threading
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from train.config.knows import ANY, Knows
+from train.config.run import RunConfig
+from train.model import HookedMLP, HookedTransformer
+from train.passes.entries import make_plan
+from train.passes.frugal import TASKS
+from train.passes.loss import cross_entropy
+from train.passes.protocol import PIECE, AfterGradients, Reader, check_knows
+from train.passes.threads import Map, Threads
+from train.passes.weights import StackedWeights
+from train.tasks.task import Task
+
+from .layers import Layers
+from .nodes import NodeMaker, Nodes
+
+
+class _Gradient:
+    """A row of gradients, as numbers and by name."""
+
+    def __init__(self, weights: StackedWeights, row: Tensor) -> None:
+        self.flat = row.numpy()
+        self.by_name = {name: t.numpy() for name, t in weights.split(row).items()}
+
+
+class LayerPass:
+    """See ``protocol.Pass``."""
+
+    NAME: ClassVar[str] = "layers"
+    KNOWS: ClassVar[Knows] = {
+        **TASKS,
+        **{f"model.{name}": ANY for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp")},
+        "model.norm": {"none", "pre", "post"},
+        "model.positions": {"learned", "sinusoidal"},
+        "model.attention": {"causal", "bidirectional"},
+        "model.attn_rate": ANY,
+        "model.biases": {"none", "mlp", "all"},
+        "model.outputs": {"answers", "tokens"},
+    }
+    loss = staticmethod(cross_entropy)
+
+    def __init__(
+        self,
+        model: HookedTransformer | HookedMLP,
+        configs: Sequence[RunConfig],
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+    ) -> None:
+        check_knows(self.NAME, self.KNOWS, configs)
+        cfg = model.cfg
+        self.weights, self.threads = weights, threads
+        self.labels = [task.labels for task in tasks]
+        plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
+        self.n_answers = len(tasks[0].answer_positions)
+        self.nodes = NodeMaker(plan, cfg.attention_dir == "causal", cfg.n_layers)
+        arrays = [{name: t.detach().numpy() for name, t in own.items()} for own in weights.own]
+        self.layers = [Layers(cfg, plan, W) for W in arrays]
+        self._own = [_Gradient(weights, row) for row in weights.grads]
+        self._spare = threading.local()
+
+    @staticmethod
+    def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
+        """On a CPU, in float32."""
+        return device.type == "cpu" and dtype == torch.float32
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
+        """The rows' nodes, in pieces. Rows of one first operand go together: they share nodes."""
+        return [self.nodes(self.labels[k], piece) for piece in rows.sort().values.split(PIECE)]
+
+    def backward(
+        self, batches: Sequence[list[Nodes]], steps: Sequence[int], then: AfterGradients
+    ) -> Float[Tensor, " K"]:
+        """Pieces' gradients are added up in order."""
+
+        def one(k: int, each: Map) -> Tensor:
+            pieces = batches[k]
+            share = 1.0 / sum(len(nodes.label) for nodes in pieces)
+            rows = self._gradients(k, len(pieces))
+
+            def piece(i: int) -> float:
+                return self.layers[k].gradients(pieces[i], share, rows[i].by_name)
+
+            self.layers[k].read()
+            losses = list(each(piece, range(len(pieces))))
+            then(range(k, k + 1), each, [row.flat for row in rows[1:]])
+            return torch.tensor(sum(losses), dtype=torch.float64)
+
+        return torch.stack(self.threads.over(one, len(batches)))
+
+    def _gradients(self, k: int, n: int) -> "list[_Gradient]":
+        """Where the gradients of ``n`` pieces go: the first to the stack's, the others to this thread's memory."""
+        spare = vars(self._spare).setdefault("rows", [])
+        while len(spare) < n - 1:
+            spare.append(_Gradient(self.weights, torch.empty_like(self.weights.grads[k])))
+        return [self._own[k], *spare[: n - 1]]
+
+    def reader(self, k: int, each: Map) -> Reader:
+        """By the same forward."""
+        self.layers[k].read()
+
+        def logits(rows: Tensor) -> Tensor:
+            found = self.layers[k].logits(self.nodes(self.labels[k], rows))
+            return torch.from_numpy(found).unflatten(0, (len(rows), self.n_answers))
+
+        return logits

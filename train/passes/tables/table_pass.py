@@ -1,0 +1,96 @@
+"""Transformers of one layer without layer norm, as tables, on a CPU in float32: ``tables.tables``."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from train.config.knows import Knows
+from train.config.run import RunConfig
+from train.model import HookedMLP, HookedTransformer
+from train.passes.arrays import buffer
+from train.passes.entries import make_plan
+from train.passes.layers.layer_pass import LayerPass
+from train.passes.loss import cross_entropy
+from train.passes.protocol import AfterGradients, Reader, check_knows
+from train.passes.threads import Map, Threads
+from train.passes.weights import StackedWeights
+from train.tasks.task import Task
+
+from .rows import RowLoss, Rows
+from .tables import TableMaker, Tables
+
+BLOCK = 8
+"""Models whose tables a thread makes in one go."""
+
+
+class TablePass:
+    """See ``protocol.Pass``. The answer is one, at the row's end, so that it sees every position of the row."""
+
+    NAME: ClassVar[str] = "tables"
+    KNOWS: ClassVar[Knows] = {**LayerPass.KNOWS, "model.n_layers": {1}, "model.norm": {"none"}}
+    loss = staticmethod(cross_entropy)
+
+    def __init__(
+        self,
+        model: HookedTransformer | HookedMLP,
+        configs: Sequence[RunConfig],
+        tasks: Sequence[Task],
+        weights: StackedWeights,
+        threads: Threads,
+    ) -> None:
+        check_knows(self.NAME, self.KNOWS, configs)
+        assert all(task.answer_positions == (task.tokens.shape[1] - 1,) for task in tasks)
+        self.cfg, self.weights, self.threads = model.cfg, weights, threads
+        self.labels = [task.labels for task in tasks]
+        self.plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, self.cfg.n_layers)
+        self.makers = [self._maker(k, k + 1) for k in range(len(tasks))]
+        self.row_loss = RowLoss(self.cfg, self.plan, self.makers[0])
+        size = max(1, min(BLOCK, len(tasks) // threads.count))
+        self.blocks = [range(first, min(first + size, len(tasks))) for first in range(0, len(tasks), size)]
+        self.block_makers = [self.makers[b[0]] if len(b) == 1 else self._maker(b[0], b[-1] + 1) for b in self.blocks]
+
+    def _maker(self, first: int, last: int) -> TableMaker:
+        """Of the models from ``first`` to before ``last``."""
+        weights = self.weights
+        W = {_short(name): t.detach()[first:last].numpy() for name, t in weights.stacked.items()}
+        d_W = {_short(name): t[first:last].numpy() for name, t in weights.split(weights.grads).items()}
+        return TableMaker(self.cfg, self.plan, W, d_W)
+
+    @staticmethod
+    def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
+        """On a CPU, in float32."""
+        return device.type == "cpu" and dtype == torch.float32
+
+    def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Rows]:
+        """The rows' table entries and labels, in shards."""
+        return self.row_loss.rows(self.labels[k], rows).shards()
+
+    def backward(
+        self, batches: Sequence[list[Rows]], steps: Sequence[int], then: AfterGradients
+    ) -> Float[Tensor, " K"]:
+        """Blocks of models on threads; a model at a time, its shards on threads, where there are too few."""
+        losses = torch.empty(len(batches), dtype=torch.float64)
+
+        def one(i: int, each: Map) -> None:
+            maker = self.block_makers[i]
+            tables = maker.forward(each)
+            found = Tables(*(buffer(f"d {name}", *table.shape) for name, table in tables._asdict().items()))
+            for b, k in enumerate(self.blocks[i]):
+                losses[k] = self.row_loss.gradients(tables.of(b), batches[k], found.of(b), each)
+            maker.backward(found, each)
+            then(self.blocks[i], each, [])
+
+        self.threads.over(one, len(self.blocks))
+        return losses
+
+    def reader(self, k: int, each: Map) -> Reader:
+        """By the same tables."""
+        logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
+        return lambda rows: torch.from_numpy(logits(self.row_loss.rows(self.labels[k], rows)))[:, None]
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]

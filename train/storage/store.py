@@ -1,0 +1,315 @@
+"""A run on disk: snapshots, resume states, log, manifest and lock; what is read is verified, or not used.
+
+``run.json`` config and provenance · ``log.jsonl`` one row a step · ``steps/*.safetensors`` weights, written
+once · ``manifest.json`` what a reader may trust · ``resume.safetensors`` latest state, ``resume.previous.safetensors``
+the one before · ``LOCK`` · ``DONE``. How each of them is made and checked is in ``train.storage``.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from train.config.run import RunConfig
+from train.config.settings import override
+from train.errors import DataError, UsageError
+
+from .documents import FORMAT, SESSION, STATE, sealed
+from .files import append, is_there, signature, sync_folder, write_atomic, write_json
+from .locking import held, is_unborn
+from .log import End, Mark
+from .manifest import NAME, Entries, file_of, pack_snapshot, render_manifest, write_snapshot
+from .mending import mend
+from .reading import RunReader
+from .resume import pack_resume, write_resume
+from .split import NAME as SPLIT
+from .split import read_split, write_split
+from .strict import checked
+from .upgrade import upgrade
+
+Saved = tuple[dict[str, Tensor], dict[str, Any]]
+"""A resume state: tensors, and a JSON-able dictionary (step, wall_s, rule)."""
+
+
+class RunStore:
+    """Reads and writes one run's directory. Writing is for the holder of ``lock()``.
+
+    Attributes:
+        path: the directory.
+        notes: what was found damaged and set right, a line each: for the user, and for the record of the session.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self._reader = RunReader(path)
+        self._end: End | None = None
+
+    # ---- the run itself --------------------------------------------------------------------------
+
+    @staticmethod
+    def create(root: Path, config: RunConfig) -> "RunStore":
+        """The directory of ``config`` under ``root``, made if it is not there.
+
+        Raises:
+            UsageError: what is on disk under that name is another run, or no run.
+            DataError: its ``run.json`` is damaged.
+        """
+        store = RunStore(root / config.run_id)
+        if is_there(store.path / "run.json"):
+            on_disk = store.config
+            if "origin" in store.info:
+                raise UsageError(
+                    f"{store.path} holds an imported model, which cannot be trained on: choose another --out"
+                )
+            if on_disk.identity != config.identity:
+                raise UsageError(
+                    f"{store.path} holds a run with another config (on disk {on_disk.identity}; asked for "
+                    f"{config.identity}): choose another --out, or move that directory away"
+                )
+            return store
+        if store.path.exists() and not is_unborn(store.path):
+            raise UsageError(f"{store.path} exists but is not a run: choose another --out, or move it away")
+        (store.path / "steps").mkdir(parents=True, exist_ok=True)
+        content = {"format": FORMAT, "run": config.run_id, "config": config.to_json(), "sessions": []}
+        write_json(store.path / "run.json", sealed(content))
+        return store
+
+    @staticmethod
+    def open(path: Path) -> "RunStore":
+        """An existing run.
+
+        Raises:
+            UsageError: ``path`` is not a run.
+            DataError: its ``run.json`` cannot be read, or is not the newest.
+        """
+        if not is_there(path / "run.json"):
+            raise UsageError(f"{path} is not a run: it has no run.json; runs are made by python -m train.run")
+        store = RunStore(path)
+        store._reader.check_sessions()
+        return store
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Contents of ``run.json``."""
+        return self._reader.info
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's config, ``steps`` being the largest number asked for so far."""
+        return self._reader.config
+
+    @property
+    def run_id(self) -> str:
+        """The id that every file of the run names; the directory may have another name."""
+        return self._reader.run_id
+
+    @property
+    def doubt(self) -> str | None:
+        """One line that says why the run's files cannot be verified, for those of the format before; else None."""
+        if not self._reader.is_old:
+            return None
+        return f"{self.path} is of an older format, whose files carry no checksums of their own: not verified"
+
+    def add_session(self, config: RunConfig, session: dict[str, Any]) -> None:
+        """Record that a process trains here: its command, versions and machine; ``steps`` may grow, never shrink.
+
+        ``notes`` of this store become part of the record.
+        """
+        self._upgrade()
+        session = {**session, "notes": list(self.notes)} if self.notes else session
+        steps = max(config.schedule.steps, self.config.schedule.steps)
+        home, sessions = self.path / "run.json", [*self.info["sessions"], checked(session, SESSION, "the session")]
+        content = {**self.info, "config": override(config, {"steps": steps}).to_json(), "sessions": sessions}
+        write_json(home, sealed(content))
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the run; released by the system on any death of the process.
+
+        Raises:
+            Busy: another process holds it; its pid and host are named.
+            DataError: ``LOCK`` or ``steps`` is a link, or no file or folder of ours.
+        """
+        return held(self.path)
+
+    # ---- snapshots -------------------------------------------------------------------------------
+
+    @property
+    def manifest(self) -> Entries:
+        """Snapshots that may be trusted, by step in rising order: step, file, bytes, sha256."""
+        return self._reader.manifest()
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps with a snapshot, rising."""
+        return list(self.manifest)
+
+    def save_snapshot(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Save weights at ``step``. A snapshot already there is compared, never rewritten, unless it is damaged.
+
+        Raises:
+            DataError: the one on disk differs.
+        """
+        data, entry = pack_snapshot(step, tensors, self.run_id)
+        entries = self._reader.entries()
+        if step in entries:
+            self._compare(step, data, entry, tensors)
+            return
+        write_snapshot(self.path, step, data)
+        entries = dict(sorted({**entries, step: entry}.items()))
+        write_atomic(self.path / NAME, render_manifest(entries, self.run_id))
+        self._reader.know_entries(entries)
+
+    def _compare(self, step: int, data: bytes, entry: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        try:
+            on_disk = self.load_snapshot(step)
+        except DataError:
+            if self._reader.entries()[step] != entry:
+                raise
+            write_snapshot(self.path, step, data)  # the bytes that the manifest vouches for
+            return
+        if on_disk.keys() != tensors.keys() or not all(_same(on_disk[name], tensors[name]) for name in on_disk):
+            raise DataError(
+                f"{self.path / file_of(step)} differs from the weights just computed for step {step}: "
+                "the run was continued on another machine, thread count or version; start it in another --out"
+            )
+
+    def load_snapshot(self, step: int) -> dict[str, Tensor]:
+        """Weights at ``step``.
+
+        Raises:
+            KeyError: no snapshot at that step.
+            DataError: the file is missing, or is not what the manifest says was written.
+        """
+        return self._reader.snapshot(step)
+
+    # ---- of imported runs ------------------------------------------------------------------------
+
+    def save_split(self, is_train: Bool[Tensor, " rows"]) -> None:
+        """Save which rows are trained on, of a run whose config does not say."""
+        write_split(self.path, is_train, self.run_id)
+
+    def load_split(self) -> Bool[Tensor, " rows"] | None:
+        """Which rows are trained on, where that was saved.
+
+        Raises:
+            DataError: the file cannot be read, or is another run's.
+        """
+        if is_there(self.path / SPLIT) or self._reader.says_split():
+            return read_split(self.path, self.run_id, old=self._reader.is_old)
+        return None
+
+    # ---- resume state ----------------------------------------------------------------------------
+
+    def begin(self) -> Saved | None:
+        """Make the run ready to be trained on, and say where from; None where it starts at step 0.
+
+        What is damaged and can be set right is, with a line in ``notes`` each; log rows after the resume state are
+        dropped, and so is DONE. A run of the format before is upgraded.
+
+        Raises:
+            DataError: what is needed cannot be read; nothing was changed.
+        """
+        self._upgrade()
+        point = self._reader.point()
+        self.clear_done()
+        self.notes += [note for note in mend(self._reader, point) if note not in self.notes]
+        self._end = None
+        return None if point is None else (point.resume.tensors, point.resume.state)
+
+    def _upgrade(self) -> None:
+        if not self._reader.is_old:
+            return
+        doubt = self.doubt
+        upgrade(self.path, self.run_id, self.info, self._reader.log_limit())
+        self.notes.append(f"{doubt}; upgraded to the format of today")
+
+    def save_resume(self, tensors: Mapping[str, Tensor], state: dict[str, Any]) -> None:
+        """Replace the resume state: tensors and ``state`` in one file; the one before is kept beside it."""
+        step = checked(state, STATE, "the resume state")["step"]
+        kept, logged = self._log_end().mark_before(step), self._log_end().marks[1]
+        if kept is None:
+            log = self._reader.log()
+            kept = log.mark_at(log.rows_before(step))
+        write_resume(self.path, pack_resume(tensors, self.run_id, state, kept, logged, self._counts(step)))
+
+    def _counts(self, step: int) -> dict[str, int]:
+        n_snapshots = sum(saved <= step for saved in self._reader.entries())
+        return {"snapshots": n_snapshots, "sessions": len(self.info["sessions"])}
+
+    def load_resume(self) -> Saved | None:
+        """The latest resume state that is good, as is its part of the log; None where there is none. Changes nothing.
+
+        Raises:
+            DataError: there are some, and none is good.
+        """
+        point = self._reader.point()
+        return None if point is None else (point.resume.tensors, point.resume.state)
+
+    # ---- log -------------------------------------------------------------------------------------
+
+    def append_log(self, rows: list[dict[str, Any]]) -> None:
+        """Append rows in one durable write.
+
+        Raises:
+            DataError: one is no row of a log (see ``train.storage.log``), or the log is damaged.
+        """
+        path = self.path / "log.jsonl"
+        data, end = self._log_end().lines(rows, path)
+        size, self._end = end.size - len(data), None
+        append(path, data, size)
+        self._end = end
+
+    def _log_end(self) -> End:
+        """Where the log ends, which is remembered while nobody else writes to it."""
+        on_disk = signature(self.path / "log.jsonl")
+        size = 0 if on_disk is None else on_disk[1]
+        if self._end is None or self._end.size != size:
+            log = self._reader.log()
+            if log.fault is not None or log.torn or log.is_old:
+                raise DataError(f"{self.path / 'log.jsonl'} cannot be added to: it does not end in a whole row of ours")
+            self._end = log.end()
+            self._reader.forget_log()
+        return self._end
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All whole rows; a torn last line is left out.
+
+        Raises:
+            DataError: a line is damaged or missing.
+        """
+        rows = self._reader.whole_log().rows
+        self._reader.forget_log()
+        return rows
+
+    # ---- done ------------------------------------------------------------------------------------
+
+    def mark_done(self, step: int) -> None:
+        """Say that training reached ``step``; the last file written."""
+        mark: Mark = self._log_end().marks[1]
+        has_split = is_there(self.path / SPLIT)
+        content = {"run": self.run_id, "step": step, "log": vars(mark), **self._counts(step), "split": has_split}
+        write_json(self.path / "DONE", sealed(content))
+
+    def clear_done(self) -> None:
+        """Take that back, before a run is extended."""
+        if is_there(self.path / "DONE"):
+            (self.path / "DONE").unlink()
+            sync_folder(self.path)
+
+    @property
+    def done_step(self) -> int | None:
+        """Step at which the run was finished; None while it is not."""
+        return self._reader.done_step()
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are the same, bit for bit."""
+    a, b = (t.detach().cpu().contiguous() for t in (a, b))
+    return (
+        a.shape == b.shape and a.dtype == b.dtype and a.view(-1).view(torch.uint8).equal(b.view(-1).view(torch.uint8))
+    )
