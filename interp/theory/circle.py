@@ -7,7 +7,7 @@ exponents: specification of this package, section C, after Bordelon et al. 2024 
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import UsageError
+from .checks import OutOfRange
 
 POINTS = 2**16
 
@@ -16,10 +16,10 @@ def relu_ntk(theta: Float[np.ndarray, " angles"], n_hidden: int) -> Float[np.nda
     """Kernel between inputs at these angles, in -pi..pi, for weights of variance 2 over fan-in.
 
     Raises:
-        UsageError: no hidden layer.
+        OutOfRange: no hidden layer.
     """
     if n_hidden < 1:
-        raise UsageError(f"{n_hidden} hidden layers are not allowed: give at least 1")
+        raise OutOfRange(f"{n_hidden} hidden layers are not allowed: give at least 1")
     angle = np.abs(theta)
     tangent = np.cos(angle)
     for _ in range(n_hidden):
@@ -40,10 +40,10 @@ def sobolev_exponents(q: float, q_phi: float = 1.0) -> tuple[float, float]:
     """alpha and beta of y = sum k^-q cos k theta learned with activation ReLU^q_phi: hard iff q < q_phi + 1/2.
 
     Raises:
-        UsageError: q <= 1/2, where y has no variance, or 2 q_phi <= 1, where the kernel has no trace.
+        OutOfRange: q <= 1/2, where y has no variance, or 2 q_phi <= 1, where the kernel has no trace.
     """
     if not q > 0.5:
-        raise UsageError(f"q = {q:g} is not allowed: give q > 0.5, so that the target's variance is finite")
+        raise OutOfRange(f"q = {q:g} is not allowed: give q > 0.5, so that the target's variance is finite")
     if not q_phi > 0.5:
-        raise UsageError(f"q_phi = {q_phi:g} is not allowed: give q_phi > 0.5, so that the kernel's trace is finite")
+        raise OutOfRange(f"q_phi = {q_phi:g} is not allowed: give q_phi > 0.5, so that the kernel's trace is finite")
     return 2 * q_phi, (2 * q - 1) / (2 * q_phi)

@@ -48,8 +48,8 @@ def corrected_dmft(
     """Mean loss at steps 0..n_steps - 1: the mean field theory, whole to first order in 1/N and 1/B.
 
     Raises:
-        UsageError: as ``dmft``.
-        DataError: as ``dmft``.
+        OutOfRange: as ``dmft``.
+        Unsolvable: as ``dmft``.
     """
     theory = dmft(spectrum, gamma, eta, n_steps, n, b)
     if n is None and b is None:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import DataError
-from train.scaling.checks import check_gamma, check_size, check_step_size
-
+from .checks import Unsolvable, check_gamma, check_size, check_step_size
 from .spectrum import Spectrum
 
 DAMPING = 0.7
@@ -52,8 +50,8 @@ def dmft(
     hundred steps are what it is for.
 
     Raises:
-        UsageError: gamma < 0, eta <= 0, n_steps, n or b below 1.
-        DataError: it does not stay finite, or does not converge: gradient descent is unstable, or nearly so.
+        OutOfRange: gamma < 0, eta <= 0, n_steps, n or b below 1.
+        Unsolvable: it does not stay finite, or does not converge: gradient descent is unstable, or nearly so.
     """
     check_gamma(gamma)
     check_step_size(eta)
@@ -74,7 +72,7 @@ def dmft(
             state = _mixed(state, new)
             if change < tolerance:
                 return new.loss
-    raise DataError(
+    raise Unsolvable(
         f"the mean field theory did not converge in {ITERATIONS} iterations at eta = {eta:g}, gamma = {gamma:g}, "
         f"{n_steps} steps: gradient descent is unstable there or nearly so; try eta = {eta / 2:g} or fewer steps"
     )

@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from scipy.special import gamma as gamma_function
 from scipy.special import hyp1f1
 
-from train.scaling.checks import check_gamma, check_task
+from .checks import check_gamma, check_task
 
 ENDS = 60.0
 """Where integrals over log x are cut; what lies outside is a power, added in closed form."""
@@ -48,7 +48,7 @@ def regime(alpha: float, beta: float) -> Regime:
     """hard: beta < 1; super-easy: beta > 2 - 1/alpha; easy: between (both ends included).
 
     Raises:
-        UsageError: alpha <= 1 or beta <= 0.
+        OutOfRange: alpha <= 1 or beta <= 0.
     """
     check_task(alpha, beta)
     if beta < 1:
@@ -67,7 +67,7 @@ def exponents(alpha: float, beta: float, gamma: float, infinite_batch: bool = Fa
     Without the noise of batches the easy row holds for all beta >= 1.
 
     Raises:
-        UsageError: alpha <= 1, beta <= 0 or gamma < 0.
+        OutOfRange: alpha <= 1, beta <= 0 or gamma < 0.
     """
     kind = regime(alpha, beta)
     check_gamma(gamma)

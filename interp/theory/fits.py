@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import UsageError
+from .checks import OutOfRange
 
 PLATEAU = 4.0
 """A loss below this many times what training leaves in the end is on its way to a plateau."""
@@ -31,12 +31,12 @@ def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"],
         residual: loss that training leaves in the end, where it is known; otherwise the curve's bend decides.
 
     Raises:
-        UsageError: fewer than 10 points, or values that are not positive and finite.
+        OutOfRange: fewer than 10 points, or values that are not positive and finite.
     """
     if len(t) < 10:
-        raise UsageError(f"{len(t)} points are too few for a slope: give at least 10")
+        raise OutOfRange(f"{len(t)} points are too few for a slope: give at least 10")
     if not (np.isfinite(loss).all() and (loss > 0).all() and (t > 0).all()):
-        raise UsageError("times and losses must be positive and finite to have a slope: leave the others out")
+        raise OutOfRange("times and losses must be positive and finite to have a slope: leave the others out")
     x, y = np.log(t), np.log(loss)
     whole, early, late = (float(np.polyfit(x[part], y[part], 1)[0]) for part in _parts(len(x)))
     plateau = None

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import DataError, UsageError
-from train.scaling.checks import check_gamma
-
+from .checks import OutOfRange, Unsolvable, check_gamma
 from .spectrum import Spectrum
 
 LATEST = 1e30
@@ -71,14 +69,14 @@ def flow(modes: Modes, gamma: float, t_max: float, steps_per_decade: int = STEPS
     """Loss and kernel scale from t = 0 to ``t_max`` at log-spaced times.
 
     Raises:
-        UsageError: gamma < 0, or t_max not positive.
-        DataError: modes that are not finite.
+        OutOfRange: gamma < 0, or t_max not positive.
+        Unsolvable: modes that are not finite.
     """
     check_gamma(gamma)
     if not 0 < t_max <= LATEST:
-        raise UsageError(f"t_max = {t_max:g} is not allowed: give a time > 0, up to {LATEST:g}")
+        raise OutOfRange(f"t_max = {t_max:g} is not allowed: give a time > 0, up to {LATEST:g}")
     if not all(np.isfinite(x).all() for x in (modes.sigma, modes.drive, np.array(modes.residual))):
-        raise DataError("the kernel or the target has values that are not finite: look at the data")
+        raise Unsolvable("the kernel or the target has values that are not finite: look at the data")
     u, t, tau, q = np.zeros_like(modes.sigma), 0.0, 0.0, 1.0
     following = FIRST / float(modes.sigma.max())
     ratio = 10 ** (1 / steps_per_decade)

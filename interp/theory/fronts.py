@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import UsageError
-from train.scaling.checks import check_size, check_task
-
+from .checks import OutOfRange, check_size, check_task
 from .finite import kernels
 from .flow import Modes, flow
 from .sgd import lazy_sgd
@@ -57,11 +55,11 @@ class Front:
         """Loss falls as C^-r, the best width grows as C^n, and the best time C/N as C^(1 - n): least squares.
 
         Raises:
-            UsageError: the envelope has fewer than ``LEAST`` kinks: give more widths.
+            OutOfRange: the envelope has fewer than ``LEAST`` kinks: give more widths.
         """
         C, losses, widths = self.kinks
         if len(C) < LEAST:
-            raise UsageError(f"{len(C)} kinks on the front: give a wider range of widths, at least five of them")
+            raise OutOfRange(f"{len(C)} kinks on the front: give a wider range of widths, at least five of them")
         r, n = (np.polyfit(np.log(C), np.log(y), 1)[0] for y in (losses, widths))
         return -float(r), float(n)
 
@@ -82,20 +80,20 @@ def fronts(
     of ``b`` samples at step size ``eta`` the model is lazy: rich, no theory goes to such times.
 
     Raises:
-        UsageError: fewer than 3 widths, a width or draws below 1, alpha <= 1, beta <= 0 or gamma < 0; b without eta, or
+        OutOfRange: fewer than 3 widths, a width or draws below 1, alpha <= 1, beta <= 0 or gamma < 0; b without eta, or
             with gamma > 0.
-        DataError: a step size that is unstable.
+        Unsolvable: a step size that is unstable.
     """
     if len(widths) < 3:
-        raise UsageError(f"{len(widths)} widths are too few for a front: give at least 3, rising")
+        raise OutOfRange(f"{len(widths)} widths are too few for a front: give at least 3, rising")
     for name, size in (("draws", draws), ("width", min(widths))):
         check_size(name, size)
     for beta, gamma in tasks:
         check_task(alpha, beta)
         if b is not None and gamma != 0:
-            raise UsageError(f"gamma = {gamma:g} with batches of b = {b} is not allowed: give gamma 0, or leave out b")
+            raise OutOfRange(f"gamma = {gamma:g} with batches of b = {b} is not allowed: give gamma 0, or leave out b")
     if (b is None) != (eta is None):
-        raise UsageError("b and eta go together: give both, or neither for gradient flow on the population")
+        raise OutOfRange("b and eta go together: give both, or neither for gradient flow on the population")
     n, rng = np.array(sorted(widths), dtype=np.float64), np.random.default_rng(seed)
     t_max = 3 * n.max() ** alpha
     decades = np.log10(n.max() * t_max / n.min())

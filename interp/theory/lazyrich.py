@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import DataError, UsageError
+from .checks import OutOfRange, Unsolvable
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def train_committee(
     """Full-batch descent in closed form, from w_bar = 0 and M = I (infinitely many neurons) where not given.
 
     Raises:
-        UsageError: alpha or eta0 not positive.
-        DataError: the loss stops being finite.
+        OutOfRange: alpha or eta0 not positive.
+        Unsolvable: the loss stops being finite.
     """
     for name, value in (("alpha", alpha), ("eta0", eta0)):
         if not (np.isfinite(value) and value > 0):
-            raise UsageError(f"{name} = {value:g} is not allowed: give a number > 0")
+            raise OutOfRange(f"{name} = {value:g} is not allowed: give a number > 0")
     d = data.X.shape[1]
     w = np.zeros(d) if w_bar is None else w_bar
     second = np.eye(d) if M is None else M
@@ -83,7 +83,7 @@ def train_committee(
         test = _output(data.X_test, w, second, alpha, epsilon) - test_start
         train_loss[step], test_loss[step] = np.mean(r**2), np.mean((test - data.y_test) ** 2)
         if not np.isfinite(train_loss[step]):
-            raise DataError(f"the loss is not finite at step {step}: give a smaller eta0 than {eta0:g}")
+            raise Unsolvable(f"the loss is not finite at step {step}: give a smaller eta0 than {eta0:g}")
         if step == n_steps:
             break
         g = -2 * eta0 / alpha * (r @ data.X) / len(r)

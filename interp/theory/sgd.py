@@ -9,9 +9,7 @@ is independent of its features. A linear map with a symmetric matrix, up to scal
 import numpy as np
 from jaxtyping import Float, Real
 
-from train.errors import DataError
-from train.scaling.checks import check_size, check_step_size
-
+from .checks import Unsolvable, check_size, check_step_size
 from .flow import Modes
 from .spectrum import Spectrum
 
@@ -22,8 +20,8 @@ def lazy_sgd(
     """Mean loss after ``steps`` updates (between whole numbers it is interpolated); the population's where b is None.
 
     Raises:
-        UsageError: eta <= 0, or b < 1.
-        DataError: a step size that is unstable.
+        OutOfRange: eta <= 0, or b < 1.
+        Unsolvable: a step size that is unstable.
     """
     check_step_size(eta)
     if b is not None:
@@ -36,7 +34,7 @@ def lazy_sgd(
     rates, axes = np.linalg.eigh(np.diag(shrink) - per_b * eta**2 * np.outer(root * lam, root * lam))
     if rates[0] < -1e-12 or eta * lam.max() >= 2:
         safe = min(eta, 2 / (lam.max() + per_b * float((counts * lam).sum()))) / 2
-        raise DataError(f"the step size eta = {eta:g} is unstable with batches of {b or 'everything'}: try {safe:.2g}")
+        raise Unsolvable(f"the step size eta = {eta:g} is unstable with batches of {b or 'everything'}: try {safe:.2g}")
     rates = np.clip(rates, 1e-300, 1)
     kept = np.exp(np.outer(np.log1p(-np.minimum(rates, 1 - 1e-16)), steps))
     source = axes.T @ (root * lam) * per_b * eta**2 * never

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import zeta
 
-from train.errors import UsageError
-from train.scaling.checks import check_task
+from .checks import OutOfRange, check_task
 
 EXACT = 200
 """Modes that stand alone before bins begin."""
@@ -59,7 +58,7 @@ def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:
     ``BINS_PER_DECADE`` bins a decade, so eigenvalues within one differ by alpha times 6%.
 
     Raises:
-        UsageError: alpha <= 1, beta <= 0, or m < 1.
+        OutOfRange: alpha <= 1, beta <= 0, or m < 1.
     """
     check_task(alpha, beta)
     beyond = trace_beyond = 0.0
@@ -67,7 +66,7 @@ def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:
         m = max(INFINITE, math.ceil(SMALLEST ** (-1 / alpha)))
         beyond, trace_beyond = tail(1 + alpha * beta, m), tail(alpha, m)
     if m < 1:
-        raise UsageError(f"{m} modes are not allowed: give at least 1")
+        raise OutOfRange(f"{m} modes are not allowed: give at least 1")
     n_exact = min(m, EXACT)
     edges = [float(n_exact + 1)]
     if m > n_exact:

@@ -9,8 +9,7 @@ import math
 import numpy as np
 from scipy.optimize import brentq
 
-from train.scaling.checks import check_size
-
+from .checks import check_size
 from .spectrum import Spectrum
 
 
@@ -18,7 +17,7 @@ def model_plateau(spectrum: Spectrum, n: int) -> float:
     """Loss of the best fit in the row space of a random A(0) of width n; the same lazy and rich.
 
     Raises:
-        UsageError: n < 1.
+        OutOfRange: n < 1.
     """
     gain = _gain(spectrum, n)
     return float((spectrum.power / (1 + spectrum.lam * gain)).sum()) + spectrum.beyond
@@ -28,7 +27,7 @@ def data_plateau(spectrum: Spectrum, p: int) -> float:
     """Test loss of ridgeless kernel regression on p samples: infinite width, lazy.
 
     Raises:
-        UsageError: p < 1.
+        OutOfRange: p < 1.
     """
     gain = _gain(spectrum, p)
     if math.isinf(gain):
