@@ -83,10 +83,13 @@ def _late(options: LateOptions) -> int:
     import numpy as np
 
     from interp.theory.exponents import lazy_loss, rich_loss
-    from interp.theory.flow import flow, wide
+    from interp.theory.flow import LATEST, flow, wide
     from interp.theory.spectrum import power_law
 
     alpha, beta, gamma = options.alpha, options.beta, options.gamma
+    for time in _several(options.t, "--t"):
+        if not 0 < time <= LATEST:
+            raise UsageError(f"t = {time:g} is not allowed: give times > 0, up to {LATEST:g}")
     t = np.array(options.t)
     formula = lazy_loss(alpha, beta, t) if gamma == 0 else rich_loss(alpha, beta, gamma, t)
     loss = flow(wide(power_law(alpha, beta)), gamma, float(t.max())).at(t)
@@ -98,7 +101,7 @@ def _plateaus(options: PlateausOptions) -> int:
     from interp.theory.plateaus import data_plateau, model_plateau
     from interp.theory.spectrum import power_law
 
-    task, sizes = power_law(options.alpha, options.beta), list(options.sizes)
+    task, sizes = power_law(options.alpha, options.beta), list(_several(options.sizes, "--sizes"))
     model, data = ([plateau(task, size) for size in sizes] for plateau in (model_plateau, data_plateau))
     return _shown({"size": sizes, "width": model, "samples": data}, options.json)
 
@@ -149,6 +152,17 @@ def _report(options: ReportOptions) -> int:
     options.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is refused before minutes of work
     say(write(build(options.quiet), options.out))
     return 0
+
+
+def _several(values: Sequence[Any], flag: str) -> Sequence[Any]:
+    """The values of a flag that takes one or more.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not values:
+        raise UsageError(f"{flag} has no value: give at least one")
+    return values
 
 
 def _shown(columns: Mapping[str, Sequence[float]], as_json: bool) -> int:

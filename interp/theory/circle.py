@@ -1,7 +1,7 @@
 """The neural tangent kernel of wide ReLU networks on the circle, and the exponents of its Sobolev task.
 
-Sources: the arc-cosine recursion of Cho and Saul 2009 in the form of Jacot et al. 2018 (1806.07572), no biases;
-exponents: specification of this package, section C, after Bordelon et al. 2024 (2409.17858).
+Sources: the arc-cosine recursion of Cho and Saul 2009 in the form of Jacot et al. 2018 (1806.07572), without biases;
+exponents after Bordelon et al. 2024 (2409.17858).
 """
 
 import numpy as np
@@ -10,13 +10,14 @@ from jaxtyping import Float
 from .checks import OutOfRange
 
 POINTS = 2**16
+"""Points on the circle at which the kernel is transformed."""
 
 
 def relu_ntk(theta: Float[np.ndarray, " angles"], n_hidden: int) -> Float[np.ndarray, " angles"]:
-    """Kernel between inputs at these angles, in -pi..pi, for weights of variance 2 over fan-in.
+    """Kernel between two inputs at these angles (-pi..pi), for weights of variance 2 over fan-in.
 
     Raises:
-        OutOfRange: no hidden layer.
+        OutOfRange: ``n_hidden``, the number of hidden layers, is below 1.
     """
     if n_hidden < 1:
         raise OutOfRange(f"{n_hidden} hidden layers are not allowed: give at least 1")
@@ -37,7 +38,7 @@ def circle_eigenvalues(n_hidden: int, k_max: int) -> Float[np.ndarray, " k"]:
 
 
 def sobolev_exponents(q: float, q_phi: float = 1.0) -> tuple[float, float]:
-    """alpha and beta of y = sum k^-q cos k theta learned with activation ReLU^q_phi: hard iff q < q_phi + 1/2.
+    """Exponents alpha and beta of y = sum k^-q cos k theta with activation ReLU^q_phi; hard iff q < q_phi + 1/2.
 
     Raises:
         OutOfRange: q <= 1/2, where y has no variance, or 2 q_phi <= 1, where the kernel has no trace.

@@ -1,4 +1,4 @@
-"""Slopes of loss curves, and when they are no exponents."""
+"""Slopes of loss curves, and reasons why a slope is no exponent."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,27 @@ from jaxtyping import Float
 from .checks import OutOfRange
 
 PLATEAU = 4.0
-"""A loss below this many times what training leaves in the end is on its way to a plateau."""
+"""A loss below this multiple of the loss after infinite training is approaching a plateau."""
 BENT = 0.05
-"""A slope that falls by more than this share from the first half of the window to the second is bending."""
+"""A curve bends if its slope flattens by more than this share from the first half of the window to the second."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Least squares of log loss against log t."""
+    """Least-squares fit of log loss against log t."""
 
     slope: float
     plateau: str | None
-    """Why the slope is no exponent; None where nothing speaks against it."""
+    """Reason why the slope is no exponent; None if there is none."""
 
 
 def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"], residual: float | None = None) -> Fit:
-    """Slope over the times given; evenly spread in log t they should be.
+    """Slope of a loss curve over the given times, which should be evenly spread in log t.
 
     Args:
         t: times, rising.
         loss: above 0.
-        residual: loss that training leaves in the end, where it is known; otherwise the curve's bend decides.
+        residual: loss after infinite training, if known; otherwise the curve's bend decides.
 
     Raises:
         OutOfRange: fewer than 10 points, or values that are not positive and finite.

@@ -1,9 +1,10 @@
 """Stochastic gradient descent of the lazy model, averaged exactly over batches: any width, any number of steps.
 
-Specification: with Gaussian features the mean square error of mode k obeys
+With Gaussian features the mean square error of mode k obeys
     V_k <- (1 - eta lambda_k)^2 V_k + (eta^2/B) (lambda_k L + lambda_k^2 V_k),  L = L_res + sum lambda_k V_k,
-lambda_k being kernel eigenvalues: the population's at infinite width, those of one A(0) at a finite one, whose residual
-is independent of its features. A linear map with a symmetric matrix, up to scales, hence solved for all steps at once.
+where lambda_k are kernel eigenvalues: the population's at infinite width, those of one A(0) at a finite width, whose
+residual is independent of its features. The map is linear with a matrix that is symmetric up to scales, hence it is
+solved for all steps at once.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ from .spectrum import Spectrum
 def lazy_sgd(
     of: Spectrum | Modes, eta: float, b: int | None, steps: Real[np.ndarray, " some"]
 ) -> Float[np.ndarray, " some"]:
-    """Mean loss after ``steps`` updates (between whole numbers it is interpolated); the population's where b is None.
+    """Mean loss after ``steps`` updates, interpolated between whole numbers; b None means the population's gradient.
 
     Raises:
         OutOfRange: eta <= 0, or b < 1.
@@ -38,12 +39,12 @@ def lazy_sgd(
     rates = np.clip(rates, 1e-300, 1)
     kept = np.exp(np.outer(np.log1p(-np.minimum(rates, 1 - 1e-16)), steps))
     source = axes.T @ (root * lam) * per_b * eta**2 * never
-    found = (axes.T @ (V / root))[:, None] * kept + (source / rates)[:, None] * (1 - kept)
-    return (root * lam) @ axes @ found + never
+    modes = (axes.T @ (V / root))[:, None] * kept + (source / rates)[:, None] * (1 - kept)
+    return (root * lam) @ axes @ modes + never
 
 
 def _start(of: Spectrum | Modes) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Eigenvalues, how often each, square errors at the start, and the loss of what is never learned."""
+    """Eigenvalues, their multiplicities, square errors at the start, and the loss of modes that are never learned."""
     if isinstance(of, Spectrum):
         return of.lam, of.counts, of.w_star**2, of.beyond
     live = of.sigma > 0
