@@ -186,7 +186,7 @@ def test_nothing_is_unpickled_and_one_file_prints():
     "module",
     [
         *("train.run", "interp.report", "interp.measures.__main__", "interp.importers.__main__"),
-        *("train.scaling.__main__", "train.sweep.__main__"),
+        *("train.scaling.__main__", "train.sweep.__main__", "interp.scaling.__main__"),
     ],
 )
 def test_help_is_quick_and_imports_nothing_heavy(module):

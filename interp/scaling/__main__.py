@@ -165,11 +165,11 @@ def _several(values: Sequence[Any], flag: str) -> Sequence[Any]:
     return values
 
 
-def _shown(columns: Mapping[str, Sequence[float]], as_json: bool) -> int:
+def _shown(columns: Mapping[str, Sequence[Any]], as_json: bool) -> int:
     return _json(dict(columns)) if as_json else _table(columns)
 
 
-def _table(columns: Mapping[str, Sequence[float]], rows: Sequence[int] | Any = None) -> int:
+def _table(columns: Mapping[str, Sequence[Any]], rows: Sequence[int] | Any = None) -> int:
     """Print columns of numbers below their names: all rows, or the rows of these indices."""
     say(" ".join(f"{name:>12}" for name in columns))
     for i in range(len(next(iter(columns.values())))) if rows is None else rows:

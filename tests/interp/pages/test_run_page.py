@@ -22,28 +22,35 @@ def test_python_and_the_command_write_the_same_page(path, tmp_path, capsys):
     from interp import open_run
     from interp.pages.run import report
 
-    assert command(path, "--out", tmp_path / "shell", "--only", "overview,norms", "--quiet") == 0
+    assert command(path, "--out", tmp_path / "shell", "--only", "norms,curves", "--quiet") == 0
     capsys.readouterr()
-    page = report(path, tmp_path / "python", only=("norms", "overview"))
+    page = report(path, tmp_path / "python", only=("curves", "norms"))
     assert page == tmp_path / "python/index.html"
     assert page.read_bytes() == (tmp_path / "shell/index.html").read_bytes()
-    assert report(open_run(path), tmp_path / "run", only=["overview", "norms"]).read_bytes() == page.read_bytes()
+    assert report(open_run(path), tmp_path / "run", only=["norms", "curves"]).read_bytes() == page.read_bytes()
     assert report(path, tmp_path / "less", only=["norms"]).read_bytes() != page.read_bytes()  # control
     assert capsys.readouterr() == ("", "")
 
 
 def test_key_frequencies_of_the_run_or_of_the_call(path, tmp_path, monkeypatch):
+    import interp.pages.run as run_page
     from interp import open_run
-    from interp.pages.run import report
+    from interp.html.blocks import Text
+    from interp.parts.keyfreqs import key_freqs
+    from interp.sections import Section
+
+    def keys(run):
+        return [Text(f"key frequencies {key_freqs(run).ks}")]
 
     def shown(*args, **kwargs):
-        return re.findall(r"k = [\d, ]+ \(given\)", report(*args, only=["keyfreqs"], **kwargs).read_text())
+        return re.findall(r"key frequencies (.*?)<", run_page.report(*args, **kwargs).read_text())
 
-    run = open_run(path, key_freqs=[4, 7])
+    monkeypatch.setattr(run_page, "SECTIONS", [Section("keys", "Keys", keys)])
     monkeypatch.chdir(tmp_path)
-    assert "k = 4, 7 (given)" in shown(run) and (tmp_path / "reports" / path.name / "index.html").is_file()
-    assert "k = 5 (given)" in shown(run, key_freqs=[5])
-    assert shown(path) == []  # control
+    run = open_run(path, key_freqs=[4, 7])
+    assert shown(run) == ["(4, 7)"] and (tmp_path / "reports" / path.name / "index.html").is_file()
+    assert shown(run, key_freqs=[5]) == ["(5,)"]
+    assert shown(path) == [str(key_freqs(open_run(path)).ks)] != ["(4, 7)"]  # control
 
 
 def test_errors_from_python_are_those_of_the_command(path, tmp_path, capsys):
