@@ -91,7 +91,7 @@ def test_a_mean_is_taken_over_rows_at_each_position(part, tmp_path):
 
 def test_means_do_not_depend_on_how_rows_are_split_among_passes(tmp_path, monkeypatch):
     from interp.circuits import ablate_neurons
-    from interp.runs import run as runs
+    from interp.runs import snapshot as runs
 
     snap = untrained_run(tmp_path).last
     hooks = ablate_neurons(range(20), how="mean")

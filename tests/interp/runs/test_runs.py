@@ -88,7 +88,7 @@ def test_hooks_act_in_the_loss_and_go_away(run):
 
 
 def test_rows_are_one_batch_under_hooks_alone(run, monkeypatch):
-    from interp.runs import run as runs
+    from interp.runs import snapshot as runs
 
     snap, seen = run.last, []
     before = snap.loss("all")
