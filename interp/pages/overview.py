@@ -103,8 +103,8 @@ def _phases(points: list[Point], steps: tuple[int, ...]) -> Block:
     return Figure(
         fig=fig,
         heading="Phases",
-        takeaway="Hard below beta = 1: features that are learned make the loss fall faster. Easy and super-easy (above "
-        "2 - 1/alpha): the exponent stays.",
+        takeaway="On hard tasks (beta < 1) feature learning makes the loss fall faster; on easy and super-easy tasks "
+        "(beta > 2 - 1/alpha) the exponent stays the same.",
         source=f"Boundaries beta = 1 and beta = 2 - 1/alpha, {PAPER}.",
         alt="Map of the three regimes over alpha and beta, with a cross at the chosen task.",
         steps=steps,
@@ -195,7 +195,7 @@ def _predicted(point: Point, compute: Float[np.ndarray, " cs"]) -> tuple[Float[n
     if len(C) < LEAST:
         return np.full(
             len(compute), np.nan
-        ), f"{predicted}; too few points on the front at these widths to measure them."
+        ), f"{predicted}; too few points on the front at these widths for a measurement."
     r, n = point.front.exponents()
     middle = len(C) // 2
     line = best[middle] * (compute / C[middle]) ** -point.predicted.compute
@@ -209,9 +209,9 @@ def _tables(points: list[Point]) -> list[Block]:
     for p in points:
         fixed = exponents(p.alpha, p.beta, p.gamma)
         rows.append({"alpha": p.alpha, "beta": p.beta, "gamma": p.gamma, **fixed.to_json()})
-    caption = "Exponents for batches of fixed size; an empty cell: none is claimed."
+    caption = "Exponents for batches of fixed size; an empty cell means that no exponent is claimed."
     note = (
-        "The plateau at finite width falls as N^-(alpha min(1, beta)), where published summaries have min(2, beta) or "
-        "beta: a random projection's residual decides, see docs/scaling_laws.md."
+        "The plateau at finite width falls as N^-(alpha min(1, beta)). Published summaries have min(2, beta) or beta "
+        "instead; the residual of a random projection decides, see docs/scaling_laws.md."
     )
     return [Text(note), Table(pd.DataFrame(rows), caption)]

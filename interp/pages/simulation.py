@@ -41,7 +41,7 @@ def build(path: Path, out: Path | None, *, quiet: bool) -> Built:
         subtitle=f"A simulation of the solvable model of Bordelon et al. 2024, {config.form.replace('_', ' ')}",
         sections=[
             PageSection("curves", "Theory and simulation", curves),
-            PageSection("config", "What was simulated", [Table(fields, "Fields of its config.")]),
+            PageSection("config", "Config", [Table(fields, "Fields of the simulation's config.")]),
         ],
         provenance={"versions": versions(), "git": git_state(), "seed": config.seed},
     )
@@ -84,13 +84,13 @@ def _slope(curves: pd.DataFrame) -> str:
     if late.sum() < 10:
         return ""
     fit = fit_slope(t[late], loss[late])
-    bent = "" if fit.plateau is None else f", which is no exponent: {fit.plateau}"
+    bent = "" if fit.plateau is None else f"; this slope is no exponent: {fit.plateau}"
     return f"Over its last decade the loss falls as t^{fit.slope:.3f}{bent}."
 
 
 def _numbers(compared: Comparison) -> Table:
     rows = compared.curves.iloc[np.unique(np.linspace(0, len(compared.curves) - 1, 12).astype(int))]
-    return Table(rows, "The curves at some steps.")
+    return Table(rows, "The curves at selected steps.")
 
 
 KIND = Kind("a simulation of the solvable model", is_simulation, build)

@@ -30,6 +30,7 @@ from .writing import write
 POINTS = 60
 """Points of a tiny curve, at most."""
 SHOWN = ("status", "train_99", "test_99", "test_99_stable", "delay", "best_test_acc", "test_acc", "step", "seconds")
+"""Columns of the page's table after the axes and the seed."""
 
 Row = dict[str, Any]
 """One run, as a row of the sweep's table."""
@@ -108,10 +109,11 @@ def _subtitle(spec: Spec, rows: list[Row]) -> str:
 def _reading(spec: Spec) -> str:
     ends = ""
     if spec.stop is not None:
-        ends = f" A run ends {spec.stop.steps:,} steps after its test accuracy has come to {spec.stop.test_acc:.0%}."
+        ends = f" Runs stop {spec.stop.steps:,} steps after their test accuracy first reaches {spec.stop.test_acc:.0%}."
     return (
-        "Accuracy from 0 to 1 over the steps of the longest run, on a log scale. Below each: the step from which on "
-        f"the test accuracy stays at 99%, a dash where it does not.{ends} A click opens the run's report."
+        "Each tile shows accuracy (0 to 1) against step, on a log axis up to the last step of the longest run. The number "
+        "below is the step from which the test accuracy stays at 99%; a dash means that it never does."
+        f"{ends} Click a tile to open the run's report."
     )
 
 
@@ -160,7 +162,7 @@ def _crossings(spec: Spec, rows: list[Row]) -> list[Block]:
     reached = [row for row in rows if row["test_99_stable"] is not None]
     axes = [a for a in spec.axes if all(isinstance(r[a], int | float) and not isinstance(r[a], bool) for r in rows)]
     if not reached or not axes:
-        return [Text("No run reached a stable 99% test accuracy, or no axis is a number.")]
+        return [Text("Not shown: no run reached a stable 99% test accuracy, or no axis of the sweep is numeric.")]
     return [_crossing(spec, axis, reached, len(rows)) for axis in axes]
 
 
@@ -178,27 +180,30 @@ def _crossing(spec: Spec, axis: str, reached: list[Row], total: int) -> Figure:
     return Figure(
         fig=crossings_figure(points, axis),
         heading=f"Step of stable 99% test accuracy against {axis}",
-        takeaway=f"Fastest in the median over seeds: {axis} {x:g} ({group}) at step {step:,.0f}. "
-        f"{total - len(reached)} of {total} runs are not here: they did not get there.",
-        source="First evaluation from which on the test accuracy stays at least 99%, to the run's end; lines join "
-        "medians over seeds.",
-        alt=f"Step at which runs learned, against {axis}, a colour for each of the other settings.",
+        takeaway=f"The median over seeds is earliest at {axis} {x:g} ({group}): step {step:,.0f}. "
+        f"{total - len(reached)} of {total} runs never reach a stable 99% and are not drawn.",
+        source="The first evaluation from which the test accuracy stays at 99% or more until the run's end; lines "
+        "connect medians over seeds.",
+        alt=f"Step of stable 99% test accuracy against {axis}, with one colour per combination of the other axes.",
     )
 
 
 def _reports(root: Path, folder: Path, rows: list[Row]) -> str:
     there = sum((folder / row["run_id"] / "index.html").is_file() for row in rows)
     return (
-        f"{there} of {len(rows)} runs have a report beside this page; the cells of the others lead here. "
-        f"`python -m interp.report {root} --with-runs` builds those that are missing (about a minute each), "
-        f"`python -m interp.report {root}/RUN --out {folder}/RUN` one of them."
+        f"{there} of {len(rows)} runs have a report beside this page; tiles of the other runs link here. "
+        f"`python -m interp.report {root} --with-runs` builds the missing reports (about a minute each); "
+        f"`python -m interp.report {root}/RUN --out {folder}/RUN` builds one."
     )
 
 
 def _table(spec: Spec, frame: pd.DataFrame) -> Table:
     columns = ["run_id", *spec.axes, "seed", *SHOWN] + ["error"] * bool(frame["error"].notna().any())
     shown = frame.loc[:, columns]
-    return Table(shown, "A row for each run, as in sweep.parquet; steps are updates, seconds shared by a stack.")
+    return Table(
+        shown,
+        "One row per run, as in sweep.parquet; steps count updates, and seconds are those of the run's whole stack.",
+    )
 
 
 def _recognises(path: Path) -> bool:
