@@ -57,7 +57,7 @@ def _main(argv: "list[str]") -> int:
     from interp.pages.writing import write
 
     kind = next(kind for kind in PAGES if kind.recognises(options.run))
-    built = kind.build(options.run, options.out, quiet=options.quiet, **_own_flags(options, kind, PAGES))
+    built = kind.build(options.run, options.out, **_own_flags(options, kind, PAGES))
     say(write(built.page, built.folder))
     return built.status
 
@@ -76,7 +76,7 @@ def _own_flags(options: Options, kind: "Kind", pages: "Sequence[Kind]") -> dict[
     Raises:
         UsageError: a flag is given that only other kinds of page have.
     """
-    for name in dict.fromkeys(flag for page in pages for flag in page.flags):
+    for name in dict.fromkeys(flag for page in pages for flag in page.flags if flag != "quiet"):
         if name not in kind.flags and getattr(options, name) != getattr(Options(), name):
             flag, owners = f"--{name.replace('_', '-')}", " or ".join(page.what for page in pages if name in page.flags)
             raise UsageError(

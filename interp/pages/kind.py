@@ -26,10 +26,11 @@ class Kind:
     """The pages' subject with its article, such as "a sweep", for messages."""
     recognises: Callable[[Path], bool]
     build: Callable[..., Built]
-    """``build(path, out, *, quiet, ...)`` with one keyword argument per entry of ``flags``; ``out`` is the folder that
-    the user asked for, or None."""
+    """``build(path, out, ...)`` with one keyword argument per entry of ``flags``; ``out`` is the folder that the user
+    asked for, or None."""
     flags: tuple[str, ...] = ()
-    """Flags of ``interp.report.Options`` that mean something here, besides RUN, --out, --list and --quiet."""
+    """Names of the fields of ``interp.report.Options`` that the builder takes. A flag that only other kinds take is
+    refused, except --quiet: a builder without it prints nothing anyway."""
 
 
 def folder_for(name: str, out: Path | None) -> Path:

@@ -137,4 +137,4 @@ def _recognises(path: Path) -> bool:
     return True
 
 
-KIND = Kind("a run", _recognises, build, flags=("only", "key_freqs"))
+KIND = Kind("a run", _recognises, build, flags=("quiet", "only", "key_freqs"))

@@ -20,8 +20,8 @@ from .overview import CONVENTIONS, PAPER
 
 
 @theory_errors()
-def build(path: Path, out: Path | None, *, quiet: bool) -> Built:
-    """Build the page of the simulation at ``path``; there is no progress that ``quiet`` could silence.
+def build(path: Path, out: Path | None) -> Built:
+    """Build the page of the simulation at ``path``.
 
     Raises:
         DataError: the simulation cannot be read.

@@ -111,8 +111,8 @@ def _reading(spec: Spec) -> str:
     if spec.stop is not None:
         ends = f" Runs stop {spec.stop.steps:,} steps after their test accuracy first reaches {spec.stop.test_acc:.0%}."
     return (
-        "Each tile shows accuracy (0 to 1) against step, on a log axis up to the last step of the longest run. The number "
-        "below is the step from which the test accuracy stays at 99%; a dash means that it never does."
+        "Each tile shows accuracy (0 to 1) against step, on a log axis up to the last step of the longest run. The "
+        "number below is the step from which the test accuracy stays at 99%; a dash means that it never does."
         f"{ends} Click a tile to open the run's report."
     )
 
@@ -217,4 +217,4 @@ def _recognises(path: Path) -> bool:
     return is_sweep(path)
 
 
-KIND = Kind("a sweep", _recognises, build, flags=("with_runs", "only"))
+KIND = Kind("a sweep", _recognises, build, flags=("quiet", "with_runs", "only"))

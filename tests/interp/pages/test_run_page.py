@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oracles.handmade import handmade_run
@@ -39,7 +40,7 @@ def test_key_frequencies_of_the_run_or_of_the_call(path, tmp_path, monkeypatch):
     from interp.parts.keyfreqs import key_freqs
     from interp.sections import Section
 
-    def keys(run):
+    def keys(run) -> list[Any]:
         return [Text(f"key frequencies {key_freqs(run).ks}")]
 
     def shown(*args, **kwargs):
@@ -97,7 +98,7 @@ def test_flags_are_fields_of_the_options_and_refused_where_they_mean_nothing():
     from train.errors import UsageError
 
     values = {"only": ("norms",), "key_freqs": (3,), "with_runs": True}
-    assert {flag for kind in PAGES for flag in kind.flags} == set(values)
+    assert {flag for kind in PAGES for flag in kind.flags} == {*values, "quiet"}
     for kind in PAGES:
         assert _own_flags(Options(), kind, PAGES).keys() == set(kind.flags)
         for name, value in values.items():

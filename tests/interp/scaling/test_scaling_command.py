@@ -262,6 +262,7 @@ def test_the_report_of_a_simulation(ran, made, tmp_path):
         assert names[1][1] > 20 and names[1][2] and not names[0][2]
         assert "standard errors at most" in open_page.page.inner_text("body")
         assert open_page.problems == [] and open_page.requests == []
+    assert ran(main, path, "--out", tmp_path / "page", "--quiet")[0] == 0
     status, _, err = ran(main, path, "--only", "curves")
     assert status == 2 and "leave out --only" in err and len(err.splitlines()) == 1
 
