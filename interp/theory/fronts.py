@@ -85,16 +85,7 @@ def fronts(
             with gamma > 0.
         Unsolvable: a step size that is unstable.
     """
-    if len(widths) < 3:
-        raise OutOfRange(f"{len(widths)} widths are too few for a front: give at least 3, rising")
-    for name, size in (("draws", draws), ("width", min(widths))):
-        check_size(name, size)
-    for beta, gamma in tasks:
-        check_task(alpha, beta)
-        if b is not None and gamma != 0:
-            raise OutOfRange(f"gamma = {gamma:g} with batches of b = {b} is not allowed: give gamma 0, or leave out b")
-    if (b is None) != (eta is None):
-        raise OutOfRange("b and eta go together: give both, or neither for gradient flow on the population")
+    _check(alpha, tasks, widths, draws, b, eta)
     n, rng = np.array(sorted(widths), dtype=np.float64), np.random.default_rng(seed)
     t_max = 3 * n.max() ** alpha
     decades = np.log10(n.max() * t_max / n.min())
@@ -110,3 +101,28 @@ def fronts(
                 losses[j, i] += loss(kernel.modes(beta), gamma, compute / n[i]) / draws
     t = compute / n[:, None]
     return [Front(n, compute, np.where((t >= FIRST) & (t <= t_max), one, np.nan)) for one in losses]
+
+
+def _check(
+    alpha: float,
+    tasks: Sequence[tuple[float, float]],
+    widths: Sequence[int],
+    draws: int,
+    b: int | None,
+    eta: float | None,
+) -> None:
+    """Refuse arguments of ``fronts`` that are out of range or do not go together.
+
+    Raises:
+        OutOfRange: as ``fronts``.
+    """
+    if len(widths) < 3:
+        raise OutOfRange(f"{len(widths)} widths are too few for a front: give at least 3, rising")
+    for name, size in (("draws", draws), ("width", min(widths))):
+        check_size(name, size)
+    for beta, gamma in tasks:
+        check_task(alpha, beta)
+        if b is not None and gamma != 0:
+            raise OutOfRange(f"gamma = {gamma:g} with batches of b = {b} is not allowed: give gamma 0, or leave out b")
+    if (b is None) != (eta is None):
+        raise OutOfRange("b and eta go together: give both, or neither for gradient flow on the population")
