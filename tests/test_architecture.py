@@ -38,7 +38,7 @@ INTERP = [
 OUTSIDE = {
     "maths": {"torch", "numpy", "scipy", "sklearn", "umap", "numba", "threadpoolctl", "jaxtyping", "einops"},
     "figures": {"pandas", "plotly", "numpy"},
-    "theory": {"numpy", "scipy", "jaxtyping", "train"},
+    "theory": {"numpy", "scipy", "jaxtyping"},
     "html": {"numpy", "pandas", "plotly", "jinja2", "markdown_it", "markupsafe"},
 }
 """What else rooms on the ground may import, the standard library aside: nothing of train, and only maths has torch."""
@@ -186,7 +186,7 @@ def test_nothing_is_unpickled_and_one_file_prints():
     "module",
     [
         *("train.run", "interp.report", "interp.measures.__main__", "interp.importers.__main__"),
-        *("train.scaling.__main__", "train.sweep.__main__"),
+        *("train.scaling.__main__", "train.sweep.__main__", "interp.scaling.__main__"),
     ],
 )
 def test_help_is_quick_and_imports_nothing_heavy(module):

@@ -1,4 +1,4 @@
-"""Simulate the solvable model: ``python -m train.scaling NAME``, NAME a preset; flags change its fields.
+"""Simulate the solvable model: ``python -m train.scaling NAME``, where NAME is a preset whose fields flags change.
 
 The last line of standard output is the run's directory. Exit status 0; 2 for bad input; 3 for an unstable step size.
 """
@@ -25,11 +25,11 @@ class Options:
 
     config: Annotated[ScalingConfig, tyro.conf.arg(name="")]
     out: Path = Path("checkpoints")
-    """Folder of runs."""
+    """Folder in which the run's directory is made."""
     list: bool = False
     """Print the presets, and exit."""
     quiet: bool = False
-    """Print the run's directory alone."""
+    """Print only the run's directory."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -56,12 +56,13 @@ def _main(argv: "list[str]") -> int:
 
     path = options.out / options.config.name
     if (path / "run.json").is_file():
-        found = read_simulation(path)[1]
+        simulated = read_simulation(path)[1]
     else:
-        found = simulate(options.config)
-        write_simulation(path, options.config, found)
+        simulated = simulate(options.config)
+        write_simulation(path, options.config, simulated)
     if not options.quiet:
-        say(f"loss {found.loss[:, 0].mean():.4g} at t = 0, {found.loss[:, -1].mean():.4g} at t = {found.t[-1]:g}")
+        loss = simulated.loss.mean(axis=0)
+        say(f"loss {loss[0]:.4g} at t = 0, {loss[-1]:.4g} at t = {simulated.t[-1]:g}")
     say(path)
     return 0
 
@@ -70,7 +71,7 @@ def _refuse_idle(config: ScalingConfig) -> None:
     """Refuse a seed where nothing is drawn.
 
     Raises:
-        UsageError: it would do nothing.
+        UsageError: the seed would have no effect.
     """
     if config.seed != 0 and config.form == "plain" and config.b is None and config.p is None:
         raise UsageError(
