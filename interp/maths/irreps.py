@@ -70,6 +70,19 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
     return found
 
 
+def isotypic_bases(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, "dim n"]]:
+    """Orthonormal bases of functions on a group in its real isotypic components, without the trivial one.
+
+    Names are those of ``isotypic_projectors``; the projector on a component is B^T B. Raises ValueError as
+    ``characters``.
+    """
+    bases = {}
+    for name, P in list(isotypic_projectors(table).items())[1:]:
+        values, vectors = torch.linalg.eigh(P)
+        bases[name] = vectors[:, values > 0.5].T  # a projector's eigenvalues are 0 and 1
+    return bases
+
+
 def _inverses(table: Int64[Tensor, "n n"]) -> Int64[Tensor, " n"]:
     """The inverse of each element; the identity is element 0."""
     return (table == 0).long().argmax(dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from interp.maths.fourier import real_basis
 from interp.parts.keyfreqs import key_freqs_of, logit_coefficients, logit_cosines
 from interp.parts.memo import part
-from interp.parts.pairs import centred_logits, clock_profile, cycle_logits
+from interp.parts.pairs import centred_logits, clock_profile, line_logits
 from interp.parts.rows import law_of
 from interp.runs.snapshot import Snapshot
 
@@ -62,7 +62,14 @@ def logit_residual(snap: Snapshot) -> float:
 @part
 def _energy(snap: Snapshot) -> Float[Tensor, ""]:
     """Sum of the logits' squares."""
-    return cycle_logits(snap).square().sum()
+    law_of(snap.run)
+    return line_logits(snap).square().sum()
+
+
+def _centred(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element along the cycle], centred over the elements."""
+    law_of(snap.run)  # a group that is no cycle has such logits too, but these measures are of a cycle
+    return centred_logits(snap)
 
 
 @part
@@ -76,13 +83,13 @@ def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
 @part
 def _defect(snap: Snapshot) -> Float[Tensor, "n n n"]:
     """What is neither the same for all c nor g(c - t): [line, pair of the line, element]."""
-    return centred_logits(snap) - _clock(snap)[:, None]
+    return _centred(snap) - _clock(snap)[:, None]
 
 
 @measure("share of logit energy", SPLIT)
 def junk_share(snap: Snapshot) -> float:
     """Share of the logits' squares in their mean over c, which changes no answer."""
-    return float(1 - centred_logits(snap).square().sum() / _energy(snap))
+    return float(1 - _centred(snap).square().sum() / _energy(snap))
 
 
 @measure("share of logit energy", SPLIT)
@@ -106,20 +113,20 @@ def clock_margin(snap: Snapshot) -> float:
 @measure("logits", SPLIT)
 def clock_margin_key(snap: Snapshot) -> float:
     """The same of the run's key frequencies alone, at the weights they have in g."""
-    return _margin(clock_at(snap, key_freqs_of(snap.run).ks))
+    return _margin(_clock_at(snap, key_freqs_of(snap.run).ks))
 
 
 @measure("logits", SPLIT)
 def composition_defect(snap: Snapshot) -> float:
     """Largest distance of a centred logit from its mean over the pairs with the same answer."""
-    centred = centred_logits(snap)
+    centred = _centred(snap)
     return float((centred - centred.mean(dim=1, keepdim=True)).abs().max())
 
 
 @measure("logits", SPLIT)
 def shift_defect(snap: Snapshot) -> float:
     """Largest distance of those means from a function of c - (a + b)."""
-    return float((centred_logits(snap).mean(dim=1) - _clock(snap)).abs().max())
+    return float((_centred(snap).mean(dim=1) - _clock(snap)).abs().max())
 
 
 @measure("share of pairs", SPLIT)
@@ -130,7 +137,7 @@ def certified_share(snap: Snapshot) -> float:
 
 
 @part
-def clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
+def _clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
     """The part of the profile g along cos w d of these frequencies."""
     basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in ks]]
     return basis.T @ (basis @ clock_profile(snap))

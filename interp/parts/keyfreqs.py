@@ -1,4 +1,7 @@
-"""Key frequencies of a run: those that its logits use. Chosen once, at the end, and applied to every snapshot."""
+"""Key frequencies and key irreps of a run: those that its logits use.
+
+They are chosen once, at the run's last snapshot, and applied to every snapshot.
+"""
 
 from dataclasses import dataclass
 
@@ -11,9 +14,10 @@ from interp.runs.run import Run
 from interp.runs.snapshot import Snapshot
 from train.errors import UsageError
 
+from .irreps import Name, irreps_of
 from .memo import NotApplicable, part
-from .pairs import centred_logits, clock_profile
-from .rows import law_of
+from .pairs import centred_logits, clock_profile, logit_means
+from .rows import has_law, law_of
 
 KEY_SHARE = 0.01
 """A frequency is key if it holds at least this share of the centred logits' energy."""
@@ -81,5 +85,43 @@ def logit_coefficients(snap: Snapshot) -> Float[Tensor, " n_freqs"]:
 @part
 def logit_cosines(snap: Snapshot) -> Float[Tensor, " n_freqs"]:
     """Cosine between the logits, centred over c, and cos w(a+b-c), for k = 1..n//2; 0 where all logits are equal."""
-    norm = centred_logits(snap).norm()
-    return logit_coefficients(snap) / norm if norm > 0 else torch.zeros_like(logit_coefficients(snap))
+    coefficients, norm = logit_coefficients(snap), centred_logits(snap).norm()
+    return coefficients / norm if norm > 0 else torch.zeros_like(coefficients)
+
+
+# ---- irreps ----------------------------------------------------------------------------------------
+
+
+@part
+def key_irreps_of(run: Run) -> tuple[Name, ...]:
+    """The key frequencies where the operation has a law; else irreps by the same rule, at the last snapshot.
+
+    Raises:
+        UsageError: a given frequency is not one of the run's cycle.
+        NotApplicable: there are no irreps, or none is that strong.
+    """
+    if has_law(run):
+        return key_freqs_of(run).ks
+    names = tuple(name for name, cosine in irrep_cosines(run.last).items() if cosine**2 >= KEY_SHARE)
+    if not names:
+        raise NotApplicable(f"no irrep holds {KEY_SHARE:.0%} of the logits' energy at {last_of(run)}")
+    return names
+
+
+@part
+def irrep_coefficients(snap: Snapshot) -> dict[Name, float]:
+    """Coefficient of the mean centred logits over the pairs with answer t along chi(t c^-1) of unit norm, by irrep."""
+    irreps = irreps_of(snap.run)
+    means = logit_means(snap)[:, irreps.order]
+    return irreps.along_characters(means - means.mean(dim=1, keepdim=True))
+
+
+@part
+def irrep_cosines(snap: Snapshot) -> dict[Name, float]:
+    """Cosine between the logits, centred over c, and chi(ab c^-1), over all pairs and all c, for each irrep.
+
+    All n pairs with one answer t have the same chi(t c^-1), hence the factor sqrt(n).
+    """
+    norm, coefficients = centred_logits(snap).norm(), irrep_coefficients(snap)
+    scale = len(irreps_of(snap.run).order) ** 0.5 / norm
+    return {name: float(scale * value) for name, value in coefficients.items()}

@@ -8,14 +8,15 @@ from interp.maths.pairs import line_means, variance_explained
 from interp.runs.snapshot import Snapshot
 
 from .activations import logits_of, neurons_of
+from .irreps import irreps_of
 from .memo import part
 from .rows import law_of
 
 
 @part
 def logit_means(snap: Snapshot) -> Float[Tensor, "n n_elements"]:
-    """Mean logits over the pairs with one answer."""
-    return line_means(logits_of(snap), law_of(snap.run).by_answer)
+    """Mean logits over the pairs with one answer, one row an answer, in the order of the group."""
+    return line_means(logits_of(snap), irreps_of(snap.run).by_answer)
 
 
 @part
@@ -32,25 +33,32 @@ def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
 
 
 @part
-def cycle_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """Logits [line, pair of the line, element along the cycle]."""
-    law = law_of(snap.run)
-    return logits_of(snap)[law.by_answer][..., law.cycle.order]
+def line_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element], lines and elements in the order of the group: along the cycle."""
+    irreps = irreps_of(snap.run)
+    return logits_of(snap)[irreps.by_answer][..., irreps.order]
 
 
 @part
 def centred_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """Those, centred over the elements of the cycle."""
-    logits = cycle_logits(snap)
+    """Logits as in ``line_logits``, less the mean over the elements of each pair's logits."""
+    logits = line_logits(snap)
     return logits - logits.mean(dim=-1, keepdim=True)
+
+
+@part
+def neuron_means_by_answer(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
+    """Mean neurons over the pairs with one answer, one row an answer, in the order of the group."""
+    return line_means(neurons_of(snap), irreps_of(snap.run).by_answer)
 
 
 @part
 def neuron_means(snap: Snapshot) -> dict[str, Float[Tensor, "n d_mlp"]]:
     """Means of the neurons over the pairs with one first element, second element, answer, difference."""
     law, neurons = law_of(snap.run), neurons_of(snap)
-    lines = {"first": law.by_a, "second": law.by_b, "total": law.by_answer, "difference": law.by_difference}
-    return {name: line_means(neurons, rows) for name, rows in lines.items()}
+    lines = {"first": law.by_a, "second": law.by_b, "difference": law.by_difference}
+    means = {name: line_means(neurons, rows) for name, rows in lines.items()}
+    return means | {"total": neuron_means_by_answer(snap)}
 
 
 @part

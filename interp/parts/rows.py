@@ -2,7 +2,6 @@
 
 from typing import TypeVar
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -51,15 +50,6 @@ def has_law(run: Run) -> bool:
 
 
 @part
-def line_of(run: Run) -> Int64[Tensor, " rows"]:
-    """The line of each row by its answer, -1 for rows outside the law's cycle."""
-    law = law_of(run)
-    line = torch.full((len(run.task.labels),), -1)
-    line[law.by_answer.flatten()] = torch.arange(law.n).repeat_interleave(law.n)
-    return line
-
-
-@part
 def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
     """Defined rows of "train", "test" or "all"."""
     task = run.task
@@ -70,14 +60,4 @@ def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
     rows = task.rows(subset)
     if not len(rows):
         raise NotApplicable(f"there are no {subset} rows")
-    return rows
-
-
-@part
-def law_rows(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
-    """Those of them that lie on the law's lines."""
-    rows = rows_of(run, subset)
-    rows = rows[line_of(run)[rows] >= 0]
-    if not len(rows):
-        raise NotApplicable(f"no {subset} row lies on the cycle")
     return rows

@@ -11,7 +11,7 @@ from interp.html.blocks import Block, Figure, Text
 from interp.html.tracks import Track
 from interp.maths.characters import zero_energy
 from interp.maths.fourier import constant_energy, frequencies, frequency_energy
-from interp.measures.irreps import Irreps, irreps_of
+from interp.parts.irreps import Irreps, irreps_of
 from interp.parts.memo import NotApplicable, Unavailable
 from interp.parts.readouts import Readout, readouts
 from interp.parts.rows import table_of
@@ -59,9 +59,9 @@ def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
 def _irrep_figure(run: Run, irreps: Irreps, readout: Readout) -> Figure:
     steps, rows = tuple(run.steps), run.stack(readout.read).double()[:, irreps.order]
     total = rows.square().sum(dim=(1, 2))
-    parts = {str(name): (P @ rows).square().sum(dim=(1, 2)) for name, P in irreps.projectors.items()}
+    parts = {str(name): (basis @ rows).square().sum(dim=(1, 2)) for name, basis in irreps.bases.items()}
     shares = {name: (part / total).where(total > 0, float("nan")).tolist() for name, part in parts.items()}
-    even = {str(name): float(P.diagonal().sum()) / len(P) for name, P in irreps.projectors.items()}
+    even = {str(name): len(basis) / basis.shape[1] for name, basis in irreps.bases.items()}
     kept = sorted(shares, key=lambda name: -max(x if x == x else 0.0 for x in shares[name]))[:N_IRREPS]
     frame = pd.DataFrame({"step": steps} | {name: shares[name] for name in sorted(kept)}).melt("step", var_name="irrep")
     fig = lines_figure(frame, steps[-1], "irrep", "share of squared norm", band=transition(run))

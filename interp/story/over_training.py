@@ -36,8 +36,8 @@ DRAWS = 8
 NULL_STEPS = 12
 """Snapshots at which that null is taken."""
 NULLS = {
-    "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks)[0],
-    "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, ks)[0],
+    "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks).loss,
+    "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, "train", ks).loss,
 }
 """Losses that are also taken at random frequencies, as functions of a snapshot and frequencies."""
 
