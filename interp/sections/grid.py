@@ -14,6 +14,7 @@ from interp.story.behaviour import grid_claim
 from interp.story.claims import said
 from interp.story.keysteps import key_steps
 from interp.story.standing import at, drawn_at
+from train.tasks.task import NO_TABLE
 
 KEY_STEPS = 12
 
@@ -22,10 +23,10 @@ def build(run: Run) -> list[Block]:
     """One figure: the n x n table, right and wrong, with the training cells marked where they are known."""
     table, has_split = run.task.table, run.task.is_train is not None
     if table is None:
-        return [Text("Not shown: this task has no all-pairs table.")]
+        return [Text(f"Not shown: {NO_TABLE}.")]
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
     states = np.stack([answer_states(run[step]).numpy() for step in steps])
-    grids = states.reshape(len(steps), table.n, table.n)
+    grids = np.stack([run.task.as_grid(state) for state in states])
     frame = pd.DataFrame(
         {"a": np.repeat(range(table.n), table.n), "b": list(range(table.n)) * table.n, "state": states[-1]}
     )

@@ -113,7 +113,7 @@ def _representatives(run: Run) -> list[Block]:
     chosen_neurons = [int(share.where(best == k, 0.0).argmax()) for k in ks]
     n = table_of(run).n
     steps = tuple(image_steps(run.evaluations, run.steps, n, len(ks)))
-    grids = np.stack([neurons_of(run[step])[:, chosen_neurons].numpy().reshape(n, n, -1) for step in steps])
+    grids = np.stack([run.task.as_grid(neurons_of(run[step])[:, chosen_neurons].numpy()) for step in steps])
     tops = np.abs(grids).max(axis=(1, 2))
     shares = grids / np.where(tops > 0, tops, 1.0)[:, None, None]
     texts = tuple(
@@ -145,7 +145,6 @@ def _representatives(run: Run) -> list[Block]:
 def _any_neuron(run: Run) -> list[Block]:
     try:
         arrays = neuron_arrays(run.last)
-        n = table_of(run).n
     except NotApplicable as reason:
         return [Text(f"A neuron of your choice is not shown: {reason}.")]
     computed = Computed("neuron", arrays, "Neuron", 0, run.last.model.cfg.d_mlp - 1, 0)
@@ -154,7 +153,7 @@ def _any_neuron(run: Run) -> list[Block]:
         return [Text(f"A neuron of your choice is not shown: the weights would add {size:.1f} MB to this page.")]
     return [
         Figure(
-            fig=image_figure(neurons_of(run.last)[:, 0].numpy().reshape(n, n), "activation"),
+            fig=image_figure(run.task.as_grid(neurons_of(run.last)[:, 0].numpy()), "activation"),
             heading="Any neuron",
             takeaway="Computed in the page from the last snapshot's weights: type a neuron's number.",
             source=AXES + ".",

@@ -36,9 +36,9 @@ def _between_inputs(run: Run) -> list[Block]:
         clean, corrupted = corrupted_pairs(run)
     except NotApplicable as reason:
         return [Text(f"Patching between inputs is not shown: {reason}.")]
-    words = run.config.task.layout.split()
+    words = run.task.shape.words
     found: Any = patch_inputs(snap, clean, corrupted)
-    found["position"] = [str(words[int(p)]) if pd.notna(p) else "all" for p in found["position"]]
+    found["position"] = [words[int(p)] if pd.notna(p) else "all" for p in found["position"]]
     found["head"] = [str(h) if pd.notna(h) else "all" for h in found["head"]]
     shown = found[found["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
     caption = (

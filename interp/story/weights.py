@@ -145,16 +145,17 @@ def scatter_claim(run: Run, steps: Sequence[int], shares: Sequence[float], thres
 
 
 def attention_claim(
-    run: Run, pattern: Float[np.ndarray, "heads rows n_ctx"], words: list[str], titles: list[str]
+    run: Run, pattern: Float[np.ndarray, "heads rows n_ctx"], words: Sequence[str], titles: list[str]
 ) -> Claim:
     """Mean attention of each head at the last snapshot, and how much attention to a differs between pairs."""
-    mean, to_a = pattern.mean(axis=1), pattern[:, :, words.index("a")]
+    at_a = run.task.operand_position("a")
+    mean, to_a = pattern.mean(axis=1), pattern[:, :, at_a]
     names = [word if word in ("a", "b") else f"'{word}'" for word in words]
     each = [", ".join(f"{name} {x:.2f}" for name, x in zip(names, row, strict=True)) for row in mean]
     if len(titles) > 1 and len(set(each)) == 1:
         titles, each = ["every head"], each[:1]
     even, low, high = 1 / len(words), float(to_a.min()), float(to_a.max())
-    numbers = {f"{title} to a": float(row[words.index("a")]) for title, row in zip(titles, mean, strict=False)}
+    numbers = {f"{title} to a": float(row[at_a]) for title, row in zip(titles, mean, strict=False)}
     numbers |= {"least": low, "most": high, "even": even}
     whole = f"Mean attention {_lower(at(run, run.last.step))} (even: {even:.2f}): "
     whole += "; ".join(f"{title}: {row}" for title, row in zip(titles, each, strict=True))

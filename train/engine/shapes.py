@@ -78,7 +78,7 @@ def bytes_per_run(config: RunConfig) -> int:
     from train.optim.optimizer import numbers_held
 
     task, model = config.task, config.model
-    tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
+    tokens = task.shape.n_rows * 8 * (task.n_ctx + 5)
     rows = task.n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
     return numbers_held(config.optim) * 4 * count_weights(config) + tokens + rows
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 
-from train.algebra.groups import group
 from train.config.model import Activation, Attention, Biases, Init
 from train.config.run import RunConfig
 from train.errors import UsageError
@@ -150,14 +149,7 @@ def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
         init_mode=model.init,
         init_scale=model.init_scale,
         seed=run_config.seed,
-        vocabulary=_vocabulary(run_config),
+        vocabulary=task.vocabulary,
         operator=symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,
         model_name=task.label,
     )
-
-
-def _vocabulary(run_config: RunConfig) -> tuple[str, ...]:
-    """Names of the tokens, as in the run's Task."""
-    task = run_config.task
-    elements = tuple(map(str, range(task.n_elements))) if task.group is None else group(task.group).elements
-    return task.vocabulary(elements)

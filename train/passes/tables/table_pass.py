@@ -30,7 +30,12 @@ class TablePass:
     """See ``protocol.Pass``. The answer is one, at the row's end, so that it sees every position of the row."""
 
     NAME: ClassVar[str] = "tables"
-    KNOWS: ClassVar[Knows] = {**LayerPass.KNOWS, "model.n_layers": {1}, "model.norm": {"none"}}
+    KNOWS: ClassVar[Knows] = {
+        **LayerPass.KNOWS,
+        "task.layout": {"a b =", "a op b =", "a b", "a op b", "eos a op b ="},
+        "model.n_layers": {1},
+        "model.norm": {"none"},
+    }
     loss = staticmethod(cross_entropy)
 
     def __init__(
