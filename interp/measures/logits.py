@@ -35,7 +35,7 @@ def logit_coefficient(snap: Snapshot) -> dict[int, float]:
     return {k: float(value) for k, value in enumerate(logit_coefficients(snap), start=1)}
 
 
-@measure("share of logit energy", CHUGHTAI)
+@measure("share of logit energy", CHUGHTAI, chart="shares")
 def logit_fve(snap: Snapshot) -> float:
     """Share of the centred logits' energy along cos w(a+b-c) of the run's key frequencies."""
     share = logit_cosines(snap).square()

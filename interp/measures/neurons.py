@@ -9,7 +9,7 @@ from .registry import measure
 SOURCE = "Nanda et al. 2023 (2301.05217), their notebook; clusters as in TransformerLens' Grokking_Demo"
 
 
-@measure("share of neurons", SOURCE)
+@measure("share of neurons", SOURCE, chart="shares")
 def neuron_fraction_fve85(snap: Snapshot) -> float:
     """Share of neurons of which one frequency explains more than 85% of the variance over pairs."""
     return float((best_frequency(snap)[1] > FVE).double().mean())

@@ -114,7 +114,7 @@ def attention_energy(snap: Snapshot) -> dict[int, float]:
 # ---- how few frequencies ---------------------------------------------------------------------------
 
 
-@measure("0 to 1", GINI)
+@measure("0 to 1", GINI, chart="shares")
 def gini_W_E(snap: Snapshot) -> float:
     """Gini coefficient of the Fourier norms of W_E, the constant's among them."""
     return float(gini(component_norms(embedding_rows(snap))))
@@ -126,7 +126,7 @@ def gini_W_U(snap: Snapshot) -> float:
     return float(gini(component_norms(_W_U(snap))))
 
 
-@measure("0 to 1", GINI)
+@measure("0 to 1", GINI, chart="shares")
 def gini_W_L(snap: Snapshot) -> float:
     """Gini coefficient of the Fourier norms of W_L, the constant's among them."""
     return float(gini(component_norms(_W_L(snap))))

@@ -6,12 +6,12 @@ import pandas as pd
 
 from interp.figures.progress import lines_figure
 from interp.html.blocks import Block, Figure, Table, Text
-from interp.measures import choose, measure_snapshot
+from interp.measures import charts, choose, measure_snapshot
 from interp.parts.memo import Unavailable
 from interp.runs.run import Run
 from interp.story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
 from interp.story.claims import Said, said
-from interp.story.over_training import LOSSES, SHARES, chosen, progress_of
+from interp.story.over_training import chosen, progress_of
 from interp.story.standing import at
 from interp.story.steps import last_cursor, step_texts
 from interp.story.transition import transition
@@ -52,7 +52,8 @@ def _null_words(run: Run) -> str | None:
 
 def _figures(run: Run) -> list[Block]:
     found: list[Block] = []
-    losses = chosen(run, LOSSES)
+    names = {chart: [measure.name for measure in measures] for chart, measures in charts().items()}
+    losses = chosen(run, names["losses"])
     if len(losses):
         source = (
             f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
@@ -64,7 +65,7 @@ def _figures(run: Run) -> list[Block]:
         if not losses["measure"].str.contains("restricted|excluded").any():
             heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows that the name says."
         found.append(_figure(run, losses, heading, "loss (nats)", source, takeaway, True))
-    shares = chosen(run, SHARES)
+    shares = chosen(run, names["shares"])
     if len(shares):
         source = (
             f"logit_fve: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}; "
@@ -81,7 +82,20 @@ def _figures(run: Run) -> list[Block]:
         takeaway = said(costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
         found.append(_figure(run, by_freq, heading, "train loss (nats)", source, takeaway, True))
-    return found
+    return [*found, *_own_charts(run)]
+
+
+def _own_charts(run: Run) -> list[Block]:
+    """A figure for each chart that measures ask for beside "losses" and "shares"."""
+    figures: list[Block] = []
+    for chart, measures in charts().items():
+        names = [measure.name for measure in measures]
+        frame = chosen(run, names)
+        if chart not in ("losses", "shares") and len(frame):
+            source = "; ".join(dict.fromkeys(measure.source for measure in measures))
+            takeaway = said(*end_claims(run, frame, "progress", names))
+            figures.append(_figure(run, frame, chart, measures[0].unit, f"{source}.", takeaway, False))
+    return figures
 
 
 def _figure(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp.measures import table
+from interp.measures import charts, table
 from interp.measures.restricted import excluded_2d, restricted_2d
 from interp.parts.keyfreqs import key_freqs_of
 from interp.parts.memo import NotApplicable, part
@@ -19,16 +19,6 @@ from train.streams import stream
 
 from .keysteps import key_steps
 
-LOSSES = (
-    "train_loss",
-    "test_loss",
-    "restricted_loss_logit2d_all",
-    "restricted_loss_neuron_test",
-    "excluded_loss_logit2d_train",
-    "excluded_loss_logit3d_train",
-    "excluded_loss_neuron_train",
-)
-SHARES = ("train_acc", "test_acc", "logit_fve", "neuron_fraction_fve85", "gini_W_E", "gini_W_L")
 BY_FREQ = ("logit_cos", "logit_coefficient", "excluded_loss_logit2d_train_by_freq", "neuron_clusters")
 PIZZA = ("gradient_symmetricity", "distance_irrelevance", "circularity")
 DRAWS = 8
@@ -47,7 +37,7 @@ class Progress:
     """Of all snapshots, in the order of the run's steps."""
 
     frame: pd.DataFrame
-    """``interp.measures.table`` of the measures above."""
+    """``interp.measures.table`` of the measures that have a chart, of ``BY_FREQ`` and of ``PIZZA``."""
     profiles: np.ndarray | None
     """``parts.clock_profile`` [n_snapshots, n]; None where the operation has no law."""
     nulls: pd.DataFrame
@@ -69,7 +59,8 @@ def progress_of(run: Run) -> Progress:
         except NotApplicable:
             pass
 
-    frame = table(run, [*LOSSES, *SHARES, *BY_FREQ, *PIZZA], visit=visit)
+    names = [measure.name for measures in charts().values() for measure in measures]
+    frame = table(run, dict.fromkeys([*names, *BY_FREQ, *PIZZA]), visit=visit)
     null_frame = pd.DataFrame(nulls, columns=["step", "measure", "draw", "value"])
     return Progress(frame, np.stack(profiles) if profiles else None, null_frame)
 
