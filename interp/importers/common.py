@@ -15,7 +15,8 @@ from train.config.task import Split, TaskConfig
 from train.errors import DataError, UsageError
 from train.tasks.task import all_pairs_task, split_mask
 
-from .unwrapping import Weights, is_buffer, short
+from .names import is_buffer, short
+from .unwrapping import Weights
 
 NEVER_KNOWN = ("optim", "schedule", "model.init", "model.init_scale", "task.outliers")
 """What no file tells in full; settings of the optimiser that a config holds are not taken over."""

@@ -31,9 +31,10 @@ from .common import (
     take,
     unknown_of,
 )
+from .names import short
 from .nanda import activation
-from .records import plain_fields
-from .unwrapping import Weights, converted, short, state_dicts
+from .plain import plain_fields
+from .unwrapping import Weights, converted, state_dicts
 
 OPERATORS = {
     "+": "add",

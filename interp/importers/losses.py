@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .records import numbers
+from .plain import numbers
 from .unwrapping import Weights
 
 COLUMNS = {

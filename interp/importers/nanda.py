@@ -13,7 +13,8 @@ from torch import Tensor
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, make_config, n_blocks, refuse_rest, settle, split_heads, split_of, take, unknown_of
-from .unwrapping import Weights, converted, short, state_dicts
+from .names import short
+from .unwrapping import Weights, converted, state_dicts
 
 FUNCTIONS = {"add": "add", "subtract": "sub", "x2xyy2": "x2_xy_y2"}
 """Their names of operations, in ours."""

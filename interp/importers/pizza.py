@@ -14,8 +14,9 @@ import torch
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, make_config, mlp_fields, n_blocks, refuse_rest, settle, split_of, take, unknown_of
+from .names import short
 from .nanda import activation, convert, outputs, sizes
-from .unwrapping import Weights, converted, short, state_dicts
+from .unwrapping import Weights, converted, state_dicts
 
 LINEAR = ("A", "B", "C", "D", "X")
 

@@ -16,8 +16,9 @@ from train.algebra.groups import GroupName, group, parse_group
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, in_order, make_config, mlp_fields, refuse_rest, settle, split_of, take, unknown_of
+from .names import short
 from .transformerlens import fields, hooked
-from .unwrapping import Weights, converted, short, state_dicts
+from .unwrapping import Weights, converted, state_dicts
 
 FAMILIES = {"CyclicGroup": "C", "DihedralGroup": "D", "SymmetricGroup": "S", "AlternatingGroup": "A"}
 PLAIN = {"act_fn": "relu", "normalization_type": None}

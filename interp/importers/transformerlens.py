@@ -18,8 +18,9 @@ from train.algebra.groups import parse_group
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, found_biases, make_config, settle, split_of, unknown_of
+from .names import short
 from .nanda import outputs
-from .unwrapping import Weights, converted, short, state_dicts
+from .unwrapping import Weights, converted, state_dicts
 
 LAYOUTS = {2: "a b", 3: "a b =", 4: "a op b =", 5: "eos a op b ="}
 """Row layouts by length, to begin with: see ``tokens``."""

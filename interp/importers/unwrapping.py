@@ -1,6 +1,5 @@
 """From what a file holds to state dicts by step: checkpoints, series, whole modules, and the prefixes of wrappers."""
 
-import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +8,9 @@ from torch import Tensor
 
 from train.errors import DataError, UsageError
 
-from .records import Record, Unread, is_module, numbers, plain_fields
+from .names import is_buffer, kind_of, short, without_prefix
+from .plain import is_module, numbers, plain_fields
+from .records import Record, Unread
 
 Weights = dict[str, Tensor]
 """Tensors by name."""
@@ -19,12 +20,6 @@ CONFIGS = ("config", "cfg", "model_config", "model_cfg")
 """Keys under which a checkpoint keeps its model's config."""
 SERIES = {"state_dicts": "epochs", "model_checkpoints": "checkpoint_epochs", "checkpoints": "checkpoint_epochs"}
 """Keys of a list of state dicts, and of the epochs it was taken at."""
-BUFFERS = ("mask", "IGNORE", "self_attn_mask")
-"""Last parts of names that hold no weights."""
-RESERVED = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""Parts of names that PyTorch's own wrappers add, wherever they stand; no module can be called so by accident."""
-USUAL = ("module.", "model.", "net.", "network.", "transformer.")
-"""Beginnings of names that people's wrappers add."""
 COUNTS = ("n_averaged", "module.n_averaged")
 """What torch.optim.swa_utils.AveragedModel keeps beside the weights."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -32,15 +27,6 @@ MAX_SNAPSHOTS = 10_000
 MAX_TENSORS = 10_000
 MAX_NUMBERS = 2**29
 """In all snapshots, those that share their numbers counted once: 2 GiB as float32."""
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
-
-
-def short(value: Any) -> str:
-    """``repr`` of something that a file holds, cut."""
-    if isinstance(value, Record):
-        return f"an object of {value.kind}"
-    return _SHORT.repr(value)
 
 
 def state_dicts(raw: Any, step: int | None) -> dict[int, Weights]:
@@ -127,7 +113,7 @@ def _unwrapped(raw: Any, cut: set[str], depth: int = 0) -> Pairs:
     if is_module(raw):
         return [(None, _state_dict(raw, cut))]
     if not isinstance(raw, Mapping) or not raw:
-        raise DataError(f"it holds {_kind(raw)}; a state dict, or a dictionary with one, is needed")
+        raise DataError(f"it holds {kind_of(raw)}; a state dict, or a dictionary with one, is needed")
     if all(type(key) is int for key in raw) and depth < 2:
         pairs = [(number, _unwrapped(each, cut, depth + 1)) for number, each in raw.items()]
         return [(number if step is None else step, w) for number, inner in pairs for step, w in inner]
@@ -188,10 +174,10 @@ def _state_dict(raw: Any, cut: set[str]) -> Mapping[str, Any]:
     """
     found = parameters(raw) if is_module(raw) else raw
     if not isinstance(found, Mapping) or not any(isinstance(value, Tensor | Unread) for value in found.values()):
-        raise DataError(f"it holds {_kind(raw)} where a state dict, names with tensors, is needed")
+        raise DataError(f"it holds {kind_of(raw)} where a state dict, names with tensors, is needed")
     if len(found) > MAX_TENSORS:
         raise DataError(f"it holds a state dict of {len(found):,} tensors; at most {MAX_TENSORS:,} are taken")
-    return _without_prefix({name: value for name, value in found.items() if name not in COUNTS}, cut)
+    return without_prefix({name: value for name, value in found.items() if name not in COUNTS}, cut)
 
 
 def parameters(module: Record) -> dict[str, Any]:
@@ -219,58 +205,7 @@ def parameters(module: Record) -> dict[str, Any]:
     return found
 
 
-# ---- prefixes --------------------------------------------------------------------------------------
-
-
-def _without_prefix(weights: Mapping[str, Any], cut: set[str]) -> Mapping[str, Any]:
-    """Names without what wrappers put before them, which is what all names begin with.
-
-    Raises:
-        DataError: most names begin with what a wrapper adds, and some do not.
-    """
-    if not all(isinstance(name, str) for name in weights):
-        return weights
-    found = {_without_reserved(name): value for name, value in weights.items()}
-    if len(found) < len(weights):
-        raise DataError("it holds weights twice, under names with and without '_orig_mod.': leave one of them out")
-    cut |= {part for part in RESERVED for name in weights if part in name}
-    prefix = common_prefix(list(found))
-    cut |= {prefix} - {""}
-    found = {name.removeprefix(prefix): value for name, value in found.items()}
-    for usual in USUAL:
-        others = [name for name in found if not name.startswith(usual) and not is_buffer(name)]
-        if 0 < len(others) < len(found) / 2:
-            raise DataError(
-                f"{len(found) - len(others)} of its {len(found)} names begin with {usual!r}, as a wrapper's do, but "
-                f"{short(others[0])} does not: save the state dict of the model inside the wrapper"
-            )
-    return found
-
-
-def _without_reserved(name: str) -> str:
-    for part in RESERVED:
-        name = name.replace(part, "")
-    return name
-
-
-def common_prefix(names: list[str]) -> str:
-    """Whole dotted parts that all names begin with; no model here has all its tensors in one part."""
-    if len(names) < 2:
-        return ""
-    low, high = min(names), max(names)
-    n = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return low[: low.rfind(".", 0, n) + 1]
-
-
 # ---- tensors ---------------------------------------------------------------------------------------
-
-
-def _kind(raw: Any) -> str:
-    if is_module(raw):
-        return f"a whole pickled module ({short(raw)}) without parameters"
-    if isinstance(raw, Mapping):
-        return f"a dictionary with {', '.join(map(short, list(raw)[:4])) or 'nothing'}"
-    return short(raw) if isinstance(raw, Record) else f"a {type(raw).__name__}"
 
 
 class _Taken:
@@ -287,7 +222,7 @@ class _Taken:
             DataError: it is no tensor of real numbers, or one more than are taken.
         """
         if not isinstance(name, str) or not isinstance(value, Tensor | Unread):
-            raise DataError(f"{short(name)} is {_kind(value)}: a state dict holds tensors alone")
+            raise DataError(f"{short(name)} is {kind_of(value)}: a state dict holds tensors alone")
         if isinstance(value, Unread) or value.layout != torch.strided or value.dtype not in DTYPES or value.is_meta:
             if is_buffer(name):
                 return torch.empty(0)
@@ -300,8 +235,3 @@ class _Taken:
                 raise DataError(f"it holds more than {MAX_NUMBERS:,} weights: import fewer snapshots at a time")
             self.made[which] = value.detach().to(torch.float32).contiguous()
         return self.made[which]
-
-
-def is_buffer(name: str) -> bool:
-    """Whether a name is that of a buffer, such as an attention mask."""
-    return name.rpartition(".")[2] in BUFFERS
