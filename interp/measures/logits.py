@@ -1,7 +1,7 @@
-"""How much of the logits is a function of c - (a + b) alone, and at which frequencies.
+"""The part of the logits that is a function of c - (a + b) alone, and its frequencies.
 
-Measures of that function are named after a clock, as their sources do; but it is the form that every circuit for
-addition puts out, so that none of them tells a clock from a pizza: see ``interp.story.verdict``.
+Measures of this function are named after the clock, as in their sources; but every circuit for addition produces
+logits of this form, so none of the measures tells a clock from a pizza: see ``interp.story.verdict``.
 For another operation a + b stands for the place of its answer in the cycle of its elements.
 """
 
@@ -50,7 +50,7 @@ def logit_fve_all(snap: Snapshot) -> float:
 
 @measure("share of logit norm", "TransformerLens' Grokking_Demo: logits not centred")
 def logit_residual(snap: Snapshot) -> float:
-    """Norm of what is left of the logits without the key frequencies' cos w(a+b-c), over the norm of the logits."""
+    """Norm of the logits less their parts along cos w(a+b-c) of the key frequencies, over the norm of the logits."""
     total = _energy(snap)
     taken = sum(logit_coefficients(snap)[k - 1].square() for k in key_freqs_of(snap.run).ks)
     return float(((total - taken) / total).sqrt())
@@ -61,7 +61,7 @@ def logit_residual(snap: Snapshot) -> float:
 
 @part
 def _energy(snap: Snapshot) -> Float[Tensor, ""]:
-    """Sum of the logits' squares."""
+    """Sum of the squares of the logits on the cycle."""
     law_of(snap.run)
     return line_logits(snap).square().sum()
 
@@ -74,7 +74,7 @@ def _centred(snap: Snapshot) -> Float[Tensor, "n n n"]:
 
 @part
 def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
-    """The logits' part that is a function g(c - t) alone [line, element]."""
+    """Part of the logits that is a function g(c - t) alone: [line, element]."""
     n = law_of(snap.run).n
     shift = (torch.arange(n) - torch.arange(n)[:, None]) % n
     return clock_profile(snap)[shift]
@@ -82,13 +82,13 @@ def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
 
 @part
 def _defect(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """What is neither the same for all c nor g(c - t): [line, pair of the line, element]."""
+    """Part of the logits that is neither constant over c nor g(c - t): [line, pair of the line, element]."""
     return _centred(snap) - _clock(snap)[:, None]
 
 
 @measure("share of logit energy", SPLIT)
 def junk_share(snap: Snapshot) -> float:
-    """Share of the logits' squares in their mean over c, which changes no answer."""
+    """Share of the logits' squares in the mean over c, which changes no answer."""
     return float(1 - _centred(snap).square().sum() / _energy(snap))
 
 
@@ -100,19 +100,19 @@ def clock_share(snap: Snapshot) -> float:
 
 @measure("share of logit energy", SPLIT)
 def defect_share(snap: Snapshot) -> float:
-    """Share of the logits' squares that is neither a function of c - (a + b) alone nor the same for all c."""
+    """Share of the logits' squares that is neither a function of c - (a + b) alone nor constant over c."""
     return float(_defect(snap).square().sum() / _energy(snap))
 
 
 @measure("logits", SPLIT)
 def clock_margin(snap: Snapshot) -> float:
-    """Margin of g, the logits' part that is a function of c - (a + b) alone: g(0) less the largest other g."""
+    """Margin g(0) - max of g elsewhere, g being the logits' part that is a function of c - (a + b) alone."""
     return _margin(clock_profile(snap))
 
 
 @measure("logits", SPLIT)
 def clock_margin_key(snap: Snapshot) -> float:
-    """The same of the run's key frequencies alone, at the weights they have in g."""
+    """Margin g(0) - max of g elsewhere, g being the logits' part along cos w(a+b-c) of the key frequencies."""
     return _margin(_clock_at(snap, key_freqs_of(snap.run).ks))
 
 
@@ -125,20 +125,20 @@ def composition_defect(snap: Snapshot) -> float:
 
 @measure("logits", SPLIT)
 def shift_defect(snap: Snapshot) -> float:
-    """Largest distance of those means from a function of c - (a + b)."""
+    """Largest distance of the centred logits' means over the pairs with one answer from a function of c - (a + b)."""
     return float((_centred(snap).mean(dim=1) - _clock(snap)).abs().max())
 
 
 @measure("share of pairs", SPLIT)
 def certified_share(snap: Snapshot) -> float:
-    """Share of pairs that g answers whatever the defect does: its margin is above twice the largest defect."""
+    """Share of pairs on which the margin of g exceeds twice the largest defect, so that g alone fixes the answer."""
     worst = _defect(snap).abs().amax(dim=-1)
     return float((clock_margin(snap) > 2 * worst).double().mean())
 
 
 @part
 def _clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
-    """The part of the profile g along cos w d of these frequencies."""
+    """Part of the profile g along cos w d of these frequencies."""
     basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in ks]]
     return basis.T @ (basis @ clock_profile(snap))
 

@@ -1,4 +1,4 @@
-"""Parts of a snapshot: weights, logits and neurons at the answer, and the matrix that joins the two."""
+"""Parts of a snapshot: weights, logits and neurons at the answer, and the matrix from neurons to logits."""
 
 import torch
 from jaxtyping import Float
@@ -24,7 +24,7 @@ def _plan_of(run: Run) -> Plan:
 
 @part
 def weights_of(snap: Snapshot) -> dict[str, Tensor]:
-    """Tensors by name."""
+    """All tensors of the model by TransformerLens name, detached."""
     return {name: tensor.detach() for name, tensor in snap.model.state_dict().items()}
 
 

@@ -1,4 +1,4 @@
-"""Parts of a run: its table, the cycle and the law of its operation, and the rows to measure over."""
+"""Parts of a run: its table, the cycle and the law of its operation, and the rows of a subset."""
 
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from train.tasks.task import NO_TABLE, Table
 from .memo import NotApplicable, Unavailable, part
 from .structure import Cycle, Law, find_cycle, find_law
 
-Found = TypeVar("Found")
+Structure = TypeVar("Structure", Cycle, Law)
 
 
 @part
@@ -24,24 +24,32 @@ def table_of(run: Run) -> Table:
 
 @part
 def cycle_of(run: Run) -> Cycle:
-    """The cycle of the run's elements."""
+    """The cycle of the run's elements.
+
+    Raises:
+        NotApplicable: the elements form no cycle.
+    """
     return _available(find_cycle(run.task))
 
 
 @part
 def law_of(run: Run) -> Law:
-    """The law of the run's operation."""
+    """The law of the run's operation.
+
+    Raises:
+        NotApplicable: the answers are no sum or difference along a cycle.
+    """
     return _available(find_law(run.task))
 
 
-def _available(found: Found | Unavailable) -> Found:
-    if isinstance(found, Unavailable):
-        raise NotApplicable(found.reason)
-    return found
+def _available(structure: Structure | Unavailable) -> Structure:
+    if isinstance(structure, Unavailable):
+        raise NotApplicable(structure.reason)
+    return structure
 
 
 def has_law(run: Run) -> bool:
-    """Whether the operation has one."""
+    """Whether the run's operation has a law: whether ``law_of`` gives one."""
     try:
         law_of(run)
     except NotApplicable:
@@ -51,7 +59,11 @@ def has_law(run: Run) -> bool:
 
 @part
 def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
-    """Defined rows of "train", "test" or "all"."""
+    """Rows of "train", "test" or "all" whose answers are defined.
+
+    Raises:
+        NotApplicable: the split is unknown, or the subset is empty.
+    """
     task = run.task
     if subset != "all" and task.is_train is None:
         raise NotApplicable("the split into training and test rows is unknown")
