@@ -51,7 +51,7 @@ def key_freqs(run: Run) -> KeyFreqs:
 
 @part
 def key_freqs_of(run: Run) -> KeyFreqs:
-    """The frequencies given with the run; else those with at least 1% of the centred logits' energy at the last snapshot.
+    """The frequencies given with the run; else those with 1% or more of the last snapshot's centred logit energy.
 
     Raises:
         UsageError: a given frequency is not one of the run's cycle.
