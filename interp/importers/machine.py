@@ -19,7 +19,7 @@ MARK = object()
 
 
 class Machine:
-    """A stack, a memo and a place in the bytes."""
+    """A stack, a memo and a position in the bytes."""
 
     def __init__(self, data: bytes, start: int, persistent: Persistent) -> None:
         self.data, self.at, self.persistent = data, start, persistent
@@ -32,18 +32,17 @@ class Machine:
 
     def take(self, n: int) -> bytes:
         """The next ``n`` bytes."""
-        found = self.data[self.at : self.at + n] if 0 <= n <= len(self.data) - self.at else None
-        if found is None:
+        if not 0 <= n <= len(self.data) - self.at:
             raise IndexError
         self.at += n
-        return found
+        return self.data[self.at - n : self.at]
 
     def number(self, form: str) -> Any:
-        """The next number."""
+        """The next number, in a format of ``struct``."""
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def line(self) -> str:
-        """The text up to the end of the line."""
+        """The text up to the next line end."""
         end = self.data.index(b"\n", self.at)
         text = self.take(end - self.at).decode("latin1")
         self.at += 1
@@ -52,64 +51,64 @@ class Machine:
     # ---- the stack -------------------------------------------------------------------------------
 
     def pop(self) -> Any:
-        """The topmost value."""
+        """Remove and return the topmost value."""
         value = self.stack.pop()
         if value is MARK:
             raise ValueError
         return value
 
     def above(self) -> list[Any]:
-        """What lies above the last mark, which goes too."""
+        """Remove and return the values above the last mark; the mark is removed too."""
         place = self.marks.pop()
-        found = self.stack[place + 1 :]
+        values = self.stack[place + 1 :]
         del self.stack[place:]
-        return found
+        return values
 
     def copied(self, *values: Any) -> None:
-        """Count a call, and what it is about to copy."""
+        """Count a call and the size of its arguments, before it is made."""
         self.calls += 1
         if self.calls > MAX_CALLS:
             raise DataError(f"it holds more than {MAX_CALLS:,} objects: no model here has so many")
         self.left -= sum(len(value) for value in values if isinstance(value, str | bytes | list | tuple | dict))
         if self.left < 0:
-            raise DataError("it copies its own parts over and over: no model here is so made")
+            raise DataError("it copies its own parts over and over, as no model's file does")
 
     # ---- opcodes ---------------------------------------------------------------------------------
 
     def get_1(self) -> None:
-        """What the memo has under a number of one byte."""
+        """Push the memo's entry under a one-byte number."""
         self.stack.append(self.memo[self.data[self.at]])
         self.at += 1
 
     def put_1(self) -> None:
-        """The topmost value into the memo."""
+        """Store the topmost value in the memo under a one-byte number."""
         self.memo[self.data[self.at]] = self.stack[-1]
         self.at += 1
 
     def put_next(self) -> None:
-        """The topmost value into the memo, under the next number."""
+        """Store the topmost value in the memo under the next number."""
         self.memo[len(self.memo)] = self.stack[-1]
 
     def mark(self) -> None:
-        """The beginning of items."""
+        """Mark the beginning of a container's items."""
         self.marks.append(len(self.stack))
         self.stack.append(MARK)
 
     def group(self, n: int) -> None:
-        """A tuple of the topmost values."""
+        """Replace the topmost ``n`` values by a tuple of them."""
         values = tuple(self.pop() for _ in range(n))[::-1]
         self.stack.append(values)
 
     def extend(self, items: list[Any]) -> None:
-        """Items of a list, a set or an object like these."""
+        """Append items to the topmost list, set or list-like object."""
         target = self.stack[-1]
-        found = target.items if isinstance(target, Record) else target
-        if not isinstance(found, list):
+        elements = target.items if isinstance(target, Record) else target
+        if not isinstance(elements, list):
             raise ValueError
-        found.extend(items)
+        elements.extend(items)
 
     def put_items(self, items: list[Any]) -> None:
-        """Items of a dictionary, or of an object like it."""
+        """Put keys and values, in turn, into the topmost dictionary or dictionary-like object."""
         target = self.stack[-1]
         mapping = target.fields if isinstance(target, Record) else target
         if not isinstance(mapping, dict):
@@ -118,35 +117,35 @@ class Machine:
             mapping[key(name)] = value
 
     def dictionary(self, items: list[Any]) -> None:
-        """A dictionary of items."""
+        """Push a dictionary of keys and values, in turn."""
         self.stack.append({})
         self.put_items(items)
 
     def reduce(self) -> None:
-        """A call, or a new object: of the same closed list."""
+        """Replace a function (or class) and its arguments by the result, by the closed list of ``records``."""
         args, function = self.pop(), self.pop()
         self.copied(*(args if isinstance(args, tuple) else ()))
         self.stack.append(call(function, args))
 
     def new_with_names(self) -> None:
-        """A new object with named arguments."""
+        """Replace a class, its arguments and its keyword arguments by a new object."""
         names, args, kind = self.pop(), self.pop(), self.pop()
         made = call(kind, args)
         tell(made, names)
         self.stack.append(made)
 
     def build(self) -> None:
-        """Attributes of an object."""
+        """Set attributes of the object below the topmost value, which holds them."""
         state = self.pop()
         self.copied(*(state if isinstance(state, tuple) else (state,)))
         tell(self.stack[-1], state)
 
     def named(self) -> None:
-        """A class or function by two texts."""
+        """Replace a module's and a class's or function's name by a ``Name``."""
         name, module = self.pop(), self.pop()
         self.stack.append(Name(str(module), str(name)))
 
     def instance(self, kind: Any, args: list[Any]) -> None:
-        """An object of an old class."""
+        """Push an object of an old-style class."""
         self.copied(args)
         self.stack.append(call(kind, tuple(args)))

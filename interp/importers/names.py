@@ -1,4 +1,4 @@
-"""Names of tensors: what wrappers of models add to them, and how messages show what a file holds."""
+"""Names of tensors without the parts that wrappers add, and short descriptions of a file's contents for messages."""
 
 import reprlib
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from .plain import is_module
 from .records import Record
 
 BUFFERS = ("mask", "IGNORE", "self_attn_mask")
-"""Last parts of names that hold no weights."""
+"""Last parts of the names of buffers, which hold no weights."""
 RESERVED = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""Parts of names that PyTorch's own wrappers add, wherever they stand; no module can be called so by accident."""
+"""Parts that PyTorch's own wrappers add anywhere in a name; modules have no such names by accident."""
 USUAL = ("module.", "model.", "net.", "network.", "transformer.")
-"""Beginnings of names that people's wrappers add."""
+"""Prefixes of names that users' wrapper classes commonly add."""
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
 
 
 def short(value: Any) -> str:
-    """``repr`` of something that a file holds, cut."""
+    """``repr`` of an object in a file, shortened for messages."""
     if isinstance(value, Record):
         return f"an object of {value.kind}"
     return _SHORT.repr(value)
@@ -41,28 +41,32 @@ def is_buffer(name: str) -> bool:
 
 
 def without_prefix(weights: Mapping[str, Any], cut: set[str]) -> Mapping[str, Any]:
-    """Names without what wrappers put before them, which is what all names begin with.
+    """The state dict with names freed of wrappers' parts: ``RESERVED`` ones, and the prefix that all names share.
+
+    Args:
+        weights: tensors by name.
+        cut: is extended by the parts that were removed.
 
     Raises:
-        DataError: most names begin with what a wrapper adds, and some do not.
+        DataError: most names begin with a wrapper's prefix, and some do not.
     """
     if not all(isinstance(name, str) for name in weights):
         return weights
-    found = {_without_reserved(name): value for name, value in weights.items()}
-    if len(found) < len(weights):
+    renamed = {_without_reserved(name): value for name, value in weights.items()}
+    if len(renamed) < len(weights):
         raise DataError("it holds weights twice, under names with and without '_orig_mod.': leave one of them out")
     cut |= {part for part in RESERVED for name in weights if part in name}
-    prefix = common_prefix(list(found))
+    prefix = common_prefix(list(renamed))
     cut |= {prefix} - {""}
-    found = {name.removeprefix(prefix): value for name, value in found.items()}
+    renamed = {name.removeprefix(prefix): value for name, value in renamed.items()}
     for usual in USUAL:
-        others = [name for name in found if not name.startswith(usual) and not is_buffer(name)]
-        if 0 < len(others) < len(found) / 2:
+        others = [name for name in renamed if not name.startswith(usual) and not is_buffer(name)]
+        if 0 < len(others) < len(renamed) / 2:
             raise DataError(
-                f"{len(found) - len(others)} of its {len(found)} names begin with {usual!r}, as a wrapper's do, but "
-                f"{short(others[0])} does not: save the state dict of the model inside the wrapper"
+                f"{len(renamed) - len(others)} of its {len(renamed)} names begin with {usual!r}, as a wrapper's do, "
+                f"but {short(others[0])} does not: save the state dict of the model inside the wrapper"
             )
-    return found
+    return renamed
 
 
 def _without_reserved(name: str) -> str:
@@ -72,7 +76,7 @@ def _without_reserved(name: str) -> str:
 
 
 def common_prefix(names: list[str]) -> str:
-    """Whole dotted parts that all names begin with; no model here has all its tensors in one part."""
+    """Dotted parts that all names begin with: a wrapper's, since no model here has all its tensors in one module."""
     if len(names) < 2:
         return ""
     low, high = min(names), max(names)

@@ -18,6 +18,7 @@ from .records import Name
 MAX_OPCODES = 6_000_000
 """Most opcodes of a file: less than two seconds of work."""
 MAX_DIGITS = 4000
+"""Most digits or bytes of an integer."""
 STOP = ord(".")
 
 
@@ -50,7 +51,7 @@ def _run(machine: Machine) -> Any:
         if code == STOP:
             return machine.pop()
         table[code](machine)
-    raise DataError(f"it takes more than {MAX_OPCODES:,} steps to read: no model here has so many objects")
+    raise DataError(f"it takes more than {MAX_OPCODES:,} opcodes to read: no model here has so many objects")
 
 
 def _text_number(text: str) -> int | bool:
@@ -74,7 +75,7 @@ def _extension(form: str) -> Callable[[Machine], None]:
 
 
 def _quoted(text: str) -> bytes:
-    """A text between quotes, as protocol 0 writes the texts of Python 2; escapes stay as they are written."""
+    """The bytes of a quoted text, as protocol 0 writes strings of Python 2; escapes are not decoded."""
     return text[1:-1].encode("latin1")
 
 
@@ -84,7 +85,7 @@ def _pop(machine: Machine) -> None:
 
 
 def _value(form: str) -> Callable[[Machine], None]:
-    """Pushes a number of this format."""
+    """An operation that pushes a number of this format."""
     size, unpack = struct.calcsize(form), struct.Struct(form).unpack
     return lambda m: m.stack.append(unpack(m.take(size))[0])
 
@@ -126,7 +127,7 @@ _STEPS: dict[bytes, Callable[[Machine], Any]] = {
     b"U": _bytes("<B"),
     b"\x80": lambda m: m.take(1),  # protocol
     b"\x95": lambda m: m.take(8),  # frame
-    b"\x98": lambda m: None,  # what was pushed last is not to be written to
+    b"\x98": lambda m: None,  # READONLY_BUFFER: the topmost value may not be written to
     b"0": _pop,
     b"1": Machine.above,
     b"2": lambda m: m.stack.append(m.stack[-1]),
@@ -165,7 +166,7 @@ _STEPS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x83": _extension("<H"),
     b"\x84": _extension("<i"),
 }
-"""What each opcode does."""
+"""The operation of each opcode."""
 
 
 def _stop_here(_machine: Machine) -> None:

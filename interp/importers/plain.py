@@ -19,22 +19,22 @@ NUMPY = {
     "i4": torch.int32,
     "i8": torch.int64,
 }
-"""Element types by NumPy's names of them."""
+"""Torch dtypes by NumPy's codes."""
 MAX_LISTED = 5_000_000
-"""Losses, or the like, in a list."""
+"""Longest list of numbers, such as losses, that is read."""
 
 
 def plain_fields(thing: Any) -> dict[str, Any]:
-    """Fields of a dictionary or of a config object whose values are plain: numbers, texts, lists of them.
+    """Fields of a dictionary or config object whose values are plain: numbers, texts, None, and lists of these.
 
-    A config that keeps its fields in one dictionary, as omegaconf's do, gives those.
+    The fields of a config that keeps them in an inner dictionary, as omegaconf's do, are those of that dictionary.
     """
-    found = thing.fields if isinstance(thing, Record) else thing
-    if not isinstance(found, Mapping):
+    fields = thing.fields if isinstance(thing, Record) else thing
+    if not isinstance(fields, Mapping):
         return {}
-    inner = found.get("_content")
-    found = inner if isinstance(inner, Mapping) else found
-    values = {name: _plain(value) for name, value in found.items() if isinstance(name, str)}
+    inner = fields.get("_content")
+    fields = inner if isinstance(inner, Mapping) else fields
+    values = {name: _plain(value) for name, value in fields.items() if isinstance(name, str)}
     return {name: value for name, value in values.items() if value is not _NOT_PLAIN}
 
 
@@ -44,9 +44,9 @@ _NOT_PLAIN = object()
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
-    if isinstance(value, Record) and "_val" in value.fields:  # a node of omegaconf's
+    if isinstance(value, Record) and "_val" in value.fields:  # a node of omegaconf
         return _plain(value.fields["_val"])
-    if isinstance(value, Record) and len(value.args) == 1 and not value.fields:  # a member of an Enum, a path
+    if isinstance(value, Record) and len(value.args) == 1 and not value.fields:  # a member of an Enum, or a path
         return _plain(value.args[0])
     if isinstance(value, list | tuple) and len(value) < 1000 and all(isinstance(v, str | int | float) for v in value):
         return list(value)
@@ -59,9 +59,9 @@ def is_module(thing: Any) -> TypeGuard[Record]:
 
 
 def numbers(value: Any) -> list[float] | None:
-    """Numbers of a list (of numbers, 0-d tensors or NumPy's scalars), a tensor or an array of one axis; None if none.
+    """Float64 values of a list (of numbers, 0-d tensors or NumPy scalars), or of a tensor or array with one axis.
 
-    Numbers are those of float64.
+    None for anything else.
     """
     if isinstance(value, Record):
         value = _array(value)
@@ -70,8 +70,8 @@ def numbers(value: Any) -> list[float] | None:
         return value.double().tolist() if is_real else None
     if not isinstance(value, list | tuple | range) or len(value) > MAX_LISTED:
         return None
-    found = [_number(each) for each in value]
-    return None if None in found else found  # type: ignore[return-value]
+    values = [_number(each) for each in value]
+    return None if None in values else values  # type: ignore[return-value]
 
 
 def _number(value: Any) -> float | None:
@@ -83,7 +83,7 @@ def _number(value: Any) -> float | None:
 
 
 def _array(record: Record) -> Tensor | None:
-    """The numbers of NumPy's scalars and arrays of one axis; None where it is something else."""
+    """Values of a NumPy scalar or an array with one axis; None for any other record."""
     is_numpy = record.kind.module.split(".")[0] == "numpy"
     if is_numpy and record.kind.name == "scalar" and len(record.args) == 2:
         dtype, data = record.args

@@ -121,9 +121,9 @@ FLAGS = {
     "step twice": ("nanda", (*ADD, "--step", "3"), None, {"model": NANDA, "epoch": 9}, "leave --step out"),
     "attn_coeff": ("pizza", (), None, PIZZA, "give --config"),
     "B or C": ("pizza", (), None, foreign.linear("B", 1), "B and C"),
-    "no group": ("reptheory", (), None, foreign.reptheory(1, 5), "do not tell the group"),
+    "no group": ("reptheory", (), None, foreign.reptheory(1, 5), "do not record the group"),
     "not composed": ("reptheory", ("--op", "mul"), C5, foreign.reptheory(1, 5), "leave --op out"),
-    "act_fn": ("transformerlens", ADD, None, foreign.transformerlens(1, 6, 6), "does not tell act_fn"),
+    "act_fn": ("transformerlens", ADD, None, foreign.transformerlens(1, 6, 6), "does not record act_fn"),
     "grok": ("grok", ("--op", "sandwich", "--p", "97"), None, foreign.grok(1), "leave --p and --group out"),
 }
 
