@@ -27,7 +27,7 @@ SOURCE = "Power et al. 2022 (2201.02177); float64 log-softmax as in Nanda et al.
     all_acc=Over("all", accuracy=True),
 )
 def model_score(snap: Snapshot, rows: str) -> Score:
-    """{score} of the model over {rows}, each logit that the model has being a possible answer."""
+    """{score} over {rows}, with every logit that the model has as a possible answer."""
     chosen = rows_of(snap.run, rows)
     losses, is_right = _row_scores(snap)
     return Score(float(losses[chosen].mean()), float(is_right[chosen].double().mean()))

@@ -78,7 +78,7 @@ def test_export_refuses_an_option_that_nobody_listed(monkeypatch):
     model = make(attention="bidirectional")
     to_transformer_lens(model)  # control
     monkeypatch.setattr(transformerlens, "CARRIED", transformerlens.CARRIED - {"attention_dir"})
-    with pytest.raises(ValueError, match="no attention_dir = 'bidirectional' of ours"):
+    with pytest.raises(ValueError, match="no attention_dir = 'bidirectional': such a model"):
         to_transformer_lens(model)
 
 

@@ -160,7 +160,7 @@ def test_a_flag_for_a_layout_whose_rows_are_known_is_refused(tmp_path, capsys, n
     layout, flags, _ = FORWARDS[name]
     command = [str(foreign.HERE / name), "--layout", layout, "--out", str(tmp_path / "run"), "--tokens", "a b"]
     assert main([*command, *flags]) == 2
-    assert "leave it out" in capsys.readouterr().err
+    assert "leave --tokens out" in capsys.readouterr().err
 
 
 def test_marks_before_the_elements(tmp_path):
