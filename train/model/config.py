@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from train.config.model import Activation, Attention, Biases, Init
+from train.config.model import Activation, Attention, Biases, Init, ModelConfig
 from train.config.run import RunConfig
 from train.errors import UsageError
 from train.hints import nearest
@@ -21,20 +21,13 @@ NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "po
 """``ModelConfig.norm`` in TransformerLens's words; LNPost, after each residual sum, is ours alone."""
 POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard", "sinusoidal": "sinusoidal"}
 
-OBEYS = frozenset(
-    f"model.{name}"
-    for name in (
-        *("arch", "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "attn_only", "act_fn", "norm", "positions"),
-        *("attention", "attn_rate", "biases", "outputs", "output_scale"),
-    )
-)
-"""Settings that the modules of this folder obey, through ``hooked_config``: an option of the architecture is declared
-here, and is then taken by the passes that know it, or else by the plain one."""
-
 
 @dataclass
 class HookedTransformerConfig:
-    """Configuration of a HookedTransformer (d_mlp is 0 where attn_only) or a HookedMLP (n_heads and d_head are 0)."""
+    """Configuration of a HookedTransformer (d_mlp is 0 where attn_only) or a HookedMLP (n_heads and d_head are 0).
+
+    A field that is called as a field of ``ModelConfig`` takes its value; the modules of this folder obey it.
+    """
 
     n_layers: int
     d_model: int
@@ -124,32 +117,38 @@ class HookedTransformerConfig:
         return 0.8 / math.sqrt(self.d_model)
 
 
+_OURS = {f.name for f in dataclasses.fields(HookedTransformerConfig) if f.init}
+SAME = tuple(f.name for f in dataclasses.fields(ModelConfig) if f.name in _OURS)
+"""Fields of ``ModelConfig`` that ``HookedTransformerConfig`` has under the same name."""
+OBEYS = frozenset(
+    f"model.{name}" for name in (*SAME, "arch", "norm", "positions", "attention", "outputs") if name != "init_scale"
+)
+"""Settings that the modules of this folder obey, through ``hooked_config``.
+
+A field in both configs is an option of the architecture: the passes that know it take it, or else the plain one.
+"""
+
+
 def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
     """The model's configuration in a run."""
     model, task = run_config.model, run_config.task
     has_heads = model.arch == "transformer"
     symbol = task.operation.symbol.split()
-    return HookedTransformerConfig(
-        n_layers=model.n_layers,
-        d_model=model.d_model,
-        n_heads=model.n_heads if has_heads else 0,
-        d_head=model.head_width if has_heads else 0,
-        d_mlp=model.mlp_width,
-        n_ctx=task.n_ctx,
-        d_vocab=task.d_vocab,
-        d_vocab_out=run_config.d_vocab_out,
-        attn_only=model.attn_only,
-        act_fn=model.act_fn,
-        normalization_type=NORMALIZATION[model.norm] if has_heads else None,
-        positional_embedding_type=POSITIONS[model.positions],
-        attention_dir=model.attention,
-        attn_rate=model.attn_rate,
-        output_scale=model.output_scale,
-        biases=model.biases,
-        init_mode=model.init,
-        init_scale=model.init_scale,
-        seed=run_config.seed,
-        vocabulary=task.vocabulary,
-        operator=symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,
-        model_name=task.label,
-    )
+    fields: dict[str, Any] = {name: getattr(model, name) for name in SAME}
+    fields |= {
+        "n_heads": model.n_heads if has_heads else 0,
+        "d_head": model.head_width if has_heads else 0,
+        "d_mlp": model.mlp_width,
+        "n_ctx": task.n_ctx,
+        "d_vocab": task.d_vocab,
+        "d_vocab_out": run_config.d_vocab_out,
+        "normalization_type": NORMALIZATION[model.norm] if has_heads else None,
+        "positional_embedding_type": POSITIONS[model.positions],
+        "attention_dir": model.attention,
+        "init_mode": model.init,
+        "seed": run_config.seed,
+        "vocabulary": task.vocabulary,
+        "operator": symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,
+        "model_name": task.label,
+    }
+    return HookedTransformerConfig(**fields)
