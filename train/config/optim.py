@@ -134,9 +134,3 @@ class OptimConfig:
         decay = f"weight decay {self.weight_decay:g}" + " to the initial weights" * (self.decay_towards == "init")
         words = [decay, *(word for word, there in unusual.items() if there)]
         return f"{self.optimizer} with {', '.join(words)}"
-
-    @property
-    def needs_whole_gradient(self) -> bool:
-        """Whether an update looks at a tensor's gradient as a whole; Adam alone takes number by number."""
-        pulled = self.is_coupled and self.decay_towards == "init"
-        return self.orthogonal_gradient or self.grokfast is not None or self.optimizer in ("muon", "sgd") or pulled

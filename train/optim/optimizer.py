@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from train.config.optim import OptimConfig
@@ -15,7 +13,7 @@ from train.passes.weights import StackedWeights
 from train.streams import normal
 
 from .adam import adam
-from .filters import add_mean, amplify_slow, set_norm, take_out_scaling
+from .filters import FILTERS, Update, column, columns, set_norm
 from .muon import is_stepped, muon
 from .sgd import sgd
 
@@ -72,11 +70,12 @@ class Optimizer:
         self.configs, self.steps, self.weights, self.seeds = list(configs), [0] * len(configs), weights, list(seeds)
         values = weights.values
         clamps = [1.0 if config.norm_clamp is None else config.norm_clamp for config in configs]
-        self.norms = values.norm(dim=1, keepdim=True) * _column(clamps, values)
+        self.norms = values.norm(dim=1, keepdim=True) * column(clamps, values)
         if self.configs[0].norm_clamp is not None:
             set_norm(values, self.norms)
         self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
         """Where weights decay to, if not to zero."""
+        self.filters = [one for one in FILTERS if one.acts(self.configs[0])]
         self.spans = self._spans()
         self.state = {
             name: values.new_zeros(len(values), *shape, values.shape[1])
@@ -116,7 +115,7 @@ class Optimizer:
         is_cpu = values.device.type == "cpu"
         for group in [range(k, k + 1) for k in models] if is_cpu else [models]:  # a model's numbers are its own
             step = steps[group.start - models.start : group.stop - models.start]
-            if config.needs_whole_gradient:
+            if self.needs_whole_gradient:
                 for row in more:
                     self.weights.grads[group.start] += torch.from_numpy(row)
                 more = ()
@@ -149,7 +148,7 @@ class Optimizer:
     def _together(self, models: range, steps: list[int]) -> None:
         """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``optim.adam``."""
         factors = [_factors(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
-        shrink, coupled, beta1, beta2, size, floor = _columns(factors, self.weights.values)
+        shrink, coupled, beta1, beta2, size, floor = columns(factors, self.weights.values)
         for span in self.spans:
             values, grads, mean, square = (t[models.start : models.stop, span] for t in self._numbers())
             grads = torch.addcmul(grads, coupled, values)
@@ -163,34 +162,30 @@ class Optimizer:
 
     # ---- before and after ------------------------------------------------------------------------
 
-    def _filter(self, models: range, steps: list[int]) -> None:
-        rows, config = slice(models.start, models.stop), self.configs[0]
-        grads = self.weights.grads[rows]
-        if config.orthogonal_gradient:
-            take_out_scaling(self.weights.split(grads), self.weights.split(self.weights.values[rows]))
-        if config.grokfast is not None:
-            self._grokfast(models, steps)
-        if self.initial is not None and config.is_coupled:
-            grads.addcmul_(_column([self.configs[k].weight_decay for k in models], grads), self.initial[rows], value=-1)
+    @property
+    def needs_whole_gradient(self) -> bool:
+        """Whether the update reads a tensor's gradient as a whole; Adam alone takes number by number."""
+        config = self.configs[0]
+        is_pulled = config.is_coupled and config.decay_towards == "init"
+        return bool(self.filters) or config.optimizer in ("muon", "sgd") or is_pulled
 
-    def _grokfast(self, models: range, steps: list[int]) -> None:
-        rows = slice(models.start, models.stop)
+    def _filter(self, models: range, steps: list[int]) -> None:
+        """Apply the filters of gradients, then the pull of coupled weight decay to initial weights."""
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         grads = self.weights.grads[rows]
-        ages = [step - self.configs[k].grokfast_from for k, step in zip(models, steps, strict=True)]
-        strengths = [self.configs[k].grokfast_lambda * (age >= 0) for k, age in zip(models, ages, strict=True)]
-        if self.configs[0].grokfast == "ema":
-            alphas = [self.configs[k].grokfast_alpha for k in models]
-            firsts = [float(age == 0) for age in ages]
-            alpha, strength, first = _columns(list(zip(alphas, strengths, firsts, strict=True)), grads)
-            amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, first > 0)
-        else:
-            add_mean(grads, self.state["last_grads"][rows], _column(strengths, grads), ages)
+        if self.filters:
+            state = {name: tensor[rows] for name, tensor in self.state.items()}
+            update = Update(configs, steps, self.weights.values[rows], grads, state, self.weights.split)
+            for one in self.filters:
+                one.change(update)
+        if self.initial is not None and configs[0].is_coupled:
+            grads.addcmul_(column([config.weight_decay for config in configs], grads), self.initial[rows], value=-1)
 
     def _sgd(self, models: range, steps: list[int]) -> None:
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         given = [(c.momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
         values, grads = self.weights.values[rows], self.weights.grads[rows]
-        sgd(values, grads, self.state["exp_avg"][rows], *_columns(given, values))
+        sgd(values, grads, self.state["exp_avg"][rows], *columns(given, values))
 
     def _after(self, models: range, steps: list[int]) -> None:
         """The pull of decoupled weight decay to initial weights, noise, and the norm."""
@@ -198,9 +193,9 @@ class Optimizer:
         values = self.weights.values[rows]
         if self.initial is not None and not configs[0].is_coupled:
             pulls = [lr_at(step, c) * c.weight_decay for c, step in zip(configs, steps, strict=True)]
-            values.addcmul_(_column(pulls, values), self.initial[rows])
+            values.addcmul_(column(pulls, values), self.initial[rows])
         if configs[0].update_noise > 0:
-            sizes = _column([lr_at(step, c) * c.update_noise for c, step in zip(configs, steps, strict=True)], values)
+            sizes = column([lr_at(step, c) * c.update_noise for c, step in zip(configs, steps, strict=True)], values)
             for i, k in enumerate(models):
                 values[i] += sizes[i] * normal(self.seeds[k], f"update_noise/{steps[i]}", values[i])
         if configs[0].norm_clamp is not None:
@@ -212,7 +207,7 @@ class Optimizer:
             self.weights.split(t[rows]) for t in (self.weights.values, self.weights.grads, self.state["exp_avg"])
         )
         given = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
-        settings = _columns(given, self.weights.values)
+        settings = columns(given, self.weights.values)
         for name in filter(is_stepped, values):
             muon(values[name], grads[name], momentum[name], *settings)
 
@@ -236,18 +231,6 @@ def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
         lr * correction / (1 - config.beta1 ** (step + 1)),
         config.eps * correction,
     )
-
-
-def _column(numbers: Sequence[float], like: Tensor) -> Float[Tensor, "K 1"]:
-    return _columns([(number,) for number in numbers], like)[0]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
-    """Each setting as a column on the device of ``like``, to which nothing waits for their way there."""
-    table = torch.tensor(rows, dtype=like.dtype)
-    if like.device.type == "cuda":
-        table = table.pin_memory()
-    return table.to(like.device, non_blocking=True).split(1, dim=1)
 
 
 def lr_at(step: int, config: OptimConfig) -> float:
