@@ -8,19 +8,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import ANY, Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
+from train.model import HookedMLP
 from train.model.precision import gradients, products
-from train.tasks.task import Task
 
 from . import frugal
 from .dropout import Drop, dropping, keep_all, masks
 from .entries import make_plan
 from .frugal import answer_logits, mlp_logits
 from .loss import training_loss
-from .protocol import PIECE, AfterGradients, Reader, check_knows
-from .threads import Map, Threads
-from .weights import StackedWeights
+from .protocol import PIECE, AfterGradients, Ensemble, Reader, check_knows
+from .threads import Map
 
 LOSSES: Knows = {
     "optim.loss": {"softmax", "stablemax"},
@@ -37,24 +34,15 @@ class FunctionalPass:
     NAME: ClassVar[str] = "functional"
     KNOWS: ClassVar[Knows] = {**frugal.KNOWS, **LOSSES}
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        self.weights, self.threads, self.configs = weights, threads, configs
-        self.loss = training_loss(configs[0].optim)
-        device = weights.values.device
-        self.tokens = tasks[0].tokens.to(device)
-        self.labels = [task.labels.to(device) for task in tasks]
-        self.positions = tasks[0].answer_positions
-        self.is_mlp = isinstance(model, HookedMLP)
-        self.cfg = model.cfg
-        self.plan = make_plan(self.tokens, self.positions, model.cfg.n_layers)
+    def __init__(self, models: Ensemble) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        self.weights, self.threads, self.configs = models.weights, models.threads, models.configs
+        self.cfg, self.is_mlp = models.model.cfg, isinstance(models.model, HookedMLP)
+        self.loss = training_loss(models.configs[0].optim)
+        device = models.weights.values.device
+        self.tokens, self.labels = models.tokens.to(device), models.labels()
+        self.positions = models.answer_positions
+        self.plan = make_plan(self.tokens, self.positions, self.cfg.n_layers)
         self.piece = PIECE if device.type == "cpu" else len(self.tokens)
 
     @staticmethod

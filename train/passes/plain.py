@@ -10,17 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import ANY, Knows
-from train.config.run import RunConfig
 from train.model import HookedMLP, HookedTransformer
 from train.model.precision import gradients, products
-from train.tasks.task import Task
 
 from .dropout import masks
 from .loss import training_loss
-from .protocol import AfterGradients, Reader
+from .protocol import AfterGradients, Ensemble, Reader
 from .scope import OF_A_PASS
-from .threads import Map, Threads
-from .weights import StackedWeights
+from .threads import Map
 
 PIECE = 4096
 """Rows whose gradient is taken at once: it bounds the memory of a pass."""
@@ -32,21 +29,13 @@ class PlainPass:
     NAME: ClassVar[str] = "plain"
     KNOWS: ClassVar[Knows] = {name: ANY for names in OF_A_PASS.values() for name in names}
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        self.weights, self.threads, self.configs, self.cfg = weights, threads, configs, model.cfg
-        self.loss = training_loss(configs[0].optim)
-        self.device = weights.values.device
-        self.tokens = tasks[0].tokens.to(self.device)
-        self.labels = [task.labels.to(self.device) for task in tasks]
-        self.positions = list(tasks[0].answer_positions)
-        self.models = [_sharing(model, own) for own in weights.own]
+    def __init__(self, models: Ensemble) -> None:
+        self.weights, self.threads, self.configs = models.weights, models.threads, models.configs
+        self.cfg, self.loss = models.model.cfg, training_loss(models.configs[0].optim)
+        self.device = models.weights.values.device
+        self.tokens, self.labels = models.tokens.to(self.device), models.labels()
+        self.positions = list(models.answer_positions)
+        self.models = [_sharing(models.model, own) for own in models.weights.own]
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:

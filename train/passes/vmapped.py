@@ -13,19 +13,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
+from train.model import HookedMLP
 from train.model.precision import gradients, products
-from train.tasks.task import Task
 
 from .dropout import Drop, dropping, keep_all, masks, sites
 from .entries import make_plan
 from .frugal import answer_logits, mlp_logits, take_rows
 from .functional import FunctionalPass
 from .loss import training_loss
-from .protocol import AfterGradients, Reader, check_knows
-from .threads import Map, Threads
-from .weights import StackedWeights
+from .protocol import AfterGradients, Ensemble, Reader, check_knows
+from .threads import Map
 
 MOST_ENTRIES = 1024
 """Tables of up to so many rows have their gradients summed by a product; larger ones by sorting."""
@@ -111,35 +108,26 @@ class Replay:
 
 
 class VmappedPass:
-    """See ``protocol.Pass``; it works on a CPU too, where tests run it.
+    """A ``protocol.Pass`` for accelerators, which shares out the work itself; it runs on a CPU too, for tests.
 
     Args:
-        model, configs, tasks, weights: the stack's.
-        threads: not used: the device shares out the work.
-        at_once: models whose pass is taken together; by the device's memory where not given.
+        models: the ensemble.
+        at_once: number of models computed together; by default as many as fit in the device's memory.
     """
 
     NAME: ClassVar[str] = "vmapped"
     KNOWS: ClassVar[Knows] = FunctionalPass.KNOWS
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-        at_once: int | None = None,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        self.weights, self.configs, self.loss = weights, configs, training_loss(configs[0].optim)
-        self.device = weights.values.device
-        self.cfg, self.is_mlp = model.cfg, isinstance(model, HookedMLP)
-        self.tokens, self.positions = tasks[0].tokens.to(self.device), tasks[0].answer_positions
-        self.plan = make_plan(tasks[0].tokens, self.positions, model.cfg.n_layers).to(self.device)
-        self.stacked_labels = torch.stack([task.labels for task in tasks]).to(self.device)
+    def __init__(self, models: Ensemble, at_once: int | None = None) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        self.weights, self.configs, self.loss = models.weights, models.configs, training_loss(models.configs[0].optim)
+        self.device = models.weights.values.device
+        self.cfg, self.is_mlp = models.model.cfg, isinstance(models.model, HookedMLP)
+        self.tokens, self.positions = models.tokens.to(self.device), models.answer_positions
+        self.plan = make_plan(models.tokens, self.positions, self.cfg.n_layers).to(self.device)
+        self.stacked_labels = torch.stack(models.labels())
         self.labels = list(self.stacked_labels)
-        K = len(tasks)
+        K = len(self.labels)
         self.losses = torch.zeros(K, dtype=torch.float64, device=self.device)
         self._batches: list[Tensor] = []
         self._leaves: list[tuple[slice, dict[str, Tensor]]] = []

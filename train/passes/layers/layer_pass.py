@@ -9,15 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import ANY, Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
 from train.passes.entries import make_plan
 from train.passes.frugal import TASKS
 from train.passes.loss import cross_entropy
-from train.passes.protocol import PIECE, AfterGradients, Reader, check_knows
-from train.passes.threads import Map, Threads
+from train.passes.protocol import PIECE, AfterGradients, Ensemble, Reader, check_knows
+from train.passes.threads import Map
 from train.passes.weights import StackedWeights
-from train.tasks.task import Task
 
 from .layers import Layers
 from .nodes import NodeMaker, Nodes
@@ -47,20 +44,12 @@ class LayerPass:
     }
     loss = staticmethod(cross_entropy)
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        cfg = model.cfg
-        self.weights, self.threads = weights, threads
-        self.labels = [task.labels for task in tasks]
-        plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
-        self.n_answers = len(tasks[0].answer_positions)
+    def __init__(self, models: Ensemble) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        cfg, weights = models.model.cfg, models.weights
+        self.weights, self.threads, self.labels = weights, models.threads, models.labels()
+        plan = make_plan(models.tokens, models.answer_positions, cfg.n_layers)
+        self.n_answers = len(models.answer_positions)
         self.nodes = NodeMaker(plan, cfg.attention_dir == "causal", cfg.n_layers)
         arrays = [{name: t.detach().numpy() for name, t in own.items()} for own in weights.own]
         self.layers = [Layers(cfg, plan, W) for W in arrays]

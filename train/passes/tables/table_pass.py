@@ -8,16 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
 from train.passes.arrays import buffer
 from train.passes.entries import make_plan
 from train.passes.layers.layer_pass import LayerPass
 from train.passes.loss import cross_entropy
-from train.passes.protocol import AfterGradients, Reader, check_knows
-from train.passes.threads import Map, Threads
-from train.passes.weights import StackedWeights
-from train.tasks.task import Task
+from train.passes.protocol import AfterGradients, Ensemble, Reader, check_knows
+from train.passes.threads import Map
 
 from .rows import RowLoss, Rows
 from .tables import TableMaker, Tables
@@ -38,23 +34,17 @@ class TablePass:
     }
     loss = staticmethod(cross_entropy)
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        assert all(task.answer_positions == (task.tokens.shape[1] - 1,) for task in tasks)
-        self.cfg, self.weights, self.threads = model.cfg, weights, threads
-        self.labels = [task.labels for task in tasks]
-        self.plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, self.cfg.n_layers)
-        self.makers = [self._maker(k, k + 1) for k in range(len(tasks))]
+    def __init__(self, models: Ensemble) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        K = len(models.tasks)
+        assert models.answer_positions == (models.tokens.shape[1] - 1,)
+        self.cfg, self.weights, self.threads = models.model.cfg, models.weights, models.threads
+        self.labels = models.labels()
+        self.plan = make_plan(models.tokens, models.answer_positions, self.cfg.n_layers)
+        self.makers = [self._maker(k, k + 1) for k in range(K)]
         self.row_loss = RowLoss(self.cfg, self.plan, self.makers[0])
-        size = max(1, min(BLOCK, len(tasks) // threads.count))
-        self.blocks = [range(first, min(first + size, len(tasks))) for first in range(0, len(tasks), size)]
+        size = max(1, min(BLOCK, K // self.threads.count))
+        self.blocks = [range(first, min(first + size, K)) for first in range(0, K, size)]
         self.block_makers = [self.makers[b[0]] if len(b) == 1 else self._maker(b[0], b[-1] + 1) for b in self.blocks]
 
     def _maker(self, first: int, last: int) -> TableMaker:
