@@ -1,4 +1,4 @@
-"""What a model is made of, in TransformerLens's words, every value resolved.
+"""A model's configuration under TransformerLens's names, with every value resolved.
 
 ``HookedTransformerConfig`` carries the fields that TransformerLens's tools read from ``model.cfg``. It is
 mutable, because those tools switch the ``use_*`` flags.
@@ -18,7 +18,7 @@ from train.hints import nearest
 
 Normalization = Literal["LN", "LNPost"]
 NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "post": "LNPost"}
-"""``ModelConfig.norm`` in TransformerLens's words; LNPost, after each residual sum, is ours alone."""
+"""``ModelConfig.norm`` under TransformerLens's names; LNPost, after each residual sum, is an addition to them."""
 POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard", "sinusoidal": "sinusoidal"}
 
 
@@ -26,7 +26,7 @@ POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard"
 class HookedTransformerConfig:
     """Configuration of a HookedTransformer (d_mlp is 0 where attn_only) or a HookedMLP (n_heads and d_head are 0).
 
-    A field that is called as a field of ``ModelConfig`` takes its value; the modules of this folder obey it.
+    A field with the name of a field of ``ModelConfig`` takes its value, and the modules of this folder obey it.
     """
 
     n_layers: int
@@ -51,12 +51,12 @@ class HookedTransformerConfig:
     """Which b_* are trained: none, b_in and b_out, or all."""
     init_mode: Init = "nanda"
     init_scale: float = 1.0
-    """Initial weights, layer norms aside, are those of the scheme times this."""
+    """Factor on all initial weights but those of layer norms."""
     seed: int | None = None
     vocabulary: tuple[str, ...] = ()
-    """Printable names of the tokens; the numbers 0, 1, ... where not given."""
+    """Printable names of the tokens; by default the numbers 0, 1, ..."""
     operator: str | None = None
-    """How the operation is written between two elements, where it is: to_tokens understands it."""
+    """The operation's sign between two elements, if it has one; ``to_tokens`` accepts it."""
     model_name: str = "groklens"
     eps: float = 1e-5
     """Added to the variance in a layer norm."""
@@ -68,7 +68,7 @@ class HookedTransformerConfig:
     use_attn_in: bool = field(default=False, init=False)
     use_hook_mlp_in: bool = field(default=False, init=False)
 
-    # Facts about our models that TransformerLens's tools ask for.
+    # Constants that TransformerLens's tools read.
     gated_mlp: bool = field(default=False, init=False)
     parallel_attn_mlp: bool = field(default=False, init=False)
     final_rms: bool = field(default=False, init=False)
@@ -83,15 +83,15 @@ class HookedTransformerConfig:
             raise ValueError(f"{len(self.vocabulary)} token names for d_vocab = {self.d_vocab}: give one each")
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as TransformerLens's config gives them."""
+        """Every field by name, as in TransformerLens's config."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any]) -> "HookedTransformerConfig":
-        """Inverse of ``to_dict``; fields that are left out take their defaults.
+        """Inverse of ``to_dict``; omitted fields take their defaults.
 
         Raises:
-            UsageError: a field that there is not, or one that is needed and not given.
+            UsageError: a field is unknown, or a required one is missing.
         """
         fields = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(config_dict) - set(fields))
@@ -108,7 +108,7 @@ class HookedTransformerConfig:
 
     @property
     def attn_scale(self) -> float:
-        """Scores are divided by this."""
+        """Divisor of the attention scores."""
         return math.sqrt(self.d_head)
 
     @property
@@ -125,7 +125,7 @@ OBEYS = frozenset(
 )
 """Settings that the modules of this folder obey, through ``hooked_config``.
 
-A field in both configs is an option of the architecture: the passes that know it take it, or else the plain one.
+A field in both configs is an option of the architecture: runs that use it take a pass that knows it, or the plain one.
 """
 
 

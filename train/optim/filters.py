@@ -48,7 +48,7 @@ class GradientFilter:
 
 
 FILTERS: list[GradientFilter] = []
-"""In the order in which they act."""
+"""Every filter, in the order in which they act."""
 
 
 def gradient_filter(*settings: str) -> Callable[[Callable[[Update], None]], Callable[[Update], None]]:
@@ -79,7 +79,7 @@ def columns(rows: Sequence[tuple[Any, ...]], like: Tensor) -> Sequence[Float[Ten
 
 @gradient_filter("orthogonal_gradient")
 def orthogonal_gradient(update: Update) -> None:
-    """Take out of each tensor's gradient what scales the tensor."""
+    """Remove from each tensor's gradient the component along the tensor."""
     take_out_scaling(update.split(update.grads), update.split(update.values))
 
 
@@ -115,7 +115,7 @@ OBEYS = frozenset(f"optim.{name}" for one in FILTERS for name in one.settings) |
 
 
 def take_out_scaling(grads: Tensors, values: Tensors) -> None:
-    """Orthogonal gradient: of each tensor's gradient the part along the tensor goes, and its length is restored.
+    """Orthogonal gradient: remove the component of each gradient along its tensor, and restore the gradient's norm.
 
     A step along a tensor scales it, which lowers the loss of a model that has memorised without changing what it
     answers. Prieto et al. 2025 (2501.04697), section 5, and their code.
@@ -137,8 +137,8 @@ def amplify_slow(
 ) -> None:
     """Grokfast-EMA: add ``strength`` times a moving average of gradients, which begins as the first of them.
 
-    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. A strength of 0 is
-    that of a model whose filter has not begun.
+    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. A strength of 0
+    belongs to a model whose filter has not started.
     """
     average.mul_(alpha).add_((1 - alpha) * grads)
     average.copy_(torch.where(is_first, grads, average))
@@ -151,15 +151,15 @@ def add_mean(
     strength: Float[Tensor, "R 1"],
     ages: Sequence[int],
 ) -> None:
-    """Grokfast-MA: add ``strength`` times the mean of the last gradients, this one with them, once there are so many.
+    """Grokfast-MA: add ``strength`` times the mean of the last gradients, including this one, once the window is full.
 
     Lee et al. 2024 (2405.20233) and their code, whose filter waits for the window to be full.
 
     Args:
         grads: of R models, in place.
-        last: each model's last gradients, in turn; this one takes the place of the oldest.
+        last: each model's last gradients as a ring buffer; this one replaces the oldest.
         strength: lambda.
-        ages: how many gradients each has seen before this one; below 0 it has not begun.
+        ages: number of gradients that each model's filter has seen before this one; below 0 it has not started.
     """
     window = last.shape[1]
     for row, age in enumerate(ages):

@@ -24,16 +24,16 @@ OBEYS = frozenset(
         *("warmup_steps", "decay_steps", "decay_to", "update_noise"),
     )
 )
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 CHUNK = 65_536
-"""Numbers that a thread updates at a time."""
+"""Numbers that a thread updates in one call."""
 
 
 def state_shapes(config: OptimConfig) -> dict[str, tuple[int, ...]]:
-    """What an optimiser keeps of each trained number from update to update, by name: () is one number.
+    """Shape of the optimiser state of each trained number, by name; () is one number.
 
-    Adam's moments (of its matrices, Muon keeps the momentum in the first; SGD too); Grokfast's average, or its window
-    of last gradients. All of it is in the resume state.
+    Adam's moments (Muon and SGD keep their momentum in the first); Grokfast's average, or its window of last
+    gradients. The resume state holds all of it.
     """
     shapes: dict[str, tuple[int, ...]] = {"exp_avg": ()}
     if config.optimizer != "sgd":
@@ -51,7 +51,7 @@ def numbers_saved(config: OptimConfig) -> int:
 
 
 def numbers_held(config: OptimConfig) -> int:
-    """Numbers in memory for each trained number: itself, its gradient, the state, what it decays to if not to zero."""
+    """Numbers in memory for each trained number: itself, gradient, state, and a target of decay other than 0."""
     return 2 + numbers_saved(config) + (config.decay_towards == "init")
 
 
@@ -59,7 +59,7 @@ class Optimizer:
     """Steps K models, each a row of trained numbers with settings and a step count of its own.
 
     Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, SGD,
-    or Muon on matrices and AdamW on the rest; ``filters`` and noise before and after, where they are asked for.
+    or Muon on matrices and AdamW on the rest; with the filters, noise and norm clamp that the config asks for.
     """
 
     def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights, seeds: Sequence[int]) -> None:
@@ -74,17 +74,17 @@ class Optimizer:
         if self.configs[0].norm_clamp is not None:
             set_norm(values, self.norms)
         self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
-        """Where weights decay to, if not to zero."""
+        """Target of weight decay, if not zero."""
         self.filters = [one for one in FILTERS if one.acts(self.configs[0])]
         self.spans = self._spans()
         self.state = {
             name: values.new_zeros(len(values), *shape, values.shape[1])
             for name, shape in state_shapes(self.configs[0]).items()
         }
-        """See ``state_shapes``."""
+        """Optimiser state [K, ..., n_trained] by name: see ``state_shapes``."""
 
     def _spans(self) -> list[slice]:
-        """Which of a model's numbers Adam steps: all, or tensors that are not Muon's."""
+        """Slices of a model's numbers that Adam steps: all, or the tensors that Muon does not step."""
         if self.configs[0].optimizer != "muon":
             return [slice(0, self.weights.values.shape[1])]
         spans, last = [], 0
@@ -95,7 +95,7 @@ class Optimizer:
         return spans
 
     def keep(self, chosen: Sequence[int]) -> None:
-        """Drop all models but these; the weights have done so."""
+        """Drop all models but these, after the weights have dropped theirs."""
         index = list(chosen)
         self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
         self.norms, self.seeds = self.norms[index], [self.seeds[k] for k in index]
@@ -106,14 +106,14 @@ class Optimizer:
     def update(self, models: range, each: Map, more: Sequence[Array] = ()) -> None:
         """One step of these models; ``each`` maps over chunks of a model's numbers.
 
-        Rows ``more`` are first added to the gradient of the one model.
+        The rows ``more`` are first added to the gradient, if there is one model.
         """
         steps = [self.steps[k] for k in models]
         for k in models:
             self.steps[k] += 1
         values, config = self.weights.values, self.configs[0]
         is_cpu = values.device.type == "cpu"
-        for group in [range(k, k + 1) for k in models] if is_cpu else [models]:  # a model's numbers are its own
+        for group in [range(k, k + 1) for k in models] if is_cpu else [models]:
             step = steps[group.start - models.start : group.stop - models.start]
             if self.needs_whole_gradient:
                 for row in more:
@@ -146,7 +146,7 @@ class Optimizer:
         list(each(chunk, [slice(first, min(first + CHUNK, last)) for first, last in ends]))
 
     def _together(self, models: range, steps: list[int]) -> None:
-        """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``optim.adam``."""
+        """The update of ``optim.adam`` in PyTorch, for all rows at once, on other devices and in other precisions."""
         factors = [_factors(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
         shrink, coupled, beta1, beta2, size, floor = columns(factors, self.weights.values)
         for span in self.spans:
@@ -213,7 +213,7 @@ class Optimizer:
 
 
 def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
-    """What Adam's update made at ``step`` (0 is the first) depends on: Kingma and Ba 2015 (1412.6980), section 2.
+    """Factors of Adam's update made at ``step`` (0 is the first): Kingma and Ba 2015 (1412.6980), section 2.
 
     Returns:
         shrink: multiplies values, by decoupled weight decay (Loshchilov and Hutter 2019, 1711.05101, algorithm 2).

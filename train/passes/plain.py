@@ -1,4 +1,4 @@
-"""The hooked model itself under autograd: right whatever the model is, on any device."""
+"""The hooked model itself under autograd: correct for every model, on any device."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ from .scope import OF_A_PASS
 from .threads import Map
 
 PIECE = 4096
-"""Rows whose gradient is taken at once: it bounds the memory of a pass."""
+"""Rows whose gradient is computed at once: bounds the memory of a pass."""
 
 
 class PlainPass:
-    """See ``protocol.Pass``. A model's pieces come one after the other: its modules may keep state of their own."""
+    """A ``protocol.Pass`` by autograd. Pieces of a batch run one after the other: modules may keep state."""
 
     NAME: ClassVar[str] = "plain"
     KNOWS: ClassVar[Knows] = {name: ANY for names in OF_A_PASS.values() for name in names}
@@ -39,15 +39,15 @@ class PlainPass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """Everywhere."""
+        """True: the plain pass runs on every device."""
         return True
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
-        """The numbers themselves, on the device."""
+        """The row numbers themselves, on the device."""
         return rows.to(self.device)
 
     def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
-        """Pieces' gradients are added up in order."""
+        """Losses and gradients; the pieces' gradients are summed in order."""
 
         def one(k: int, each: Map) -> Tensor:
             leaves = [p for p in self.models[k].parameters() if p.requires_grad]
@@ -72,7 +72,7 @@ class PlainPass:
         return self.models[k](self.tokens[rows])[:, self.positions]
 
     def _masks(self, k: int, step: int, n_rows: int) -> Mapping[str, Tensor]:
-        """This update's dropout by hook; empty where there is none."""
+        """This update's dropout masks by hook name; empty without dropout."""
         config = self.configs[k]
         if config.optim.dropout == 0:
             return {}
@@ -96,7 +96,7 @@ class PlainPass:
         return self.models[k].hooks(fwd_hooks=[(name, hook(mask)) for name, mask in kept.items()])
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same model, in float32."""
+        """A reader by the same model, in float32."""
         return lambda rows: self._logits(k, rows.to(self.device))
 
 
@@ -119,7 +119,7 @@ def plain_forward(
     """Logits at the answers of the hooked model with other weights, and one hook's activations [rows, pos, ...].
 
     Args:
-        model: left as it is; hooks that are on act.
+        model: not changed; hooks that are set act.
         weights: by parameter name.
         tokens: rows.
         positions: where the answers are read.

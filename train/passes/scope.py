@@ -17,7 +17,7 @@ OF_A_PASS: Mapping[str, frozenset[str]] = {
     "dropout": dropout.OBEYS,
     "precision": precision.OBEYS,
 }
-"""Settings that a pass has to know, by the part of it that obeys them."""
+"""Settings that a pass has to know, by the part that obeys them."""
 
 
 def _is_read(name: str) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""As the built-in ``map``; all of it must be consumed."""
+"""A function like the built-in ``map``, whose result must be consumed."""
 
 
 class Threads:
-    """``count`` threads, the caller's among them; what runs on them must release Python's lock to gain by it."""
+    """``count`` threads including the caller's; work gains by them only where it releases the GIL."""
 
     def __init__(self, count: int) -> None:
         self.count = count

@@ -136,15 +136,15 @@ class VmappedPass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On an accelerator."""
+        """Whether the device is an accelerator."""
         return device.type != "cpu"
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
-        """The numbers themselves."""
+        """The row numbers themselves."""
         return rows
 
     def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
-        """Nothing is awaited: the losses stay on the device."""
+        """Losses and gradients, without a sync: the losses stay on the device."""
         self._load(list(batches))
         self._draw(steps)
         if not self._leaves:
@@ -154,7 +154,7 @@ class VmappedPass:
         return self.losses.clone()
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same forward in float32, a model at a time."""
+        """A reader by the same forward in float32, one model at a time."""
         own = {name: tensor.detach() for name, tensor in self.weights.own[k].items()}
 
         return lambda rows: self._logits(own, rows.to(self.device))
@@ -173,7 +173,7 @@ class VmappedPass:
         return (self.loss(logits, labels[rows]) * share).sum()
 
     def _pass(self, some: slice, leaves: dict[str, Tensor]) -> None:
-        """Losses and gradients of some models, into the stack's."""
+        """Compute losses and gradients of some models, and write them into the stack's."""
         params = leaves | {name: tensor[some] for name, tensor in self.weights.frozen.items()}
         kept = {name: mask[some] for name, mask in self.masks.items()}
         with products(self.configs[0].optim.precision, self.device):
@@ -201,7 +201,7 @@ class VmappedPass:
         rows = torch.zeros(self.rows.shape, dtype=torch.int64)
         share = torch.zeros(self.share.shape, dtype=torch.float64)
         for k, batch in enumerate(batches):
-            rows[k] = batch[0]  # where there is no more: one of its own, for rows that are not defined have no label
+            rows[k] = batch[0]  # padding is a row of the batch: rows that are not defined have no label
             rows[k, : len(batch)] = batch
             share[k, : len(batch)] = 1 / len(batch)
         if self.device.type == "cuda":
@@ -211,7 +211,7 @@ class VmappedPass:
         self._batches = batches
 
     def _draw(self, steps: Sequence[int]) -> None:
-        """This update's dropout, of each model's own stream."""
+        """Draw this update's dropout masks, from each model's own stream."""
         if not self.masks:
             return
         for k, (config, step, batch) in enumerate(zip(self.configs, steps, self._batches, strict=True)):
@@ -225,29 +225,29 @@ class VmappedPass:
         self.share = torch.zeros(K, n, dtype=torch.float64, device=self.device)
         queries = sites(self.cfg, len(self.positions)) if self.configs[0].optim.dropout > 0 else {}
         self.masks = {name: torch.ones(K, n, q, self.cfg.d_model, device=self.device) for name, q in queries.items()}
-        self._leaves = []  # how many models are taken at once depends on the rows
+        self._leaves = []  # the number of models computed together depends on the number of rows
         self._replay = Replay(self.device)
 
     def _split(self) -> None:
-        """Leaves of as many models as are taken at once."""
+        """Cut the ensemble into groups of models that are computed together."""
         K = len(self.labels)
         size = self._at_once or self._fitting()
         chunks = [slice(first, min(first + size, K)) for first in range(0, K, size)]
         self._leaves = [(some, self.weights.leaves(self.weights.values[some])) for some in chunks]
 
     def _fitting(self) -> int:
-        """How many models' passes fit in the device's memory, from what one takes."""
+        """Number of models whose pass fits in the device's memory, measured on one model."""
         K = len(self.labels)
         if self.device.type != "cuda":
             return K
         one = slice(0, 1)
         leaves = self.weights.leaves(self.weights.values[one])
-        self._pass(one, leaves)  # libraries take their memory at the first
+        self._pass(one, leaves)  # libraries allocate their workspace at the first call
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
         self._pass(one, leaves)
         need = max(1, torch.cuda.max_memory_allocated(self.device) - before)
-        torch.cuda.empty_cache()  # what earlier passes left is free as well
+        torch.cuda.empty_cache()  # memory cached by earlier passes is free as well
         free = torch.cuda.mem_get_info(self.device)[0]
         most = max(1, int(FREE_SHARE * free / need))
         return -(-K // -(-K // most))

@@ -29,7 +29,7 @@ class _Gradient:
 
 
 class LayerPass:
-    """See ``protocol.Pass``."""
+    """A ``protocol.Pass`` by ``Layers``."""
 
     NAME: ClassVar[str] = "layers"
     KNOWS: ClassVar[Knows] = {
@@ -58,17 +58,17 @@ class LayerPass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On a CPU, in float32."""
+        """Whether the device is a CPU and the weights are float32."""
         return device.type == "cpu" and dtype == torch.float32
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
-        """The rows' nodes, in pieces. Rows of one first operand go together: they share nodes."""
+        """The rows' nodes, in pieces; rows with one first operand are kept together, as they share nodes."""
         return [self.nodes(self.labels[k], piece) for piece in rows.sort().values.split(PIECE)]
 
     def backward(
         self, batches: Sequence[list[Nodes]], steps: Sequence[int], then: AfterGradients
     ) -> Float[Tensor, " K"]:
-        """Pieces' gradients are added up in order."""
+        """Losses and gradients; the pieces' gradients are summed in order."""
 
         def one(k: int, each: Map) -> Tensor:
             pieces = batches[k]
@@ -86,14 +86,14 @@ class LayerPass:
         return torch.stack(self.threads.over(one, len(batches)))
 
     def _gradients(self, k: int, n: int) -> "list[_Gradient]":
-        """Where the gradients of ``n`` pieces go: the first to the stack's, the others to this thread's memory."""
+        """Rows for the gradients of ``n`` pieces: the stack's own for the first, thread-local memory for the others."""
         spare = vars(self._spare).setdefault("rows", [])
         while len(spare) < n - 1:
             spare.append(_Gradient(self.weights, torch.empty_like(self.weights.grads[k])))
         return [self._own[k], *spare[: n - 1]]
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same forward."""
+        """A reader by the same compiled forward."""
         self.layers[k].read()
 
         def logits(rows: Tensor) -> Tensor:

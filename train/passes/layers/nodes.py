@@ -1,4 +1,4 @@
-"""Rows of a task as nodes: what a layer has to be computed on.
+"""Rows of a task as nodes: the distinct inputs of a layer.
 
 What a layer computes at a position depends, under a causal mask, on the tokens up to it alone. So it is
 computed once for each distinct prefix among the rows (a node), not for every row and position: the first
@@ -19,7 +19,7 @@ from train.passes.entries import Plan
 
 
 class Queries(NamedTuple):
-    """Who attends to what in a layer."""
+    """The queries of a layer and the keys that each attends to."""
 
     asks: Int32[Array, " n_out"]
     """Row of the stream before the layer that each query stands at."""

@@ -19,11 +19,11 @@ from .rows import RowLoss, Rows
 from .tables import TableMaker, Tables
 
 BLOCK = 8
-"""Models whose tables a thread makes in one go."""
+"""Models whose tables a thread makes together."""
 
 
 class TablePass:
-    """See ``protocol.Pass``. The answer is one, at the row's end, so that it sees every position of the row."""
+    """A ``protocol.Pass`` by tables, for tasks with one answer, at the end of the row, which sees all of it."""
 
     NAME: ClassVar[str] = "tables"
     KNOWS: ClassVar[Knows] = {
@@ -48,7 +48,7 @@ class TablePass:
         self.block_makers = [self.makers[b[0]] if len(b) == 1 else self._maker(b[0], b[-1] + 1) for b in self.blocks]
 
     def _maker(self, first: int, last: int) -> TableMaker:
-        """Of the models from ``first`` to before ``last``."""
+        """The table maker of the models from ``first`` to before ``last``."""
         weights = self.weights
         W = {_short(name): t.detach()[first:last].numpy() for name, t in weights.stacked.items()}
         d_W = {_short(name): t[first:last].numpy() for name, t in weights.split(weights.grads).items()}
@@ -56,7 +56,7 @@ class TablePass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On a CPU, in float32."""
+        """Whether the device is a CPU and the weights are float32."""
         return device.type == "cpu" and dtype == torch.float32
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Rows]:
@@ -66,7 +66,7 @@ class TablePass:
     def backward(
         self, batches: Sequence[list[Rows]], steps: Sequence[int], then: AfterGradients
     ) -> Float[Tensor, " K"]:
-        """Blocks of models on threads; a model at a time, its shards on threads, where there are too few."""
+        """Losses and gradients: threads share out blocks of models, or one model's shards where models are too few."""
         losses = torch.empty(len(batches), dtype=torch.float64)
 
         def one(i: int, each: Map) -> None:
@@ -82,7 +82,7 @@ class TablePass:
         return losses
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same tables."""
+        """A reader by the same tables."""
         logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
         return lambda rows: torch.from_numpy(logits(self.row_loss.rows(self.labels[k], rows)))[:, None]
 
