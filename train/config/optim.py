@@ -42,7 +42,7 @@ class OptimConfig:
     batch_size: int | Literal["power"] | None = None
     """Rows per update, drawn without replacement each epoch; power: min(512, half of the rows); by default all rows."""
     precision: Precision = "float32"
-    """Precision of training's matrix products, except the logits'; tf32 needs a GPU. Weights and evaluations: float32."""
+    """Precision of training's matrix products but the logits'; tf32 needs a GPU. Weights and evaluations: float32."""
     loss: Loss = "softmax"
     """Cross-entropy of the softmax, or of StableMax (Prieto et al. 2025)."""
     loss_precision: LossPrecision = "float64"
