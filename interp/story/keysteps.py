@@ -35,9 +35,9 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
             continue
         moved = np.abs(np.diff(curve.to_numpy(dtype=float), prepend=curve.iloc[0]))
         length += weight * np.cumsum(moved) / max(moved.sum(), 1e-12)
-    wanted = np.linspace(0, length[-1], count)
-    chosen = {int(np.abs(length - w).argmin()) for w in wanted} | {0, len(steps) - 1}
-    return [steps[i] for i in sorted(chosen)]
+    targets = np.linspace(0, length[-1], count)
+    indices = {int(np.abs(length - w).argmin()) for w in targets} | {0, len(steps) - 1}
+    return [steps[i] for i in sorted(indices)]
 
 
 def image_steps(evaluations: pd.DataFrame, steps: list[int], n: int, images: int) -> list[int]:

@@ -51,17 +51,17 @@ class PlainPass:
 
         def one(k: int, each: Map) -> Tensor:
             leaves = [p for p in self.models[k].parameters() if p.requires_grad]
-            kept = self._masks(k, steps[k], len(batches[k]))
+            drop_masks = self._masks(k, steps[k], len(batches[k]))
             losses = []
             self.weights.grads[k].zero_()
             for first in range(0, len(batches[k]), PIECE):
                 some = slice(first, first + PIECE)
                 rows = batches[k][some]
-                cut = {name: mask[some] for name, mask in kept.items()}
-                with products(self.configs[k].optim.precision, self.device), self._dropping(k, cut):
+                piece_masks = {name: mask[some] for name, mask in drop_masks.items()}
+                with products(self.configs[k].optim.precision, self.device), self._dropping(k, piece_masks):
                     loss = self.loss(self._logits(k, rows), self.labels[k][rows]).sum() / len(batches[k])
-                found = gradients(loss, leaves, self.configs[k].optim.precision, self.device)
-                self.weights.grads[k] += torch.cat([gradient.flatten() for gradient in found])
+                piece_grads = gradients(loss, leaves, self.configs[k].optim.precision, self.device)
+                self.weights.grads[k] += torch.cat([gradient.flatten() for gradient in piece_grads])
                 losses.append(loss.detach())
             then(range(k, k + 1), each, [])
             return torch.stack(losses).sum()

@@ -1,4 +1,4 @@
-"""Threads that share out the models of a stack, or the pieces of a model's rows where the models are too few."""
+"""Threads that share out the models of a stack, or pieces of one model's rows where models are too few."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ class Threads:
         self._pool = ThreadPoolExecutor(count - 1, "groklens", torch.set_num_threads, (1,)) if count > 1 else None
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """``[function(item) for item in items]``, each item taken by the next free thread."""
+        """``[function(item) for item in items]``, with each item processed by the next free thread."""
         todo = list(items)
         if self._pool is None or len(todo) < 2:
             return [function(item) for item in todo]

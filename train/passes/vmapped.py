@@ -1,7 +1,7 @@
-"""K models as one on an accelerator: every operation of the forward and of autograd is taken for all at once.
+"""K models together on an accelerator: each operation of the forward and of autograd is one operation for all models.
 
-The rows of each model are numbers on the device, so a step copies a few integers there and reads nothing back. On
-CUDA the whole pass is recorded once, as a graph, and replayed with one launch.
+A step copies a few row numbers to the device and reads nothing back. On CUDA the whole pass is captured once as a graph
+and replayed with one launch.
 """
 
 import functools
@@ -25,17 +25,17 @@ from .protocol import AfterGradients, Ensemble, Reader, check_knows
 from .threads import Map
 
 MOST_ENTRIES = 1024
-"""Tables of up to so many rows have their gradients summed by a product; larger ones by sorting."""
+"""Largest table whose gradient is summed by a matrix product; larger ones are summed by sorting."""
 WARM_UP = 3
-"""Passes before a graph is recorded, in which libraries settle."""
+"""Passes before a graph is captured, in which libraries set up their workspaces."""
 FREE_SHARE = 0.6
-"""Share of the free memory that the passes of models at a time may take."""
+"""Share of the free memory that the models computed together may take."""
 
 
 class _TakeByProduct(torch.autograd.Function):
-    """Rows of a table; the gradient is a product with the rows' indicators.
+    """Rows of a table; the gradient is a matrix product with a one-hot matrix.
 
-    A scattered sum is either not reproducible (atomic additions) or slow where one row is taken by all, as "=" is.
+    A scattered sum is either not reproducible (atomic additions) or slow where all rows take one entry, such as "=".
     """
 
     generate_vmap_rule = True
@@ -59,7 +59,7 @@ class _TakeByProduct(torch.autograd.Function):
 
 
 def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Tensor, "*n width"]:
-    """Rows of a table, with a gradient that is the same at every run."""
+    """Rows of a table, with a reproducible gradient."""
     if table.shape[0] > MOST_ENTRIES:
         return take_rows(table, index)
     return _TakeByProduct.apply(table, index)  # type: ignore[return-value]
@@ -67,15 +67,15 @@ def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Ten
 
 @functools.cache
 def _side_stream(device: torch.device) -> Any:
-    """The stream on which a device's graphs are recorded: libraries keep a workspace for each stream they meet."""
+    """The stream on which a device's graphs are captured: one for all, as libraries keep a workspace per stream."""
     return torch.cuda.Stream(device)
 
 
 class Replay:
-    """Calls of a function that reads and writes the same tensors each time: on CUDA a graph, recorded at the first.
+    """Calls of a function that reads and writes the same tensors each time: on CUDA a graph, captured once.
 
-    The function comes with each call and is not kept. A pass and its replay would hold each other, and a pass that is
-    dropped would keep its graph's memory until Python looks for cycles.
+    The function is passed to each call and not stored: a pass and its replay would form a reference cycle, and a
+    dropped pass would hold its graph's memory until garbage collection.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -83,7 +83,7 @@ class Replay:
         self._graph: Any = None
 
     def __call__(self, function: Callable[[], None]) -> None:
-        """Call the function, or replay what it did."""
+        """Call the function, or replay its graph."""
         if self.device.type != "cuda":
             function()
             return
@@ -92,8 +92,8 @@ class Replay:
         self._graph.replay()
 
     def _record(self, function: Callable[[], None]) -> Any:
-        # by default a graph is recorded on a stream of whatever device is the current one: of work elsewhere it
-        # records nothing, and says so only by a warning
+        # by default a graph is captured on a stream of the current device: work on another device is not captured,
+        # with no more than a warning
         with torch.cuda.device(self.device):
             aside, here = _side_stream(self.device), torch.cuda.current_stream(self.device)
             aside.wait_stream(here)
@@ -175,14 +175,14 @@ class VmappedPass:
     def _pass(self, some: slice, leaves: dict[str, Tensor]) -> None:
         """Compute losses and gradients of some models, and write them into the stack's."""
         params = leaves | {name: tensor[some] for name, tensor in self.weights.frozen.items()}
-        kept = {name: mask[some] for name, mask in self.masks.items()}
+        drop_masks = {name: mask[some] for name, mask in self.masks.items()}
         with products(self.configs[0].optim.precision, self.device):
             per_model = torch.vmap(self._loss)(
-                params, self.stacked_labels[some], self.rows[some], self.share[some], kept
+                params, self.stacked_labels[some], self.rows[some], self.share[some], drop_masks
             )
-        found = gradients(per_model.sum(), list(leaves.values()), self.configs[0].optim.precision, self.device)
+        grads = gradients(per_model.sum(), list(leaves.values()), self.configs[0].optim.precision, self.device)
         self.losses[some] = per_model.detach()
-        for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), found, strict=True):
+        for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), grads, strict=True):
             into.copy_(gradient)
 
     def _all(self) -> None:
@@ -192,7 +192,7 @@ class VmappedPass:
     # ---- memory ----------------------------------------------------------------------------------
 
     def _load(self, batches: list[Tensor]) -> None:
-        """Bring the rows' numbers to the device, with zero shares where a model has fewer of them."""
+        """Copy the row numbers to the device, padded with zero shares where a model has fewer rows."""
         if len(batches) == len(self._batches) and all(a is b for a, b in zip(batches, self._batches, strict=True)):
             return
         most = max(map(len, batches))

@@ -62,8 +62,8 @@ class NodeMaker:
         at, member = np.empty((len(chosen), n_ctx), np.int32), np.empty(most, np.int32)
         keys, key_entries = np.empty((most, n_ctx), np.int32), np.empty((most, n_ctx), np.int32)
         pairs, entries = np.empty(self.n_pairs, np.int32), np.empty(most, np.int32)
-        given = (self.prefixes, self.shared, self.index, chosen, self.is_causal)
-        count, n_pairs = find_nodes(*given, at, member, keys, pairs, entries, key_entries)
+        fixed = (self.prefixes, self.shared, self.index, chosen, self.is_causal)
+        count, n_pairs = find_nodes(*fixed, at, member, keys, pairs, entries, key_entries)
         pairs, entries, keys, key_entries = pairs[:n_pairs], entries[:count], keys[:count], key_entries[:count]
         answers = np.ascontiguousarray(at[:, self.positions]).ravel()
         queries = []
