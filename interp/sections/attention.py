@@ -1,4 +1,4 @@
-"""What each head looks at from the answer's position."""
+"""Attention of each head from the answer's position."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from interp.story.standing import at, drawn_at
 from interp.story.weights import attention_claim
 
 MAX_HEADS = 8
-"""Heads drawn, of the last layers first."""
+"""Largest number of heads drawn; those of later layers come first."""
 
 
 def build(run: Run) -> list[Block]:
@@ -37,7 +37,7 @@ def build(run: Run) -> list[Block]:
     titles = [f"head {head}" if cfg.n_layers == 1 else f"layer {layer}, head {head}" for layer, head in heads]
     texts = tuple(_text(run, step, grids, titles) for step, grids in zip(steps, to_a, strict=True))
     left = cfg.n_layers * cfg.n_heads - len(heads)
-    notes = f" {left} heads of earlier layers are left out." if left else ""
+    notes = f" {left} heads of earlier layers are omitted." if left else ""
     if cfg.attn_rate != 1:
         notes += f" The attention rate is {cfg.attn_rate:g}: a pattern is that much softmax, and the rest ones."
     return [

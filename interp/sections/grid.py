@@ -1,4 +1,4 @@
-"""Which entries of the operation's table are answered right, at a few snapshots."""
+"""The entries of the operation's table that are answered right, at a few snapshots."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def build(run: Run) -> list[Block]:
     texts = tuple(_text(run, step, state, has_split) for step, state in zip(steps, states, strict=True))
     undefined = int((states[-1] == STATES.index("undefined")).sum())
     note = f"; {undefined:,} entries are undefined" if undefined else ""
-    marked = "The training cells are darker" if has_split else "Which cells were trained on is unknown"
+    marked = "Training cells are darker" if has_split else "Which cells were trained on is unknown"
     return [
         Figure(
             fig=answers_figure(frame, has_split),
@@ -50,7 +50,7 @@ def build(run: Run) -> list[Block]:
 
 
 def answer_states(snap: Snapshot) -> Int[Tensor, " rows"]:
-    """For each row, the index into ``STATES``; of an unknown split, into ``WITHOUT_SPLIT``."""
+    """Index of each row's state in ``STATES``, or in ``WITHOUT_SPLIT`` where the split is unknown."""
     task = snap.task
     right = snap.logits.argmax(-1) == task.labels[:, 0]
     state = right.long()
@@ -60,7 +60,7 @@ def answer_states(snap: Snapshot) -> Int[Tensor, " rows"]:
 
 
 def _counts(states: np.ndarray, has_split: bool) -> dict[str, int]:
-    """Cells by state, by its name; states that no cell has are there too, with 0."""
+    """Number of cells by the state's name, 0 included."""
     names = dict(enumerate(STATES)) if has_split else WITHOUT_SPLIT
     return {name: int((states == i).sum()) for i, name in names.items()}
 

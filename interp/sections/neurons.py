@@ -1,4 +1,4 @@
-"""Neurons by frequency, and what single ones do."""
+"""Neurons by frequency, and the activations of single neurons."""
 
 from typing import Any
 
@@ -28,10 +28,10 @@ from interp.story.transition import transition
 from interp.story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
 
 N_CLUSTERS = 6
-"""Clusters with a representative, the largest."""
+"""Number of clusters, the largest first, that are shown by one neuron."""
 N_LINES = 7
 MAX_BYTES = 800_000
-"""Weights are sent along only where they take less than this in the page."""
+"""Largest size at which the weights are put into the page."""
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
 
@@ -94,7 +94,7 @@ def _scatter(run: Run) -> Figure:
         heading="Every neuron's frequency",
         takeaway=said(scatter_claim(run, steps, shares.tolist(), FVE)),
         source=f"Share of variance explained by the frequency that explains most of it; {NANDA}, their notebook. A "
-        "neuron that never varies stands at 0.",
+        "neuron that never varies is drawn at 0.",
         alt="Scatter plot of the share of variance explained against the best frequency, a point a neuron.",
         steps=steps,
         tracks=(Track(0, "x", freqs), Track(0, "y", fve)),

@@ -51,7 +51,7 @@ class RunConfig:
             )
         self._check_rows()
         if self.model.arch == "mlp" and self.optim.dropout > 0:
-            raise ValueError("dropout is of what is added to a residual stream; an mlp has none: leave out dropout")
+            raise ValueError("dropout acts on the residual stream, and an mlp has none: leave out dropout")
         window = self.optim.grokfast_window
         if window is not None and window > self.schedule.steps:
             raise ValueError(

@@ -30,7 +30,7 @@ def make(task=None, model=None, dtype=torch.float64):
 def passes(built, task, config):
     """The passes that know the model and are written for its precision, and a stack's weights that hold this model."""
     from train.passes.choose import PASSES
-    from train.passes.protocol import unknown_to
+    from train.passes.protocol import Ensemble, unknown_to
     from train.passes.threads import Threads
     from train.passes.weights import StackedWeights
 
@@ -39,7 +39,7 @@ def passes(built, task, config):
     for kind in PASSES:
         runs = kind.runs_on(torch.device("cpu"), built.cfg.dtype) or kind.NAME == "vmapped"
         if runs and unknown_to(kind.KNOWS, config) is None and (kind.NAME != "tables" or has_last_answer(task)):
-            found[kind.NAME] = kind(built, [config], [task], weights, Threads(2))
+            found[kind.NAME] = kind(Ensemble(built, [config], [task], weights, Threads(2)))
     return weights, found
 
 
@@ -255,6 +255,7 @@ def test_control_a_changed_weight_is_seen():
 def test_tables_refuse_an_answer_that_does_not_see_the_whole_row():
     import dataclasses
 
+    from train.passes.protocol import Ensemble
     from train.passes.tables.table_pass import TablePass
     from train.passes.threads import Threads
     from train.passes.weights import StackedWeights
@@ -263,7 +264,7 @@ def test_tables_refuse_an_answer_that_does_not_see_the_whole_row():
     early = dataclasses.replace(task, shape=dataclasses.replace(task.shape, answer_positions=(1,)))
     for some, weights in ((task, StackedWeights([built])), (early, StackedWeights([built]))):
         if some is task:
-            TablePass(built, [config], [some], weights, Threads(1))  # control
+            TablePass(Ensemble(built, [config], [some], weights, Threads(1)))  # control
             continue
         with pytest.raises(AssertionError):
-            TablePass(built, [config], [some], weights, Threads(1))
+            TablePass(Ensemble(built, [config], [some], weights, Threads(1)))
