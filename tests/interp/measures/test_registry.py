@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oracles.runs import SHAPES, random_run
@@ -88,7 +89,9 @@ def test_a_measure_is_drawn_over_training_where_it_names_a_chart(monkeypatch, tm
     load()
     step_share = Measure("toy", "share", "a paper", "Toy.", "losses", lambda snap: snap.step / 20, chart)
     monkeypatch.setitem(MEASURES, "toy", step_share)
-    figures = [b for b in progress.build(random_run(tmp_path, **SHAPES["polynomial"])) if isinstance(b, Figure)]
+    figures: list[Any] = [
+        b for b in progress.build(random_run(tmp_path, **SHAPES["polynomial"])) if isinstance(b, Figure)
+    ]
     traces = {str(trace.name): (figure.heading, list(trace.y)) for figure in figures for trace in figure.fig.data}
     assert ("toy" in traces) == drawn
     if drawn:
