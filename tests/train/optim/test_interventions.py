@@ -363,7 +363,7 @@ def test_every_intervention_names_fields_and_a_test():
     from train.config.task import TaskConfig
 
     fields = {f.name for config in (TaskConfig, ModelConfig, OptimConfig) for f in dataclasses.fields(config)}
-    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    sources = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("*.py"))
     tests = set(re.findall(r"^def (test_\w+)", sources, re.M))
     for one in INTERVENTIONS:
         assert {flag.split()[0] for flag in one.flags} <= fields, one.doc
