@@ -10,7 +10,6 @@ from torch import Tensor
 
 from train.algebra.operations import MAX_MODULUS
 from train.config.run import RunConfig
-from train.config.settings import from_json
 from train.config.task import Split, TaskConfig
 from train.errors import DataError, UsageError
 from train.tasks.task import all_pairs_task, split_mask
@@ -43,7 +42,7 @@ class Imported:
     """A model in our own terms."""
 
     config: dict[str, Any]
-    """The fields that are known, nested as in ``RunConfig.to_json``."""
+    """The fields that are known, nested as in ``RunConfig.to_dict``."""
     snapshots: dict[int, Weights]
     """Weights by step (updates done), under our names, float32."""
     is_train: Bool[Tensor, " rows"] | None
@@ -164,7 +163,7 @@ def make_config(
 def checked(config: dict[str, Any]) -> RunConfig:
     """The RunConfig of ``config``; UsageError where it does not allow a value."""
     try:
-        return from_json(config)
+        return RunConfig.from_dict(config)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

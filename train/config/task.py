@@ -27,7 +27,7 @@ class TaskConfig:
     """Group of compose, conjugate or sandwich: C<n>, D<n>, S<n> or A<n>."""
     train_frac: float = 0.3
     """Share of the defined rows that is trained on; the rest is the test set."""
-    split: Split = "stream"
+    split: Split = "python"
     """How rows are drawn: our own generator stream, torch.randperm, or Python's random.shuffle (published splits)."""
     split_seed: int | None = None
     """Seed of the split alone; the run's seed where not given."""

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor
 
 from train.config.run import RunConfig
-from train.config.settings import from_json
 from train.errors import DataError, MissingFile
 
 from .documents import OLD_DONE, OLD_RUN, SEALED_DONE, SEALED_RUN, check_run, digest, read_document
@@ -69,7 +68,7 @@ class RunReader:
         home = self.path / "run.json"
         info, is_sealed = read_document(home, "run", SEALED_RUN, OLD_RUN)
         try:
-            config = from_json(info["config"])
+            config = RunConfig.from_dict(info["config"])
             run = run_id_of(info, config)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{home} holds no valid config: {error}") from error

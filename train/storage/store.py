@@ -75,7 +75,7 @@ class RunStore:
         if store.path.exists() and not is_unborn(store.path):
             raise UsageError(f"{store.path} exists but is not a run: choose another --out, or move it away")
         (store.path / "steps").mkdir(parents=True, exist_ok=True)
-        content = {"format": FORMAT, "run": config.run_id, "config": config.to_json(), "sessions": []}
+        content = {"format": FORMAT, "run": config.run_id, "config": config.to_dict(), "sessions": []}
         write_json(store.path / "run.json", sealed(content))
         return store
 
@@ -124,7 +124,7 @@ class RunStore:
         session = {**session, "notes": list(self.notes)} if self.notes else session
         steps = max(config.schedule.steps, self.config.schedule.steps)
         home, sessions = self.path / "run.json", [*self.info["sessions"], checked(session, SESSION, "the session")]
-        content = {**self.info, "config": override(config, {"steps": steps}).to_json(), "sessions": sessions}
+        content = {**self.info, "config": override(config, {"steps": steps}).to_dict(), "sessions": sessions}
         write_json(home, sealed(content))
 
     def lock(self) -> contextlib.AbstractContextManager[None]:

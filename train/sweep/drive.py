@@ -52,7 +52,7 @@ def drive(
 
     def submit(executor: Executor, job: _Job) -> "Future[list[Outcome]]":
         job.saved = _snapshots(root, job.runs)
-        given = [run.to_json() for run in job.runs]
+        given = [run.to_dict() for run in job.runs]
         return executor.submit(train_stack, str(root.absolute()), given, device, engine.threads, rule)
 
     def lost(job: _Job, error: Exception) -> None:

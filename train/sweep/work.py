@@ -15,7 +15,6 @@ from typing import Any
 
 from train.cli.arguments import find_device
 from train.config.run import RunConfig
-from train.config.settings import from_json
 from train.engine.schedule import StopRule
 from train.errors import Busy, DataError, DivergedError, Stopped, UsageError
 from train.storage.files import write_json
@@ -61,7 +60,7 @@ def _train_stack(
         threads = int(get_worker().state.nthreads)
     torch.set_num_threads(threads)
     folder, rule = Path(root), None if stop is None else StopRule(**stop)
-    runs = [from_json(config) for config in configs]
+    runs = [RunConfig.from_dict(config) for config in configs]
     todo = [run for run in runs if is_left(folder, run, rule)]
     errors = _together(folder, todo, find_device(device), rule)
     return [Outcome(run.run_id, errors.get(run.run_id)) for run in runs]

@@ -20,7 +20,7 @@ def imported(tmp_path):
         from train.storage.imported import write_imported
 
         run = random_run(tmp_path / "source", **{**SHAPES[shape], **more})
-        config = run.config.to_json()
+        config = run.config.to_dict()
         known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
         path = tmp_path / "out" / "stranger"
         snapshots = {step: run.weights(step) for step in run.steps[-1:]}
@@ -100,7 +100,7 @@ def test_a_failure_leaves_nothing(imported, tmp_path):
 
     run, _ = imported()
     with pytest.raises(ValueError, match="max"):
-        write_imported(tmp_path / "empty" / "run", run.config.to_json(), ORIGIN, {}, None)
+        write_imported(tmp_path / "empty" / "run", run.config.to_dict(), ORIGIN, {}, None)
     assert list((tmp_path / "empty").iterdir()) == []
 
 

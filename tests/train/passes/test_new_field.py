@@ -18,6 +18,12 @@ EDITS = [
         '    layout: Layout = "a b ="\n',
         '    layout: Layout = "a b ="\n    reverse: bool = False\n',
     ),
+    (
+        "train/config/reference.py",
+        '        "schedule.steps": 15_000,\n',
+        '        "schedule.steps": 15_000,\n'
+        '        "model.parallel": False,\n        "optim.sign_updates": False,\n        "task.reverse": False,\n',
+    ),
     # the model's is a field, a component and a line that declares it
     (
         "train/model/config.py",
