@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 TRAIN = [
-    {"run", "sweep", "scaling"},
+    {"run", "runs", "call", "sweep", "scaling"},
     {"cli"},
     {"engine"},
     {"optim"},

@@ -36,7 +36,7 @@ def test_reading_with_another_train_is_refused(tmp_path):
 
 def test_lazy_names():
     from train import OPERATIONS, RunConfig, train
-    from train.engine.loop import train as engine_train
+    from train.call import train as call
 
-    assert train is engine_train
+    assert train is call
     assert RunConfig().task.op in OPERATIONS

@@ -56,12 +56,13 @@ def config_of(steps: int, **fields: Any) -> Any:
 def train_on(root: Path, config: Any, **how: Any) -> list[str]:
     """As the training command does; what it said of damage."""
     from train.engine.loop import train
-    from train.engine.recorder import next_step
+    from train.engine.recorder import finished_step
     from train.storage.store import RunStore
 
     store = RunStore.create(root, config)
     with store.lock():
-        if not next_step(config, store)[1]:
+        if finished_step(config, store) is None:
+            store.begin()
             store.add_session(config, SESSION)
             train(config, store, torch.device("cpu"), **how)
     return store.notes
