@@ -49,3 +49,11 @@ def tell_error(error: object) -> None:
     """Print one line on standard error that begins with "error: "."""
     text = " ".join(str(error).split())
     tell("error: " + (text if len(text) <= LONGEST else f"{text[:LONGEST]}..."))
+
+
+def confirmed(question: str) -> bool:
+    """Ask a person at a terminal whether to go on; no where there is none, or the answer is not yes."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -179,7 +179,7 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has this name, be it a link that leads nowhere."""
+    """Whether anything has this name, even a dangling link."""
     return os.path.lexists(path)
 
 

@@ -104,7 +104,7 @@ class RunReader:
     def _read_witness(self) -> Witness | None:
         home = self.path / "DONE"
         if is_there(home):
-            found, is_sealed = self._read_done()
+            found, is_sealed = self.read_done()
             if not is_sealed:
                 return None
             counts = found["snapshots"], found["sessions"]
@@ -147,7 +147,8 @@ class RunReader:
 
     # ---- DONE ------------------------------------------------------------------------------------
 
-    def _read_done(self) -> tuple[dict[str, Any], bool]:
+    def read_done(self) -> tuple[dict[str, Any], bool]:
+        """Contents of ``DONE`` without its seal, and whether it has one."""
         home = self.path / "DONE"
         found, is_sealed = read_document(home, "done", SEALED_DONE, OLD_DONE if self.is_old else None)
         if is_sealed:
@@ -157,7 +158,7 @@ class RunReader:
     def done_step(self) -> int | None:
         """Step at which the run was finished; None while it is not."""
         try:
-            return self._read_done()[0]["step"]
+            return self.read_done()[0]["step"]
         except MissingFile:
             if is_there(self.path / "DONE"):
                 raise
@@ -165,7 +166,7 @@ class RunReader:
 
     def says_split(self) -> bool:
         """Whether DONE knows of a split that was saved."""
-        return is_there(self.path / "DONE") and self._read_done()[0].get("split", False)
+        return is_there(self.path / "DONE") and self.read_done()[0].get("split", False)
 
     # ---- snapshots -------------------------------------------------------------------------------
 
