@@ -52,7 +52,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``--help`` stays quick (PEP 562)."""
     if name == "__version__":
-        return _version()
+        from train.version import version
+
+        return version()
     if name in _HOMES:
         from importlib import import_module
 
@@ -62,16 +64,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-def _version() -> str:
-    """The version of the installed distribution; "0+unknown" for a bare checkout."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("groklens")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def foreign_packages(path: list[str]) -> list[Path]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import parse, required, run_command
 from train.cli.terminal import say
 from train.config.task import Split
 from train.errors import UsageError
@@ -31,11 +31,11 @@ NAMES = ("nanda", "pizza", "reptheory", "transformerlens", "grok")
 class Options:
     """Make a run of a model that was trained elsewhere; flags say what its files do not."""
 
-    file: Annotated[Path | None, tyro.conf.Positional] = None
+    file: Annotated[Path | None, tyro.conf.Positional, required("FILE")] = None
     """A state dict or checkpoint, or a folder with one file per step, its number in the name."""
-    layout: str | None = None
+    layout: Annotated[str | None, required("NAME")] = None
     """nanda, pizza, reptheory, transformerlens or grok."""
-    out: Path | None = None
+    out: Annotated[Path | None, required("RUN")] = None
     """The run's directory, to be made."""
     config: Path | None = None
     """The model's own JSON file; where not given the one beside FILE with its name, config.json or cfg.json."""

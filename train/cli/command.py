@@ -94,6 +94,16 @@ def parse(kind: Any, argv: list[str], prog: str, default: Any, *, pairs: bool = 
         raise UsageError(_one_line(complaint.getvalue(), prog)) from None
 
 
+def required(metavar: str, unless: str = "") -> Any:
+    """An annotation of an argument that help calls ``metavar`` and marks as required.
+
+    The argument has a default all the same, so that the command itself says what is missing, with an example.
+    """
+    import tyro
+
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(required, {unless})" if unless else "(required)")
+
+
 def called(prog: str) -> str:
     """The command as it was called: a console script's own name in place of ``python -m module``."""
     script = Path(sys.argv[0]).stem
@@ -103,9 +113,9 @@ def called(prog: str) -> str:
 def print_version(argv: list[str]) -> None:
     """Print the version and exit, where ``--version`` is given."""
     if "--version" in argv:
-        from train import __version__
+        from train.version import version  # reads the installed package's metadata
 
-        say(f"groklens {__version__}")
+        say(f"groklens {version()}")
         raise SystemExit(0)
 
 
@@ -115,12 +125,15 @@ def _plain_where_asked() -> Iterator[None]:
     if not os.environ.get("NO_COLOR"):
         yield
         return
-    text = io.StringIO()
+    data = io.BytesIO()
+    text = io.TextIOWrapper(data, encoding=sys.stdout.encoding or "utf-8")
     try:
         with contextlib.redirect_stdout(text):
             yield
     finally:
-        sys.stdout.write(text.getvalue())
+        text.flush()
+        if data.getvalue():
+            say(*data.getvalue().decode(text.encoding).rstrip("\n").split("\n"))
 
 
 def _one_line(box: str, prog: str) -> str:

@@ -8,7 +8,7 @@ from train.curves import Bracket, bracket, delay_range, first_crossing
 from train.engine.loop import Progress
 from train.engine.session import Session
 
-from .terminal import printable, tell
+from .terminal import printable, say, tell
 
 PLAIN_EVERY_S = 10.0
 """Seconds between plain lines where output is neither a terminal nor a notebook."""
@@ -120,7 +120,7 @@ class Display:
         start = f"from step {min(self.from_steps):,} " if any(self.from_steps) else ""
         begins = f"training {self.name} {start}to step {max(self.totals):,} {self.how}"
         if is_notebook():
-            print(printable(begins))
+            say(begins)
             return NotebookLine()
         tell(begins)
         return TerminalLine(sum(self.totals), sum(self.from_steps)) if sys.stderr.isatty() else PlainLines()

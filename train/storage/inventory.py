@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from train.errors import DataError
 
-from .files import is_there, read_head
+from .files import check_plain, is_there
 from .json_files import loads, read_json
 from .log import ROW_BYTES
 from .reading import RunReader
@@ -112,7 +112,8 @@ def is_held(path: Path) -> bool:
     """Whether a process holds a run's lock. A run without a ``LOCK`` file is not made to have one."""
     home = path / "LOCK"
     with contextlib.suppress(DataError, OSError):
-        read_head(home, 1)  # a regular file, not a link
+        check_plain(home)
+        home.stat()  # no lock, no process
         lock = FileLock(home, timeout=0)
         try:
             lock.acquire()
