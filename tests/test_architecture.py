@@ -20,7 +20,7 @@ TRAIN = [
     {"model", "tasks", "storage"},
     {"config"},
     {"algebra"},
-    {"errors", "hints", "streams", "curves", "version"},
+    {"errors", "hints", "streams", "curves", "version", "foreign"},
 ]
 """Rooms of train/: each imports those of rows below its own. Rooms of one row do not import each other, hints aside."""
 INTERP = [
@@ -32,7 +32,7 @@ INTERP = [
     {"parts"},
     {"importers"},
     {"runs", "transformerlens"},
-    {"html", "figures", "maths", "theory"},
+    {"html", "figures", "maths", "theory", "guard"},
 ]
 """Rooms of interp/, in the same way. The command of a room (``__main__``) is above all rooms."""
 OUTSIDE = {

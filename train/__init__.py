@@ -1,8 +1,5 @@
 """Train small transformers on modular and group operations: ``from train import train, RunConfig``."""
 
-import sys
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,22 +63,10 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def foreign_packages(path: list[str]) -> list[Path]:
-    """Other packages called ``train`` on an import path; the name is common, and PyPI has one too."""
-    ours = Path(__file__).resolve().parent
-    folders = (Path(entry or ".") / "train" for entry in path)
-    return [folder for folder in folders if (folder / "__init__.py").is_file() and folder.resolve() != ours]
+def _guard() -> None:
+    from train.foreign import warn_of_foreign_packages
+
+    warn_of_foreign_packages()
 
 
-def _warn_of_foreign_packages() -> None:
-    from train.cli.terminal import printable
-
-    for folder in foreign_packages(sys.path):
-        warnings.warn(
-            f"two packages are called 'train': groklens's {Path(__file__).parent} and {printable(folder.resolve())}; "
-            "use groklens-train and groklens-report, or uninstall or rename the other",
-            stacklevel=3,
-        )
-
-
-_warn_of_foreign_packages()
+_guard()
