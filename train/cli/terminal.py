@@ -1,4 +1,4 @@
-"""What commands print: text from files and other people, made harmless to a terminal. The one place that prints."""
+"""Printing, with text from files and other people made harmless to a terminal; no other module prints."""
 
 import sys
 import unicodedata
@@ -29,19 +29,19 @@ def _escaped(character: str) -> str:
 
 
 def say(*lines: object) -> None:
-    """Print lines on standard output, each harmless."""
+    """Print lines on standard output, with control characters escaped."""
     for line in lines:
         print(printable(line))
 
 
 def tell(*lines: object) -> None:
-    """Print lines on standard error, at once, each harmless."""
+    """Print lines on standard error, flushed, with control characters escaped."""
     for line in lines:
         print(printable(line), file=sys.stderr, flush=True)
 
 
 def remark(line: str) -> None:
-    """Print one line on standard error that begins with "note: ": something to know, and no failure."""
+    """Print one line on standard error that begins with "note: ", for information that is not an error."""
     tell("note: " + " ".join(line.split()))
 
 
@@ -52,7 +52,7 @@ def tell_error(error: object) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Ask a person at a terminal whether to go on; no where there is none, or the answer is not yes."""
+    """Whether a person at the terminal answers yes to a question; false where standard input is not a terminal."""
     if not sys.stdin.isatty():
         return False
     print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)

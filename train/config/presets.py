@@ -1,4 +1,4 @@
-"""Published set-ups by name, each with its source and with what differs from it."""
+"""Published set-ups by name, each with its source and its deviations from the source."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Preset:
 
     config: RunConfig
     doc: str
-    """What it is, in one line."""
+    """Description, in one line."""
     source: str
-    """Paper or code it reproduces, and deviations."""
+    """Paper or code that is reproduced, and deviations."""
 
 
 _POWER_TASK = TaskConfig(op="div", p=97, train_frac=0.5, split="stream", layout="a op b =")
