@@ -3,9 +3,9 @@
 import functools
 import inspect
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 from train.cli.command import signals
 from train.cli.display import is_notebook
@@ -17,10 +17,15 @@ from train.config.knows import settings
 from train.config.run import RunConfig
 from train.errors import DivergedError, Stopped, UsageError
 
+Config = RunConfig | str | Path | None
 COMMAND = ("python", "-m", "train.run")
 
 
-def train(*, config: RunConfig | str | Path | None = None, **flags: Any) -> Path | list[Path]:
+@overload
+def train(*, config: Config = None, seeds: None = None, **flags: Any) -> Path: ...
+@overload
+def train(*, config: Config = None, seeds: str | Iterable[int], **flags: Any) -> list[Path]: ...
+def train(*, config: Config = None, seeds: Any = None, **flags: Any) -> Path | list[Path]:
     """Train a run, or resume it, and return its directory: ``open_run(train(preset="quick", steps=1000))``.
 
     Every keyword is a flag of ``python -m train.run`` with underscores, and means the same; as there, a preset is
@@ -29,9 +34,9 @@ def train(*, config: RunConfig | str | Path | None = None, **flags: Any) -> Path
 
     Args:
         config: a TOML file of settings, or a ``RunConfig``, which stands in place of preset and file.
-        **flags: ``preset``, ``out``, ``device``, ``threads``, ``seeds``, ``quiet``, and every field of the config,
-            such as ``op``, ``p``, ``train_frac``, ``lr``, ``steps`` or ``seed``. ``seeds`` is text such as ``"0..3"``
-            or a sequence of whole numbers.
+        seeds: several runs side by side, in place of ``seed``: text such as ``"0..3"``, or whole numbers.
+        **flags: ``preset``, ``out``, ``device``, ``threads``, ``quiet``, and every field of the config, such as ``op``,
+            ``p``, ``train_frac``, ``lr``, ``steps`` or ``seed``.
 
     Returns:
         The run's directory; with ``seeds`` a list of directories, one for each seed.
@@ -44,7 +49,7 @@ def train(*, config: RunConfig | str | Path | None = None, **flags: Any) -> Path
         KeyboardInterrupt: Ctrl-C, after everything is saved; call again to resume. A second Ctrl-C does not wait.
         Stopped: SIGTERM, after everything is saved. In a thread other than the main one, signals are not noted.
     """
-    request, argv = _request(config, flags)
+    request, argv = _request(config, flags if seeds is None else {**flags, "seeds": seeds})
     shown = say if is_notebook() else tell
     try:
         runs = train_request(request, [*COMMAND, *argv], shown, functools.partial(signals, _interrupt))
@@ -58,14 +63,14 @@ def train(*, config: RunConfig | str | Path | None = None, **flags: Any) -> Path
     if failed:
         raise DivergedError("; ".join(f"{store.path.name} failed: {error}" for store, error in failed))
     paths = [store.path for store, _ in runs]
-    return paths[0] if request.options.seeds is None else paths
+    return paths[0] if seeds is None else paths
 
 
 def _interrupt(signum: int) -> NoReturn:
     raise KeyboardInterrupt(f"stopped by a second signal {signum}; what was written whole stays")
 
 
-def _request(config: RunConfig | str | Path | None, flags: Mapping[str, Any]) -> tuple[Request, list[str]]:
+def _request(config: Config, flags: Mapping[str, Any]) -> tuple[Request, list[str]]:
     """The runs that keywords ask for, and flags of the command that ask for the same."""
     for name in flags:
         if name in ("help", "version", *LISTS) or name.startswith("tyro_"):
@@ -108,7 +113,7 @@ def flags_of(values: Mapping[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool) and (types | options).get(name) is bool:
             argv.append(flag if value else flag.replace("--", "--no-", 1))
-        elif isinstance(value, range | list | tuple):
+        elif isinstance(value, Iterable) and not isinstance(value, str):
             argv.append(f"{flag}={','.join(map(str, value))}")
         else:
             argv.append(f"{flag}={value}")

@@ -21,7 +21,7 @@ def _nothing(config: RunConfig) -> None:
 
 
 def _kind_of_update(config: RunConfig) -> str:
-    """The kind of update. Coupled and decoupled weight decay are one kind of Adam, save where weights decay to "init"."""
+    """The kind of update: coupled and decoupled weight decay are one kind of Adam, unless weights decay to "init"."""
     optim = config.optim
     is_adam = optim.optimizer in ("adam", "adamw") and optim.decay_towards == "origin"
     return "adam" if is_adam else optim.optimizer
