@@ -1,6 +1,5 @@
 """Read runs: ``from interp import open_run``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,22 +23,14 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         from importlib import import_module
 
-        _check_train()
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _check_train() -> None:
-    """Refuse to go on with somebody else's ``train``.
+def _guard() -> None:
+    from .guard import check_train
 
-    Raises:
-        ImportError: the ``train`` that Python finds is not groklens's.
-    """
-    from importlib.util import find_spec
+    check_train()
 
-    ours, spec = Path(__file__).resolve().parent.parent / "train", find_spec("train")
-    found = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parent
-    if found != ours:
-        raise ImportError(
-            f"the package 'train' that Python finds is {found}, not groklens's {ours}: leave that folder, or rename it"
-        )
+
+_guard()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import parse, required, run_command
 from train.cli.flags import given, refuse_beside
 from train.cli.terminal import say
 from train.errors import UsageError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Options:
     """Build the report of a run, a sweep or a simulation as one HTML file that opens offline."""
 
-    run: Annotated[Path | None, tyro.conf.Positional] = None
+    run: Annotated[Path | None, tyro.conf.Positional, required("RUN", "except with --list")] = None
     """Directory of a run, a sweep or a simulation, a unique prefix of a run's name, or a folder that holds one run."""
     out: Path | None = None
     """Folder for index.html; reports/<run> by default."""

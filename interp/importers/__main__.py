@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import parse, required, run_command
 from train.cli.terminal import say
 from train.config.task import Split
 from train.errors import UsageError
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 class Options:
     """Import a model that was trained elsewhere as a run; anything its files do not record is given by flags."""
 
-    file: Annotated[Path | None, tyro.conf.Positional] = None
+    file: Annotated[Path | None, tyro.conf.Positional, required("FILE")] = None
     """A state dict or checkpoint, or a folder with one file per step, its number in the name."""
-    layout: Annotated[str | None, tyro.conf.arg(help=f"Code that saved the file: {', '.join(LAYOUTS)}.")] = None
-    out: Path | None = None
+    layout: Annotated[
+        str | None, required("NAME"), tyro.conf.arg(help=f"Code that saved the file: {', '.join(LAYOUTS)}.")
+    ] = None
+    out: Annotated[Path | None, required("RUN")] = None
     """Directory of the run to write; it must not exist yet."""
     config: Path | None = None
     """JSON file of the model's settings; by default the one beside FILE named like it, or config.json or cfg.json."""

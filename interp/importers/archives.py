@@ -53,7 +53,8 @@ def read_file(path: Path) -> Any:
 def _mapped(path: Path) -> Bytes:
     """A private memory map of a regular file: writes to the map stay in memory."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a FIFO would wait for a writer
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        fd = os.open(path, os.O_RDONLY | flags)  # opening a FIFO would wait for a writer
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from train.algebra.operations import MAX_MODULUS
 from train.config.run import RunConfig
-from train.config.settings import from_json
 from train.config.task import Split, TaskConfig
 from train.errors import DataError, UsageError
 from train.tasks.task import all_pairs_task, split_mask
@@ -44,7 +43,7 @@ class Imported:
     """An imported model under our names and conventions."""
 
     config: dict[str, Any]
-    """The known fields of the config, nested as in ``RunConfig.to_json``."""
+    """The known fields of the config, nested as in ``RunConfig.to_dict``."""
     snapshots: dict[int, Weights]
     """Weights by step (updates done), under our names, float32."""
     is_train: Bool[Tensor, " rows"] | None
@@ -175,7 +174,7 @@ def checked(config: dict[str, Any]) -> RunConfig:
         UsageError: a value is not allowed.
     """
     try:
-        return from_json(config)
+        return RunConfig.from_dict(config)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

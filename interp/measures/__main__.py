@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import parse, required, run_command
 from train.cli.flags import given, refuse_beside, refuse_together
 from train.cli.terminal import remark, say, tell
 from train.errors import UsageError
@@ -34,7 +34,7 @@ N_SHOWN = 8
 class Options:
     """Print the measures of a snapshot: losses, spectra, key frequencies, restricted and excluded losses, circuits."""
 
-    run: Annotated[Path | None, tyro.conf.Positional] = None
+    run: Annotated[Path | None, tyro.conf.Positional, required("RUN", "except with --list")] = None
     """A run's directory, a unique prefix of its name, or a folder that holds one run."""
     step: int | None = None
     """Step of the snapshot; default: the last."""

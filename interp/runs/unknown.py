@@ -34,9 +34,9 @@ class Unknown:
 class ImportedConfig(RunConfig):
     """A RunConfig some of whose fields are Unknown."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Nested dictionary of every field; "unknown" where nothing tells it."""
-        return {name: _shown(value) for name, value in super().to_json().items()}
+        return {name: _shown(value) for name, value in super().to_dict().items()}
 
 
 def _shown(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import called, parse, print_version, run_command
 from train.cli.terminal import say
 from train.errors import UsageError
 from train.hints import nearest
@@ -28,14 +28,19 @@ from .options import (
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """Entry point of ``python -m interp.scaling``."""
+    """Entry point of ``groklens-scaling`` and ``python -m interp.scaling``."""
     return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
 
 
 @theory_errors()
 def _main(argv: "list[str]") -> int:
+    print_version(argv)
     if not argv or argv[0] in ("-h", "--help"):
-        say(f"usage: python -m interp.scaling {{{','.join(COMMANDS)}}} ...", "", *(__doc__ or "").split("\n"))
+        say(
+            f"usage: {called('python -m interp.scaling')} {{{','.join(COMMANDS)}}} ...",
+            "",
+            *(__doc__ or "").split("\n"),
+        )
         return 0
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:

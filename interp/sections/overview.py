@@ -74,7 +74,7 @@ def _config_caption(run: Run) -> str:
 
 def _config(run: Run) -> pd.DataFrame:
     rows = []
-    for part, value in run.config.to_json().items():
+    for part, value in run.config.to_dict().items():
         fields = value.items() if isinstance(value, dict) else [(part, value)]
         rows += [(part if isinstance(value, dict) else "run", name, setting) for name, setting in fields]
     frame = pd.DataFrame(rows, columns=["part", "field", "value"])

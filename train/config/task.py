@@ -24,7 +24,7 @@ class TaskConfig:
     """Group of compose, conjugate or sandwich: C<n>, D<n>, S<n> or A<n>."""
     train_frac: float = 0.3
     """Fraction of the defined rows in the training set; the rest is the test set."""
-    split: Split = "stream"
+    split: Split = "python"
     """How rows are shuffled: a random stream of its own, or torch.randperm or random.shuffle (published splits)."""
     split_seed: int | None = None
     """Seed of the split; by default the run's seed."""

@@ -26,14 +26,14 @@ class Options:
     config: Annotated[ScalingConfig, tyro.conf.arg(name="")]
     out: Path = Path("checkpoints")
     """Folder in which the run's directory is made."""
-    list: bool = False
+    list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the presets, and exit."""
-    quiet: bool = False
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print only the run's directory."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """Entry point of ``python -m train.scaling``."""
+    """Entry point of ``groklens-simulate`` and ``python -m train.scaling``."""
     return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
 
 
@@ -43,7 +43,9 @@ def _main(argv: "list[str]") -> int:
         raise UsageError(f"no preset {name!r}{nearest(name, PRESETS)}; allowed are {', '.join(PRESETS)}")
     refuse_beside(given(argv) | ({"NAME"} if name is not None else set()), "list")
     default = Options(ScalingConfig() if name is None else PRESETS[name])
-    options: Options = parse(Options, argv if name is None else argv[1:], "python -m train.scaling NAME", default)
+    options: Options = parse(
+        Options, argv if name is None else argv[1:], "python -m train.scaling NAME", default, pairs=True
+    )
     if options.list:
         for preset, config in PRESETS.items():
             say(f"{preset:16} {config.name}")

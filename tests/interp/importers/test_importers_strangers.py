@@ -369,7 +369,7 @@ def test_no_default_stands_for_what_is_unknown(importing):
             _ = run.config.batch_rows
         with pytest.raises(UsageError, match="does not tell"):
             _ = run.config.identity
-        shown = json.loads(json.dumps(run.config.to_json()))
+        shown = json.loads(json.dumps(run.config.to_dict()))
         assert shown["optim"]["lr"] == "unknown" and shown["schedule"]["steps"] == "unknown"
 
 

@@ -20,7 +20,7 @@ def imported(tmp_path):
         from train.storage.imported import write_imported
 
         run = random_run(tmp_path / "source", **{**SHAPES[shape], **more})
-        config = run.config.to_json()
+        config = run.config.to_dict()
         known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
         path = tmp_path / "out" / "stranger"
         snapshots = {step: run.weights(step) for step in run.steps[-1:]}
@@ -100,7 +100,7 @@ def test_a_failure_leaves_nothing(imported, tmp_path):
 
     run, _ = imported()
     with pytest.raises(ValueError, match="max"):
-        write_imported(tmp_path / "empty" / "run", run.config.to_json(), ORIGIN, {}, None)
+        write_imported(tmp_path / "empty" / "run", run.config.to_dict(), ORIGIN, {}, None)
     assert list((tmp_path / "empty").iterdir()) == []
 
 
@@ -115,8 +115,9 @@ def test_it_cannot_be_trained_on(imported, tmp_path):
 
 
 def test_the_training_command_refuses_it_in_a_line(imported, capsys):
+    from train.cli.request import DEFAULT_PRESET
     from train.config.presets import find_preset
-    from train.run import DEFAULT_PRESET, main
+    from train.run import main
 
     _, path = imported()
     path = path.rename(path.with_name(find_preset(DEFAULT_PRESET).config.run_id))

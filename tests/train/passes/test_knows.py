@@ -198,4 +198,4 @@ def test_knowing_a_default_is_not_knowing_a_value():
     config = settings_table.with_value("model.norm", "pre")
     found = unknown({}, config, parts=("model",), but=("model.d_model", "model.n_heads", "model.d_mlp"))
     assert found is not None and str(found) == "model.norm = 'pre'"
-    assert dataclasses.replace(found, value="none").is_default
+    assert dataclasses.replace(found, value="none").is_neutral
