@@ -47,13 +47,8 @@ def traces(fig: Any) -> list[Any]:
 
 
 def figure_data(fig: go.Figure, tracks: tuple[Track, ...]) -> dict[str, Any]:
-    """What the page's script needs to draw: plotly's own data and layout, and the packed tracks."""
-    spec = fig.to_plotly_json()
-    data, layout = spec["data"], spec["layout"]
-    numbers = {(t.trace, t.attr): t.values for t in tracks if t.values.dtype.kind != "U"}
-    _fix_axes(fig, layout, numbers)
-    _fix_colours(fig, data, layout, numbers)
-    layout.setdefault("height", HEIGHT_PX)
+    """Plotly's own data and layout with fixed ranges, and the packed tracks, for the page's script to draw."""
+    data, layout = fixed(fig, tracks)
     sent = []
     for track in tracks:
         keys = _axis_keys(traces(fig)[track.trace], track.attr)
@@ -62,6 +57,29 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...]) -> dict[str, Any]:
         *path, last = track.attr.split(".")
         _node(data[track.trace], tuple(path)).pop(last, None)  # the track says it
     return {"data": _in_float32(data), "layout": layout, "tracks": sent}
+
+
+def fixed(fig: go.Figure, tracks: tuple[Track, ...]) -> tuple[list[dict], dict]:
+    """Plotly's own data and layout of a figure whose axes and colours span all values of its tracks."""
+    spec = fig.to_plotly_json()
+    data, layout = spec["data"], spec["layout"]
+    numbers = {(t.trace, t.attr): t.values for t in tracks if t.values.dtype.kind != "U"}
+    _fix_axes(fig, layout, numbers)
+    _fix_colours(fig, data, layout, numbers)
+    layout.setdefault("height", HEIGHT_PX)
+    return data, layout
+
+
+def set_frame(fig: go.Figure, tracks: tuple[Track, ...]) -> None:
+    """Let a figure's axes and colours span all values of its tracks, as they do in the page."""
+    data, layout = fixed(fig, tracks)
+    fig.update_layout(layout)
+    for trace, node in zip(traces(fig), data, strict=True):
+        trace.update({name: node[name] for name in ("zmin", "zmax") if name in node})
+        if "marker" in node:
+            trace.update(
+                {"marker": {name: node["marker"][name] for name in ("cmin", "cmax") if name in node["marker"]}}
+            )
 
 
 @dataclass

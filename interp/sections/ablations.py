@@ -28,6 +28,11 @@ SOURCE = (
     "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217). Mean-ablation puts the mean over all pairs in place."
 )
 
+FIGURES = {"effects": "loss and accuracy after each ablation"}
+"""Figures of this section by id: their contents."""
+TABLES = {"at_end": "effects of each ablation at the last snapshot"}
+"""Tables of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """A figure over training, and the table behind its last step."""
@@ -46,6 +51,7 @@ def build(run: Run) -> list[Block]:
     return [
         *why_not,
         Figure(
+            id="effects",
             fig=fig,
             heading=f"Loss and accuracy over {the} rows after each ablation",
             takeaway=said(ablation_claim(run, steps[-1], last)),
@@ -58,6 +64,7 @@ def build(run: Run) -> list[Block]:
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
             f"{at(run, steps[-1])}: effects over {the} rows; changes are against the model as it is.",
+            id="at_end",
         ),
     ]
 

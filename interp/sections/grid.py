@@ -16,6 +16,8 @@ from interp.story.keysteps import key_steps
 from interp.story.standing import at, drawn_at
 
 KEY_STEPS = 12
+FIGURES = {"answers": "right and wrong answers in the table of all pairs"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -35,6 +37,7 @@ def build(run: Run) -> list[Block]:
     marked = "The training cells are darker" if has_split else "Which cells were trained on is unknown"
     return [
         Figure(
+            id="answers",
             fig=answers_figure(frame, has_split),
             heading=f"Right answers in the table of {run.config.task.operation.symbol}",
             takeaway=said(grid_claim(run, _counts(states[-1], has_split), texts[-1]), f"{marked}{note}."),

@@ -20,6 +20,17 @@ NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
 NULL = " at random frequencies"
 """Ends the names of lines that are nulls."""
+FIGURES = {
+    "losses": "restricted and excluded losses over training",
+    "shares": "shares at the key frequencies, and sparsity, over training",
+    "by_freq": "excluded loss by key frequency over training",
+}
+"""Figures of this section by id: their contents."""
+TABLES = {
+    "measures": "every measure of the last snapshot that is one number",
+    "unavailable": "measures that do not apply, with the reason",
+}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -63,7 +74,7 @@ def _figures(run: Run) -> list[Block]:
         heading = "Restricted and excluded losses"
         if not losses["measure"].str.contains("restricted|excluded").any():
             heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows that the name says."
-        found.append(_figure(run, losses, heading, "loss (nats)", source, takeaway, True))
+        found.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
     shares = chosen(run, SHARES)
     if len(shares):
         source = (
@@ -73,23 +84,24 @@ def _figures(run: Run) -> list[Block]:
         takeaway = said(*share_claims(run, shares))
         has_keys = bool((shares["measure"] == "logit_fve").any())
         heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
-        found.append(_figure(run, shares, heading, "share", source, takeaway, False))
+        found.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
         source = f"The logits' parts at cos and sin of w(a+b) of one key frequency taken out; training rows. {NANDA}."
         takeaway = said(costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
-        found.append(_figure(run, by_freq, heading, "train loss (nats)", source, takeaway, True))
+        found.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True))
     return found
 
 
 def _figure(
-    run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
+    run: Run, id: str, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
 ) -> Figure:
     steps, band = tuple(run.steps), transition(run)
     fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band, dashed=NULL)
     return Figure(
+        id=id,
         fig=fig,
         heading=heading,
         takeaway=takeaway,
@@ -113,12 +125,16 @@ def _tables(run: Run) -> list[Block]:
     units = {measure.name: measure.unit for measure in choose(None)}
     numbers = [(name, value, units[name]) for name, value in values.items() if isinstance(value, float)]
     caption = f"{at(run, run.last.step)}, the last snapshot: every measure that is one number; sources: --list."
-    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption)]
+    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption, id="measures")]
     reasons: dict[str, list[str]] = {}
     for name, value in values.items():
         if isinstance(value, Unavailable):
             reasons.setdefault(value.reason, []).append(name)
     if reasons:
         rows = [(reason, ", ".join(names)) for reason, names in reasons.items()]
-        found.append(Table(pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here."))
+        found.append(
+            Table(
+                pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here.", id="unavailable"
+            )
+        )
     return found
