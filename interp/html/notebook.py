@@ -7,16 +7,20 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from .tracks import HEIGHT_PX
+
 MOST_ROWS = 60
 """Longer tables are shown by their first and last rows."""
-TITLE_PX = 40
-"""Height of a title above a figure's own margin."""
+TITLE_PX, STEP_PX = 15, 12
+"""Sizes of letters in a title."""
+ROOM_PX = 25
+"""Height of a title, which is added to the figure's own."""
 
 
-def titled(fig: go.Figure, title: str, subtitle: str) -> go.Figure:
-    """The same figure with a title, in which plotly's markup means nothing, and with room for the title."""
-    top = (fig.to_plotly_json()["layout"].get("margin") or {}).get("t", 0)
-    heading = {"text": escape(title), "subtitle": {"text": escape(subtitle)}}
+def titled(fig: go.Figure, title: str, step: str) -> go.Figure:
+    """The same figure with a title above it: a text, and in smaller letters the step; markup in them means nothing."""
+    layout = fig.to_plotly_json()["layout"]
+    text = escape(title) + (f'  <span style="font-size: {STEP_PX}px">{escape(step)}</span>' if step else "")
     place = {
         "x": 0,
         "xref": "paper",
@@ -24,10 +28,11 @@ def titled(fig: go.Figure, title: str, subtitle: str) -> go.Figure:
         "y": 1,
         "yref": "container",
         "yanchor": "top",
-        "pad": {"t": 12},
+        "pad": {"t": 10},
     }
-    fig.update_layout(title=heading | place, margin_t=top + TITLE_PX)
-    return fig
+    fig.update_layout(title={"text": text, "font": {"size": TITLE_PX}} | place)
+    fig.update_layout(margin_t=(layout.get("margin") or {}).get("t", 0) + ROOM_PX)
+    return fig.update_layout(height=layout.get("height", HEIGHT_PX) + ROOM_PX)
 
 
 def bundle(fig: go.Figure, words: str, text: str) -> dict[str, Any]:
