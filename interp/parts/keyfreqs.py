@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.html.cards import card
 from interp.maths.fourier import real_basis
 from interp.runs.run import Run
 from interp.runs.snapshot import Snapshot
@@ -25,6 +26,10 @@ class KeyFreqs:
 
     ks: tuple[int, ...]
     origin: str
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the frequencies and how they were chosen."""
+        return card("Key frequencies", {"k (cycles)": ", ".join(map(str, self.ks)), "chosen": self.origin})
 
 
 def last_of(run: Run) -> str:

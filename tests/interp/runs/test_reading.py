@@ -112,6 +112,35 @@ def test_a_missing_step_of_a_range_names_the_range(run):
         _ = run[1:5].last
 
 
+# --- where a setting is ---------------------------------------------------------------------------------
+
+
+def test_a_setting_asked_of_the_whole_config_is_found_in_its_part(run, importing):
+    import copy
+    from dataclasses import fields, is_dataclass
+
+    config = run.config
+    for part in fields(config):
+        if not is_dataclass(part.type):
+            continue
+        for field in fields(getattr(config, part.name)):
+            if field.name == "split_seed":  # the seed in use is a property of the whole
+                continue
+            with pytest.raises(AttributeError, match=f"'{field.name}'; use .*config.{part.name}.{field.name}"):
+                getattr(config, field.name)
+    with pytest.raises(AttributeError, match=r"RunConfig has no 'op'; use config\.task\.op$"):
+        _ = config.op  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"use config\.task\.label or config\.optim\.label$"):
+        _ = config.label  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"has no 'nothing'$"):
+        _ = config.nothing  # type: ignore[attr-defined]
+    imported = importing("nanda.pth", "nanda", "--op", "add").config
+    with pytest.raises(AttributeError, match=r"ImportedConfig has no 'lr'; use config\.optim\.lr$"):
+        _ = imported.lr  # type: ignore[attr-defined]
+    assert copy.deepcopy(config) == pickle.loads(pickle.dumps(config)) == config
+    assert not hasattr(config, "__wrapped__") and config.seed == 0
+
+
 # --- pickling -------------------------------------------------------------------------------------------
 
 
@@ -191,6 +220,14 @@ def test_cards_are_short_and_say_what_matters(run):
     assert "step 100" in snap.text and "test loss" in snap.text
     assert len(run._repr_html_()) < 2000
     assert card.tags == snap.tags == {"div", "strong", "table", "tr", "th", "td"}
+
+
+def test_key_frequencies_have_a_card(run):
+    from interp.parts.keyfreqs import KeyFreqs, key_freqs
+
+    card = Seen(key_freqs(run)._repr_html_())
+    assert ", ".join(map(str, key_freqs(run).ks)) in card.text and "at step 10,000" in card.text
+    assert "script" not in Seen(KeyFreqs((3,), HOSTILE)._repr_html_()).tags
 
 
 def test_hostile_names_stay_text(own_run):
