@@ -38,7 +38,7 @@ INTERP = [
 OUTSIDE = {
     "maths": {"torch", "numpy", "scipy", "sklearn", "umap", "numba", "threadpoolctl", "jaxtyping", "einops"},
     "figures": {"pandas", "plotly", "numpy"},
-    "theory": {"numpy", "scipy", "jaxtyping", "train"},
+    "theory": {"numpy", "scipy", "jaxtyping"},
     "html": {"numpy", "pandas", "plotly", "jinja2", "markdown_it", "markupsafe"},
 }
 """What else rooms on the ground may import, the standard library aside: nothing of train, and only maths has torch."""

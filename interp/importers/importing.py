@@ -59,7 +59,7 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
     from train.storage.imported import write_imported
 
     from .check import check
-    from .layouts import LAYOUTS
+    from .layouts import reader
     from .losses import identical, listed_losses
     from .tokens import settle_tokens
     from .unwrapping import own_config, prefixes, tells_step
@@ -73,7 +73,7 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
     )  # may be of something else: the file's own comes first
     told = read | own_config(raw) if is_usual else own_config(raw) | read
     try:
-        found = settle_tokens(LAYOUTS[layout](raw, replace(given, config=told)), given.tokens)
+        found = settle_tokens(reader(layout)(raw, replace(given, config=told)), given.tokens)
         check(found)
     except DataError as error:
         raise DataError(f"{file} cannot be imported as {layout}: {error}") from error

@@ -36,17 +36,6 @@ def discrete_log_order(p: int) -> Int64[Tensor, " {p}-1"]:
     return torch.tensor(powers)
 
 
-def discrete_log(p: int) -> Int64[Tensor, " {p}"]:
-    """Return the logarithm of each residue to base primitive_root(p), in 0..p-2, and -1 at residue 0.
-
-    Raises ValueError if p is not prime.
-    """
-    order = discrete_log_order(p)
-    log = torch.full((p,), -1)
-    log[order] = torch.arange(p - 1)
-    return log
-
-
 def zero_energy(W: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch"]:
     """Return the share of ||W||^2 in the row of residue 0, which no character sees; 0 for a zero tensor."""
     rows = W.double().square().sum(dim=-1)

@@ -39,7 +39,7 @@ def test_control_heads_read_the_wrong_way_round_are_seen(importing, name, layout
         return W_O.reshape(n_heads, -1, W_O.shape[0]).contiguous()  # not transposed
 
     for module in ("nanda", "grok"):
-        monkeypatch.setattr(f"interp.importers.layouts.{module}.split_heads", wrong)
+        monkeypatch.setattr(f"interp.importers.{module}.split_heads", wrong)
     _, flags, expected = FORWARDS[name]
     assert not close(importing(name, layout, *flags).last.logits, expected())
 
@@ -187,11 +187,17 @@ def test_grok_positions_that_are_not_sinusoids_are_kept(importing, tmp_path):
 
 
 def test_the_command_knows_every_layout():
-    from interp.importers.__main__ import NAMES
-    from interp.importers.layouts import LAYOUTS
+    """Every module that reads a layout is listed, every listed name has its module, and every layout its fixture."""
+    import re
+    from pathlib import Path
 
-    assert tuple(LAYOUTS) == NAMES
-    assert {layout for layout, _, _ in FORWARDS.values()} == set(NAMES)
+    from interp.importers.layouts import LAYOUTS, reader
+    from interp.importers.layouts import __file__ as listing
+
+    files = Path(str(listing)).parent.glob("*.py")
+    assert {path.stem for path in files if re.search(r"^def read\(", path.read_text(), re.MULTILINE)} == set(LAYOUTS)
+    assert all(reader(layout).__module__ == f"interp.importers.{layout}" for layout in LAYOUTS)
+    assert {layout for layout, _, _ in FORWARDS.values()} == set(LAYOUTS)
 
 
 def test_folded_norms_are_norms_without_scale_and_shift(importing, tmp_path):

@@ -19,7 +19,9 @@ NANDA = foreign.nanda(1)
 SCRIPT = """
 import contextlib, io, json, sys, time
 from pathlib import Path
-import interp.importers.importing, interp.importers.layouts, train.storage.imported
+import interp.importers.check, interp.importers.losses, train.storage.imported
+from interp.importers.layouts import LAYOUTS, reader
+readers = [reader(layout) for layout in LAYOUTS]  # PyTorch's own memory is no file's
 from interp.importers.__main__ import main
 def status(name):
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if name in line)
