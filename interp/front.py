@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.html.link import Link
 from interp.runs import run as reader
 from interp.runs.finding import find_run
 from train.errors import UsageError
@@ -94,6 +95,27 @@ class Run(reader.Run):
             block: Any = self._block(name, names, "table")
             return block.frame.copy()
         return self._measured(name)
+
+    def report(self, out: str | Path | None = None, only: Sequence[str] = (), quiet: bool = True) -> Link:
+        """Build the run's report as ``python -m interp.report`` does; a link to the page shows itself in a notebook.
+
+        Args:
+            out: folder of ``index.html``; "reports/<run>" where None.
+            only: ids of the sections to build, such as ("curves", "spectra"); all where empty.
+            quiet: False names each section on standard error when its turn comes.
+
+        Raises:
+            UsageError: an unknown section, a run without snapshots, or a run that is restricted to a range of steps.
+            DataError: files of the run cannot be read.
+            OSError: the page cannot be written.
+        """
+        from interp.pages.run import report
+
+        if self.is_restricted:
+            raise UsageError(
+                f"a report shows a whole run, and this one is restricted: use open_run({str(self.path)!r})"
+            )
+        return Link(report(self, out, only, quiet=quiet))
 
     def _measured(self, name: str) -> "pd.DataFrame":
         from interp.measures import measure_snapshot, table

@@ -88,7 +88,7 @@ class Run:
         """Snapshots, restriction, and whether the run is done and verified, in words."""
         plural = "" if len(self.steps) == 1 else "s"
         last = f"{len(self.steps)} snapshot{plural} to step {self.steps[-1]:,}" if self.steps else "no snapshots"
-        if self._within != ALL_STEPS:
+        if self.is_restricted:
             return f"{last}, restricted to {range_words(self._within)}"
         doubt = "" if self.store.doubt is None else ", not verified"
         return f"{last}{'' if self.is_done else ', still training or stopped'}{doubt}"
@@ -173,6 +173,11 @@ class Run:
             return False
         return not self._is_trained or done >= self.config.schedule.steps
 
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the run is a range of steps of a longer one, as ``run[0:1000]`` is."""
+        return self._within != ALL_STEPS
+
     @functools.cached_property
     def steps(self) -> list[int]:
         """Steps with a snapshot, in rising order, read from disk once."""
@@ -214,7 +219,7 @@ class Run:
         step = as_step(step)
         if step not in self._steps:
             near = ", ".join(map(str, sorted(sorted(self.steps, key=lambda s: abs(s - step))[:2])))
-            where = self.path if self._within == ALL_STEPS else f"{range_words(self._within)} of {self.path}"
+            where = f"{range_words(self._within)} of {self.path}" if self.is_restricted else self.path
             if not near:
                 raise MissingStep(f"no snapshot at step {step} in {where}: there are no snapshots")
             hint = "run.last is the last one" if step < 0 else f"use run.nearest({step})"

@@ -3,10 +3,13 @@
 import ast
 import base64
 import importlib
+import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from oracles.handmade import handmade_run
 
 ROOT = Path(__file__).parent.parent.parent
 P, KEYS = 23, (3, 5, 9)
+HOSTILE = 'a<b>&\'"quoted" ü'
 STEPS = [0, 10, 100, 1000, 10000]
 
 
@@ -177,6 +181,43 @@ def test_tables_that_are_not_there_are_refused_with_the_reason(run, name, messag
 
     with pytest.raises(UsageError, match=message):
         run.table(name)
+
+
+# --- the page -------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_a_page_and_shows_itself_as_a_link(run, tmp_path, monkeypatch, capfd):
+    from train.errors import UsageError
+
+    monkeypatch.chdir(tmp_path)
+    for out, folder in (
+        (None, Path("reports") / run.name),
+        (HOSTILE, Path(HOSTILE)),
+        (tmp_path / "x y", tmp_path / "x y"),
+    ):
+        page = run.report(out, only=["curves"])
+        assert str(page) == str(folder / "index.html") and Path(page) == folder / "index.html"
+        assert Path(page).read_text().startswith("<!doctype html>")
+        html = page._repr_html_()
+        links = re.fullmatch(r'<a href="([^"<>]*)" target="_blank" rel="noopener">([^<>]*)</a>', html)
+        assert links is not None and Path(unquote(unescape(links[1]))).read_text() == Path(page).read_text()
+        assert unescape(links[2]) == str(page)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.chdir(tmp_path / "reports")
+    assert 'href="file:///' in run.report(tmp_path / "far", only=["curves"])._repr_html_()
+    with pytest.raises(UsageError, match="unknown section 'curve'; did you mean 'curves'"):
+        run.report(only=["curve"])
+    with pytest.raises(UsageError, match=r"this one is restricted: use open_run\("):
+        run[0:100].report()
+
+
+def test_the_report_has_the_sections_asked_for_and_the_key_frequencies_given(run, tmp_path):
+    from interp import open_run
+
+    given = open_run(run.path, key_freqs=[3])
+    text = Path(given.report(tmp_path / "a", only=["keyfreqs"])).read_text()
+    assert 'id="keyfreqs"' in text and 'id="curves"' not in text
+    assert "Share of the logits" in text and "k = 3" in text
 
 
 # --- names ----------------------------------------------------------------------------------------------
