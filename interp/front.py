@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from interp.html.link import Link
 from interp.runs import run as reader
 from interp.runs.finding import find_run
+from interp.runs.steps import as_step
 from train.errors import UsageError
 from train.hints import nearest
 from train.storage.store import RunStore
@@ -75,6 +76,9 @@ class Run(reader.Run):
             UsageError: an unknown name, a figure that this run does not have (with the reason), or a step for a figure
                 that does not change with the step.
         """
+        step = None if step is None else as_step(step, f"run.figure({name!r}, step=1000)")
+        if step is not None and step < 0:
+            raise UsageError(f"a step is 0 or more; got {step}: leave the step out for the end of the run")
         figure: Any = self._block(name, self.figures(), "figure")
         if step is not None and not figure.steps:
             raise UsageError(f"figure {name!r} does not change with the step: leave out step = {step}")
@@ -91,7 +95,7 @@ class Run(reader.Run):
             UsageError: an unknown name, or a table or measure that this run does not have, with the reason.
         """
         names = self.tables()
-        if "." in name or name not in names:
+        if name not in names or "." in name:
             block: Any = self._block(name, names, "table")
             return block.frame.copy()
         return self._measured(name)
@@ -115,7 +119,7 @@ class Run(reader.Run):
             raise UsageError(
                 f"a report shows a whole run, and this one is restricted: use open_run({str(self.path)!r})"
             )
-        return Link(report(self, out, only, quiet=quiet))
+        return Link(report(self, out, [only] if isinstance(only, str) else only, quiet=quiet))
 
     def _measured(self, name: str) -> "pd.DataFrame":
         from interp.measures import measure_snapshot, table
@@ -130,7 +134,7 @@ class Run(reader.Run):
         from interp.html.blocks import Text, by_id
 
         if name not in names:
-            raise UsageError(f"unknown {kind} {name!r}{nearest(name, names)}; run.{kind}s() lists them all")
+            raise UsageError(f"unknown {kind} {name!r}{nearest(str(name), names)}; run.{kind}s() lists them all")
         if not self.steps:
             raise UsageError(f"{self.name} has no snapshots to show: let the run train a little")
         section_id, _, block_id = name.partition(".")

@@ -1,9 +1,10 @@
 """Finding a run by its directory or by the beginning of its name: in a REPL, in commands and in tests."""
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
-from train.errors import UsageError
+from train.errors import UsageError, shown
 from train.hints import nearest
 from train.storage.files import is_there
 from train.storage.store import RunStore
@@ -31,6 +32,8 @@ def find_run(name: str | Path, root: str | Path = "checkpoints") -> Path:
     Raises:
         UsageError: there is no such run, there are several, or the directory is not a run.
     """
+    if not isinstance(name, str | PathLike):
+        raise UsageError(f"a run is opened by its directory or by the beginning of its name; got {shown(name)}")
     path = Path(name)
     if is_there(path / "run.json"):
         return path

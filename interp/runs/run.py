@@ -20,7 +20,7 @@ from train.tasks.task import Task, all_pairs_task, make_task, with_split
 from .facts import config_words, evaluation_words
 from .origin import Origin, origin_of
 from .snapshot import Snapshot
-from .steps import ALL_STEPS, as_range, as_step, overlap, range_words
+from .steps import ALL_STEPS, as_key_freqs, as_range, as_step, overlap, range_words
 from .unknown import known_only
 
 AnyRun = TypeVar("AnyRun", bound="Run")
@@ -65,7 +65,7 @@ class Run:
         self.store = store
         self.path = store.path
         self.config: RunConfig = store.config if self._is_trained else known_only(store.config, self.origin)
-        self.given_key_freqs = None if key_freqs is None else tuple(key_freqs)
+        self.given_key_freqs = None if key_freqs is None else as_key_freqs(key_freqs)
         self.kept: dict[tuple[Any, ...], Any] = {}
         """Results that analyses share between snapshots: see ``interp.parts.memo``."""
         self._without = frozenset(without)
@@ -231,7 +231,9 @@ class Run:
 
         Raises:
             MissingStep: there are no snapshots.
+            UsageError: ``step`` is no whole number.
         """
+        step = as_step(step)
         return self[min(self.steps, key=lambda s: abs(s - step), default=step)]
 
     @property

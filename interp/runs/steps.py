@@ -1,4 +1,4 @@
-"""What stands between the brackets of ``run[...]``: a step, or a range of steps."""
+"""What users give to a run: steps, ranges of steps, and key frequencies, each checked."""
 
 import operator
 import sys
@@ -10,21 +10,30 @@ ALL_STEPS = range(sys.maxsize)
 """The range of a run that is not restricted."""
 
 
-def as_step(value: Any) -> int:
+def as_step(value: Any, examples: str = "run[1000], run[0:1000] or run.nearest(1000)") -> int:
     """A step as Python's int: of an int or of an integer of NumPy or PyTorch.
 
     Raises:
-        UsageError: another kind of value.
+        UsageError: another kind of value; the message ends with the examples.
     """
     try:
         if isinstance(value, bool):
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise UsageError(
-            f"a run is indexed by step, a whole number, or by a range of steps; got {shown(value)}: "
-            "use run[1000], run[0:1000] or run.nearest(1000)"
-        ) from None
+        raise UsageError(f"a step is a whole number; got {shown(value)}: use {examples}") from None
+
+
+def as_key_freqs(values: Any) -> tuple[int, ...]:
+    """Key frequencies as Python's ints; whether a run has them is for ``key_freqs`` to say.
+
+    Raises:
+        UsageError: something else than a list of whole numbers.
+    """
+    try:
+        return tuple(map(operator.index, values))
+    except TypeError:
+        raise UsageError(f"key_freqs is a list of whole numbers such as [3, 4]; got {shown(values)}") from None
 
 
 def as_range(steps: slice) -> range:

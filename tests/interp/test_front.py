@@ -115,6 +115,7 @@ def test_a_range_shows_the_run_as_it_was(run):
         ("spectra.WE", None, r"unknown figure 'spectra.WE'; did you mean 'spectra.W_E'\?; run.figures\(\) lists"),
         ("overview.numbers", None, "unknown figure 'overview.numbers'"),
         ("", None, "unknown figure ''"),
+        ("spectra.W_E", -1, "a step is 0 or more; got -1"),
         ("spectra.W_E_b", None, "no figure 'spectra.W_E_b': section spectra has W_E, W_U, W_L"),
         ("neurons.any", 10, "'neurons.any' does not change with the step: leave out step = 10"),
     ],
@@ -183,6 +184,35 @@ def test_tables_that_are_not_there_are_refused_with_the_reason(run, name, messag
         run.table(name)
 
 
+REFUSED = {
+    "run.figure(5)": "unknown figure 5; run.figures() lists them all",
+    "run.table(5)": "unknown table 5; run.tables() lists them all",
+    "run.figure('spectra.W_E', '10')": "a step is a whole number; got '10': use run.figure('spectra.W_E', step=1000)",
+    "run.nearest('10')": "a step is a whole number; got '10': use run[1000], run[0:1000] or run.nearest(1000)",
+    "run.nearest(True)": "a step is a whole number; got True: use run[1000], run[0:1000] or run.nearest(1000)",
+    "open_run(home, key_freqs=3)": "key_freqs is a list of whole numbers such as [3, 4]; got 3",
+    "open_run(home, key_freqs='34')": "key_freqs is a list of whole numbers such as [3, 4]; got '34'",
+    "open_run(home, key_freqs=[1.5])": "key_freqs is a list of whole numbers such as [3, 4]; got [1.5]",
+    "open_run(5)": "a run is opened by its directory or by the beginning of its name; got 5",
+    "open_run(run)": "a run is opened by its directory or by the beginning of its name; got <Run",
+}
+
+
+def test_values_of_other_types_are_refused_in_one_line(run):
+    """In a process without the type checks of the tests."""
+    script = (
+        "from interp import open_run\n"
+        "from train.errors import UsageError\n"
+        f"home = {str(run.path)!r}\n"
+        "run = open_run(home, key_freqs=[3])\n"
+        f"for call, message in {REFUSED!r}.items():\n"
+        "    try:\n        raise SystemExit(f'{call} gives {eval(call)}')\n"
+        "    except UsageError as error:\n        assert str(error).startswith(message), (call, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 # --- the page -------------------------------------------------------------------------------------------
 
 
@@ -206,7 +236,7 @@ def test_a_report_is_a_page_and_shows_itself_as_a_link(run, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path / "reports")
     assert 'href="file:///' in run.report(tmp_path / "far", only=["curves"])._repr_html_()
     with pytest.raises(UsageError, match="unknown section 'curve'; did you mean 'curves'"):
-        run.report(only=["curve"])
+        run.report(only="curve")
     with pytest.raises(UsageError, match=r"this one is restricted: use open_run\("):
         run[0:100].report()
 

@@ -88,7 +88,7 @@ def test_key_frequencies_of_a_range_are_chosen_at_its_end(run):
         (slice(-5, None), "counts updates from 0; got -5: use run.last"),
         (slice(0, -1), "counts updates from 0; got -1"),
         (slice(0, 1.5), "got 1.5"),
-        (1.5, "a whole number, or by a range of steps; got 1.5: use run"),
+        (1.5, "a step is a whole number; got 1.5: use run"),
         (100.0, "got 100.0"),
         (True, "got True"),
         ("100", "got '100'"),
