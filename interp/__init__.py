@@ -51,7 +51,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
     from importlib import import_module
 
-    _check_train()
     if name not in _HOMES:
         return import_module(f".{name}", __name__)
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
@@ -62,18 +61,10 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
-def _check_train() -> None:
-    """Refuse to go on with another package called ``train``.
+def _guard() -> None:
+    from .guard import check_train
 
-    Raises:
-        ImportError: the ``train`` that Python finds is not groklens's.
-    """
-    from importlib.util import find_spec
-    from pathlib import Path
+    check_train()
 
-    ours, spec = Path(__file__).resolve().parent.parent / "train", find_spec("train")
-    theirs = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parent
-    if theirs != ours:
-        raise ImportError(
-            f"the package 'train' that Python finds is {theirs}, not groklens's {ours}: leave that folder, or rename it"
-        )
+
+_guard()

@@ -32,7 +32,7 @@ INTERP = [
     {"parts"},
     {"importers"},
     {"runs", "transformerlens"},
-    {"html", "figures", "maths", "theory"},
+    {"html", "figures", "maths", "theory", "guard"},
 ]
 """Rooms of interp/, in the same way. The command of a room (``__main__``) is above all rooms."""
 OUTSIDE = {

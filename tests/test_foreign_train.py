@@ -30,7 +30,7 @@ def test_another_train_on_the_path_is_warned_of_with_both_paths(tmp_path):
 def test_reading_with_another_train_is_refused(tmp_path):
     foreign = make_foreign(tmp_path)
     done = python(tmp_path, [foreign, str(ROOT)], "from interp import open_run")
-    assert "is " + str(tmp_path / "train") in done.stderr.splitlines()[-1]
+    assert str(tmp_path / "train") in done.stderr.splitlines()[-1]
     assert str(ROOT / "train") in done.stderr.splitlines()[-1]
 
 
