@@ -12,7 +12,7 @@ HERE = {"color": "#000000", "symbol": "x", "size": 12}
 
 
 def phase_figure(grid: pd.DataFrame, alpha: float, beta: float) -> go.Figure:
-    """A map of the regimes, with a cross (trace 1) at the task; columns alpha, beta, regime (index into ``REGIMES``)."""
+    """A map of the regimes, with a cross (trace 1) at the task; columns alpha, beta, regime (index in ``REGIMES``)."""
     image = grid.pivot(index="beta", columns="alpha", values="regime")
     scale = [[(i + side) / 3, colour] for i, colour in enumerate(COLOURS) for side in (0, 1)]
     fig = go.Figure(
