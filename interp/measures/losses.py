@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from interp.parts.activations import all_logits
+from interp.parts.activations import all_logits, logits_at_answers
 from interp.parts.memo import part
 from interp.parts.rows import rows_of
 from interp.runs.snapshot import Snapshot, row_scores
@@ -27,7 +27,7 @@ def score(snap: Snapshot, logits: Float[Tensor, "chosen n"], rows: Int64[Tensor,
 
 @part
 def _row_scores(snap: Snapshot) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
-    return row_scores(snap.task, all_logits(snap)[:, None])
+    return row_scores(snap.task, logits_at_answers(snap))
 
 
 @part

@@ -35,13 +35,13 @@ def gradient_symmetricity(snap: Snapshot) -> float:
     triples = sampled_triples(law.n)
     rows = law.by_a[triples[:, 0], triples[:, 1]]
     tokens, answers = task.tokens[rows], law.cycle.order[triples[:, 2]]
-    words = snap.run.config.task.layout.split()
+    at_a, at_b = task.operand_position("a"), task.operand_position("b")
 
     def logits(embedded: Tensor) -> Tensor:
         hooks: list[Any] = [("hook_embed", lambda value, hook: embedded)]
         return model.run_with_hooks(tokens, fwd_hooks=hooks)[:, task.answer_positions[0]]
 
-    return symmetricity(logits, model.embed(tokens), answers, words.index("a"), words.index("b"))
+    return symmetricity(logits, model.embed(tokens), answers, at_a, at_b)
 
 
 def _irrelevance(snap: Snapshot, values: Tensor) -> float:

@@ -38,10 +38,9 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
         raise NotApplicable("the page computes neurons of models without layer norm")
     require(snap.run, KNOWS, "the page's own forward")
     weights = {name: tensor.double() for name, tensor in weights_of(snap).items()}
-    words = snap.run.config.task.layout.split()
     arrays = {
         "n": torch.tensor([n]),
-        "kinds": torch.tensor([KINDS.get(word, 0) for word in words]),
+        "kinds": torch.tensor([KINDS.get(word, 0) for word in snap.task.shape.words]),
         "first": snap.task.tokens.min(dim=0).values,
         "activation": torch.tensor([ACTIVATIONS.index(cfg.act_fn)]),
         "b_in": weights["blocks.0.mlp.b_in"],

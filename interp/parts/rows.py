@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from interp.runs.run import Run
-from train.tasks.task import Table
+from train.tasks.task import NO_TABLE, Table
 
 from .memo import NotApplicable, Unavailable, part
 from .structure import Cycle, Law, find_cycle, find_law
@@ -17,9 +17,9 @@ Found = TypeVar("Found")
 
 @part
 def table_of(run: Run) -> Table:
-    """The table of the run's operation."""
+    """The table of the run's operation: asked for before ``Task.as_grid`` or ``Task.operand_position``."""
     if run.task.table is None:
-        raise NotApplicable("this task has no all-pairs table")
+        raise NotApplicable(NO_TABLE)
     return run.task.table
 
 
@@ -65,8 +65,6 @@ def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
     task = run.task
     if subset != "all" and task.is_train is None:
         raise NotApplicable("the split into training and test rows is unknown")
-    if len(task.answer_positions) != 1:
-        raise NotApplicable("this task has several answers a row")
     rows = task.rows(subset)
     if not len(rows):
         raise NotApplicable(f"there are no {subset} rows")
@@ -75,7 +73,7 @@ def rows_of(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
 
 @part
 def law_rows(run: Run, subset: str) -> Int64[Tensor, " chosen"]:
-    """Those of them that lie on the law's lines."""
+    """Defined rows of "train", "test" or "all" whose pair lies on the law's cycle."""
     rows = rows_of(run, subset)
     rows = rows[line_of(run)[rows] >= 0]
     if not len(rows):

@@ -9,7 +9,7 @@ from torch import Tensor
 from interp.maths.characters import discrete_log_order
 from train.algebra.groups import group
 from train.algebra.operations import OPERATIONS, is_prime
-from train.tasks.task import Task
+from train.tasks.task import NO_TABLE, Task
 
 from .memo import Unavailable
 
@@ -90,7 +90,7 @@ def find_cycle(task: Task) -> Cycle | Unavailable:
     """
     table = task.table
     if table is None:
-        return Unavailable("this task has no all-pairs table")
+        return Unavailable(NO_TABLE)
     if isinstance(table.structure, str):
         return _group_cycle(table.structure)
     if OPERATIONS[table.op].basis == "additive":

@@ -1,4 +1,4 @@
-"""When each key frequency came to dominate, and what other rules would choose."""
+"""When each key frequency became key, and the frequencies that other rules choose."""
 
 import pandas as pd
 
@@ -18,7 +18,7 @@ from interp.story.transition import transition
 FLOOR = 1e-4
 """Smallest share that is drawn."""
 N_LOST = 4
-"""Frequencies drawn that are not key."""
+"""Number of frequencies drawn that are not key."""
 RULES = {
     "key_freqs": "ours: 1% of the centred logits' energy at the end",
     "key_freqs_nanda": "most of some neuron's variance (Nanda et al., notebook)",
@@ -44,9 +44,7 @@ def build(run: Run) -> list[Block]:
         return [Text(f"Not shown: {reason}.")]
     share = chosen(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
-    caption = (
-        f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not at the last one."
-    )
+    caption = f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not at the last."
     listed = when.assign(key=["yes" if is_key else "no" for is_key in when["key"]])
     return [
         Text(said(*key_claims(run))),

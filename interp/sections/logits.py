@@ -1,4 +1,4 @@
-"""The logits as a function of the distance from the right answer: the form that any circuit for addition puts out."""
+"""The logits as a function of the distance from the right answer, a form that every circuit for addition produces."""
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def _profile(run: Run) -> Figure:
         heading="Mean logit round the right answer",
         takeaway=said(profile_claim(run, measure_snapshot(run.last, PARTS), before)),
         source="Mean over all pairs of the logit of the d-th answer after the right one along the cycle, less the mean "
-        "over answers; its transform gives the coefficients of cos w(a+b-c). Every circuit for addition puts out this "
+        "over answers; its transform gives the coefficients of cos w(a+b-c). Every circuit for addition has this "
         "form: it does not tell a clock from a pizza.",
         alt="Line chart of the mean logit against distance from the right answer.",
         steps=steps,
@@ -84,8 +84,8 @@ def _by_answer(run: Run) -> Figure:
         heading="Logit map: mean logits by right answer",
         takeaway=said(by_answer_claim(run, steps, right)),
         source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
-        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are among them, so that "
-        f"memorising raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
+        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are included, so that "
+        f"memorisation raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),
@@ -121,5 +121,5 @@ def _coefficients(run: Run) -> list[Block]:
 
 
 def _values(row: pd.Series) -> str:
-    """Each frequency's coefficient, three digits of it."""
+    """Each frequency's coefficient, to three digits."""
     return "; ".join(f"{name}: {float(f'{value:.3g}'):,.6g}" for name, value in row.items())

@@ -32,7 +32,7 @@ MIN_ROWS = 5
 
 @dataclass(frozen=True)
 class Method:
-    """A way of making maps: its name, what is done over training, and where it comes from."""
+    """A way of making maps: name, treatment of training, and source."""
 
     id: str
     name: str
@@ -122,13 +122,13 @@ class _View:
         return values
 
     def intro(self, cycle: Cycle | Unavailable) -> str:
-        """What the points are, and how the score is to be read."""
+        """What the points are, and how to read the scores."""
         text = (
             f"Each point is a row of the output layer, W_U.T: one of {self.table.n} elements. Trustworthiness is 1 "
             "when the map's neighbours are the rows' neighbours."
         )
         if self.n_steps > 1:
-            text += " The frame is set for the last map: points of wider ones may lie outside it."
+            text += " The axes are scaled to the last map: points of wider maps may lie outside."
         if isinstance(cycle, Unavailable):
             return f"{text} There is no circle score: {cycle.reason}."
         text += (

@@ -23,9 +23,7 @@ def build(run: Run) -> list[Block]:
         Text(
             said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza)." if verdict_of(run).scores else None)
         ),
-        Table(
-            _numbers(run), "The numbers that matter. Steps are optimiser updates done; losses in nats.", id="numbers"
-        ),
+        Table(_numbers(run), "Key numbers. Steps are optimiser updates done; losses are in nats.", id="numbers"),
         Table(_config(run), _config_caption(run), id="config"),
     ]
 
@@ -63,7 +61,7 @@ def _written(crossing: Bracket | None) -> str | None:
 
 
 def _final_numbers(run: Run) -> dict[str, Any]:
-    """Of a run without a log: what its last snapshot tells."""
+    """Final numbers of a run without a log, from its last snapshot."""
     snap = run.last
     found: dict[str, Any] = {"last step": snap.step if run.origin.knows("step") else None}
     for name in subsets(run):
@@ -74,7 +72,7 @@ def _final_numbers(run: Run) -> dict[str, Any]:
 def _config_caption(run: Run) -> str:
     if run.origin.kind == "trained":
         return "Configuration (every field), from run.json."
-    return "Configuration (every field); what the imported file does not tell is unknown."
+    return "Configuration (every field); what the imported file does not record is unknown."
 
 
 def _config(run: Run) -> pd.DataFrame:

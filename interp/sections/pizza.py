@@ -64,11 +64,12 @@ def build(run: Run) -> list[Block]:
         "A clock multiplies the operands' circles by attention, a pizza adds them. Gradient symmetricity is the mean "
         "cosine between a logit's gradients in the two operands: near 1 in a pizza, lower in a clock. Distance "
         "irrelevance is near 1 where the right answer's logit does not depend on a - b, as in a clock, and 0.1 to 0.4 "
-        "in a pizza. Neither means anything before the model answers, nor where the embedding is not made of circles. "
+        "in a pizza. Neither score is meaningful before the model has learned the operation, or without circles in the "
+        "embedding. "
         f"The rule: symmetricity from {SYMMETRIC} and irrelevance below {IRRELEVANT} is a pizza; symmetricity up to "
         f"{ASYMMETRIC} and irrelevance from {IRRELEVANT} is a clock; symmetricity in between is mixed; scores that "
         "contradict each other are undecided; without attention that depends on the operands there is no clock, and "
-        "symmetricity alone tells a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
+        "symmetricity alone decides for a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
     )
     evidence = evidence_frame(run)
     table: list[Block] = [Table(evidence, EVIDENCE, id="evidence")] if len(evidence) else []
@@ -108,7 +109,7 @@ def _scores(run: Run, scores: pd.DataFrame) -> Figure:
 
 
 def _circles(run: Run) -> list[Block]:
-    """One panel for each circle of the last snapshot that explains the most."""
+    """One panel for each of the circles that follow a closed form best at the last snapshot."""
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
     rows = []
     for step in steps:

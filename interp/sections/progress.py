@@ -19,7 +19,7 @@ from interp.story.transition import transition
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
 NULL = " at random frequencies"
-"""Ends the names of lines that are nulls."""
+"""Suffix of the names of lines that are nulls."""
 FIGURES = {
     "losses": "restricted and excluded losses over training",
     "shares": "shares at the key frequencies, and sparsity, over training",
@@ -27,7 +27,7 @@ FIGURES = {
 }
 """Figures of this section by id: their contents."""
 TABLES = {
-    "measures": "every measure of the last snapshot that is one number",
+    "measures": "every measure of the last snapshot that is a single number",
     "unavailable": "measures that do not apply, with the reason",
 }
 """Tables of this section by id: their contents."""
@@ -43,21 +43,21 @@ def _intro(run: Run) -> Said:
     if keys[0].id == "keys.none":
         return said(*keys, "So there are no restricted and excluded losses by frequency to show.", band_claim(run))
     method = (
-        "Restricted losses leave the model its key frequencies alone: they fall as a circuit of these frequencies "
-        "forms. Excluded losses take the key frequencies away: on the training rows they rise as memory is given up."
+        "Restricted losses keep only the key frequencies: they fall as a circuit at these frequencies forms. Excluded "
+        "losses remove the key frequencies: on the training rows they rise as the model stops relying on memorisation."
     )
-    ahead = "Key frequencies are those of the run's end, so values at earlier snapshots look ahead."
+    ahead = "The same key frequencies are used at every snapshot, so values at earlier snapshots look ahead."
     null = _null_words(run)
     return said(method, *keys, ahead if len(run.steps) > 1 else None, null, band_claim(run))
 
 
 def _null_words(run: Run) -> str | None:
-    """How the dashed lines are to be read, where there are some."""
+    """How to read the dashed lines, if there are some."""
     if not len(progress_of(run).nulls):
         return None
     return (
-        "Dashed lines are the same losses at as many frequencies drawn at random among the others (mean over draws, "
-        "which are the same at every snapshot): what a loss would be if the key frequencies were nothing special."
+        "Dashed lines are the same losses at equally many frequencies drawn at random among the others (mean over "
+        "draws, which are the same at every snapshot): the level to expect if the key frequencies were not special."
     )
 
 
@@ -67,13 +67,13 @@ def _figures(run: Run) -> list[Block]:
     if len(losses):
         source = (
             f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
-            "TransformerLens' Grokking_Demo. Rows of each as its name says; no bias correction in excluded losses."
+            "TransformerLens' Grokking_Demo. The name of each says its rows; excluded losses have no bias correction."
         )
         takeaway = said(*loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss")))
         losses = pd.concat([losses, _null_lines(run)])
         heading = "Restricted and excluded losses"
         if not losses["measure"].str.contains("restricted|excluded").any():
-            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows that the name says."
+            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows in the name."
         found.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
     shares = chosen(run, SHARES)
     if len(shares):
@@ -124,7 +124,9 @@ def _tables(run: Run) -> list[Block]:
     values = measure_snapshot(run.last)
     units = {measure.name: measure.unit for measure in choose(None)}
     numbers = [(name, value, units[name]) for name, value in values.items() if isinstance(value, float)]
-    caption = f"{at(run, run.last.step)}, the last snapshot: every measure that is one number; sources: --list."
+    caption = (
+        f"{at(run, run.last.step)}, the last snapshot: every measure that is a single number; --list gives the sources."
+    )
     found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption, id="measures")]
     reasons: dict[str, list[str]] = {}
     for name, value in values.items():

@@ -22,6 +22,7 @@ from interp.story.standing import at
 from interp.story.steps import cursor_track, last_cursor
 from interp.story.transition import transition
 from interp.story.weights import irrep_claim, spectrum_claim, strongest_words
+from train.tasks.task import NO_TABLE
 
 N_IRREPS = 8
 """Irreps drawn, those with the largest share at some snapshot."""
@@ -50,7 +51,7 @@ def build(run: Run) -> list[Block]:
 
 def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
     """Energy of each matrix by irrep over training; for tasks that compose in no group, the reason there are none."""
-    reason = cycle.reason if isinstance(cycle, Unavailable) else "this task has no all-pairs table"
+    reason = cycle.reason if isinstance(cycle, Unavailable) else NO_TABLE
     try:
         irreps, table = irreps_of(run), table_of(run)
     except NotApplicable:

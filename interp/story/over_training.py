@@ -1,4 +1,4 @@
-"""What several sections show of all snapshots: taken in one pass over the run."""
+"""Values over training that several sections show, computed in one pass over the snapshots."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PIZZA = ("gradient_symmetricity", "distance_irrelevance", "circularity")
 DRAWS = 8
 """Sets of random frequencies that the null of restricted and excluded losses is taken over."""
 NULL_STEPS = 12
-"""Snapshots at which that null is taken."""
+"""Number of snapshots at which the null of random frequencies is computed."""
 NULLS = {
     "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks)[0],
     "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, ks)[0],
@@ -44,7 +44,7 @@ NULLS = {
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Of all snapshots, in the order of the run's steps."""
+    """Values of all snapshots, in the order of the run's steps."""
 
     frame: pd.DataFrame
     """``interp.measures.table`` of the measures above."""
@@ -56,7 +56,7 @@ class Progress:
 
 @part
 def progress_of(run: Run) -> Progress:
-    """One pass over all snapshots."""
+    """Measures, profiles and nulls of all snapshots, in one pass."""
     profiles: list[np.ndarray] = []
     nulls: list[tuple[int, str, int, float]] = []
     draws, at = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
@@ -94,7 +94,7 @@ def random_frequencies(run: Run) -> tuple[tuple[int, ...], ...]:
 
 
 def _null(snap: Snapshot, draws: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, str, int, float]]:
-    """Rows of ``Progress.nulls``; of a run without training rows those of the restricted loss alone."""
+    """Rows of ``Progress.nulls`` at one snapshot; without training rows there are only restricted losses."""
     for name, loss in NULLS.items():
         try:
             yield from ((snap.step, name, i, loss(snap, ks)) for i, ks in enumerate(draws))
@@ -103,5 +103,5 @@ def _null(snap: Snapshot, draws: Sequence[tuple[int, ...]]) -> Iterator[tuple[in
 
 
 def chosen(run: Run, names: Sequence[str]) -> pd.DataFrame:
-    """The rows of some measures, those that exist for the run."""
+    """The rows of ``Progress.frame`` of some measures."""
     return progress_of(run).frame.query("measure in @names")

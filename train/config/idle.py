@@ -37,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("outputs",),
-        lambda c: c.task.d_vocab > c.task.n_elements,
+        lambda c: c.task.d_vocab > c.task.shape.n_labels,
         "tokens that are no answers: a layout with '=' or 'op', or shared_vocabulary false",
     ),
     Rule(("outliers", "batch_size"), lambda c: c.task.n_train > 1, "two training rows or more"),

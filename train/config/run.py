@@ -44,9 +44,14 @@ class RunConfig:
         check_int(self, "seed", 0, 2**63 - 1)
         if self.model.arch == "mlp" and self.task.layout != "a b":
             raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
+        if self.model.attention == "bidirectional" and self.task.shape.feeds_answers:
+            raise ValueError(
+                f"layout {self.task.layout!r} feeds answers to the model, which attention 'bidirectional' would read "
+                "ahead: leave out --attention"
+            )
         self._check_rows()
         if self.model.arch == "mlp" and self.optim.dropout > 0:
-            raise ValueError("dropout is of what is added to a residual stream; an mlp has none: leave out dropout")
+            raise ValueError("dropout acts on the residual stream, and an mlp has none: leave out dropout")
         window = self.optim.grokfast_window
         if window is not None and window > self.schedule.steps:
             raise ValueError(
@@ -93,7 +98,7 @@ class RunConfig:
     @property
     def d_vocab_out(self) -> int:
         """Number of logits."""
-        return self.task.n_elements if self.model.outputs == "answers" else self.task.d_vocab
+        return self.task.shape.n_labels if self.model.outputs == "answers" else self.task.d_vocab
 
     @property
     def run_id(self) -> str:

@@ -20,6 +20,11 @@ def _nothing(config: RunConfig) -> None:
     """Of a setting that each run of a stack may have its own value of."""
 
 
+def _operation_in_the_rows(config: RunConfig) -> str | None:
+    """The operation where its answers are tokens of the rows, which the runs of a stack share."""
+    return config.task.op if config.task.shape.feeds_answers else None
+
+
 def _kind_of_update(config: RunConfig) -> str:
     """Adam with coupled and decoupled weight decay are one kind, except where decay to the initial weights is added."""
     optim = config.optim
@@ -29,7 +34,8 @@ def _kind_of_update(config: RunConfig) -> str:
 
 PER_RUN: Mapping[str, Alike] = {
     "seed": _nothing,
-    **{f"task.{name}": _nothing for name in ("op", "train_frac", "split", "split_seed", "outliers")},
+    "task.op": _operation_in_the_rows,
+    **{f"task.{name}": _nothing for name in ("train_frac", "split", "split_seed", "outliers")},
     "task.p": lambda config: config.task.n_elements,  # of residues or a group
     "task.group": _nothing,
     **{f"model.{name}": _nothing for name in ("init", "init_scale")},
@@ -78,7 +84,7 @@ def bytes_per_run(config: RunConfig) -> int:
     from train.optim.optimizer import numbers_held
 
     task, model = config.task, config.model
-    tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
+    tokens = task.shape.n_rows * 8 * (task.n_ctx + 5)
     rows = task.n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
     return numbers_held(config.optim) * 4 * count_weights(config) + tokens + rows
 

@@ -14,7 +14,7 @@ from train.model.precision import check_precision
 from train.optim.noise import add_weight_noise
 from train.optim.optimizer import Optimizer
 from train.passes.arrays import Array
-from train.passes.protocol import Pass, score
+from train.passes.protocol import Ensemble, Pass, score
 from train.passes.threads import Map, Threads
 from train.passes.weights import StackedWeights
 from train.tasks.batches import Batches
@@ -60,7 +60,12 @@ class Stack:
     def _take_pass(self) -> Pass:
         """The pass of the first run, which is that of all: they share every setting that decides it."""
         kind = pass_of(self.configs[0], self.device, self.weights.values.dtype).kind
-        return kind(self.model, self.configs, self.tasks, self.weights, self.threads)
+        return kind(self.ensemble)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The models that are in the stack now, as a pass takes them."""
+        return Ensemble(self.model, self.configs, self.tasks, self.weights, self.threads)
 
     def __len__(self) -> int:
         return len(self.configs)

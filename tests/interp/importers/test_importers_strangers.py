@@ -221,7 +221,7 @@ def test_the_curves_section_shows_them_as_the_sources(tmp_path):
     blocks: Any = curves.build(run)
     loss, accuracy = blocks
     assert "as the source lists it" in loss.heading and "as listed in m.pt" in loss.source
-    assert "none of ours" in loss.source and "Accuracy" in accuracy.heading
+    assert "not computed here" in loss.source and "Accuracy" in accuracy.heading
     assert list(loss.fig.data[0].y) == CURVE
     claim = loss.takeaway.claims[0]
     assert (claim.id, claim.numbers["first"], claim.numbers["last"]) == ("curves.listed_train_loss", 1, CURVE[-1])

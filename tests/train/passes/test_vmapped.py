@@ -34,7 +34,7 @@ def stack_of(configs, monkeypatch, at_once=None):
     from train.passes.vmapped import VmappedPass
 
     def vmapped(self):
-        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads, at_once)
+        return VmappedPass(self.ensemble, at_once)
 
     with monkeypatch.context() as patch:
         patch.setattr(Stack, "_take_pass", vmapped)
@@ -65,7 +65,7 @@ def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
     from train.passes.vmapped import VmappedPass
 
     def vmapped(self):
-        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads)
+        return VmappedPass(self.ensemble)
 
     monkeypatch.setattr(Stack, "_take_pass", vmapped)
 
