@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.html.cards import card
 from interp.maths.fourier import real_basis
 from interp.runs.run import Run
 from interp.runs.snapshot import Snapshot
@@ -30,6 +31,10 @@ class KeyFreqs:
     ks: tuple[int, ...]
     origin: str
     """"given", or the rule and the snapshot by which the frequencies were chosen."""
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the frequencies and how they were chosen."""
+        return card("Key frequencies", {"k (cycles)": ", ".join(map(str, self.ks)), "chosen": self.origin})
 
 
 def last_of(run: Run) -> str:

@@ -29,6 +29,11 @@ SOURCE = (
     "pairs."
 )
 
+FIGURES = {"effects": "loss and accuracy after each ablation"}
+"""Figures of this section by id: their contents."""
+TABLES = {"at_end": "effects of each ablation at the last snapshot"}
+"""Tables of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """A figure over training, and the table behind its last step."""
@@ -47,6 +52,7 @@ def build(run: Run) -> list[Block]:
     return [
         *why_not,
         Figure(
+            id="effects",
             fig=fig,
             heading=f"Loss and accuracy over {the} rows after each ablation",
             takeaway=said(ablation_claim(run, steps[-1], last)),
@@ -59,6 +65,7 @@ def build(run: Run) -> list[Block]:
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
             f"{at(run, steps[-1])}: effects over {the} rows; changes are relative to the model without ablation.",
+            id="at_end",
         ),
     ]
 

@@ -17,6 +17,8 @@ from interp.story.weights import attention_claim
 
 MAX_HEADS = 8
 """Largest number of heads drawn; those of later layers come first."""
+FIGURES = {"patterns": "attention from the answer to the first operand, by head"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -42,6 +44,7 @@ def build(run: Run) -> list[Block]:
         notes += f" The attention rate is {cfg.attn_rate:g}: a pattern is that much softmax, and the rest ones."
     return [
         Figure(
+            id="patterns",
             fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, "attention to a", shared=(0.0, 1.0)),
             heading="Attention from the answer to the first operand",
             takeaway=said(attention_claim(run, patterns[-1], words, titles), notes.strip()),

@@ -18,6 +18,8 @@ SOURCE = (
     "the largest logit. Data: log.jsonl, the rows with a test evaluation."
 )
 MAX_POINTS = 2000
+FIGURES = {"loss": "loss over training", "accuracy": "accuracy over training"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -30,6 +32,7 @@ def build(run: Run) -> list[Block]:
     steps = tuple(run.steps)
     logged = rows.set_index("step").reindex(list(steps))
     loss = Figure(
+        id="loss",
         fig=loss_figure(rows, steps[-1]),
         heading="Loss over training",
         takeaway=said(*loss_claims(run)),
@@ -42,6 +45,7 @@ def build(run: Run) -> list[Block]:
     if bool(rows[["train_acc", "test_acc"]].isna().to_numpy().all()):
         return [loss, Text("Accuracies over training are not shown: the log has none.")]
     accuracy = Figure(
+        id="accuracy",
         fig=accuracy_figure(rows, steps[-1]),
         heading="Accuracy over training",
         takeaway=said(*accuracy_claims(run)),
@@ -71,6 +75,7 @@ def of_the_source(run: Run) -> list[Block]:
         fig = draw(rows, steps[-1])
         found.append(
             Figure(
+                id=word.lower(),
                 fig=fig,
                 heading=f"{word} over training, as the source lists it",
                 takeaway=said(*listed_claims(run, names)),

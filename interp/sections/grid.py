@@ -17,6 +17,8 @@ from interp.story.standing import at, drawn_at
 from train.tasks.task import NO_TABLE
 
 KEY_STEPS = 12
+FIGURES = {"answers": "right and wrong answers in the table of all pairs"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -36,6 +38,7 @@ def build(run: Run) -> list[Block]:
     marked = "Training cells are darker" if has_split else "Which cells were trained on is unknown"
     return [
         Figure(
+            id="answers",
             fig=answers_figure(frame, has_split),
             heading=f"Right answers in the table of {run.config.task.operation.symbol}",
             takeaway=said(grid_claim(run, _counts(states[-1], has_split), texts[-1]), f"{marked}{note}."),

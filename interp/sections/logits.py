@@ -24,6 +24,13 @@ from interp.story.transition import transition
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 
+FIGURES = {
+    "profile": "mean logit round the right answer",
+    "by_answer": "mean logits by right answer",
+    "coefficients": "coefficients of cos w(a+b-c) at the key frequencies",
+}
+"""Figures of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """The profile round the right answer, mean logits by answer, and coefficients over training."""
@@ -47,6 +54,7 @@ def _profile(run: Run) -> Figure:
     untrained = untrained_step(run)
     before = {} if untrained is None else measure_snapshot(run[untrained], ["clock_share"])
     return Figure(
+        id="profile",
         fig=profile_figure(frame),
         heading="Mean logit round the right answer",
         takeaway=said(profile_claim(run, measure_snapshot(run.last, PARTS), before)),
@@ -71,6 +79,7 @@ def _by_answer(run: Run) -> Figure:
         for step, share in zip(steps, right, strict=True)
     )
     return Figure(
+        id="by_answer",
         fig=image_figure(grids[-1], "mean logit", x="logit c", y="right answer"),
         heading="Logit map: mean logits by right answer",
         takeaway=said(by_answer_claim(run, steps, right)),
@@ -98,6 +107,7 @@ def _coefficients(run: Run) -> list[Block]:
     last = {str(name): float(value) for name, value in wide.loc[steps[-1]].items()}
     return [
         Figure(
+            id="coefficients",
             fig=fig,
             heading="Coefficients of cos w(a+b-c)",
             takeaway=said(coefficient_claim(run, last, texts[-1])),

@@ -35,6 +35,14 @@ MAX_BYTES = 800_000
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
 
+FIGURES = {
+    "clusters": "number of neurons of each frequency over training",
+    "scatter": "frequency of every neuron, and the share of variance it explains",
+    "examples": "activations of one neuron of each cluster",
+    "any": "activations of the first neuron (in the page: of any neuron)",
+}
+"""Figures of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """Clusters over training, all neurons, one of each cluster, and any one."""
@@ -67,6 +75,7 @@ def _clusters(run: Run) -> Figure:
         for step in steps
     )
     return Figure(
+        id="clusters",
         fig=fig,
         heading="Clusters of neurons by frequency",
         takeaway=said(cluster_claim(run, total, d_mlp)),
@@ -90,6 +99,7 @@ def _scatter(run: Run) -> Figure:
         for step, share, row in zip(steps, shares, fve, strict=True)
     )
     return Figure(
+        id="scatter",
         fig=neurons_figure(frame, FVE),
         heading="Every neuron's frequency",
         takeaway=said(scatter_claim(run, steps, shares.tolist(), FVE)),
@@ -125,6 +135,7 @@ def _representatives(run: Run) -> list[Block]:
     titles = [f"neuron {neuron} (k = {k})" for neuron, k in zip(chosen_neurons, ks, strict=True)]
     return [
         Figure(
+            id="examples",
             fig=images_figure(
                 [shares[-1, :, :, i] for i in range(len(ks))],
                 titles,
@@ -153,6 +164,7 @@ def _any_neuron(run: Run) -> list[Block]:
         return [Text(f"A neuron of your choice is not shown: the weights would add {size:.1f} MB to this page.")]
     return [
         Figure(
+            id="any",
             fig=image_figure(run.task.as_grid(neurons_of(run.last)[:, 0].numpy()), "activation"),
             heading="Any neuron",
             takeaway="Computed in the page from the last snapshot's weights: type a neuron's number.",

@@ -12,6 +12,9 @@ from interp.story.transition import brackets
 from interp.story.verdict import verdict_claim, verdict_of
 from train.curves import Bracket, delay_range
 
+TABLES = {"numbers": "numbers that sum the run up", "config": "every field of the config"}
+"""Tables of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """Sentences on the outcome and the circuit, a table of numbers, and the configuration."""
@@ -20,8 +23,8 @@ def build(run: Run) -> list[Block]:
         Text(
             said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza)." if verdict_of(run).scores else None)
         ),
-        Table(_numbers(run), "Key numbers. Steps are optimiser updates done; losses are in nats."),
-        Table(_config(run), _config_caption(run)),
+        Table(_numbers(run), "Key numbers. Steps are optimiser updates done; losses are in nats.", id="numbers"),
+        Table(_config(run), _config_caption(run), id="config"),
     ]
 
 

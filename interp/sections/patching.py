@@ -20,6 +20,11 @@ from train.model import HookedMLP
 
 N_PAIRS = 64
 """Number of clean inputs, spread over the table."""
+TABLES = {
+    "inputs": "activations that restore the answer when the first operand is corrupted",
+    "snapshots": "activations exchanged between the memorising and the last snapshot",
+}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -46,7 +51,7 @@ def _between_inputs(run: Run) -> list[Block]:
         "Effect: how much one activation of the clean pair raises the clean answer's logit over the other's; "
         "recovered: the effect as a fraction of the effect of all activations together. Rows below 0.5% are omitted."
     )
-    return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)))]
+    return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)), id="inputs")]
 
 
 def corrupted_pairs(run: Run) -> tuple[list[int], list[int]]:
@@ -69,7 +74,7 @@ def _between_snapshots(run: Run) -> list[Block]:
         return [Text(_why_no_other(run))]
     tables = [_swapped(run.last, early), _swapped(early, run.last)]
     caption = said(swap_claim(early.step, run.last.step, step is not None))
-    return [Table(pd.concat(tables, ignore_index=True), caption)]
+    return [Table(pd.concat(tables, ignore_index=True), caption, id="snapshots")]
 
 
 def _why_no_other(run: Run) -> str:

@@ -45,6 +45,14 @@ EVIDENCE = (
 )
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
+FIGURES = {
+    "scores": "gradient symmetricity, distance irrelevance and circularity over training",
+    "circles": "closed forms beside the logits of single circles",
+}
+"""Figures of this section by id: their contents."""
+TABLES = {"evidence": "scores behind the verdict, beside published values"}
+"""Tables of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """The verdict and its evidence, scores over training, and the closed forms of single circles at key steps."""
@@ -64,7 +72,7 @@ def build(run: Run) -> list[Block]:
         "symmetricity alone decides for a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
     )
     evidence = evidence_frame(run)
-    table: list[Block] = [Table(evidence, EVIDENCE)] if len(evidence) else []
+    table: list[Block] = [Table(evidence, EVIDENCE, id="evidence")] if len(evidence) else []
     return [*found, Text(intro), *table, _scores(run, chosen(run, PIZZA)), *_circles(run)]
 
 
@@ -87,6 +95,7 @@ def _scores(run: Run, scores: pd.DataFrame) -> Figure:
     fig = lines_figure(scores, steps[-1], "measure", "score", band=transition(run))
     texts = step_texts(run, scores, steps)
     return Figure(
+        id="scores",
         fig=fig,
         heading="Clock or pizza over training",
         takeaway=said(*end_claims(run, scores, "pizza", PIZZA)) or said("No score exists at any snapshot."),
@@ -127,6 +136,7 @@ def _circles(run: Run) -> list[Block]:
     )
     return [
         Figure(
+            id="circles",
             fig=fig,
             heading="What one circle of the embedding computes",
             takeaway=said(circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),

@@ -1,5 +1,6 @@
 """Progress measures over training: what the circuit does before and after the transition."""
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,27 @@ NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
 NULL = " at random frequencies"
 """Suffix of the names of lines that are nulls."""
+SHARED = ("losses", "shares")
+"""Charts of several measures that the section draws itself."""
+
+
+def _slug(chart: str) -> str:
+    """A figure's id for the name of a chart."""
+    return re.sub(r"[^a-z0-9]+", "_", chart.lower()).strip("_")
+
+
+FIGURES = {
+    "losses": "restricted and excluded losses over training",
+    "shares": "shares at the key frequencies, and sparsity, over training",
+    "by_freq": "excluded loss by key frequency over training",
+    **{_slug(name): f"{name} over training" for name in charts() if name not in SHARED},
+}
+"""Figures of this section by id: their contents."""
+TABLES = {
+    "measures": "every measure of the last snapshot that is a single number",
+    "unavailable": "measures that do not apply, with the reason",
+}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -64,7 +86,7 @@ def _figures(run: Run) -> list[Block]:
         heading = "Restricted and excluded losses"
         if not losses["measure"].str.contains("restricted|excluded").any():
             heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows in the name."
-        found.append(_figure(run, losses, heading, "loss (nats)", source, takeaway, True))
+        found.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
     shares = chosen(run, names["shares"])
     if len(shares):
         source = (
@@ -74,14 +96,14 @@ def _figures(run: Run) -> list[Block]:
         takeaway = said(*share_claims(run, shares))
         has_keys = bool((shares["measure"] == "logit_fve").any())
         heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
-        found.append(_figure(run, shares, heading, "share", source, takeaway, False))
+        found.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
         source = f"The logits' parts at cos and sin of w(a+b) of one key frequency taken out; training rows. {NANDA}."
         takeaway = said(costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
-        found.append(_figure(run, by_freq, heading, "train loss (nats)", source, takeaway, True))
+        found.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True))
     return [*found, *_own_charts(run)]
 
 
@@ -91,19 +113,20 @@ def _own_charts(run: Run) -> list[Block]:
     for chart, measures in charts().items():
         names = [measure.name for measure in measures]
         frame = chosen(run, names)
-        if chart not in ("losses", "shares") and len(frame):
+        if chart not in SHARED and len(frame):
             source = "; ".join(dict.fromkeys(measure.source for measure in measures))
             takeaway = said(*end_claims(run, frame, "progress", names))
-            figures.append(_figure(run, frame, chart, measures[0].unit, f"{source}.", takeaway, False))
+            figures.append(_figure(run, _slug(chart), frame, chart, measures[0].unit, f"{source}.", takeaway, False))
     return figures
 
 
 def _figure(
-    run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
+    run: Run, id: str, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
 ) -> Figure:
     steps, band = tuple(run.steps), transition(run)
     fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band, dashed=NULL)
     return Figure(
+        id=id,
         fig=fig,
         heading=heading,
         takeaway=takeaway,
@@ -129,12 +152,16 @@ def _tables(run: Run) -> list[Block]:
     caption = (
         f"{at(run, run.last.step)}, the last snapshot: every measure that is a single number; --list gives the sources."
     )
-    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption)]
+    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption, id="measures")]
     reasons: dict[str, list[str]] = {}
     for name, value in values.items():
         if isinstance(value, Unavailable):
             reasons.setdefault(value.reason, []).append(name)
     if reasons:
         rows = [(reason, ", ".join(names)) for reason, names in reasons.items()]
-        found.append(Table(pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here."))
+        found.append(
+            Table(
+                pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here.", id="unavailable"
+            )
+        )
     return found

@@ -26,6 +26,13 @@ from train.tasks.task import NO_TABLE
 
 N_IRREPS = 8
 """Irreps drawn, those with the largest share at some snapshot."""
+FIGURES = {
+    "W_E": "spectrum of the embedding, by frequency or by irrep",
+    "W_E_b": "spectrum of the second operand's own embedding",
+    "W_U": "spectrum of the output layer",
+    "W_L": "spectrum of the neuron-logit map",
+}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -68,6 +75,7 @@ def _irrep_figure(run: Run, irreps: Irreps, readout: Readout) -> Figure:
     fig = lines_figure(frame, steps[-1], "irrep", "share of squared norm", band=transition(run))
     left = len(shares) - len(kept)
     return Figure(
+        id=readout.name,
         fig=fig,
         heading=f"Irreps of {readout.name}, the {readout.meaning}",
         takeaway=said(irrep_claim(run, readout.name, shares, even)),
@@ -105,6 +113,7 @@ def _figure(run: Run, cycle: Cycle, readout: Readout) -> Figure:
         for i in range(len(steps))
     )
     return Figure(
+        id=readout.name,
         fig=spectrum_figure(frame, steps[-1]),
         heading=f"Spectrum of {readout.name}, the {readout.meaning}",
         takeaway=said(spectrum_claim(run, readout.name, energy, cycle.n)),

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from train.errors import UsageError
 
@@ -75,6 +75,19 @@ class RunConfig:
                 f"batch_size = {size} is more than the {n_train} training rows; lower it, or leave it out to train on "
                 "all of them at every step"
             )
+
+    if not TYPE_CHECKING:  # to the type checker a setting that is not here is an error
+
+        def __getattr__(self, name: str) -> Any:
+            """Name the part of the config that has a setting, for whoever looks for it in the whole.
+
+            Raises:
+                AttributeError: always; Python asks here for attributes that the config does not have.
+            """
+            parts = [f for f in dataclasses.fields(type(self)) if dataclasses.is_dataclass(f.type)]
+            homes = [f"config.{part.name}.{name}" for part in parts if hasattr(part.type, name)]
+            where = "" if name.startswith("_") or not homes else f"; use {' or '.join(homes)}"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{where}")
 
     @property
     def split_seed(self) -> int:

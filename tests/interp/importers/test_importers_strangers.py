@@ -363,11 +363,11 @@ def test_no_default_stands_for_what_is_unknown(importing):
         lr = run.config.optim.lr
         assert repr(lr) == str(lr) == f"{lr}" == "unknown" and "lr=unknown" in repr(run.config)
         for use in (lambda x: x + 1, lambda x: 2 * x, bool, float, lambda x: x == 1e-3, lambda x: x < 1, hash):
-            with pytest.raises(UsageError, match="unknown: the file does not tell optim.lr"):
+            with pytest.raises(UsageError, match="unknown: the imported file does not record optim.lr"):
                 use(lr)
-        with pytest.raises(UsageError, match="does not tell"):
+        with pytest.raises(UsageError, match="does not record"):
             _ = run.config.batch_rows
-        with pytest.raises(UsageError, match="does not tell"):
+        with pytest.raises(UsageError, match="does not record"):
             _ = run.config.identity
         shown = json.loads(json.dumps(run.config.to_dict()))
         assert shown["optim"]["lr"] == "unknown" and shown["schedule"]["steps"] == "unknown"
