@@ -167,7 +167,7 @@ def test_dropout_is_the_plain_model_with_masks(trained, n_layers, way, monkeypat
     for module in (functional, plain):
         monkeypatch.setattr(module, "PIECE", 16)
     stack, model, config = trained(dropout=0.3, n_layers=n_layers)
-    stack.taken = kinds[way](stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+    stack.taken = kinds[way](stack.ensemble)
     stack.full = [stack.taken.prepare(0, stack.batches[0].rows)]
     task = stack.tasks[0]
     found = masks(config.seed, 0, 0.3, len(task.rows("train")), model.cfg, 1, "cpu")

@@ -82,7 +82,7 @@ def test_the_host_reads_nothing(tiny_config, monkeypatch, changes):
     """On tensors that have shapes but no values, any reading fails, and so does mixing in one that lies elsewhere."""
     from train.engine.stack import Stack
 
-    for module in ("streams", "dropout"):  # there are no generators there
+    for module in ("streams", "passes.dropout"):  # there are no generators there
         monkeypatch.setattr(f"train.{module}.stream", lambda seed, name, device="cpu": None)
     stack = Stack(variants(tiny_config, changes), torch.device("meta"))
     for _ in range(4):
