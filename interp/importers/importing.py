@@ -87,11 +87,14 @@ def import_run(file: Path, layout: str, out: Path, given: "Given") -> Path:
     unknown = (*model.unknown, *(() if given.step is not None or tells_step(raw) else ("step",)))
     listed = listed_losses(raw, sorted(model.snapshots), source.name) if "step" not in unknown else None
     notes = [*model.notes, *_wrapped(prefixes(raw)), *([] if listed is None else listed.notes)]
-    notes += [note for note in (identical(model.snapshots),) if note is not None]
-    notes += [] if beside is None else [f"settings were read from {beside.name}, which lies beside the weights"]
+    notes += [note for note in (identical(model.snapshots), _beside(beside)) if note is not None]
     origin = {"source": file.name, "sha256": sha256, "layout": layout, "unknown": unknown, "notes": notes}
     log = [] if listed is None else listed.rows
     return write_imported(out, model.config, origin, model.snapshots, model.is_train, log).path
+
+
+def _beside(config: Path | None) -> str | None:
+    return None if config is None else f"settings were read from {config.name}, which lies beside the weights"
 
 
 def _wrapped(cut: list[str]) -> list[str]:

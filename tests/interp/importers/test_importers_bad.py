@@ -74,7 +74,7 @@ FILES = {
     "a list": ("nanda", ADD, None, [NANDA], "holds a list"),
     "rubbish": ("nanda", ADD, None, b"not a model", "damaged"),
     "cut off": ("nanda", ADD, None, (foreign.HERE / "nanda.pth").read_bytes()[:700], "cut off"),
-    "epochs": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [0]}, "not have one whole number"),
+    "epochs": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [0]}, "have one whole number for each"),
     "same epoch": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [7, 7]}, "1 different steps"),
     "json": ("nanda", ADD, "{p: 5", NANDA, "is not JSON"),
     "json too deep": ("nanda", ADD, "[" * 100_000, NANDA, "is not JSON"),
