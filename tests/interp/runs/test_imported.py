@@ -115,11 +115,11 @@ def test_it_cannot_be_trained_on(imported, tmp_path):
 
 
 def test_the_training_command_refuses_it_in_a_line(imported, capsys):
-    from train.config.presets import find_preset
-    from train.run import DEFAULT_PRESET, main
+    from train.config.run import RunConfig
+    from train.run import main
 
     _, path = imported()
-    path = path.rename(path.with_name(find_preset(DEFAULT_PRESET).config.run_id))
+    path = path.rename(path.with_name(RunConfig().run_id))
     before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
     assert main(["--out", str(path.parent), "--quiet"]) == 2
     printed = capsys.readouterr()
