@@ -64,7 +64,7 @@ def __dir__() -> list[str]:
 
 
 def _guard() -> None:
-    from train.foreign import warn_of_foreign_packages
+    from train.cli.foreign import warn_of_foreign_packages
 
     warn_of_foreign_packages()
 

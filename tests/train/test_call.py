@@ -271,3 +271,19 @@ def test_a_config_with_other_settings():
             RunConfig().with_(**{fields: 1})
     with pytest.raises(UsageError, match="momentum = 0.9 does nothing here"):
         RunConfig().with_(momentum=0.9)
+
+
+def test_runs_are_opened_for_training_in_one_place():
+    """Command, sweep and ``train`` share it: nothing else in the package records a session, or trains a stack."""
+    root = Path(__file__).parents[2] / "train"
+    texts = {str(path.relative_to(root)): path.read_text() for path in root.rglob("*.py")}
+    assert {name for name, text in texts.items() if "session_info(" in text} == {
+        "engine/session.py",
+        "storage/provenance.py",
+    }
+    assert {name for name, text in texts.items() if "train_together(" in text} == {
+        "engine/loop.py",
+        "engine/session.py",
+    }
+    callers = {name for name, text in texts.items() if "engine.session import opened" in text}
+    assert callers == {"cli/running.py", "sweep/work.py"}

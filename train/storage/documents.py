@@ -1,4 +1,4 @@
-"""The JSON files of a run: their shapes, and the seal that says that nothing in them has changed.
+"""The JSON files of a run: their shapes, and the seal that shows whether their content has changed.
 
 A sealed document is an object with the key ``sha256``: the SHA-256 of the canonical JSON of all its other keys.
 """
@@ -29,14 +29,14 @@ from .strict import (
 
 FORMAT = 2
 OLD_FORMAT = 1
-"""The one before, whose files carry no checksums of their own: read, called not verified, upgraded when trained on."""
+"""The older format, whose files have no checksums: readable, reported as not verified, upgraded by training."""
 
 STEP = integer(0, 10**12)
 SHA256 = text("[0-9a-f]{64}")
 RUN = text(r"[\w.=+-]{1,200}")
 """A run's id."""
 CHECK = text("[0-9a-f]{16}|")
-"""Checksum of a log row, which stands for all rows up to it; empty where there are none."""
+"""Checksum of a log row, which covers all rows up to it; empty where there are none."""
 
 BOUND = {"run": (4_000_000, 200_000), "manifest": (32_000_000, 1_200_000), "done": (20_000, 100)}
 """Most bytes and most values of each kind of document."""
@@ -89,7 +89,7 @@ OLD_DONE = record({"step": STEP})
 
 RULE = record({"n_extra": integer(), "test_loss": nullable(number()), "test_acc": nullable(number())})
 STATE = record({"step": STEP, "wall_s": number(0.0), "rule": RULE})
-"""What a resume state says besides its tensors."""
+"""What a resume state holds besides its tensors."""
 RESUME = record(
     {
         "kind": constant("resume"),
@@ -105,12 +105,12 @@ RESUME = record(
 SNAPSHOT = record({"kind": constant("snapshot"), "run": RUN, "step": STEP, "sha256": SHA256})
 SPLIT = record({"kind": constant("split"), "run": RUN, "sha256": SHA256})
 METADATA = {"resume": RESUME, "snapshot": SNAPSHOT, "split": SPLIT}
-"""What stands in the one metadata key of a safetensors file of a run, by kind."""
+"""Shape of the one metadata entry of a run's safetensors files, by kind."""
 OLD_METADATA = {"resume": STATE, "snapshot": record({"step": STEP}), "split": record({})}
 
 
 def canonical(content: Any) -> bytes:
-    """The one text of a JSON value: sorted names, no spaces, ASCII."""
+    """The canonical text of a JSON value: sorted names, no spaces, ASCII."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -131,11 +131,11 @@ def read_document(path: Path, kind: str, shape: Shape, old_shape: Shape | None) 
         path: the file.
         kind: "run", "manifest" or "done".
         shape: of a sealed document.
-        old_shape: of one of the format before, which has no seal; None where such a one is not allowed.
+        old_shape: shape in the older format, which has no seal; None where that format is not allowed.
 
     Raises:
-        MissingFile: a DataError; it is not there.
-        DataError: it cannot be read, its content is not what its seal says, or not of the shape.
+        MissingFile: a DataError; there is no such file.
+        DataError: the file cannot be read, its content differs from its seal, or does not have the shape.
     """
     most_bytes, most_values = BOUND[kind]
     value = parse_json(read_regular(path, most_bytes), path, most_values)
@@ -158,7 +158,7 @@ def check_run(found: str, expected: str, path: Path) -> None:
     """Refuse a file of another run.
 
     Raises:
-        DataError: it names another one.
+        DataError: the file names another run.
     """
     if found != expected:
         raise DataError(f"{path} belongs to run {found}, not to {expected}: files of two runs were mixed")

@@ -1,4 +1,4 @@
-"""Files of ours on a disk: written whole or not at all, read only where they are regular files of a sane size.
+"""Files on disk: written whole or not at all, and read only if they are regular files of a sane size.
 
 No function here follows a link in the last part of a path, or waits for a pipe or a device.
 """
@@ -40,11 +40,11 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """Contents of a regular file of at most ``most`` bytes; devices, pipes and folders are not waited for.
+    """The contents of a regular file of at most ``most`` bytes; devices, pipes and folders are refused without waiting.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no regular file, or a larger one.
+        OSError: the file cannot be read.
+        ValueError: the path is not a regular file, or the file is larger.
     """
     state = path.stat()
     if stat.S_ISDIR(state.st_mode):
@@ -59,7 +59,7 @@ def read_small(path: Path, most: int) -> bytes:
 
 
 def write_temporary(path: Path, data: bytes) -> Path:
-    """Write ``data`` to the disk under a name of its own beside ``path``, for the caller to rename; that name.
+    """Write ``data`` to the disk under a temporary name beside ``path``. Returns that name, for the caller to rename.
 
     Raises:
         OSError: the disk refuses; nothing is left.
@@ -127,12 +127,12 @@ def overwrite(path: Path, data: bytes) -> None:
 
 
 def read_regular(path: Path, most: int, size: int | None = None) -> bytes:
-    """The bytes of a regular file; of a file that grows meanwhile, those it had when it was opened.
+    """The bytes of a regular file, as many as it had when it was opened.
 
     Args:
         path: the file; a link there is refused.
         most: bytes beyond which nothing is read.
-        size: bytes that it must have, where that is known.
+        size: bytes that the file must have, where that is known.
 
     Raises:
         MissingFile: a DataError; there is none.
@@ -218,7 +218,7 @@ def own_folder(path: Path) -> Path:
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is replaced or written to; None where there is none."""
+    """A signature that changes when a file is replaced or written to; None where there is no file."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -239,7 +239,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming_space(path: Path, n_bytes: int) -> Iterator[None]:
-    """Let an error of a full disk name the file and how many bytes it needs."""
+    """Within the context, the error of a full disk names the file and the bytes that it needs."""
     try:
         yield
     except OSError as error:

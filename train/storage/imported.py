@@ -1,4 +1,4 @@
-"""Runs that were trained elsewhere: a directory like a trained run's, written whole or not at all."""
+"""Runs that were trained elsewhere: their directories are like a trained run's, and appear whole or not at all."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def write_imported(
     is_train: Bool[Tensor, " rows"] | None,
     log: Sequence[Mapping[str, Any]] = (),
 ) -> RunStore:
-    """Write a run of origin "imported"; one that is there already is left as it is if it is the same.
+    """Write a run of origin "imported"; a directory that already holds the same import is left as it is.
 
     Args:
         path: the run's directory.
@@ -38,7 +38,7 @@ def write_imported(
         log: rows of losses and accuracies as the source lists them, steps rising.
 
     Raises:
-        UsageError: something else is there.
+        UsageError: ``path`` holds something else.
     """
     rows = [dict(row) for row in log]
     about = {"config": config, "origin": {"kind": "imported", **origin}}

@@ -1,4 +1,4 @@
-"""The log of a run: a JSON object a line, each with a checksum that chains it to the lines before.
+"""The log of a run: one JSON object per line, each with a checksum that chains it to the lines before.
 
 A row's ``check`` is BLAKE2b (8 bytes) of the check before it and of the row's own text; the first row is chained to
 the run's id. So a row's check stands for all of the log up to it, and names the run.
@@ -18,7 +18,7 @@ from .documents import STEP
 from .strict import Malformed, number, record
 
 ROW_BYTES = 400
-"""No row of ours is longer."""
+"""Most bytes of a row."""
 SCORES = ("train_loss", "test_loss", "train_acc", "test_acc")
 ROW = record({"step": STEP}, {name: number() for name in (*SCORES, "batch_loss", "wall_s")})
 ENDING = re.compile(rb', "check": "([0-9a-f]{16})"}')
@@ -26,7 +26,7 @@ ENDING = re.compile(rb', "check": "([0-9a-f]{16})"}')
 
 @dataclass(frozen=True)
 class Mark:
-    """How far a log goes: the number of its rows and the check of the last of them ("" where there are none)."""
+    """A position in a log: a number of rows and the check of the last of them ("" where there are none)."""
 
     rows: int = 0
     check: str = ""
@@ -34,11 +34,11 @@ class Mark:
 
 @dataclass
 class Log:
-    """What a log file holds, as far as it is good.
+    """The content of a log file, up to the first damaged line.
 
     Attributes:
         rows: the good rows, without their checks.
-        checks: of each row; "" for rows of the format before, which have none.
+        checks: of each row; "" for rows of the older format, which have none.
         ends: position in the file, in bytes, after each row.
         fault: the line after them that is not good, from 1, and why; None where all are.
         torn: bytes after the last line's end: what a kill leaves of a row.
@@ -55,7 +55,7 @@ class Log:
 
     @property
     def mark(self) -> Mark:
-        """Of all good rows."""
+        """The position after all good rows."""
         return self.mark_at(len(self.rows))
 
     @property
@@ -64,18 +64,18 @@ class Log:
         return self.ends[-1] if self.ends else 0
 
     def mark_at(self, rows: int) -> Mark:
-        """Of the first ``rows`` rows."""
+        """The position after the first ``rows`` rows."""
         return Mark(rows, self.checks[rows - 1] if rows else "")
 
     def rows_before(self, step: int) -> int:
-        """How many rows stand before the first one at or after ``step``."""
+        """The number of rows before the first one at or after ``step``."""
         n = len(self.rows)
         while n and self.rows[n - 1]["step"] >= step:
             n -= 1
         return n
 
     def end(self) -> "End":
-        """Where further rows are appended."""
+        """The end of the log, where further rows are appended."""
         n = len(self.rows)
         steps = tuple(self.rows[i]["step"] if i >= 0 else -1 for i in (n - 2, n - 1))
         return End(self.run, self.size, (self.mark_at(max(n - 1, 0)), self.mark), steps)
@@ -83,7 +83,7 @@ class Log:
 
 @dataclass
 class End:
-    """Where a log ends, which is all that appending needs to know.
+    """The end of a log: all that appending needs to know.
 
     Attributes:
         run: the run's id.
@@ -98,7 +98,7 @@ class End:
     steps: tuple[int, ...]
 
     def lines(self, rows: Sequence[dict[str, Any]], path: Path) -> tuple[bytes, "End"]:
-        """The lines of further rows, and where the log ends after them.
+        """The lines of further rows, and the log's end after them.
 
         Raises:
             DataError: one is no row of a log, or its step does not come after the one before.
@@ -117,7 +117,7 @@ class End:
         return data, End(self.run, self.size + len(data), marks, steps)
 
     def mark_before(self, step: int) -> Mark | None:
-        """Of the rows before ``step``; None where more than the last row stands at or after it."""
+        """The position before ``step``; None where more rows than the last are at or after ``step``."""
         if self.steps[1] < step:
             return self.marks[1]
         return self.marks[0] if self.steps[0] < step else None
@@ -129,12 +129,12 @@ def chained(before: str, body: bytes) -> str:
 
 
 def parse_log(data: bytes, run: str, *, old: bool) -> Log:
-    """What the bytes of a log file hold, up to the first line that is not good.
+    """The content of a log file's bytes, up to the first damaged line.
 
     Args:
         data: the file.
         run: the run's id, which the rows are chained to.
-        old: allow rows of the format before, which have no checks.
+        old: allow rows of the older format, which have no checks.
     """
     found = Log(run)
     start, number_of = 0, 0
@@ -171,7 +171,7 @@ def _row(line: bytes, log: Log) -> tuple[dict[str, Any], str]:
 
 
 def _loads(text: bytes) -> Any:
-    """The JSON of a row. Its shape leaves no room for what ``strict.loads`` refuses, so the quick reader will do."""
+    """A row's JSON. The shape of a row excludes what ``json_files.loads`` refuses, so json's faster reader will do."""
     try:
         return json.loads(text.decode())
     except (ValueError, RecursionError) as error:
@@ -179,7 +179,7 @@ def _loads(text: bytes) -> Any:
 
 
 def _check_row(row: Any, last: int) -> None:
-    """Refuse what is no row of a log. Raises Malformed."""
+    """Check one row of a log; raises Malformed."""
     ROW(row, "")
     if row["step"] <= last:
         raise Malformed(f"has step {row['step']} after step {last}")

@@ -19,11 +19,11 @@ FOLDER = "steps"
 NAME = "manifest.json"
 
 Entries = dict[int, dict[str, Any]]
-"""By step, rising: step, file, bytes, sha256."""
+"""Entries of a manifest by rising step; each has step, file, bytes and sha256."""
 
 
 def file_of(step: int) -> str:
-    """Where the snapshot of a step is, within the run's directory: the only name that a manifest may give."""
+    """The path of a step's snapshot within the run's directory, the only one that a manifest may name."""
     return f"{FOLDER}/{step:08d}.safetensors"
 
 
@@ -33,11 +33,10 @@ def read_manifest(path: Path, run: str, *, old: bool) -> Entries:
     Args:
         path: the run's directory.
         run: its id.
-        old: allow the format before, which has no seal.
+        old: allow the older format, which has no seal.
 
     Raises:
-        DataError: it is damaged, another run's, or names a file that is not the one of its step; or it is missing
-            although there are snapshots.
+        DataError: the manifest is missing, damaged, another run's, or names a file that is not its step's.
     """
     home = path / NAME
     content, is_sealed = read_document(home, "manifest", SEALED_MANIFEST, OLD_MANIFEST if old else None)
@@ -55,7 +54,7 @@ def read_manifest(path: Path, run: str, *, old: bool) -> Entries:
 
 
 def render_manifest(entries: Entries, run: str) -> bytes:
-    """The text of a sealed manifest, an entry a line (json's own indentation is ten times as slow)."""
+    """The text of a sealed manifest, one entry per line (json's own indentation is ten times as slow)."""
     content = {"format": FORMAT, "run": run, "snapshots": list(entries.values())}
     lines = ",\n".join(map(json.dumps, content["snapshots"]))
     return (
@@ -80,7 +79,7 @@ def pack_snapshot(step: int, tensors: Mapping[str, Tensor], run: str) -> tuple[b
 
 
 def entry_of(step: int, data: bytes) -> dict[str, Any]:
-    """What the manifest says of a snapshot's bytes."""
+    """The manifest's entry for a snapshot of these bytes."""
     return {"step": step, "file": file_of(step), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -91,10 +90,10 @@ def write_snapshot(path: Path, step: int, data: bytes) -> None:
 
 
 def read_snapshot(path: Path, entry: Mapping[str, Any], run: str, *, old: bool) -> dict[str, Tensor]:
-    """The tensors of a snapshot that is what its ``entry`` in the manifest says.
+    """The tensors of a snapshot, verified against its ``entry`` in the manifest.
 
     Raises:
-        DataError: it is not, or names another run or step.
+        DataError: the file differs from its entry, or names another run or step.
     """
     home = path / entry["file"]
     own_folder(path / FOLDER)
@@ -105,10 +104,10 @@ def read_snapshot(path: Path, entry: Mapping[str, Any], run: str, *, old: bool) 
 
 
 def read_lone_snapshot(path: Path, step: int, run: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a snapshot that no manifest vouches for, by its own checksum; and an entry for a manifest.
+    """The tensors of a snapshot verified by its own checksum alone, and an entry for a manifest.
 
     Raises:
-        DataError: it is not what its checksum says, or names another run or step.
+        DataError: the file differs from its checksum, or names another run or step.
     """
     home = path / file_of(step)
     own_folder(path / FOLDER)

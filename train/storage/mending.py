@@ -1,4 +1,4 @@
-"""What is set right, and said, before a run is trained on. The caller holds the run's lock."""
+"""Repairs before a run is trained on, each reported in a line. The caller holds the run's lock."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from .resume import NEWEST, PREVIOUS, pack_resume, restore_previous
 
 
 def mend(reader: RunReader, point: Point | None) -> list[str]:
-    """Make the files of a run agree with the ``point`` that it is trained on from; what there is to say of it.
+    """Make the files of a run agree with the ``point`` that training resumes from. Returns a line for each repair.
 
     Raises:
-        DataError: a file that is needed cannot be read.
+        DataError: a file that training needs cannot be read.
     """
     notes = _mend_manifest(reader, point)
     if point is None:
@@ -53,7 +53,7 @@ def _mend_manifest(reader: RunReader, point: Point | None) -> list[str]:
 
 
 def _rebuilt(path: Path, run: str) -> tuple[Entries, list[str]]:
-    """Entries of the snapshots that verify by themselves, and names of those that do not."""
+    """Entries of the snapshots that verify by their own checksums, and names of the others."""
     entries, left_out = {}, []
     try:
         steps = snapshots_beside(path)
@@ -68,7 +68,7 @@ def _rebuilt(path: Path, run: str) -> tuple[Entries, list[str]]:
 
 
 def _bear_out(reader: RunReader, point: Point) -> None:
-    """Let the newest state say of the other files what they will be: the rows that are kept, what was not lost.
+    """Let the newest state record what the other files will hold: the rows that are kept, and what was not lost.
 
     This comes before rows are dropped, so that a reader never finds fewer than a state knows of.
     """

@@ -17,7 +17,7 @@ PACKAGES = ("groklens", "torch", "transformer-lens", "safetensors", "numpy")
 def session_info(
     device: str, threads: int, command: list[str], from_step: int, taken: Mapping[str, str]
 ) -> dict[str, Any]:
-    """JSON-able record of a training session; ``taken`` is the pass, and what kept a faster one from being taken."""
+    """A JSON-able record of a training session; ``taken`` names the pass and the setting that ruled out faster ones."""
     return {
         "command": shlex.join(command),
         "from_step": from_step,
@@ -46,9 +46,9 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any] | None:
-    """Commit of the checkout that the package ``folder`` lies in, and whether it has changes; None where there is none.
+    """The commit of the checkout that contains the package ``folder``, and whether it has changes; None without one.
 
-    Nothing is written in the repository, and nothing waits for one who does.
+    Nothing is written in the repository, and no lock of the repository is waited for.
     """
     try:
         top = _git(folder, "rev-parse", "--show-toplevel")
@@ -80,7 +80,7 @@ def gpu_name(device: str) -> str | None:
 
 
 def _git(folder: Path, *args: str) -> str:
-    """What git prints; ``status`` takes no lock to refresh the index, and asks no watcher of files.
+    """The output of a git command, which takes no lock to refresh the index and starts no file watcher.
 
     Variables such as GIT_DIR, which git sets for its hooks, would name another repository.
     """

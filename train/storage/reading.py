@@ -1,4 +1,4 @@
-"""Reading a run's directory: every file verified by its own checksum, and against what the others say of it."""
+"""Reading a run's directory: every file is verified by its checksum and against what other files record about it."""
 
 import shlex
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from .resume import NEWEST, PREVIOUS, ResumeState, read_resume
 from .witness import Witness
 
 LEAST_ROWS = 1_000_000
-"""A log may have this many rows whatever the config says: it is extended before the config is."""
+"""Rows that a log may always have: a run's log is extended before its config is."""
 TRIES = 3
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where training goes on from: a resume state and the rows of the log that it keeps.
+    """The point that training resumes from: a resume state and the log rows that it keeps.
 
     Attributes:
         home: the state's file.
@@ -41,7 +41,7 @@ class Point:
 
 
 def run_id_of(info: dict[str, Any], config: RunConfig) -> str:
-    """The id that every file of a run names: of an imported one, whose config is partial, from its origin too."""
+    """The id that every file of a run names. For an imported run, whose config is partial, the origin is part of it."""
     if "origin" not in info:
         return config.run_id
     return f"imported-{digest({'config': info['config'], 'origin': info['origin']})[:16]}"
@@ -49,14 +49,14 @@ def run_id_of(info: dict[str, Any], config: RunConfig) -> str:
 
 @dataclass
 class RunReader:
-    """Reads the files in ``path``; what was read is kept until the file changes."""
+    """Reads the files of the run in ``path`` and remembers their content until they change."""
 
     path: Path
     kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    """By name: a signature of the files, and what was read of them."""
+    """By name: the files' signature, and the content that was read."""
 
     def _remember(self, name: str, files: tuple[str, ...], read: Callable[[], Any]) -> Any:
-        """``read()``, or what it gave when the files were as they are now."""
+        """The result of ``read()``, remembered while the files do not change."""
         now = tuple(signature(self.path / file) for file in files)
         if name not in self.kept or self.kept[name][0] != now:
             self.kept[name] = (now, read())
@@ -96,7 +96,7 @@ class RunReader:
 
     @property
     def is_old(self) -> bool:
-        """Whether the run is of the format before, whose files carry no checksums of their own."""
+        """Whether the run is of the older format, whose files have no checksums."""
         return not self._info()[3]
 
     # ---- what one file says of another -----------------------------------------------------------
@@ -117,7 +117,7 @@ class RunReader:
         return None
 
     def witness(self) -> Witness | None:
-        """What DONE, or else the newest whole resume state, says of the other files.
+        """What ``DONE``, or else the newest good resume state, records about the other files.
 
         Raises:
             DataError: DONE is damaged.
@@ -125,7 +125,7 @@ class RunReader:
         return self._remember("witness", ("run.json", "DONE", NEWEST, PREVIOUS), self._read_witness)
 
     def _consistent(self, read: Callable[[], Any], fault: Callable[[Witness, Any], str | None]) -> Any:
-        """``read()``, unless a witness finds fault with it; read again where the run was written to meanwhile."""
+        """The result of ``read()``, checked by the witness; read again where another process wrote meanwhile."""
         problem = None
         for _ in range(TRIES):
             witness = self.witness()
@@ -138,7 +138,7 @@ class RunReader:
         raise DataError(problem)
 
     def check_sessions(self) -> None:
-        """Refuse a ``run.json`` that is an earlier generation.
+        """Refuse a ``run.json`` that is older than the other files.
 
         Raises:
             DataError: another file knows of more sessions.
@@ -165,13 +165,13 @@ class RunReader:
             return None
 
     def says_split(self) -> bool:
-        """Whether DONE knows of a split that was saved."""
+        """Whether ``DONE`` records that a split was saved."""
         return is_there(self.path / "DONE") and self.read_done()[0].get("split", False)
 
     # ---- snapshots -------------------------------------------------------------------------------
 
     def entries(self) -> Entries:
-        """The manifest, verified by itself.
+        """The manifest, verified by its own checksum.
 
         Raises:
             DataError: it is damaged, another run's, or missing although there are snapshots.
@@ -192,7 +192,7 @@ class RunReader:
         )
 
     def know_entries(self, entries: Entries) -> None:
-        """Take note of the manifest just written, so that it is not parsed again."""
+        """Remember the manifest just written, so that it is not parsed again."""
         self.kept[NAME] = (tuple(signature(self.path / file) for file in ("run.json", NAME)), entries)
 
     def _beside(self) -> list[int]:
@@ -202,7 +202,7 @@ class RunReader:
             return []
 
     def manifest(self) -> Entries:
-        """The manifest, verified by itself and by what the other files know."""
+        """The manifest, verified by its own checksum and against the other files."""
         return self._consistent(self.entries, Witness.fault_of_manifest)
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
@@ -230,11 +230,11 @@ class RunReader:
         return ROW_BYTES * (max(self.config.schedule.steps, LEAST_ROWS) + 2)
 
     def log(self) -> Log:
-        """What the log holds, up to the first line that is not good."""
+        """The content of the log, up to the first damaged line."""
         return self._remember("log.jsonl", ("run.json", "log.jsonl"), self._read_log)
 
     def forget_log(self) -> None:
-        """Let go of the log's rows, which are many."""
+        """Free the memory of the log's rows."""
         self.kept.pop("log.jsonl", None)
 
     def _read_log(self) -> Log:
@@ -244,7 +244,7 @@ class RunReader:
         return parse_log(read_regular(home, self.log_limit()), self.run_id, old=self.is_old)
 
     def whole_log(self) -> Log:
-        """The log, verified by itself and by what the other files know; a torn last line of it is left out.
+        """The log, verified by its own checksums and against the other files; a torn last line is left out.
 
         Raises:
             DataError: naming the first line that is not good, or saying what is missing.
@@ -257,12 +257,12 @@ class RunReader:
     # ---- resume states ---------------------------------------------------------------------------
 
     def point(self) -> Point | None:
-        """Where training goes on from: the newest resume state that is whole and whose part of the log is.
+        """The point that training resumes from: the newest resume state that verifies, as does its part of the log.
 
-        None where there is no state.
+        None where the run has no resume state.
 
         Raises:
-            DataError: there are some, and none is good; says how to start again.
+            DataError: the run has resume states, and none is good; the message says how to start again.
         """
         faults: list[str] = []
         names = [name for name in (NEWEST, PREVIOUS) if is_there(self.path / name)]

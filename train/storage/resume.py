@@ -23,7 +23,7 @@ PREVIOUS = "resume.previous.safetensors"
 
 @dataclass(frozen=True)
 class ResumeState:
-    """A resume state; ``kept`` and ``witness`` are None where it is of the format before."""
+    """A resume state; ``kept`` and ``witness`` are None for a state of the older format."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
@@ -31,13 +31,13 @@ class ResumeState:
     witness: Witness | None
 
     def rows_kept(self, log: Log) -> int:
-        """Number of rows of ``log`` that training goes on from.
+        """Number of rows of ``log`` that training resumes from.
 
         Raises:
-            ValueError: they are not all there, or not those that the state was saved after.
+            ValueError: rows are missing, or are not those that the state was saved after.
         """
         step = self.state["step"]
-        if self.kept is None:  # no checks to hold it to: the rows before the step must be readable
+        if self.kept is None:  # the older format has no checksums: the rows before the step must be readable
             rows = log.rows_before(step)
             last = log.rows[rows - 1]["step"] if rows else -1
             is_whole = last == step - 1 or (log.fault is None and rows > 0) or step == 0
@@ -52,11 +52,11 @@ class ResumeState:
 
 
 def read_resume(home: Path, run: str, *, old: bool) -> ResumeState:
-    """A resume state.
+    """A resume state, read and verified.
 
     Raises:
-        MissingFile: a DataError; it is not there.
-        DataError: it is damaged, or another run's.
+        MissingFile: a DataError; there is no such file.
+        DataError: the file is damaged, or another run's.
     """
     tensors, found = unpack(read_whole(home), home, "resume", old=old)
     if "sha256" not in found:
@@ -76,7 +76,7 @@ def pack_resume(
 
 
 def write_resume(path: Path, data: bytes) -> None:
-    """Make ``data`` the newest state in the directory ``path``, and the newest so far the one before.
+    """Make ``data`` the newest state in the directory ``path``, and keep the newest so far as the previous one.
 
     The order leaves a whole state whatever happens: the new one is on the disk under a name of its own before the old
     one is renamed, and renaming replaces in one step.
@@ -92,6 +92,6 @@ def write_resume(path: Path, data: bytes) -> None:
 
 
 def restore_previous(path: Path) -> None:
-    """Put the state before in the place of the newest, which is damaged, so that no later write replaces a good one."""
+    """Replace a damaged newest state by the previous one, so that no later write replaces a good state."""
     (path / PREVIOUS).replace(path / NEWEST)
     sync_folder(path)

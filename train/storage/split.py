@@ -1,4 +1,4 @@
-"""Which rows an imported run was trained on: a file of its own, for its config does not say."""
+"""The split of an imported run, in a file of its own because the run's config does not tell."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ NAME = "split.safetensors"
 
 
 def write_split(path: Path, is_train: Bool[Tensor, " rows"], run: str) -> None:
-    """Write it into the directory ``path``."""
+    """Write which rows are trained on into the directory ``path``."""
     write_atomic(path / NAME, pack({"is_train": is_train}, {"kind": "split", "run": run}))
 
 
 def read_split(path: Path, run: str, *, old: bool) -> Bool[Tensor, " rows"]:
-    """Read it.
+    """Which rows are trained on.
 
     Raises:
-        DataError: it cannot be read, is damaged, or is another run's.
+        DataError: the file cannot be read, is damaged, or is another run's.
     """
     home = path / NAME
     tensors, state = unpack(read_whole(home), home, "split", old=old)

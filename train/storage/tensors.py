@@ -30,14 +30,14 @@ ZEROS = "0" * 64
 ITEM_BYTES = {
     **{"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1},
 }
-"""Types of numbers that files of a run may hold, and their sizes."""
+"""Number types that files of a run may hold, with their sizes in bytes."""
 PLACE = listed(integer(), 2)
 TENSOR = record({"dtype": text("|".join(ITEM_BYTES)), "shape": listed(integer(), 16), "data_offsets": PLACE})
 HEADER = mapping(TENSOR)
 
 
 def pack(tensors: Mapping[str, Tensor], state: dict[str, Any]) -> bytes:
-    """Bytes of a file of tensors, which are copied, and a JSON-able dictionary, with its checksum."""
+    """The bytes of a file that holds copies of tensors, a JSON-able dictionary and a checksum."""
     owned = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = json.dumps({**state, "sha256": ZEROS}, sort_keys=True, allow_nan=False)
     data = safetensors.torch.save(owned, metadata={"groklens": metadata})
@@ -47,7 +47,7 @@ def pack(tensors: Mapping[str, Tensor], state: dict[str, Any]) -> bytes:
 
 
 def read_whole(path: Path) -> bytes:
-    """The bytes of a file of tensors, whose header states their number: no more than that is read.
+    """The bytes of a file of tensors; no more is read than the header states.
 
     Raises:
         MissingFile: a DataError; it is not there.
@@ -97,7 +97,7 @@ def _header_length(data: bytes) -> int:
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The header, without the metadata, and what the metadata hold."""
+    """The header without its metadata, and the dictionary in the metadata."""
     header = loads(data[8 : 8 + _header_length(data)], MOST_VALUES)
     metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or list(metadata) != ["groklens"] or type(metadata["groklens"]) is not str:

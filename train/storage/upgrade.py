@@ -1,7 +1,6 @@
-"""Runs of the format before, whose files carry no checksums of their own: rewritten in today's, bit for bit the same.
+"""Upgrading runs of the older format, whose files have no checksums, with every number bit for bit the same.
 
-Every file says for itself which format it is of, and ``run.json`` is rewritten last: an upgrade that was cut off is
-taken up again.
+Every file shows its own format, and ``run.json`` is rewritten last, so an interrupted upgrade is completed by the next.
 """
 
 from collections.abc import Mapping
@@ -38,7 +37,7 @@ def upgrade(path: Path, run: str, info: Mapping[str, Any], most_log: int) -> Non
         most_log: upper limit on the bytes of its log.
 
     Raises:
-        DataError: what training goes on from cannot be read; nothing is written then.
+        DataError: the state or the log that training resumes from cannot be read; nothing is written then.
     """
     entries = read_manifest(path, run, old=True) if is_there(path / NAME) else {}
     log_home = path / "log.jsonl"
@@ -60,7 +59,7 @@ def upgrade(path: Path, run: str, info: Mapping[str, Any], most_log: int) -> Non
 
 
 def _snapshot(path: Path, run: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Rewrite a snapshot; its entry in the new manifest."""
+    """Rewrite a snapshot. Returns its entry in the new manifest."""
     try:
         tensors = _tensors(path, run, entry)
     except DataError:
@@ -79,7 +78,7 @@ def _tensors(path: Path, run: str, entry: Mapping[str, Any]) -> dict[str, Tensor
 
 
 def _log(home: Path, log: Log, run: str) -> Log:
-    """Rewrite the log with checksums; what it then holds."""
+    """Rewrite the log with checksums. Returns its new content."""
     if not log.is_old:
         return log
     data, _ = Log(run).end().lines(log.rows, home)

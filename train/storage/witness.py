@@ -1,4 +1,4 @@
-"""What DONE or a resume state says of a run's other files, and what is wrong where one of them disagrees."""
+"""What ``DONE`` or a resume state records about a run's other files, and whether those files agree."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .log import Log, Mark
 
 @dataclass(frozen=True)
 class Witness:
-    """What a file says of the others at the time when it was written.
+    """What a file recorded about the other files when it was written.
 
     Attributes:
         home: the file.
@@ -28,14 +28,14 @@ class Witness:
     is_last: bool = False
 
     def fault_of_sessions(self, n_sessions: int) -> str | None:
-        """What is wrong with a ``run.json`` of so many sessions."""
+        """The fault of a ``run.json`` with this number of sessions; None where there is none."""
         if n_sessions >= self.sessions:
             return None
         home = self.home.with_name("run.json")
         return f"{home} records {n_sessions} sessions where {self.home.name} knows of {self.sessions}: it is older"
 
     def fault_of_manifest(self, steps: Iterable[int]) -> str | None:
-        """What is wrong with a manifest of snapshots at these steps."""
+        """The fault of a manifest of snapshots at these steps; None where there is none."""
         n = sum(step <= self.step for step in steps)
         if n >= self.snapshots:
             return None
@@ -43,7 +43,7 @@ class Witness:
         return f"{home} has {n} snapshots up to step {self.step} where {known}: it is older"
 
     def fault_of_log(self, log: Log) -> str | None:
-        """What is wrong with a log."""
+        """The fault of a log; None where there is none."""
         home, rows = self.home.with_name("log.jsonl"), self.logged.rows
         if log.fault is not None:
             return f"{home} line {log.fault[0]} {log.fault[1]}"

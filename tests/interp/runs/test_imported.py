@@ -115,12 +115,11 @@ def test_it_cannot_be_trained_on(imported, tmp_path):
 
 
 def test_the_training_command_refuses_it_in_a_line(imported, capsys):
-    from train.cli.request import DEFAULT_PRESET
-    from train.config.presets import find_preset
+    from train.config.run import RunConfig
     from train.run import main
 
     _, path = imported()
-    path = path.rename(path.with_name(find_preset(DEFAULT_PRESET).config.run_id))
+    path = path.rename(path.with_name(RunConfig().run_id))
     before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
     assert main(["--out", str(path.parent), "--quiet"]) == 2
     printed = capsys.readouterr()
@@ -147,7 +146,7 @@ def test_its_report_says_what_is_unknown(imported, tmp_path, shape, more, says, 
     assert main([str(path), "--out", str(tmp_path / "report"), "--quiet"]) == 0, capsys.readouterr().err
     html = (tmp_path / "report/index.html").read_text()
     assert "optimiser unknown" in html and "stranger.pt" in html and "ab" * 32 in html
-    assert "trained on an unknown part" in html and "Which rows the model was trained on is unknown" in html
+    assert "trained on an unknown part" in html and "Which rows were trained on is unknown" in html
     assert "seed 0" not in html.partition("</h1>")[0]
     assert says in html
     assert not (tmp_path / "report/errors.txt").exists()

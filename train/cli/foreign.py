@@ -4,7 +4,9 @@ import sys
 import warnings
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from .terminal import printable
+
+ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds groklens's ``train`` and ``interp``."""
 
 
@@ -22,8 +24,6 @@ def foreign_packages(name: str, path: list[str]) -> list[Path]:
 
 def warn_of_foreign_packages() -> None:
     """Warn of other packages called ``train`` or ``interp``: another folder may find them first."""
-    from train.cli.terminal import printable
-
     for name in ("train", "interp"):
         for other in foreign_packages(name, sys.path):
             warnings.warn(
