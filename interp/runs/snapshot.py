@@ -37,7 +37,7 @@ class Snapshot:
     ``model`` is one object for the snapshot's life, so hooks put on it act in ``loss`` and ``run_with_cache``.
     """
 
-    def __init__(self, run: Run, step: int) -> None:
+    def __init__(self, run: "Run", step: int) -> None:
         self.run = run
         self.step = step
         self.kept: dict[tuple[Any, ...], Any] = {}
