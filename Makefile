@@ -25,7 +25,7 @@ check: $(STAMP)
 	$(BIN)/pyright
 
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 notebooks: $(STAMP)
 	$(BIN)/python docs/notebooks.py

@@ -39,7 +39,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Unfolds the example patches that a page names."""
+    """Leads links to notebooks to their pages, and unfolds the example patches that a page names."""
+    markdown = re.sub(r"(\]\([\w./-]+)\.ipynb", r"\1.md", markdown)
     return re.sub(r"Example: `(tests/fixtures/howto/(\w+\.patch))`\.", _unfolded, markdown)
 
 
@@ -90,7 +91,7 @@ def output_text(output: dict[str, Any]) -> str:
     data = output["data"]
     if PLOTLY in data:
         figure = json.dumps({key: data[PLOTLY][key] for key in ("data", "layout")}, separators=(",", ":"))
-        return f'<div class="gl-figure" data-figure="{html.escape(figure)}"></div>'
+        return f'<div class="gl-scroll"><div class="gl-figure" data-figure="{html.escape(figure)}"></div></div>'
     if "text/html" in data:
         flat = "\n".join(line for line in "".join(data["text/html"]).splitlines() if line.strip())
         return f'<div class="gl-output gl-html">\n{flat}\n</div>'

@@ -62,7 +62,7 @@ def _joined(outputs: list[Any]) -> list[Any]:
             joined.append(output)
     for output in joined:
         if output.output_type == "stream":
-            output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", output.text)
+            output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", output.text.replace("\r\n", "\n"))
     return joined
 
 

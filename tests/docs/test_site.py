@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "mkdocs", "build", "-q", "-f", str(config), "-d", str(site)]
+    argv = [sys.executable, "-m", "mkdocs", "build", "-f", str(config), "-d", str(site)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
