@@ -105,7 +105,7 @@ INTERVENTIONS: tuple[Intervention, ...] = (
         "test_gradients_are_rounded_and_close",
     ),
 )
-"""In the order of the README's table."""
+"""The interventions, in the order of the table of docs/reference/interventions.md."""
 
 
 def flags_of(intervention: Intervention) -> list[str]:
