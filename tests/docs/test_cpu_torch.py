@@ -66,7 +66,8 @@ def run(tmp_path: Path, address: str, has_gpu: bool = False, **more: str) -> tup
     empty.mkdir(exist_ok=True)
     pip = importlib.util.find_spec("pip")
     assert pip is not None and pip.origin is not None
-    (empty / "pip").exists() or (empty / "pip").symlink_to(Path(pip.origin).parent)
+    if not (empty / "pip").exists():
+        (empty / "pip").symlink_to(Path(pip.origin).parent)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environment = kept | {"PATH": f"{tools}:/usr/bin:/bin", "PYTHONPATH": str(empty), "TORCH_CPU_INDEX": address}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_TARGET": str(target), "NO_PROXY": "127.0.0.1"} | more
