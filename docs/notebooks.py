@@ -74,7 +74,8 @@ def _tidied_output(output: Any) -> Any:
         figure["layout"].pop("template", None)
         output.data = {PLOTLY: {"data": figure["data"], "layout": figure["layout"]}}
     if "text/html" in output.data:
-        output.data["text/html"] = re.sub(r"<style.*?</style>\n?", "", output.data["text/html"], flags=re.S)
+        page: str = output.data["text/html"]
+        output.data["text/html"] = re.sub(r"<style.*?</style>\n?", "", page, flags=re.S)
     return output
 
 

@@ -105,7 +105,7 @@ INTERVENTIONS: tuple[Intervention, ...] = (
         "test_gradients_are_rounded_and_close",
     ),
 )
-"""The interventions, in the order of the table of docs/reference/interventions.md."""
+"""In the order of the README's table."""
 
 
 def flags_of(intervention: Intervention) -> list[str]:
