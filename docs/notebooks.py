@@ -67,15 +67,15 @@ def _joined(outputs: list[Any]) -> list[Any]:
 
 
 def _tidied_output(output: Any) -> Any:
-    if "data" not in output:
-        return output
-    if PLOTLY in output.data:
-        figure = output.data[PLOTLY]
+    data: Any = output.get("data", {})
+    if PLOTLY in data:
+        figure = data[PLOTLY]
         figure["layout"].pop("template", None)
-        output.data = {PLOTLY: {"data": figure["data"], "layout": figure["layout"]}}
-    if "text/html" in output.data:
-        page: str = output.data["text/html"]
-        output.data["text/html"] = re.sub(r"<style.*?</style>\n?", "", page, flags=re.S)
+        data = {PLOTLY: {"data": figure["data"], "layout": figure["layout"]}}
+    if "text/html" in data:
+        data["text/html"] = re.sub(r"<style.*?</style>\n?", "", data["text/html"], flags=re.S)
+    if data:
+        output.data = data
     return output
 
 
