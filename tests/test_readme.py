@@ -38,14 +38,18 @@ def test_control_a_broken_link_is_seen():
 
 def test_training_commands_of_the_pages_are_accepted():
     """Each is parsed and checked up to where training would start."""
-    from train.cli.command import parse
-    from train.config.idle import refuse_idle_settings
-    from train.config.settings import replaced
-    from train.run import Command, _starting_config, tidy
+    from train.cli.request import read_request
 
     shown = [command for page in PAGES for command in commands(page.read_text())]
     assert len(shown) > 5
     for words in shown:
-        argv = tidy(Command, words, "train")
-        config = parse(Command, argv, "train", Command(run=_starting_config(argv))).run
-        refuse_idle_settings(replaced(config, {}))
+        assert read_request(words).configs
+
+
+def test_control_a_training_command_with_a_wrong_flag_is_seen():
+    from train.cli.request import read_request
+
+    from train.errors import UsageError
+
+    with pytest.raises(UsageError):
+        read_request(commands("python -m train.run --preset quick --wait-decay 1  # a typo")[0])
