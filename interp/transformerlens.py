@@ -1,4 +1,4 @@
-"""To TransformerLens's own models and back: 3.9's HookedTransformer, 4's TransformerBridge.
+"""Exchange of models with TransformerLens: 3.9's HookedTransformer and 4's TransformerBridge.
 
 >>> bridge = to_transformer_lens(run.last.model)
 >>> model = from_transformer_lens(torch.load(path, weights_only=True), act_fn="relu", normalization_type=None)
@@ -19,9 +19,9 @@ from train.errors import UsageError
 from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig, parameter_shapes
 
 BUFFERS = (".mask", ".IGNORE")
-"""Endings of TransformerLens's buffers, which hold no weights."""
+"""Endings of the names of TransformerLens's buffers, which hold no weights."""
 NOT_THEIRS = ("tanh", "square")
-"""Activation functions of ours that TransformerLens has not."""
+"""Activation functions of ours that TransformerLens does not have."""
 CARRIED = frozenset(
     (
         *("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab", "d_vocab_out", "attn_only"),
@@ -30,13 +30,14 @@ CARRIED = frozenset(
         *("use_attn_result", "use_split_qkv_input", "use_attn_in", "use_hook_mlp_in"),
     )
 )
-"""Fields of a model's config that its counterpart has too, or that do not change what it computes; any other must be
-at its default, so that an option added to our models is never left out in silence."""
+"""Fields of a model's config that TransformerLens has too, or that do not change what the model computes. Any other
+field must be at its default, so that an option added to our models is never dropped silently."""
 REFUSED = {
     "rotary_": "rotary positions",
     "._W_K": "grouped-query attention",
     "._W_V": "grouped-query attention",
 }
+"""Architectures that cannot be imported, by parts of their tensors' names."""
 
 
 def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
@@ -45,8 +46,8 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
     In evaluation mode, on the CPU; sinusoidal positions become fixed values of W_pos.
 
     Raises:
-        UsageError: an MLP, norm after the residual sums, an attention rate other than 1, or an activation function that
-            TransformerLens has not.
+        UsageError: the model is an MLP, or has a setting that TransformerLens does not have: norm after the residual
+            sums, an attention rate or output scale other than 1, another activation function.
     """
     if not isinstance(model, HookedTransformer):
         raise UsageError("an MLP has no counterpart in TransformerLens: only transformers can be exported")
@@ -61,9 +62,7 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
     for field in dataclasses.fields(model.cfg):
         value = getattr(model.cfg, field.name)
         if field.name not in CARRIED and value != field.default:
-            raise UsageError(
-                f"TransformerLens has no {field.name} = {value!r} of ours: such a model cannot be exported"
-            )
+            raise UsageError(f"TransformerLens has no {field.name} = {value!r}: such a model cannot be exported")
     weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     package: Any = transformer_lens
     try:
@@ -110,20 +109,20 @@ def from_transformer_lens(
     attention_dir: Attention = "causal",
     vocabulary: tuple[str, ...] | None = None,
 ) -> HookedTransformer:
-    """A HookedTransformer, in evaluation mode, from the state dict of TransformerLens 3.9's.
+    """Our HookedTransformer, in evaluation mode, from the state dict of TransformerLens 3.9's.
 
-    Sizes come from the tensors' shapes. Buffers are dropped, and so are tensors under other names that equal
-    one of the weights.
+    Sizes come from the tensors' shapes. Buffers are dropped, and so are tensors under unknown names that equal one of
+    the weights.
 
     Args:
         state_dict: weights by name.
-        act_fn: activation function, which a state dict does not tell; of no matter where no block has an MLP.
-        normalization_type: none, with trained scale and shift (LN), or with these folded away (LNPre).
-        attention_dir: whether positions attend to later ones too.
-        vocabulary: token names; numbers, then "=" and "op" as far as there are such tokens, where not given.
+        act_fn: activation function, which a state dict does not record; ignored where no block has an MLP.
+        normalization_type: None, "LN" (trained scale and shift), or "LNPre" (scale and shift folded into the weights).
+        attention_dir: "causal" or "bidirectional".
+        vocabulary: names of the tokens; default: numbers, then "=" and "op" as far as there are such tokens.
 
     Raises:
-        UsageError: weights are missing, unknown, or of an architecture that is not ours.
+        UsageError: weights are missing or unknown, or the architecture has no counterpart here.
     """
     weights = {name: tensor for name, tensor in state_dict.items() if not name.endswith(BUFFERS)}
     for name in weights:
@@ -132,7 +131,7 @@ def from_transformer_lens(
                 raise UsageError(f"the state dict has {name}: models with {what} cannot be imported")
     cfg = _infer(weights, act_fn=act_fn, norm=normalization_type, attention_dir=attention_dir)
     cfg.vocabulary = vocabulary or _guess_vocabulary(cfg)
-    ours = parameter_shapes(cfg)  # before a model is built: shapes that fit are those of tensors that are there
+    ours = parameter_shapes(cfg)  # before a model is built, so that sizes are never larger than the tensors at hand
     if normalization_type == "LNPre":
         folded = {name: shape for name, shape in ours.items() if re.search(r"\bln\w+\.[wb]$", name)}
         weights = {
@@ -145,7 +144,7 @@ def from_transformer_lens(
 
 
 def _infer(weights: Mapping[str, Tensor], *, act_fn: Any, norm: Any, attention_dir: Any) -> HookedTransformerConfig:
-    """Sizes from shapes."""
+    """The config that the shapes of weights determine."""
     first = "blocks.0.attn.W_Q", "embed.W_E", "pos_embed.W_pos", "unembed.W_U"
     missing = [name for name in first if name not in weights]
     if missing:
@@ -155,7 +154,9 @@ def _infer(weights: Mapping[str, Tensor], *, act_fn: Any, norm: Any, attention_d
         raise UsageError("the state dict has no blocks.0.mlp.W_in, but other weights of an MLP: it is not complete")
     sizes = [n for name in first for n in weights[name].shape]
     if weights["blocks.0.attn.W_Q"].ndim != 3 or any(weights[name].ndim != 2 for name in first[1:]) or 0 in sizes:
-        raise UsageError("blocks.0.attn.W_Q, embed.W_E, pos_embed.W_pos or unembed.W_U have not the axes of a model")
+        raise UsageError(
+            "blocks.0.attn.W_Q, embed.W_E, pos_embed.W_pos or unembed.W_U do not have the axes of a model's"
+        )
     n_heads, d_model, d_head = weights["blocks.0.attn.W_Q"].shape
     layers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
     if layers != set(map(str, range(len(layers)))):
@@ -180,7 +181,7 @@ def _infer(weights: Mapping[str, Tensor], *, act_fn: Any, norm: Any, attention_d
 
 
 def _guess_vocabulary(cfg: HookedTransformerConfig) -> tuple[str, ...]:
-    """Numbers, then "=" and "op": as many as have no logit, or as a row of this length has."""
+    """Names of tokens: numbers, then "=" and "op", as many as have no logit or as a row of this length holds."""
     n_special = cfg.d_vocab - cfg.d_vocab_out or {3: 1, 4: 2}.get(cfg.n_ctx, 0)
     special = ("=", "op")[:n_special] if 0 <= n_special <= 2 else ()
     return tuple(map(str, range(cfg.d_vocab - len(special)))) + special
@@ -192,7 +193,9 @@ def _check(weights: Mapping[str, Tensor], ours: Mapping[str, torch.Size]) -> Non
         if name not in weights:
             raise UsageError(f"the state dict has no {name}: check normalization_type, or it is not complete")
         if weights[name].shape != shape:
-            raise UsageError(f"{name} has shape {tuple(weights[name].shape)}; the others ask for {tuple(shape)}")
+            raise UsageError(
+                f"{name} has shape {tuple(weights[name].shape)}; with the other tensors it must be {tuple(shape)}"
+            )
     for name, tensor in weights.items():
         if name not in ours and not any(torch.equal(tensor, weights[known]) for known in ours):
-            raise UsageError(f"the state dict has {name}, which the model has no place for: check normalization_type")
+            raise UsageError(f"the state dict has {name}, but the model does not: check normalization_type")

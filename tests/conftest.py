@@ -45,7 +45,7 @@ def tiny_config(one_thread):
     from train.config.task import TaskConfig
 
     return RunConfig(
-        task=TaskConfig(p=11, train_frac=0.5),
+        task=TaskConfig(p=11, train_frac=0.5, split="stream"),
         model=ModelConfig(d_model=16, n_heads=2, d_mlp=32),
         schedule=ScheduleConfig(steps=300),
     )

@@ -15,7 +15,7 @@ import torch
 Tree = dict[str, bytes]
 """Files of a run by name, links and folders left out."""
 SESSION = {"command": "python -m train.run --p 3", "device": "cpu", "threads": 1}
-CONFIG = {"p": 3, "train_frac": 0.6, "d_model": 4, "n_heads": 1, "d_mlp": 4, "per_decade": 3}
+CONFIG = {"p": 3, "train_frac": 0.6, "split": "stream", "d_model": 4, "n_heads": 1, "d_mlp": 4, "per_decade": 3}
 FIRST, SECOND, THIRD = 5, 8, 10
 """Steps of a done run's two sessions, and those to which every run is trained on."""
 
@@ -56,12 +56,13 @@ def config_of(steps: int, **fields: Any) -> Any:
 def train_on(root: Path, config: Any, **how: Any) -> list[str]:
     """As the training command does; what it said of damage."""
     from train.engine.loop import train
-    from train.engine.recorder import next_step
+    from train.engine.recorder import finished_step
     from train.storage.store import RunStore
 
     store = RunStore.create(root, config)
     with store.lock():
-        if not next_step(config, store)[1]:
+        if finished_step(config, store) is None:
+            store.begin()
             store.add_session(config, SESSION)
             train(config, store, torch.device("cpu"), **how)
     return store.notes
@@ -179,7 +180,7 @@ def _imported(folder: Path) -> Case:
     for seed in (0, 1):
         config = config_of(10, seed=seed)
         weights = build_model(config).state_dict()
-        parts = config.to_json()
+        parts = config.to_dict()
         known = {"task": {"op": "add", "p": 3}, "model": parts["model"]}
         origin = {"source": f"stranger{seed}.pt", "sha256": "ab" * 32, "layout": "nanda", "unknown": ["optim", "seed"]}
         snapshots = {step: {name: t + step for name, t in weights.items()} for step in (0, 10, 20)}

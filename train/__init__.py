@@ -1,22 +1,57 @@
-"""Train small transformers on modular and group operations: ``from train import RunConfig, train``."""
+"""Train small transformers on modular and group operations: ``from train import train, RunConfig``."""
 
-import sys
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from train.algebra.operations import OPERATIONS
-    from train.config.run import RunConfig
-    from train.engine.loop import train
+    from train.call import train
+    from train.config.model import ModelConfig
+    from train.config.optim import OptimConfig
+    from train.config.presets import PRESETS
+    from train.config.run import RunConfig, ScheduleConfig
+    from train.config.task import TaskConfig
+    from train.errors import DataError, DivergedError, Stopped, UsageError
 
-__all__ = ["OPERATIONS", "RunConfig", "train"]
+    __version__: str
 
-_HOMES = {"OPERATIONS": "algebra.operations", "RunConfig": "config.run", "train": "engine.loop"}
+__all__ = [
+    "OPERATIONS",
+    "PRESETS",
+    "DataError",
+    "DivergedError",
+    "ModelConfig",
+    "OptimConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "Stopped",
+    "TaskConfig",
+    "UsageError",
+    "__version__",
+    "train",
+]
+
+_HOMES = {
+    "OPERATIONS": "algebra.operations",
+    "PRESETS": "config.presets",
+    "DataError": "errors",
+    "DivergedError": "errors",
+    "ModelConfig": "config.model",
+    "OptimConfig": "config.optim",
+    "RunConfig": "config.run",
+    "ScheduleConfig": "config.run",
+    "Stopped": "errors",
+    "TaskConfig": "config.task",
+    "UsageError": "errors",
+    "train": "call",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``--help`` stays quick (PEP 562)."""
+    if name == "__version__":
+        from train.version import version
+
+        return version()
     if name in _HOMES:
         from importlib import import_module
 
@@ -24,22 +59,14 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def foreign_packages(path: list[str]) -> list[Path]:
-    """Other packages called ``train`` on an import path; the name is common, and PyPI has one too."""
-    ours = Path(__file__).resolve().parent
-    found = (Path(entry or ".") / "train" for entry in path)
-    return [folder for folder in found if (folder / "__init__.py").is_file() and folder.resolve() != ours]
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
-def _warn_of_foreign_packages() -> None:
-    from train.cli.terminal import printable
+def _guard() -> None:
+    from train.foreign import warn_of_foreign_packages
 
-    for folder in foreign_packages(sys.path):
-        warnings.warn(
-            f"two packages are called 'train': groklens's {Path(__file__).parent} and {printable(folder.resolve())}; "
-            "use groklens-train and groklens-report, or uninstall or rename the other",
-            stacklevel=3,
-        )
+    warn_of_foreign_packages()
 
 
-_warn_of_foreign_packages()
+_guard()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bracket:
-    """Where a curve crossed a threshold, as precisely as its evaluations tell: after ``below`` and by ``at``."""
+    """The interval of steps in which a curve crossed a threshold: after ``below`` and by ``at``."""
 
     below: int | None
-    """Last evaluated step before ``at``, where the value was below; None where ``at`` is the first evaluation."""
+    """Last evaluated step before ``at``, its value below the threshold; None where ``at`` is the first evaluation."""
     at: int
     """First evaluated step at which the value is at least the threshold."""
 
@@ -20,7 +20,7 @@ class Bracket:
 
 
 def bracket(steps: Sequence[int], at: int | None) -> Bracket | None:
-    """The evaluated step before ``at`` and ``at`` itself, one of ``steps`` (rising); None for None."""
+    """The bracket of a crossing at ``at``, one of the rising ``steps``; None where there was no crossing."""
     if at is None:
         return None
     return Bracket(max((step for step in steps if step < at), default=None), at)

@@ -1,4 +1,4 @@
-"""Errors that users meet, the exit statuses they become, and values as their messages show them."""
+"""Errors that users meet, with their exit statuses, and how messages show values."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ class UsageError(ValueError):
 
 
 class Busy(UsageError):
-    """Another process has it in hand."""
+    """Another process holds the lock of a run."""
 
 
 class MissingStep(UsageError, KeyError):
-    """No snapshot at the step asked for."""
+    """There is no snapshot at a requested step."""
 
 
 class DataError(RuntimeError):
-    """Data on disk or the disk itself is at fault; names the file (exit status 3)."""
+    """Data on disk, or the disk itself, is at fault; the message names the file (exit status 3)."""
 
 
 class MissingFile(DataError):
-    """A file that should be there is not."""
+    """A file is missing."""
 
 
 class DivergedError(RuntimeError):
@@ -41,7 +41,7 @@ class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: its beginning, where it is long, and whatever it is.
+    """A value as messages show it; of a long one, the beginning.
 
     Python refuses to write out a whole number of more than 4,300 digits.
     """
@@ -49,10 +49,10 @@ def shown(value: Any) -> str:
         return f"a whole number of {value.bit_length():,} bits"
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # a list that holds such numbers, or is nested deeply
+    except (ValueError, RecursionError):  # a list of such numbers, or one that is nested too deep
         return f"a {type(value).__name__}"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 MOST_SHOWN = 200
-"""Characters of a value in a message."""
+"""Most characters of a value in a message."""

@@ -1,4 +1,4 @@
-"""What somebody meant by a word that is not ours: the nearest name, or the one that other programs' word stands for."""
+""" "Did you mean": the known name nearest to an unknown word, or the one that other programs' word corresponds to."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -58,7 +58,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "workers": ("jobs", "j", "n_jobs", "num_workers", "processes"),
     "dry_run": ("dry", "plan", "preview"),
 }
-"""Words of other programs, by the setting or flag of ours that says the same."""
+"""Names in other programs, by the setting or flag that means the same here."""
 REMARKS = {
     "epochs": "updates; with all training rows in a batch, as by default, an epoch is one update",
     "hidden": "the hidden layer; the residual stream's width is d_model",
@@ -67,7 +67,7 @@ REMARKS = {
     "label_noise": "a number of rows",
     "betas": "and beta2",
 }
-"""What more there is to say of some."""
+"""Remarks on some of those names."""
 REMARKS |= dict.fromkeys(("n_epochs", "num_epochs", "epoch", "max_epochs"), REMARKS["epochs"])
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -79,7 +79,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "x3_xy": ("x^3+xy", "a^3+ab", "x**3+x*y"),
     "compose": ("composition", "permutation", "permutations", "s5", "group", "∘", "@"),
 }
-"""Signs and words for operations."""
+"""Signs and words for operations, by operation."""
 DEVICES: dict[str, tuple[str, ...]] = {
     "cuda": ("gpu", "nvidia", "rocm", "hip", "gpu:0"),
     "cpu": ("host", "processor"),
@@ -87,17 +87,17 @@ DEVICES: dict[str, tuple[str, ...]] = {
 
 
 LONGEST = 200
-"""Characters of a name that are looked at."""
+"""Most characters of a name that are compared."""
 
 
 def nearest(name: str, known: Iterable[str], words: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> str:
-    """The phrase "; did you mean 'x'?" with what ``meant`` finds, or nothing."""
+    """The phrase "; did you mean 'x'?" with the name that ``meant`` gives, or an empty text."""
     ours, remark = meant(name, known, words)
     return "" if ours is None else f"; did you mean {ours!r}?{remark}"
 
 
 def meant(name: str, known: Iterable[str], words: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
-    """The known name that one of other programs' ``words`` says, else the nearest in spelling, if any; and a remark."""
+    """The known name that ``words`` lists for ``name``, else the nearest in spelling, if any; and a remark."""
     names, spellings = list(known), _spellings(name)
     for ours, theirs in ((name, words.get(name, ())) for name in names):
         if words and not spellings.isdisjoint((ours, *theirs)):
@@ -108,6 +108,6 @@ def meant(name: str, known: Iterable[str], words: Mapping[str, tuple[str, ...]])
 
 
 def _spellings(name: str) -> set[str]:
-    """A word in small letters without spaces; and as a flag, without its dashes."""
+    """A word in lower case without spaces, as it is and without a flag's dashes."""
     text = name[:LONGEST].lower().replace(" ", "")
     return {text, text.lstrip("-").replace("-", "_")}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 OBEYS = frozenset({"seed"})
-"""Settings that are obeyed here."""
+"""Settings that this module obeys."""
 
 
 def stream_seed(seed: int, name: str) -> int:

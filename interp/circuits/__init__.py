@@ -1,6 +1,6 @@
-"""Interventions: what changes when a part of a model is taken out, or put in from elsewhere.
+"""Interventions: ablate a part of a model, or patch in activations from elsewhere, and measure the effect.
 
-Each function gives a list of (hook name, hook) for ``model.hooks``; ``effects`` turns such lists into a table.
+Each ablation or patch is a list of (hook name, hook) for ``model.hooks``; ``effects`` turns such lists into a table.
 
 >>> with snap.model.hooks(fwd_hooks=ablate_neurons([3, 17])):
 ...     snap.loss("test")

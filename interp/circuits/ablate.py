@@ -1,4 +1,4 @@
-"""Ablations: neurons, heads and Fourier components, taken out by hooks."""
+"""Ablations of neurons, heads and Fourier components, as hooks."""
 
 from typing import Literal
 
@@ -25,29 +25,31 @@ def ablate_neurons(neurons: Numbers, layer: int = 0, how: How = "zero") -> Hooks
     A cluster is a list of neurons.
 
     Raises:
-        UsageError: another ``how``; when the hook acts, a neuron that the layer does not have.
+        UsageError: another ``how``; when the hook runs, a neuron that the layer does not have.
     """
     return _ablate(f"blocks.{layer}.mlp.hook_post", "neuron", neurons, how)
 
 
 def ablate_heads(heads: Numbers, layer: int = 0, how: How = "zero") -> Hooks:
-    """Set what heads of a layer gather (``hook_z``) to 0 or to its mean, at every position; the mean as for neurons.
+    """Set the outputs of heads of a layer (``hook_z``) to 0 or to their mean, at every position.
+
+    The mean is over all rows of the batch, position by position (rows with undefined answers included).
 
     Raises:
-        UsageError: another ``how``; when the hook acts, a head that the layer does not have.
+        UsageError: another ``how``; when the hook runs, a head that the layer does not have.
     """
     return _ablate(f"blocks.{layer}.attn.hook_z", "head", heads, how)
 
 
 def _ablate(hook_name: str, what: str, numbers: Numbers, how: str) -> Hooks:
-    """Hooks for some numbers along an activation's third axis."""
+    """Hooks that ablate some indices along an activation's third axis."""
     check_choice("how", how, ("zero", "mean"))
-    chosen = torch.tensor([int(number) for number in numbers], dtype=torch.long)
+    indices = torch.tensor([int(number) for number in numbers], dtype=torch.long)
 
     def ablate(x: Float[Tensor, "rows pos ..."], hook: HookPoint) -> Float[Tensor, "rows pos ..."]:
-        check_numbers(what, chosen.tolist(), x.shape[2], hook_name)
+        check_numbers(what, indices.tolist(), x.shape[2], hook_name)
         out = x.clone()
-        out[:, :, chosen] = x[:, :, chosen].mean(dim=0, keepdim=True) if how == "mean" else 0.0
+        out[:, :, indices] = x[:, :, indices].mean(dim=0, keepdim=True) if how == "mean" else 0.0
         return out
 
     return [(hook_name, ablate)]
@@ -60,32 +62,31 @@ def ablate_frequencies(
     along: Along = "answer",
     keep: bool = False,
 ) -> Hooks:
-    """Take out of an activation its cos and sin components at frequencies ``ks``, or keep no others.
+    """Remove the cos and sin components of an activation at frequencies ``ks``, or (``keep``) all its other components.
 
-    The activation [rows, ...] is read as functions of the pair, one for every place after the first axis. Along
+    The activation [rows, ...] is read as functions of the pair, one for every index after the first axis. Along
     "answer" its components are cos and sin of w x(answer), x being the place in the law's cycle (w(a+b) for
-    addition); along "difference", of what the answer does not depend on (w(a-b)); along "a" and "b", of one
-    operand; along "all four", all of these. Components have mean zero over the pairs, so to zero one and to
-    replace it by its mean are the same, and the activation's mean stays, as it does with ``keep``. Pairs outside the
-    law's lines (an operand 0 in ``mul`` and ``div``) are left as they are, and so are values that are not finite.
-    Source: the ablations in Fourier space of Nanda et al. 2023 (2301.05217): a frequency of the logits at a time,
-    or all but the key ones.
+    addition); along "difference", of the place on which the answer does not depend (w(a-b)); along "a" and "b", of one
+    operand; along "all four", all of these. Components have mean zero over the pairs, so zero- and mean-ablation are
+    the same and the activation's mean stays, also with ``keep``. Pairs outside the law's lines (an operand 0 in ``mul``
+    and ``div``) keep their activations, and values that are not finite stay. Source: the ablations in Fourier space of
+    Nanda et al. 2023 (2301.05217): one frequency of the logits at a time, or all but the key ones.
 
     Raises:
-        UsageError: another ``along``, no law (with its reason); when the hook acts, a batch that is not all rows
+        UsageError: another ``along``, no law (with the reason); when the hook runs, a batch that is not all rows
             of the task.
         ValueError: a frequency that is not in 1..n//2.
     """
     check_choice("along", along, ("answer", "difference", "a", "b", "all four"))
     if isinstance(law, Unavailable):
         raise UsageError(f"no frequencies to ablate: {law.reason}")
-    n, chosen = law.n, sorted({int(k) for k in ks})
-    frequency_rows(n, chosen)
+    n, freqs = law.n, sorted({int(k) for k in ks})
+    frequency_rows(n, freqs)  # refuses other frequencies here, not when the hook runs
     n_rows = (n + len(law.cycle.apart)) ** 2
     sets = {"answer": law.by_answer, "difference": law.by_difference, "a": law.by_a, "b": law.by_b}
-    parts = [(lines, chosen) for name, lines in sets.items() if along in (name, "all four")]
-    if along == "all four":  # the alternating function of the difference is that of the answer: once is enough
-        parts[1] = (law.by_difference, [k for k in chosen if 2 * k != n])
+    parts = [(lines, freqs) for name, lines in sets.items() if along in (name, "all four")]
+    if along == "all four":  # for even n the alternating functions of difference and answer are equal: remove one
+        parts[1] = (law.by_difference, [k for k in freqs if 2 * k != n])
 
     def filter_pairs(x: Float[Tensor, "rows ..."], hook: HookPoint) -> Float[Tensor, "rows ..."]:
         if len(x) != n_rows:
@@ -104,7 +105,7 @@ def ablate_frequencies(
 
 
 def _part(x: Float[Tensor, "rows ..."], lines: Int64[Tensor, "n size"], ks: list[int]) -> Float[Tensor, "rows ..."]:
-    """What x holds at these frequencies along these lines; 0 in rows of no line, and where x is not finite."""
+    """Part of x at these frequencies along these lines; 0 in rows on no line, and where x is not finite."""
     found = at_frequencies(line_means(x, lines), ks).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
     line = torch.full((len(x),), len(lines))
     line[lines] = torch.arange(len(lines))[:, None]

@@ -1,4 +1,4 @@
-"""What interventions do to loss and accuracy, as tidy tables."""
+"""Effects of interventions on loss and accuracy, as tidy tables."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,21 +16,21 @@ COLUMNS = ("intervention", "subset", "loss_nats", "accuracy", "loss_change_nats"
 
 
 def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequence[str] = SUBSETS) -> pd.DataFrame:
-    """Loss and accuracy under each intervention, and how far they are from those of the model as it is.
+    """Loss and accuracy under each intervention, and their change from those without it.
 
-    One forward pass over all rows for each, under whatever hooks are on already. Where the split is unknown,
-    "train" and "test" are left out.
+    Each intervention is one forward pass over all rows, with the hooks that are on already left on. Where the split is
+    unknown, "train" and "test" are left out.
 
     Returns:
         Columns intervention, subset, loss_nats, accuracy, loss_change_nats, accuracy_change; the first
         intervention is "none".
 
     Raises:
-        UsageError: an intervention called "none", or a hook that the model does not have.
-        ValueError: an unknown subset, or a hook that is off.
+        UsageError: an intervention named "none", or a hook that the model does not have.
+        ValueError: an unknown subset, or a hook whose flag is off.
     """
     if "none" in interventions:
-        raise UsageError("'none' is the row without an intervention: call yours something else")
+        raise UsageError("'none' names the row without an intervention: choose another name")
     known = [name for name in subsets if snap.task.is_train is not None or name not in ("train", "test")]
     rows = {name: snap.task.rows(name) for name in known}
     check_hooks(snap.model, [name for hooks in interventions.values() for name, _ in hooks])
@@ -38,8 +38,8 @@ def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequenc
     for intervention, hooks in {"none": [], **interventions}.items():
         with snap.model.hooks(fwd_hooks=hooks):
             loss, right = row_scores(snap.task, snap.answer_logits())
-        for subset, chosen in rows.items():
-            scores = float(loss[chosen].mean()), float(right[chosen].double().mean())
+        for subset, indices in rows.items():
+            scores = float(loss[indices].mean()), float(right[indices].double().mean())
             first = before.setdefault(subset, scores)
             table.append((intervention, subset, *scores, scores[0] - first[0], scores[1] - first[1]))
     return pd.DataFrame(table, columns=list(COLUMNS))
@@ -53,14 +53,14 @@ def ablations(
     along: Along = "answer",
     subsets: Sequence[str] = SUBSETS,
 ) -> pd.DataFrame:
-    """The usual table: every head and cluster by zero and by mean, and frequencies of neurons and logits.
+    """The standard table of ablations: each head and cluster by zero and mean, and frequencies of neurons and logits.
 
     Args:
         snap: the snapshot.
         clusters: neurons of ``layer`` by the cluster's name.
-        ks: frequencies, removed one at a time and all together, and kept alone, from the neurons of ``layer`` (if it
-            has any) and from the logits (see ``ablate_frequencies``, where removing is both zero- and mean-ablation).
-        layer: whose neurons; the last where not given. Heads are those of every layer.
+        ks: frequencies that are removed one at a time, removed together, and kept alone, in the neurons of ``layer``
+            (if it has any) and in the logits; see ``ablate_frequencies``.
+        layer: the layer of the neurons; default: the last. Heads are those of every layer.
         along: as for ``ablate_frequencies``.
         subsets: as for ``effects``.
 
@@ -69,7 +69,7 @@ def ablations(
         ("", "zero", "mean", "removed", "kept").
 
     Raises:
-        UsageError: frequencies where the task follows no law around a cycle, or what the ablations refuse.
+        UsageError: frequencies for a task without a law along a cycle, or arguments that the ablations refuse.
     """
     cfg = snap.model.cfg
     layer = cfg.n_layers - 1 if layer is None else layer

@@ -1,4 +1,4 @@
-"""What interventions have in common: their type, and checks of the numbers they are given."""
+"""The type that interventions share, and checks of their arguments."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,14 +11,14 @@ from train.model import HookedMLP, HookedTransformer
 Hooks = list[tuple[str, Callable[..., Tensor]]]
 """Hook names and functions, for ``model.hooks(fwd_hooks=...)``."""
 Numbers = Iterable[int] | Int[Tensor, " _"]
-"""Neurons, heads, rows, ..., counted from 0."""
+"""Indices of neurons, heads, rows and the like, from 0."""
 
 
 def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
     """Refuse a value that is not one of ``allowed``.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the value is not allowed.
     """
     if value not in allowed:
         raise UsageError(f"{name} = {value!r}; choose one of {', '.join(map(repr, allowed))}")
@@ -28,7 +28,7 @@ def check_numbers(what: str, numbers: Iterable[int], size: int, place: str) -> N
     """Refuse numbers that are not in 0..size-1.
 
     Raises:
-        UsageError: one is not.
+        UsageError: a number is outside.
     """
     bad = [number for number in numbers if not 0 <= number < size]
     if bad:
@@ -36,7 +36,7 @@ def check_numbers(what: str, numbers: Iterable[int], size: int, place: str) -> N
 
 
 def check_hooks(model: HookedTransformer | HookedMLP, names: Iterable[str]) -> None:
-    """Refuse hooks that the model does not have, or that would not act.
+    """Refuse hooks that the model does not have, or that would never run.
 
     Raises:
         UsageError: a name that is not in ``model.hook_dict``.

@@ -1,4 +1,4 @@
-"""Patching: activations put in from another snapshot, or from another input."""
+"""Activation patching: from another snapshot, or from another input."""
 
 import contextlib
 import io
@@ -36,9 +36,9 @@ PATCHES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("v", patching.get_act_patch_attn_head_v_all_pos, ("layer", "head")),
     ("pattern", patching.get_act_patch_attn_head_pattern_all_pos, ("layer", "head")),
 )
-"""TransformerLens's patches that ``patch_inputs`` runs: the activation, the function, the axes of its result."""
+"""TransformerLens's patches that ``patch_inputs`` runs: short name of the activation, function, axes of its result."""
 OF_THE_MLP = ("resid_mid", "mlp_out")
-"""Activations that an attention-only model has not."""
+"""Activations that an attention-only model does not have."""
 
 
 def patch_from(
@@ -51,38 +51,38 @@ def patch_from(
     heads: Numbers | None = None,
     neurons: Numbers | None = None,
 ) -> Hooks:
-    """Replace activations by those of a snapshot, which is run now on all rows, or by those in a cache.
+    """Replace activations by those of a snapshot, which is run at once on all rows, or by those in a cache.
 
-    Another snapshot patches between snapshots; the same one with ``inputs``, between inputs.
+    With another snapshot as source this patches between snapshots; with the same one and ``inputs``, between inputs.
 
     Args:
         source: where the activations come from.
         hook_names: one hook, or several.
-        inputs: for each row, the row of the source it is given; its own where this is None.
-        rows, positions, heads, neurons: what is replaced; all where None. Positions are those of the query in
-            attention patterns and scores.
+        inputs: for each row, the row of the source whose activation it takes; None: its own row.
+        rows, positions, heads, neurons: indices that are replaced; None: all. In attention patterns and scores
+            positions are those of the query.
 
     Raises:
         UsageError: a hook that the source does not have, a number that is out of range, heads or neurons of an
-            activation that has none; when the hook acts, an activation of another shape.
+            activation that has none; when the hook runs, an activation of another shape.
     """
     names = [hook_names] if isinstance(hook_names, str) else list(hook_names)
     values = _activations(source, names)
     wanted = {"rows": rows, "positions": positions, "heads": heads, "neurons": neurons}
-    chosen = {what: [int(v) for v in numbers] for what, numbers in wanted.items() if numbers is not None}
+    indices = {what: [int(v) for v in numbers] for what, numbers in wanted.items() if numbers is not None}
     gathered = None if inputs is None else [int(row) for row in inputs]
-    found: Hooks = []
+    hooks: Hooks = []
     for name in names:
         new = values[name]
         if gathered is not None:
             check_numbers("input", gathered, len(new), f"the source's {name}")
             new = new[gathered]
-        found.append((name, _replace(name, new, _index(name, new.shape, chosen))))
-    return found
+        hooks.append((name, _replace(name, new, _index(name, new.shape, indices))))
+    return hooks
 
 
 def _activations(source: Snapshot | ActivationCache | Mapping[str, Tensor], names: list[str]) -> Mapping[str, Tensor]:
-    """The source's activations by hook name."""
+    """Activations of the source by hook name."""
     if isinstance(source, Snapshot):
         check_hooks(source.model, names)
         source = source.run_with_cache(names_filter=names)[1]
@@ -93,36 +93,36 @@ def _activations(source: Snapshot | ActivationCache | Mapping[str, Tensor], name
     return held
 
 
-def _index(name: str, shape: torch.Size, chosen: dict[str, list[int]]) -> tuple[slice | Tensor, ...]:
-    """The index of what is replaced in an activation."""
+def _index(name: str, shape: torch.Size, indices: dict[str, list[int]]) -> tuple[slice | Tensor, ...]:
+    """Index of the replaced part of an activation."""
     if name.endswith(PATTERNS):
         axes = ("rows", "heads", "positions")
     elif name.endswith(PER_HEAD):
         axes = ("rows", "positions", "heads")
     else:
         axes = ("rows", "positions", "neurons") if ".mlp." in name else ("rows", "positions")
-    foreign = [what for what in chosen if what not in axes]
+    foreign = [what for what in indices if what not in axes]
     if foreign:
         raise UsageError(f"{name} has no {foreign[0]}; it can be patched by {', '.join(axes)}")
     index = []
     for axis, what in enumerate(axes):
-        if what not in chosen:
+        if what not in indices:
             index.append(slice(None))
             continue
-        check_numbers(what.removesuffix("s"), chosen[what], shape[axis], name)
-        later = sum(other in chosen for other in axes[axis + 1 :])
-        index.append(torch.tensor(chosen[what], dtype=torch.long).view(-1, *[1] * later))
+        check_numbers(what.removesuffix("s"), indices[what], shape[axis], name)
+        later = sum(other in indices for other in axes[axis + 1 :])
+        index.append(torch.tensor(indices[what], dtype=torch.long).view(-1, *[1] * later))
     return tuple(index)
 
 
 def _replace(name: str, new: Tensor, index: tuple[slice | Tensor, ...]) -> Callable[..., Tensor]:
-    """A hook that puts ``new`` in at ``index``."""
+    """A hook that replaces the part of an activation at ``index`` by that of ``new``."""
 
     def replace(x: Float[Tensor, "rows ..."], hook: HookPoint) -> Float[Tensor, "rows ..."]:
         if x.shape != new.shape:
             raise UsageError(
-                f"{name} came as {tuple(x.shape)} and the source's is {tuple(new.shape)}: patch between models "
-                "of one shape, on as many rows"
+                f"{name} has shape {tuple(x.shape)} here and {tuple(new.shape)} in the source: patch between models "
+                "of the same sizes, on the same number of rows"
             )
         out = x.clone()
         out[index] = new[index].to(x.dtype)
@@ -132,7 +132,7 @@ def _replace(name: str, new: Tensor, index: tuple[slice | Tensor, ...]) -> Calla
 
 
 def answer_logit_difference(snap: Snapshot, clean: Numbers, corrupted: Numbers) -> Metric:
-    """A metric for patching: the logit of the clean row's answer less that of the corrupted row's, on average.
+    """A metric for patching: mean over rows of the clean row's answer logit less the corrupted row's answer logit.
 
     Args:
         snap: the snapshot.
@@ -150,7 +150,7 @@ def answer_logit_difference(snap: Snapshot, clean: Numbers, corrupted: Numbers) 
     same = (right == wrong).all(dim=1).nonzero().flatten().tolist()
     if same:
         raise UsageError(
-            f"rows {first[same[0]]} and {second[same[0]]} have the same answer: choose others, or a metric"
+            f"rows {first[same[0]]} and {second[same[0]]} have the same answer: choose other rows, or give a metric"
         )
     positions = list(snap.task.answer_positions)
 
@@ -168,13 +168,13 @@ def patch_inputs(snap: Snapshot, clean: Numbers, corrupted: Numbers, metric: Met
     Args:
         snap: the snapshot, of a transformer.
         clean, corrupted: rows of the task, one corrupted row for each clean one.
-        metric: from logits [rows, pos, d_vocab_out] to a number; ``answer_logit_difference`` where not given.
+        metric: maps logits [rows, pos, d_vocab_out] to a number; default: ``answer_logit_difference``.
 
     Returns:
-        Columns activation (TransformerLens's short name), layer, position, head (missing: all of them at once),
-        effect (the metric less that of the corrupted rows) and recovered (effect over that of replacing
-        everything: 0 does nothing, 1 restores the clean rows' metric; NaN where both have the same). Metrics are
-        kept in float32.
+        Columns activation (TransformerLens's short name), layer, position, head (missing: all at once), effect (the
+        metric less that of the corrupted rows) and recovered (effect over the difference between the clean and the
+        corrupted rows' metrics: 0 changes nothing, 1 restores the clean metric; NaN where the two metrics are equal).
+        Metrics are computed in float32.
 
     Raises:
         UsageError: an MLP, or rows as for ``answer_logit_difference``.
@@ -182,7 +182,7 @@ def patch_inputs(snap: Snapshot, clean: Numbers, corrupted: Numbers, metric: Met
     model = snap.model
     if not isinstance(model, HookedTransformer):
         raise UsageError(
-            "transformer_lens.patching goes by heads and a residual stream, which an MLP has not: patch_from"
+            "transformer_lens.patching needs heads and a residual stream, which an MLP does not have: use patch_from"
         )
     first, second = _paired_rows(snap, clean, corrupted)
     metric = answer_logit_difference(snap, first, second) if metric is None else metric
@@ -193,7 +193,7 @@ def patch_inputs(snap: Snapshot, clean: Numbers, corrupted: Numbers, metric: Met
     for activation, patch, axes in PATCHES:
         if model.cfg.attn_only and activation in OF_THE_MLP:
             continue
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
+        with contextlib.redirect_stderr(io.StringIO()):  # hides progress bars
             patched = patch(model, tokens, cache, metric).cpu()
         places = torch.cartesian_prod(*[torch.arange(size) for size in patched.shape])
         table = pd.DataFrame(places.numpy(), columns=list(axes)).astype("Int64")
@@ -205,9 +205,11 @@ def patch_inputs(snap: Snapshot, clean: Numbers, corrupted: Numbers, metric: Met
 
 
 def _paired_rows(snap: Snapshot, clean: Numbers, corrupted: Numbers) -> tuple[list[int], list[int]]:
-    """Both as lists of the same length."""
+    """Clean and corrupted rows as two lists of the same length."""
     first, second = [int(row) for row in clean], [int(row) for row in corrupted]
     if len(first) != len(second) or not first:
-        raise UsageError(f"{len(first)} clean rows and {len(second)} corrupted ones: give one for each, at least one")
+        raise UsageError(
+            f"got {len(first)} clean and {len(second)} corrupted rows: give one corrupted row for each clean one"
+        )
     check_numbers("row", [*first, *second], len(snap.task.tokens), "the task")
     return first, second

@@ -1,4 +1,4 @@
-"""What interventions cost: a dot for each."""
+"""Loss and accuracy after interventions: one dot for each."""
 
 import numpy as np
 import pandas as pd
@@ -8,13 +8,15 @@ from plotly.subplots import make_subplots
 from .style import PALETTE, below_legend, layout
 
 SYMBOLS = ("diamond", "circle-open", "x-thin-open", "square-open", "triangle-up-open")
-"""Open ones after the first, so that dots on each other are all seen."""
+"""All but the first are open, so that dots on top of each other can all be seen."""
 FLOOR = 1e-16
-"""Least loss that widens the axis."""
+"""Smaller losses do not widen the axis."""
 
 
 def effects_figure(frame: pd.DataFrame, losses: np.ndarray) -> go.Figure:
-    """Columns label, how, loss_nats, accuracy: a row of dots a label, colours by how; a log axis that holds ``losses``.
+    """Rows of dots, one per label, coloured by ``how``; the log axis of losses spans the values of ``losses``.
+
+    Columns of the frame: label, how, loss_nats, accuracy.
 
     Traces: for each way in turn, the losses, then the accuracies.
     """

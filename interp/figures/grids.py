@@ -8,7 +8,7 @@ from .style import layout
 STATES = ("test, wrong", "test, right", "train, wrong", "train, right", "undefined")
 COLOURS = ("#D55E00", "#56B4E9", "#7A2E00", "#004C7F", "#BBBBBB")
 WITHOUT_SPLIT = {0: "wrong", 1: "right", 4: "undefined"}
-"""Names of the states where which rows were trained on is unknown."""
+"""Names of the states of a run whose split is unknown, by index into ``STATES``."""
 
 
 def answers_figure(frame: pd.DataFrame, has_split: bool = True) -> go.Figure:

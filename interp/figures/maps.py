@@ -13,9 +13,9 @@ def map_figure(
 
     Args:
         points: columns x, y, label and one numeric column per name in ``colours``.
-        chains: name to the x, y of a walk through the points, NaN rows lifting the pen; drawn first.
-        colours: name of a column to colour by, to whether its values are cyclic. The first is shown, the
-            others wait in the legend, and so do the chains after the first.
+        chains: columns x and y of a walk through the points, by name; rows of NaN interrupt the line.
+        colours: whether the values of a column to colour by are cyclic, by name of the column. The first column
+            and the first chain are shown; the others are shown when their legend entry is clicked.
         reach: both axes go from -reach to reach.
     """
     fig = go.Figure()

@@ -30,13 +30,13 @@ def lines_figure(
     Args:
         frame: columns step, value and ``by``.
         step: where the cursor stands; it is the last trace.
-        by: what tells lines apart.
+        by: the column whose values are the lines.
         unit: title of the y axis.
         is_log: whether the y axis is logarithmic; values up to ``floor`` are left out of it.
         band: steps between which the background is shaded.
         level: where a horizontal line is drawn.
         floor: see ``is_log``.
-        dashed: how the names of lines end that are dashed, in the colour of the line whose name comes before it.
+        dashed: a suffix of names: such a line is dashed, in the colour of the line named without the suffix.
     """
     values = [value for value in frame["value"].tolist() if (value > floor if is_log else value == value)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
@@ -86,8 +86,8 @@ def panels_figure(frame: pd.DataFrame, step: int, panel: str, by: str, unit: str
     Args:
         frame: columns step, value, ``panel`` and ``by``.
         step: where the cursors stand, one a panel; they are the last traces.
-        panel: what tells panels apart.
-        by: what tells lines apart; all have their own colour and dash, as they may lie on each other.
+        panel: the column whose values are the panels.
+        by: the column whose values are the lines; each has a colour and dash of its own, as lines may coincide.
         unit: title of the y axis.
     """
     names: Sequence[str] = list(dict.fromkeys(frame[panel]))

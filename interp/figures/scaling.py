@@ -12,7 +12,7 @@ HERE = {"color": "#000000", "symbol": "x", "size": 12}
 
 
 def phase_figure(grid: pd.DataFrame, alpha: float, beta: float) -> go.Figure:
-    """Columns alpha, beta, regime (an index into ``REGIMES``); a cross at the task, which is trace 1."""
+    """A map of the regimes, with a cross (trace 1) at the task; columns alpha, beta, regime (index in ``REGIMES``)."""
     image = grid.pivot(index="beta", columns="alpha", values="regime")
     scale = [[(i + side) / 3, colour] for i, colour in enumerate(COLOURS) for side in (0, 1)]
     fig = go.Figure(
@@ -28,7 +28,7 @@ def phase_figure(grid: pd.DataFrame, alpha: float, beta: float) -> go.Figure:
 
 
 def time_figure(frame: pd.DataFrame, beta: float, exponent: float) -> go.Figure:
-    """Columns beta, lazy, rich; a cross at the task, which is trace 2."""
+    """Time exponents against beta, with a cross (trace 2) at the task; columns beta, lazy, rich."""
     fig = go.Figure()
     for i, name in enumerate(("lazy", "rich")):
         line = {"color": PALETTE[i], "width": 2}
@@ -40,7 +40,7 @@ def time_figure(frame: pd.DataFrame, beta: float, exponent: float) -> go.Figure:
 
 
 def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame, dtick: "str | int" = 2) -> go.Figure:
-    """Losses over time, and below them how far the simulation is from the theory; ``dtick`` is plotly's, of losses.
+    """Losses over time, and below them the residuals of the simulation; ``dtick`` is plotly's, for the axis of losses.
 
     Columns of theory: t, loss and, where a slope is predicted, power; of simulation: t, loss, residual (a share of the
     theory's) and, where there are several seeds, their standard errors loss_error and residual_error.
@@ -70,9 +70,9 @@ def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame, dtick: "str | 
 
 
 def front_figure(losses: pd.DataFrame, front: pd.DataFrame) -> go.Figure:
-    """A line of loss over compute for each width, and the best of them; columns compute, loss, n, and compute, loss.
+    """A line of loss over compute for each width, and the compute-optimal front.
 
-    Traces: one a width, then the front.
+    Columns of losses: compute, loss, n (the width); of the front: compute, loss. Traces: one per width, then the front.
     """
     fig = go.Figure()
     for i, (n, rows) in enumerate(losses.groupby("n", sort=True)):

@@ -8,7 +8,7 @@ from .style import PALETTE, SEQUENTIAL, cursor, layout, log_step_axis, on_log_ax
 
 
 def spectrum_figure(frame: pd.DataFrame, step: int) -> go.Figure:
-    """Energy share by frequency and step.
+    """An image of the energy share by frequency and step, and bars of the shares at one step.
 
     Columns step, k, energy (share of the squared norm). Traces: the image, the cursor at ``step``, the bars
     at ``step``.
@@ -49,5 +49,5 @@ def spectrum_figure(frame: pd.DataFrame, step: int) -> go.Figure:
 
 
 def _edges(x: float) -> list[float]:
-    """Both sides of a single column: plotly cannot tell its width on a log axis."""
+    """Edges of a single column, whose width plotly cannot infer on a log axis."""
     return [x / 1.5, x * 1.5]

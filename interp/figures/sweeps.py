@@ -1,4 +1,4 @@
-"""Many runs at once."""
+"""Results of many runs, against the settings of a sweep."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,7 +7,7 @@ from .style import PALETTE, layout
 
 
 def crossings_figure(points: pd.DataFrame, axis: str) -> go.Figure:
-    """Steps over a setting; columns x, step, group: points in a colour for each group, a line through their medians."""
+    """Steps against a setting; columns x, step, group: points coloured by group, and a line through their medians."""
     fig = go.Figure()
     for i, (name, rows) in enumerate(points.groupby("group", sort=False)):
         colour = PALETTE[i % len(PALETTE)]

@@ -1,13 +1,23 @@
-"""Blocks: text, a table, tiles, or a figure with its tracks."""
+"""Blocks: text, a table, tiles, or a figure with its tracks. Tables and figures have an id, unique in their section."""
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from .computed import Computed
-from .tracks import Track, traces
+from .export import save_figure
+from .notebook import bundle, table_html, titled
+from .tracks import Track, set_frame, traces
+
+MOST_WORDS = 5
+"""Words of a heading or a caption that become an id."""
 
 
 @dataclass(frozen=True)
@@ -19,26 +29,38 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A data frame with a caption; its index is not shown (`reset_index` to show it)."""
+    """A data frame with a caption; its index is not shown (`reset_index` to show it).
+
+    `id` is made of the caption's first words where none is given. Raises ValueError for an id with other characters
+    than letters, digits and _.
+    """
 
     frame: pd.DataFrame
     caption: str
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", checked_id(self.id or id_of(self.caption)))
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks: names and values are text, never markup; long tables are cut in the middle."""
+        return table_html(self.frame, self.caption)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A tiny drawing that is a link: `lines` of points within 0 to 1 (x to the right, y up), each in its own colour."""
+    """A tiny drawing that is a link: lines of points from 0 to 1 (x to the right, y up), each in its own colour."""
 
     lines: tuple[tuple[tuple[float, float], ...], ...]
     title: str
     href: str
     mark: str = ""
-    """A word or a number below it."""
+    """A word or a number below the drawing."""
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """A table of tiles; None leaves a cell empty. `lines` names the tiles' lines, in the order of their colours."""
+    """A table of tiles; None leaves a cell empty. `lines` are the names of the lines, in the order of colours."""
 
     caption: str
     lines: tuple[str, ...]
@@ -51,10 +73,11 @@ class Figure:
     """A plotly figure with the words around it and, if it changes with the step, its tracks.
 
     `fig` is drawn for the last of `steps` (updates done, increasing). `takeaway` is the sentence with the
-    numbers, `source` a line of markdown, `alt` the description for those who do not see it, `texts` one
-    sentence per step, shown below it. The page opens the figure at `default_step` (None: where the slider
-    stands) and leaves it there until the slider moves. `computed` is drawn by the reader's choice instead of tracks.
-    Raises ValueError where these do not fit together.
+    numbers, `source` a line of markdown, `alt` a description for readers who do not see the figure, `texts` one
+    sentence per step, shown below the figure. The page opens the figure at `default_step` (None: where the slider
+    stands) and leaves it there until the slider moves. A figure with `computed` follows a number that the reader types,
+    and has no tracks. `id` is made of the heading where none is given. Raises ValueError for fields that do not fit
+    together.
     """
 
     fig: go.Figure
@@ -67,8 +90,10 @@ class Figure:
     texts: tuple[str, ...] | None = None
     default_step: int | None = None
     computed: Computed | None = None
+    id: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "id", checked_id(self.id or id_of(self.heading)))
         n_steps, n_traces, where = len(self.steps), len(traces(self.fig)), f"figure {self.heading!r}"
         check_steps(self.steps, where)
         if self.texts is not None and len(self.texts) != n_steps:
@@ -87,7 +112,7 @@ class Figure:
                                  f"expected {(n_steps, *shown)}, one for each step")  # fmt: skip
 
     def at(self, step: int) -> go.Figure:
-        """The figure at `step` (updates done), with exact values. Raises KeyError for a step it has not."""
+        """The figure at `step` (updates done), with exact values. Raises KeyError where the figure lacks the step."""
         if step not in self.steps:
             raise KeyError(f"figure {self.heading!r} has no step {step}; it has {self.steps}")
         fig, i = go.Figure(self.fig), self.steps.index(step)
@@ -95,6 +120,34 @@ class Figure:
             value = track.values[i]
             traces(fig)[track.trace][track.attr] = value if value.ndim else value.item()
         return fig
+
+    def framed(self, step: int | None = None) -> go.Figure:
+        """The figure for a notebook: axes and colours span all steps as in the page, and the heading is its title.
+
+        Args:
+            step: updates done. Where the figure lacks the step it shows the nearest of its own (by the ratio of
+                step + 1, as the page does) and says so in the title. None: the step at which the page opens.
+
+        Raises:
+            ValueError: a step is given, but the figure has none.
+        """
+        if not self.steps:
+            if step is not None:
+                raise ValueError(f"figure {self.heading!r} does not change with the step: leave out the step")
+            return titled(go.Figure(self.fig), self.heading, "")
+        asked = step if step is not None else self.steps[-1] if self.default_step is None else self.default_step
+        shown = nearest_step(self.steps, asked)
+        fig = self.at(shown)
+        set_frame(fig, self.tracks)
+        return titled(fig, self.heading, f"step {shown:,}" + ("" if shown == asked else f", nearest to {asked:,}"))
+
+    def save(self, path: str | Path, step: int | None = None) -> Path:
+        """Write the figure at a step to a .png, .svg, .pdf or .html file: see ``framed`` and ``save_figure``."""
+        return save_figure(self.framed(step), path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """The framed figure for notebooks, drawn without a request to the network."""
+        return bundle(self.framed(), self.takeaway, f"<Figure {self.id}: {self.heading}>")
 
 
 Block = Text | Table | Tiles | Figure
@@ -104,3 +157,30 @@ def check_steps(steps: tuple[int, ...], where: str) -> None:
     """Refuse steps that do not increase. Raises ValueError."""
     if any(a >= b for a, b in zip(steps, steps[1:], strict=False)) or (steps and steps[0] < 0):
         raise ValueError(f"{where}: steps {steps} must be 0 or more, and increase")
+
+
+def by_id(blocks: Sequence[Block]) -> dict[str, Table | Figure]:
+    """Tables and figures of a section by id. Raises ValueError where two share an id."""
+    named = [block for block in blocks if isinstance(block, Table | Figure)]
+    ids = [block.id for block in named]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"ids of a section's blocks are not unique: {ids}")
+    return dict(zip(ids, named, strict=True))
+
+
+def nearest_step(steps: Sequence[int], step: int) -> int:
+    """The step with the nearest log10(step + 1), the earlier of two at one distance: the rule of the page's script."""
+    return min(steps, key=lambda s: abs(math.log10(s + 1) - math.log10(step + 1)))
+
+
+def id_of(text: str) -> str:
+    """An id made of the first words of a heading or a caption: "Loss over time, in steps" gives "loss_over_time"."""
+    start = re.split(r"[.,:;(]", text, maxsplit=1)[0]
+    return "_".join(re.findall(r"[a-z0-9]+", start.lower())[:MOST_WORDS]) or "block"
+
+
+def checked_id(id: str) -> str:
+    """The id itself. Raises ValueError where it has other characters than letters, digits and _."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+", id):
+        raise ValueError(f"id {id!r}: letters, digits and _ are allowed")
+    return id

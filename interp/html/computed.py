@@ -1,4 +1,4 @@
-"""A grid that the page computes from a number the reader chooses: the script's name and the arrays it works on."""
+"""A grid that the page computes from a number that the reader types: the script's name and the script's arrays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,9 @@ from .tracks import in_full
 class Computed:
     """Attribute `z` of trace number `trace`, as a function of a whole number from `lowest` to `highest`.
 
-    `script` names a file of `page/`, which registers a function of (arrays, number) under that name in
-    `window.computed`; it returns {z, text}. The figure itself is drawn for `start`. Raises ValueError for a `start`
-    outside.
+    `script` names a file of `assets/` that registers a function of (arrays, number) under that name in
+    `window.computed`; the function returns {z, text}. The figure itself is drawn for `start`. Raises ValueError for a
+    `start` out of range.
     """
 
     script: str
@@ -31,10 +31,10 @@ class Computed:
 
     @property
     def n_bytes(self) -> int:
-        """What the arrays take in the page."""
+        """Bytes that the arrays add to the page: float32 in base64."""
         return sum(4 * array.size for array in self.arrays.values()) * 4 // 3
 
     def data(self) -> dict[str, Any]:
-        """What the page's script needs."""
+        """The script's name, packed arrays and trace number, for the page's data block."""
         arrays = {name: in_full(array) for name, array in self.arrays.items()}
         return {"script": self.script, "arrays": arrays, "trace": self.trace}

@@ -1,4 +1,4 @@
-"""The one self-contained page that shows blocks. It asks the network for nothing.
+"""A page: blocks in sections, rendered as one self-contained HTML text that asks the network for nothing.
 
 A figure that changes with the step is a plotly figure drawn for the last step plus tracks: arrays
 [n_steps, ...] for named trace attributes. In the browser the script of `assets/` swaps in views of them as the
@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +23,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
-from .blocks import Block, Table, Text, Tiles, check_steps
+from .blocks import Block, Figure, Table, Text, Tiles, check_steps
 from .tracks import figure_data
 
-PAGE = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parent / "assets"
 
 
 @dataclass(frozen=True)
@@ -43,49 +42,61 @@ class PageSection:
             raise ValueError(f"section id {self.id!r}: lower-case letters, digits, - and _, a letter first")
 
 
-def render_page(
-    title: str,
-    subtitle: str,
-    sections: Sequence[PageSection],
-    steps: tuple[int, ...],
-    step_labels: tuple[str, ...],
-    provenance: dict[str, Any],
-    choices: dict[str, tuple[str, ...]] | None = None,
-) -> str:
-    """The page as one HTML text, about 4.9 MB of which is plotly.js; the same input gives the same bytes.
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A page of any kind: headings, sections of blocks, the slider's steps, and provenance for the footer.
 
-    `steps` (updates done, increasing; empty for a page of still figures) are the slider's, `step_labels` what
-    it says at each. `provenance` goes to the footer. With `choices` the steps are a grid of them, the last
-    fastest, and a select for each stands in the slider's place. Raises ValueError for inputs that do not fit together.
+    Raises ValueError for parts that do not fit together.
     """
-    check_steps(steps, "page")
-    if len(step_labels) != len(steps):
-        raise ValueError(f"{len(step_labels)} step_labels for {len(steps)} steps; give one per step")
-    if choices is not None and math.prod(map(len, choices.values())) != len(steps):
-        raise ValueError(f"{len(steps)} steps are not the grid of {choices}; give one for each combination")
-    if len({s.id for s in sections}) != len(sections):
-        raise ValueError(f"section ids are not unique: {[s.id for s in sections]}")
+
+    title: str
+    subtitle: str
+    sections: Sequence[PageSection]
+    provenance: dict[str, Any]
+    """Names and values of the footer."""
+    steps: tuple[int, ...] = ()
+    """Steps of the slider (updates done, increasing); empty for a page of still figures."""
+    step_labels: tuple[str, ...] = ()
+    """Label of the slider at each step."""
+    choices: dict[str, tuple[str, ...]] | None = None
+    """Names and values of selects in place of the slider: the steps are then their grid, the last name fastest."""
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps, "page")
+        if len(self.step_labels) != len(self.steps):
+            raise ValueError(f"{len(self.step_labels)} step_labels for {len(self.steps)} steps; give one per step")
+        if self.choices is not None and math.prod(map(len, self.choices.values())) != len(self.steps):
+            raise ValueError(
+                f"{len(self.steps)} steps are not the grid of {self.choices}; give one for each combination"
+            )
+        if len({section.id for section in self.sections}) != len(self.sections):
+            raise ValueError(f"section ids are not unique: {[section.id for section in self.sections]}")
+        blocks = [block for section in self.sections for block in section.blocks]
+        if not self.steps and any(isinstance(block, Figure) and block.steps for block in blocks):
+            raise ValueError("the page has no steps but some of its figures do; give the slider's steps")
+
+
+def render_page(page: Page) -> str:
+    """The page as one HTML text, of which plotly.js is about 4.9 MB; the same page gives the same bytes."""
     templates: list[dict] = []
-    shown = [(section, list(_views(section, templates))) for section in sections]
+    shown = [(section, list(_views(section, templates))) for section in page.sections]
     figures = [view["data"] for _, views in shown for view in views if view["kind"] == "Figure"]
-    if not steps and any(figure["steps"] for figure in figures):
-        raise ValueError("the page has no steps but some of its figures do; give the slider's steps")
-    data = {"steps": steps, "labels": step_labels, "templates": templates, "figures": figures}
-    if choices is not None:
-        data["choices"] = choices
+    data = {"steps": page.steps, "labels": page.step_labels, "templates": templates, "figures": figures}
+    if page.choices is not None:
+        data["choices"] = page.choices
     computing = sorted({figure["computed"]["script"] for figure in figures if "computed" in figure})
     scripts = [get_plotlyjs(), *(_asset(f"{name}.js") for name in computing), _asset("page.js")]
-    scripts += [] if choices is None else [_asset("choices.js")]
+    scripts += [] if page.choices is None else [_asset("choices.js")]
     style = _asset("page.css")
     if any(view["kind"] == "Tiles" for _, views in shown for view in views):
         style += _asset("tiles.css")
     return _template().render(
-        title=title,
-        subtitle=subtitle,
+        title=page.title,
+        subtitle=page.subtitle,
         sections=shown,
-        steps=steps,
-        labels=step_labels,
-        provenance={key: _plain(value) for key, value in provenance.items()},
+        steps=page.steps,
+        labels=page.step_labels,
+        provenance={key: _plain(value) for key, value in page.provenance.items()},
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         hashes=[_sha256(script) for script in scripts],
@@ -93,22 +104,8 @@ def render_page(
     )
 
 
-def write_page(path: Path, html: str) -> None:
-    """Write the page whole or not at all, over an older one; make its folder if need be. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("xb") as file:
-            file.write(html.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _asset(name: str) -> str:
-    return (PAGE / name).read_text(encoding="utf-8")
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def _template() -> Template:
@@ -117,7 +114,7 @@ def _template() -> Template:
 
 
 def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, Any]]:
-    """What the template needs of each block; plotly templates are gathered, each kept once."""
+    """Each block as the template needs it; plotly's own templates are gathered in `templates`, each once."""
     markdown = MarkdownIt("zero").enable(["emphasis", "backticks", "list", "link", "escape"])
     markdown.validateLink = lambda url: url.startswith(("https://", "#"))
     for n, block in enumerate(section.blocks, 1):
@@ -143,7 +140,7 @@ def _views(section: PageSection, templates: list[dict]) -> Iterator[dict[str, An
 
 
 def _points(line: tuple[tuple[float, float], ...]) -> str:
-    """Of an SVG polyline in a box of 100 by 40."""
+    """Points of an SVG polyline in a box of 100 by 40."""
     return " ".join(f"{100 * x:.1f},{40 * (1 - y):.1f}" for x, y in line)
 
 
@@ -154,7 +151,7 @@ def _cells(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """Four digits for a fraction, whole numbers whole, a dash where there is nothing."""
+    """A value as text: four digits of a fraction, whole numbers without a point, a dash for a missing value."""
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, default=str, ensure_ascii=False)
     if not isinstance(value, str) and pd.isna(value):
@@ -165,7 +162,7 @@ def _plain(value: Any) -> str:
 
 
 def _json(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in; NaN is null."""
+    """JSON that cannot end the script element around it; NaN becomes null."""
     return json.dumps(data, cls=PlotlyJSONEncoder, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -1,7 +1,7 @@
-"""Tracks: what changes in a plotly figure from step to step, and how figure and tracks travel in a page.
+"""Tracks: the values of a plotly figure that change from step to step, and how a page carries them.
 
-Ranges of axes and colours are fixed over all steps, so that a picture moves and its frame does not. Arrays
-are packed as base64: whole numbers exact, others within 1/65534 of their range; `page/page.js` unpacks them.
+Ranges of axes and colours are fixed over all steps, so that values move and axes stand still. Arrays are packed as
+base64: whole numbers exactly, others within 1/65534 of their range; `assets/page.js` unpacks them.
 """
 
 import base64
@@ -19,9 +19,9 @@ MARGIN = 0.05  # of the span of the values, added at each end of an axis
 class Track:
     """The values [n_steps, ...] of one attribute (`y`, `z`, `marker.color`, `text`) of trace number `trace`.
 
-    Numbers or strings. NaN means absent; an infinite number is shown as absent too. A coarse track travels in 254
-    steps of its range, enough for the colours of an image, in half the bytes. Raises ValueError for other kinds, and
-    for values that are no scalar, row or grid per step.
+    Values are numbers or strings. NaN means absent, and so does an infinite number. A coarse track is rounded to 254
+    levels of its range, enough for the colours of an image, and takes half the bytes. Raises ValueError for values of
+    another dtype, and for shapes other than a scalar, a row or a grid per step.
     """
 
     trace: int
@@ -42,18 +42,13 @@ class Track:
 
 
 def traces(fig: Any) -> list[Any]:
-    """The traces of a plotly figure (plotly's own annotation of `data` says less)."""
+    """The traces of a plotly figure, as a list for the type checker: plotly annotates `data` as a bare tuple."""
     return list(fig.data)
 
 
 def figure_data(fig: go.Figure, tracks: tuple[Track, ...]) -> dict[str, Any]:
-    """What the page's script needs to draw: plotly's own data and layout, and the packed tracks."""
-    spec = fig.to_plotly_json()
-    data, layout = spec["data"], spec["layout"]
-    numbers = {(t.trace, t.attr): t.values for t in tracks if t.values.dtype.kind != "U"}
-    _fix_axes(fig, layout, numbers)
-    _fix_colours(fig, data, layout, numbers)
-    layout.setdefault("height", HEIGHT_PX)
+    """Plotly's own data and layout with fixed ranges, and the packed tracks, for the page's script to draw."""
+    data, layout = fixed(fig, tracks)
     sent = []
     for track in tracks:
         keys = _axis_keys(traces(fig)[track.trace], track.attr)
@@ -64,9 +59,32 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...]) -> dict[str, Any]:
     return {"data": _in_float32(data), "layout": layout, "tracks": sent}
 
 
+def fixed(fig: go.Figure, tracks: tuple[Track, ...]) -> tuple[list[dict], dict]:
+    """Plotly's own data and layout of a figure whose axes and colours span all values of its tracks."""
+    spec = fig.to_plotly_json()
+    data, layout = spec["data"], spec["layout"]
+    numbers = {(t.trace, t.attr): t.values for t in tracks if t.values.dtype.kind != "U"}
+    _fix_axes(fig, layout, numbers)
+    _fix_colours(fig, data, layout, numbers)
+    layout.setdefault("height", HEIGHT_PX)
+    return data, layout
+
+
+def set_frame(fig: go.Figure, tracks: tuple[Track, ...]) -> None:
+    """Let a figure's axes and colours span all values of its tracks, as they do in the page."""
+    data, layout = fixed(fig, tracks)
+    fig.update_layout(layout)
+    for trace, node in zip(traces(fig), data, strict=True):
+        trace.update({name: node[name] for name in ("zmin", "zmax") if name in node})
+        if "marker" in node:
+            trace.update(
+                {"marker": {name: node["marker"][name] for name in ("cmin", "cmax") if name in node["marker"]}}
+            )
+
+
 @dataclass
 class _Shared:
-    """An axis or a colour scale with all that is drawn on it: `nodes` are its places in the layout."""
+    """An axis or a colour scale with all values drawn on it; `nodes` are its entries in the layout."""
 
     nodes: list[dict] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
@@ -75,7 +93,7 @@ class _Shared:
     is_free: bool = True
 
     def span(self, is_log: bool) -> tuple[float, float] | None:
-        """The least and greatest value, in powers of ten if `is_log`; None where there is no number."""
+        """The smallest and the largest value, as powers of ten if `is_log`; None where no value is a number."""
         values = np.concatenate([part.astype(float).ravel() for part in self.values])
         if is_log:
             values = np.log10(values[values > 0])
@@ -90,7 +108,7 @@ def _node(tree: dict, keys: tuple[str, ...]) -> dict:
 
 
 def _axis_keys(trace: Any, attr: str) -> tuple[str, ...]:
-    """Where the layout keeps the axis of `attr`: ('xaxis2',), ('scene', 'zaxis'); () if it is no position."""
+    """Keys of the layout that lead to the axis of `attr`: ('xaxis2',), ('scene', 'zaxis'); () if `attr` has no axis."""
     if attr in ("x", "y", "z") and "scene" in trace:
         return (trace.scene or "scene", f"{attr}axis")
     if attr in ("x", "y") and f"{attr}axis" in trace:
@@ -99,7 +117,7 @@ def _axis_keys(trace: Any, attr: str) -> tuple[str, ...]:
 
 
 def _fix_axes(fig: go.Figure, layout: dict, numbers: dict[tuple[int, str], np.ndarray]) -> None:
-    """Let an axis with tracks span all steps of all its traces, where the author left its range free.
+    """Let an axis with tracks span all steps of all its traces, unless the figure sets the axis's range.
 
     Axes that match another are one axis. Stacked bars are left to plotly: their length is a sum over traces.
     """
@@ -141,7 +159,7 @@ def _set_range(axis: _Shared) -> None:
 
 
 def _fix_colours(fig: go.Figure, data: list[dict], layout: dict, numbers: dict[tuple[int, str], np.ndarray]) -> None:
-    """The same for colour scales: a trace's own, or a colour axis that traces share."""
+    """Let a colour scale with tracks, a trace's own or a colour axis that traces share, span all steps."""
     scales: dict[Any, tuple[str, _Shared]] = {}
     for i, trace in enumerate(traces(fig)):
         for attr, lead in (("z", ""), ("marker.color", "marker.")):
@@ -168,7 +186,7 @@ def _fix_colours(fig: go.Figure, data: list[dict], layout: dict, numbers: dict[t
 
 
 def packed(values: np.ndarray, on_log_axis: bool, coarse: bool = False) -> dict[str, Any]:
-    """Values as {dtype, shape, b64} and what turns the codes back: `lo` and `hi` of a grid, or `words`.
+    """Values as {dtype, shape, b64}, with `lo` and `hi` (numbers) or `words` (strings) for decoding the codes.
 
     A grid has 254 steps (u1) or 65534 (u2), and one more code for absent: whole numbers that fit are exact,
     others within half a step. On a log axis, where small values matter as much as great ones, float32 (f4).
@@ -202,7 +220,7 @@ def _base64(dtype: str, values: np.ndarray) -> dict[str, Any]:
 
 
 def _in_float32(node: Any) -> Any:
-    """Plotly's json with its float64 arrays as float32."""
+    """Plotly's JSON with float64 arrays converted to float32."""
     if isinstance(node, list):
         return [_in_float32(item) for item in node]
     if not isinstance(node, dict):

@@ -1,9 +1,9 @@
-"""Models that others trained, as runs: ``python -m interp.importers FILE --layout LAYOUT --out RUN``.
+"""Import a model that was trained elsewhere as a run: ``python -m interp.importers FILE --layout LAYOUT --out RUN``.
 
-FILE is a state dict or a checkpoint (torch.save's or .safetensors), a folder with one file per step, or a folder of one
-model as Hugging Face's have it. Nothing in a file is run: see ``importers.pickled``. The last
-line of standard output is the run's path. Exit status 0; 2 for bad flags; 3 for a file that does not fit, in which
-case nothing is written.
+FILE is a state dict or a checkpoint (from ``torch.save``, or .safetensors), a folder with one file per step, or the
+folder of one model as Hugging Face's libraries save it. No code in a file is executed: see ``importers.pickled``. The
+last line of standard output is the run's path. Exit status 0; 2 for bad flags; 3 for a file that does not fit the
+layout, in which case nothing is written.
 """
 
 import sys
@@ -13,48 +13,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import parse, required, run_command
 from train.cli.terminal import say
 from train.config.task import Split
 from train.errors import UsageError
 from train.hints import nearest
 
+from .layouts import LAYOUTS
+
 if TYPE_CHECKING:
     from .common import Given
 
 
-NAMES = ("nanda", "pizza", "reptheory", "transformerlens", "grok")
-"""Of ``interp.importers.layouts.LAYOUTS``, which takes seconds to import."""
-
-
 @dataclass(frozen=True)
 class Options:
-    """Make a run of a model that was trained elsewhere; flags say what its files do not."""
+    """Import a model that was trained elsewhere as a run; anything its files do not record is given by flags."""
 
-    file: Annotated[Path | None, tyro.conf.Positional] = None
+    file: Annotated[Path | None, tyro.conf.Positional, required("FILE")] = None
     """A state dict or checkpoint, or a folder with one file per step, its number in the name."""
-    layout: str | None = None
-    """nanda, pizza, reptheory, transformerlens or grok."""
-    out: Path | None = None
-    """The run's directory, to be made."""
+    layout: Annotated[
+        str | None, required("NAME"), tyro.conf.arg(help=f"Code that saved the file: {', '.join(LAYOUTS)}.")
+    ] = None
+    out: Annotated[Path | None, required("RUN")] = None
+    """Directory of the run to write; it must not exist yet."""
     config: Path | None = None
-    """The model's own JSON file; where not given the one beside FILE with its name, config.json or cfg.json."""
+    """JSON file of the model's settings; by default the one beside FILE named like it, or config.json or cfg.json."""
     op: str | None = None
-    """Operation it learned."""
+    """Operation that the model learned."""
     p: int | None = None
     """Modulus."""
     group: str | None = None
     """Group of compose, conjugate or sandwich."""
     train_frac: float | None = None
-    """Share of the rows it was trained on."""
+    """Share of the rows that the model was trained on."""
     split: Split | None = None
-    """How these rows were drawn; unknown where neither this nor the layout says it."""
+    """How the training rows were drawn; unknown by default, unless the layout implies it."""
     split_seed: int | None = None
     """Seed of the split."""
     step: int | None = None
-    """Updates done, where the file does not say; 0 where not given."""
+    """Updates done, if the file does not record them; without either the snapshot is stored as step 0, step unknown."""
     tokens: str | None = None
-    """The row of tokens that the model read, such as 'a 114 b 113': operands a and b, the other tokens by number."""
+    """Row of tokens that the model reads, such as 'a 114 b 113': operands a and b, other tokens by number."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -66,9 +65,9 @@ def _main(argv: "list[str]") -> int:
     options: Options = parse(Options, argv, "python -m interp.importers", Options())
     if options.file is None or options.out is None or options.layout is None:
         raise UsageError("give FILE, --layout and --out, such as model.pt --layout nanda --out checkpoints/nanda")
-    if options.layout not in NAMES:
-        near = nearest(options.layout, NAMES)
-        raise UsageError(f"unknown layout {options.layout!r}{near}; allowed are {', '.join(NAMES)}")
+    if options.layout not in LAYOUTS:
+        near = nearest(options.layout, LAYOUTS)
+        raise UsageError(f"unknown layout {options.layout!r}{near}; allowed are {', '.join(LAYOUTS)}")
     if not options.file.exists():
         raise UsageError(f"{options.file} does not exist: give a file of weights, or a folder of them")
     if options.step is not None and options.step < 0:

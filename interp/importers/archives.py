@@ -1,7 +1,7 @@
-"""Files of weights: torch.save's, as zip archives and as it wrote them before version 1.6, and safetensors.
+"""Files of weights: torch.save's zip archives, its older format from before version 1.6, and safetensors.
 
-Sizes are compared with the file's own before a byte is read for them, tensors are views of the file's pages, and what
-else a file holds becomes plain values and inert records: see ``pickled`` and ``records``.
+Sizes are compared with the file's own before a byte is read for them. Tensors are views of the mapped file; everything
+else that a file holds becomes plain values and inert records: see ``pickled`` and ``records``.
 """
 
 import json
@@ -22,22 +22,24 @@ from .pickled import load
 from .records import DTYPES, Name, Storage
 
 MAX_FILE = 16 * 2**30
+"""Most bytes of a file."""
 MAX_OBJECTS = 64 * 2**20
-"""Bytes of data.pkl, and of a file's header."""
+"""Most bytes of data.pkl, and of the objects of an older file."""
 MAX_ENTRIES = 200_000
-"""A model's tensors, and losses of 50,000 epochs and more kept as tensors."""
+"""Most entries of an archive: enough for a model's tensors and the losses of 50,000 epochs kept as tensors."""
 MAX_HEADER = 10 * 2**20
+"""Most bytes of a safetensors header."""
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-"""Of files before PyTorch 1.6."""
+"""Numbers that begin a file from before PyTorch 1.6."""
 Bytes = Any
-"""A file's bytes, mapped."""
+"""A memory-mapped file."""
 
 
 def read_file(path: Path) -> Any:
-    """What a file of weights holds.
+    """Contents of a file of weights, as plain values, tensors and records.
 
     Raises:
-        DataError: it is damaged, of another kind, or takes more than a model's file can take.
+        DataError: the file is damaged, of another kind, or larger than a model's file can be.
     """
     try:
         data = _mapped(path)
@@ -49,9 +51,10 @@ def read_file(path: Path) -> Any:
 
 
 def _mapped(path: Path) -> Bytes:
-    """The bytes of a regular file; changes of the mapping stay in memory."""
+    """A private memory map of a regular file: writes to the map stay in memory."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a FIFO would wait for a writer
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        fd = os.open(path, os.O_RDONLY | flags)  # opening a FIFO would wait for a writer
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
@@ -69,7 +72,7 @@ def _mapped(path: Path) -> Bytes:
 
 
 def _torch(data: Bytes) -> Any:
-    """By the first bytes."""
+    """Contents of a file of torch.save, whose format the first bytes tell."""
     if data[:4] == b"PK\x03\x04":
         return _zipped(data)
     if data[257:262] == b"ustar":
@@ -78,7 +81,7 @@ def _torch(data: Bytes) -> Any:
 
 
 def _zipped(data: Bytes) -> Any:
-    """An archive: data.pkl, and the numbers of each storage in an entry of its own."""
+    """Contents of an archive: the objects of data.pkl, and each storage's numbers from an entry of its own."""
     entries = _directory(data)
     root = next((name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")), None)
     if root is None:
@@ -103,38 +106,38 @@ def _zipped(data: Bytes) -> Any:
 
 
 def _persistent(storage: Callable[..., Storage]) -> Callable[[Any], Any]:
-    """How storages are named in the objects: by kind, key, place, number of elements."""
+    """The reader of persistent ids, which name a storage by its kind, key, device and number of elements."""
 
-    def make(told: Any) -> Any:
-        if isinstance(told, tuple) and len(told) == 4 and told[0] == "module":
-            return told[1]  # a module's class, with its source, in files before version 1.6
-        if not isinstance(told, tuple) or len(told) < 5 or told[0] != "storage" or not isinstance(told[1], Name):
+    def make(pid: Any) -> Any:
+        if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+            return pid[1]  # a module's class, with its source, in files before version 1.6
+        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Name):
             raise DataError("it refers to something outside of itself that is no storage")
-        kind, numel = told[1].name, told[4]
+        kind, numel = pid[1].name, pid[4]
         if type(numel) is not int or numel < 0:
-            raise DataError("a storage has no size")
+            raise DataError("a storage has no valid size")
         dtype = DTYPES.get(kind)
-        return storage(kind, told[2], numel, dtype, f"numbers of type {kind[:40]}" if dtype is None else "")
+        return storage(kind, pid[2], numel, dtype, f"numbers of type {kind[:40]}" if dtype is None else "")
 
     return make
 
 
 Entries = dict[str, tuple[int, int, int]]
-"""By name: where the local header is, how many bytes, and their CRC-32."""
+"""Entries by name: offset of the local header, number of bytes, and their CRC-32."""
 
 
 def _directory(data: Bytes) -> Entries:
-    """The archive's directory, with nothing believed that the file's size does not bear out.
+    """The archive's directory, with every size checked against the file's.
 
     Raises:
-        DataError: it is damaged, has too many entries, or compressed ones.
+        DataError: the directory is damaged, has too many entries, or compressed ones.
     """
     n, size, start = _directory_place(data)
     if n > MAX_ENTRIES:
         raise DataError(f"it is an archive of {n:,} entries; at most {MAX_ENTRIES:,} are read")
     if start + size > len(data):
-        raise DataError("its directory lies outside of it: the file is cut off")
-    found: Entries = {}
+        raise DataError("its directory lies beyond its end: the file is cut off")
+    entries: Entries = {}
     at, total = start, 0
     for _ in range(n):
         if data[at : at + 4] != b"PK\x01\x02" or at + 46 > len(data):
@@ -149,15 +152,15 @@ def _directory(data: Bytes) -> Entries:
             raise DataError(f"its entry {name[:60]!r} is compressed: torch.save writes plain ones; save it anew")
         if length != packed or header + 30 + length > len(data):
             raise DataError(f"its entry {name[:60]!r} is longer than the file: it is damaged")
-        found[name] = header, length, crc
+        entries[name] = header, length, crc
         total, at = total + length, at + 46 + n_name + n_extra + n_comment
     if total > len(data):
         raise DataError("its entries overlap: it is damaged")
-    return found
+    return entries
 
 
 def _directory_place(data: Bytes) -> tuple[int, int, int]:
-    """How many entries the directory has, its size and its start."""
+    """Number of entries of the directory, its size and its offset."""
     tail = max(0, len(data) - 65_557)
     end = data.rfind(b"PK\x05\x06", tail)
     if end < 0 or end + 22 > len(data):
@@ -174,49 +177,49 @@ def _directory_place(data: Bytes) -> tuple[int, int, int]:
 
 
 def _wide(extra: bytes, *short: int) -> list[int]:
-    """Sizes and place of an entry, from the extra field where 32 bits do not hold them."""
+    """Sizes and offset of an entry, from the extra field where they exceed 32 bits."""
     at, wide = 0, b""
     while at + 4 <= len(extra):
         kind, size = struct.unpack("<HH", extra[at : at + 4])
         wide, at = extra[at + 4 : at + 4 + size] if kind == 1 else wide, at + 4 + size
-    found = []
+    values = []
     for value in short:
         if value == 0xFFFFFFFF:
             if len(wide) < 8:
                 raise DataError("its directory is damaged")
             value, wide = struct.unpack("<Q", wide[:8])[0], wide[8:]
-        found.append(value)
-    return found
+        values.append(value)
+    return values
 
 
 def _entry(data: Bytes, entries: Entries, name: str) -> memoryview:
-    """An entry's bytes, which are those that were written.
+    """The bytes of an entry, verified by their checksum.
 
     Raises:
-        DataError: they are not.
+        DataError: the entry is damaged.
     """
     header, length, crc = entries[name]
     if data[header : header + 4] != b"PK\x03\x04":
         raise DataError(f"its entry {name[:60]!r} is damaged")
     n_name, n_extra = struct.unpack("<HH", data[header + 26 : header + 30])
     start = header + 30 + n_name + n_extra
-    found = memoryview(data)[start : start + length]
-    if len(found) != length or zlib.crc32(found) != crc:
-        raise DataError(f"its entry {name[:60]!r} is damaged: it has not the checksum that it was written with")
-    return found
+    content = memoryview(data)[start : start + length]
+    if len(content) != length or zlib.crc32(content) != crc:
+        raise DataError(f"its entry {name[:60]!r} is damaged: its checksum is not the one it was written with")
+    return content
 
 
 def _storage(data: Bytes, entries: Entries, name: str, dtype: torch.dtype) -> Storage:
     return _numbers(_entry(data, entries, name), dtype)
 
 
-def _numbers(found: memoryview, dtype: torch.dtype) -> Storage:
-    """Bytes as numbers, which stay where they are."""
-    if len(found) % dtype.itemsize:
-        raise DataError(f"a storage of {len(found)} bytes has no whole number of {dtype}")
-    if not found:
+def _numbers(content: memoryview, dtype: torch.dtype) -> Storage:
+    """Bytes as numbers, without a copy where they are aligned."""
+    if len(content) % dtype.itemsize:
+        raise DataError(f"a storage of {len(content)} bytes has no whole number of {dtype}")
+    if not content:
         return Storage(torch.empty(0, dtype=dtype))
-    values = torch.frombuffer(found, dtype=torch.uint8)
+    values = torch.frombuffer(content, dtype=torch.uint8)
     if values.data_ptr() % dtype.itemsize:
         values = values.clone()
     return Storage(values.view(dtype))
@@ -226,9 +229,10 @@ def _numbers(found: memoryview, dtype: torch.dtype) -> Storage:
 
 
 def _before_zip(data: Bytes) -> Any:
-    """Five objects one after the other, the fourth of which is what was saved, and the storages' numbers after them.
+    """Contents of an older file: five objects, of which the fourth was saved, then the numbers of all storages.
 
-    The numbers stand behind the objects that view them, so that those are read twice.
+    The numbers follow the objects that view them, so the saved object is read twice: for the storages' sizes, and with
+    the numbers.
     """
     end = min(len(data), MAX_OBJECTS)
     text = data[:end]
@@ -256,7 +260,7 @@ def _before_zip(data: Bytes) -> Any:
     for name in names:
         dtype, numel = wanted[name]
         if dtype is None:
-            raise DataError("it holds numbers of a type that models here have not")
+            raise DataError("it holds numbers of a type that models here do not have")
         (length,) = struct.unpack("<q", data[at : at + 8]) if at + 8 <= len(data) else (-1,)
         n_bytes = numel * dtype.itemsize
         if length != numel or at + 8 + n_bytes > len(data):
@@ -266,7 +270,7 @@ def _before_zip(data: Bytes) -> Any:
     return load(text, start, _persistent(lambda _kind, name, *_: kept[name]))[0]
 
 
-def _no_storage(_told: Any) -> Any:
+def _no_storage(_pid: Any) -> Any:
     raise DataError("it refers to a storage where none can be")
 
 
@@ -274,7 +278,7 @@ def _no_storage(_told: Any) -> Any:
 
 
 def _safetensors(data: Bytes) -> Any:
-    """Tensors by name."""
+    """Tensors by name of a safetensors file."""
     import safetensors
     import safetensors.torch
 
@@ -286,7 +290,7 @@ def _safetensors(data: Bytes) -> Any:
     try:
         header = json.loads(data[8 : 8 + length])
         if not isinstance(header, dict):
-            raise ValueError("its header is no dictionary")
+            raise ValueError("its header is not a dictionary")
         return safetensors.torch.load(bytes(data))
     except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise DataError(f"it is no readable safetensors file: {str(error)[:200]}") from error

@@ -1,4 +1,4 @@
-"""The last check before anything is written: every snapshot is one of the model that the config describes."""
+"""The last check before an imported run is written: every snapshot fits the model that the config describes."""
 
 from train.errors import DataError
 from train.model import hooked_config, parameter_shapes
@@ -7,10 +7,10 @@ from .common import Imported, checked
 
 
 def check(imported: Imported) -> None:
-    """Compare names, shapes and values with the model's.
+    """Compare the names, shapes and values of all snapshots with the model of the config.
 
     Raises:
-        DataError: a tensor is missing, has no place, does not fit or holds a value that is not finite.
+        DataError: a tensor is missing, unknown, of another shape, or not finite.
     """
     expected = {name: tuple(s) for name, s in parameter_shapes(hooked_config(checked(imported.config))).items()}
     for step, weights in imported.snapshots.items():

@@ -1,4 +1,4 @@
-"""What the readers of foreign layouts share: what is given and what comes out, reading tensors, tasks and splits."""
+"""Shared by the readers of foreign layouts: their input and output, and reading of tensors, tasks and splits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from torch import Tensor
 
 from train.algebra.operations import MAX_MODULUS
 from train.config.run import RunConfig
-from train.config.settings import from_json
 from train.config.task import Split, TaskConfig
 from train.errors import DataError, UsageError
 from train.tasks.task import all_pairs_task, split_mask
 
-from .unwrapping import Weights, is_buffer, short
+from .names import is_buffer, short
+from .unwrapping import Weights
 
 NEVER_KNOWN = ("optim", "schedule", "model.init", "model.init_scale", "task.outliers")
-"""What no file tells in full; settings of the optimiser that a config holds are not taken over."""
+"""Parts of a config that no file records in full; optimiser settings of a foreign config are not taken over."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What flags and a JSON file say of a model."""
+    """Facts about a model from flags and from a JSON file; None where a flag is not given."""
 
     op: str | None = None
     p: int | None = None
@@ -33,37 +33,37 @@ class Given:
     split_seed: int | None = None
     step: int | None = None
     tokens: str | None = None
-    """The row of tokens that the model read: see ``tokens``."""
+    """The row of tokens that the model reads: see ``tokens``."""
     config: dict[str, Any] = field(default_factory=dict)
-    """Contents of the JSON file; a layout looks up the names it knows, and evaluates nothing."""
+    """Contents of the JSON file; a layout looks up the names that it knows, and evaluates nothing."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A model in our own terms."""
+    """An imported model under our names and conventions."""
 
     config: dict[str, Any]
-    """The fields that are known, nested as in ``RunConfig.to_json``."""
+    """The known fields of the config, nested as in ``RunConfig.to_dict``."""
     snapshots: dict[int, Weights]
     """Weights by step (updates done), under our names, float32."""
     is_train: Bool[Tensor, " rows"] | None
-    """The split, over all rows a-major in our order of elements; None where it is unknown."""
+    """The split over all rows (a-major, in our order of elements); None where it is unknown."""
     unknown: tuple[str, ...]
-    """Parts and fields of the config that nothing tells."""
+    """Parts and fields of the config that neither files nor flags give."""
     notes: tuple[str, ...] = ()
-    """What was left out or changed."""
+    """What the import left out or changed, for ``run.json``."""
     knows_tokens: bool = True
-    """Whether the layout says which tokens are the marks and in which order; if not, the losses have to."""
+    """Whether the layout fixes which tokens are the marks, and their order; otherwise losses decide: see ``tokens``."""
 
 
 # ---- reading tensors -------------------------------------------------------------------------------
 
 
 def take(weights: Mapping[str, Tensor], name: str, n_axes: int) -> Tensor:
-    """The tensor called ``name``.
+    """The tensor of this name.
 
     Raises:
-        DataError: it is missing, or has not ``n_axes`` axes, or one of size 0.
+        DataError: the tensor is missing, does not have ``n_axes`` axes, or is empty.
     """
     if name not in weights:
         raise DataError(f"{name} is missing: the file is not of this layout, or not complete")
@@ -74,7 +74,7 @@ def take(weights: Mapping[str, Tensor], name: str, n_axes: int) -> Tensor:
 
 
 def n_blocks(weights: Mapping[str, Tensor], prefix: str = "blocks.") -> int:
-    """Number of blocks that names speak of; ``take`` finds out where one is missing."""
+    """Number of blocks according to the names of tensors; ``take`` refuses the model where one is missing."""
     numbers = [name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)]
     return 1 + max((int(number) for number in numbers if number.isdecimal() and len(number) < 5), default=-1)
 
@@ -82,14 +82,14 @@ def n_blocks(weights: Mapping[str, Tensor], prefix: str = "blocks.") -> int:
 def split_heads(
     W_O: Float[Tensor, "d_model n_heads_d_head"], n_heads: int, name: str = "W_O"
 ) -> Float[Tensor, "n_heads d_head d_model"]:
-    """The output matrix that acts on heads lying side by side, by head."""
+    """An output matrix that acts on the concatenated heads, split by head."""
     if W_O.shape[1] % n_heads:
         raise DataError(f"{name} has shape {tuple(W_O.shape)}: {W_O.shape[1]} is no multiple of {n_heads} heads")
     return rearrange(W_O, "d_model (head d_head) -> head d_head d_model", head=n_heads).contiguous()
 
 
 def refuse_rest(weights: Mapping[str, Tensor], used: Callable[[str], bool] | set[str]) -> None:
-    """Refuse tensors that were not ``used`` and are no buffers."""
+    """Refuse tensors that were neither ``used`` nor are buffers."""
     is_used = used.__contains__ if isinstance(used, set) else used
     for name, tensor in weights.items():
         if not is_used(name) and not is_buffer(name):
@@ -97,9 +97,9 @@ def refuse_rest(weights: Mapping[str, Tensor], used: Callable[[str], bool] | set
 
 
 def found_biases(weights: Mapping[str, Tensor]) -> str:
-    """``ModelConfig.biases`` as the tensors of all snapshots show it: trained are those that are not zero."""
-    last = {name.rpartition(".")[2] for name, t in weights.items() if t.any()}
-    biases = {name for name in last if name.startswith("b_")}
+    """``ModelConfig.biases`` of a state dict: biases that are not all zero count as trained."""
+    nonzero = {name.rpartition(".")[2] for name, t in weights.items() if t.any()}
+    biases = {name for name in nonzero if name.startswith("b_")}
     return "none" if not biases else "mlp" if biases <= {"b_in", "b_out"} else "all"
 
 
@@ -120,29 +120,35 @@ def mlp_fields(ours: Weights, n_layers: int, act_fn: str, biases: str, outputs: 
 # ---- the task --------------------------------------------------------------------------------------
 
 
-def settle(name: str, flag: Any, told: Any) -> Any:
-    """A value from a flag or from the file, whichever says it.
+def settle(name: str, flag: Any, in_file: Any) -> Any:
+    """A value from a flag or from the file; None where neither has it.
 
     Raises:
-        UsageError: both do, and differ.
+        UsageError: both have it and they differ.
     """
-    if flag is not None and told is not None and flag != told:
-        said = f"--{name.replace('_', '-')} says {flag!r}, but the file says {short(told)}"
-        raise UsageError(f"{said}: leave the flag out")
-    return told if flag is None else flag
+    if flag is not None and in_file is not None and flag != in_file:
+        conflict = f"--{name.replace('_', '-')} says {flag!r}, but the file says {short(in_file)}"
+        raise UsageError(f"{conflict}: leave the flag out")
+    return in_file if flag is None else flag
 
 
 def make_config(
     given: Given, task: Mapping[str, Any], model: Mapping[str, Any], seed: int | None = None
 ) -> dict[str, Any]:
-    """The config of what is known, checked. ``task`` has op, p or group, layout and whatever the file tells.
+    """The known part of the config, checked.
+
+    Args:
+        given: facts from flags.
+        task: op, p or group, layout, and other fields of the task that the file gives.
+        model: fields of the model.
+        seed: seed of the run; None where unknown.
 
     Raises:
         UsageError: no operation, or values that our config does not allow.
         DataError: the number of tokens makes p too small or too large.
     """
     if task.get("op") is None:
-        raise UsageError("the file does not say which operation was learned: give --op, such as --op add")
+        raise UsageError("the file does not record the operation: give --op, such as --op add")
     names = ("train_frac", "split", "split_seed")
     known = dict(task) | {name: settle(name, getattr(given, name), task.get(name)) for name in names}
     known = {name: value for name, value in known.items() if value is not None}
@@ -162,23 +168,29 @@ def make_config(
 
 
 def checked(config: dict[str, Any]) -> RunConfig:
-    """The RunConfig of ``config``; UsageError where it does not allow a value."""
+    """The RunConfig of the nested fields ``config``.
+
+    Raises:
+        UsageError: a value is not allowed.
+    """
     try:
-        return from_json(config)
+        return RunConfig.from_dict(config)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
 def unknown_of(config: dict[str, Any]) -> tuple[str, ...]:
-    """What a config made by ``make_config`` does not say."""
+    """Parts and fields that a config made by ``make_config`` lacks."""
     task = [f"task.{name}" for name in ("train_frac", "split", "split_seed") if name not in config["task"]]
     return (*NEVER_KNOWN, *(() if "seed" in config else ("seed",)), *task)
 
 
 def split_of(config: dict[str, Any], order: Int[Tensor, " n"] | None = None) -> Bool[Tensor, " rows"] | None:
-    """The split that the config describes, None where it does not say all of it.
+    """The split that the config describes; None where a field of the split is missing.
 
-    ``order[i]`` is our number of the element that is drawn as i-th; the same where not given.
+    Args:
+        config: nested fields, as ``make_config`` gives them.
+        order: our number of each element in the order in which the source numbers them; None: the same order.
     """
     if not {"train_frac", "split", "split_seed"} <= set(config["task"]):
         return None
@@ -191,6 +203,6 @@ def split_of(config: dict[str, Any], order: Int[Tensor, " n"] | None = None) -> 
 
 
 def in_order(rows: Bool[Tensor, " rows"], order: Int[Tensor, " n"]) -> Bool[Tensor, " rows"]:
-    """Rows of all pairs (a-major) with the elements in another order: pair (i, j) is what (order[i], order[j]) was."""
+    """Rows of all pairs (a-major) with elements reordered: the new pair (i, j) is the old (order[i], order[j])."""
     n = len(order)
     return rows.view(n, n)[order][:, order].reshape(-1)

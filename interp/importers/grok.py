@@ -1,8 +1,8 @@
 """Power et al. 2022 (2201.02177, openai/grok): post-norm transformers on "<|eos|> a op b =".
 
-All tasks share one vocabulary of 239 tokens; the rows and columns of the operation's own elements, "=", the operator
-and <|eos|> are kept. The split is theirs too: ``RandomState(0)`` shuffles the equations whatever the run's seed, and
-the first round(train_frac * rows) are trained on.
+All tasks share one vocabulary of 239 tokens, of which the operation's elements, "=", the operator and <|eos|> are kept.
+Unless flags give a split it is that of their code: ``RandomState(0)`` shuffles the equations whatever the run's seed,
+and the first round(train_frac * rows) are trained on.
 """
 
 import itertools
@@ -31,9 +31,10 @@ from .common import (
     take,
     unknown_of,
 )
+from .names import short
 from .nanda import activation
-from .records import plain_fields
-from .unwrapping import Weights, converted, short, state_dicts
+from .plain import plain_fields
+from .unwrapping import Weights, converted, state_dicts
 
 OPERATORS = {
     "+": "add",
@@ -50,12 +51,13 @@ OPERATORS = {
     "s5conj": "conjugate",
     "s5aba": "sandwich",
 }
-"""Their names of the operations that are ours too."""
+"""Our names of operations by theirs, for those that both have."""
 OTHERS = ("**2+", "**3+", "+*", "+-", "copy", "reverse", "sort")
+"""Names of their other operations, which are tokens too."""
 P, GROUP = 97, "S5"
 N_POSITIONS = 5
 EXACT = 1e-6
-"""Sinusoids this near to ours differ by float32 rounding alone."""
+"""Largest difference of sinusoids from ours that float32 rounding explains."""
 
 
 def vocabulary() -> list[str]:
@@ -66,7 +68,7 @@ def vocabulary() -> list[str]:
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """The model; hyper-parameters (math_operator, train_data_pct, non_linearity) from a checkpoint or a JSON file."""
+    """Read the model; a checkpoint or a JSON file may hold math_operator, train_data_pct and non_linearity."""
     told = _hyper_parameters(raw) | given.config
     found = state_dicts(raw, given.step)
     task, tokens = _task(given, told)
@@ -89,16 +91,16 @@ def _hyper_parameters(raw: Any) -> dict[str, Any]:
 
 
 def _task(given: Given, told: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Tensor, " d_vocab"]]:
-    """The task, and their numbers of the tokens that it uses in the order of ours."""
+    """The task, and their numbers of its tokens in our order."""
     theirs = told.get("math_operator")
     if theirs is not None and theirs not in list(OPERATORS):
         raise DataError(f"its operator is {short(theirs)}; known are {', '.join(OPERATORS)}")
     op = settle("op", given.op, None if theirs is None else OPERATORS[theirs])
     if op is None:
-        raise UsageError("the weights do not tell which operation was learned: give --op, such as --op add")
+        raise UsageError("the weights do not record the operation: give --op, such as --op add")
     symbol = next((symbol for symbol, name in OPERATORS.items() if name == op), None)
     if symbol is None:
-        raise UsageError(f"--op {op} is none of openai/grok's; choose one of {', '.join(OPERATORS.values())}")
+        raise UsageError(f"--op {op} is not an operation of openai/grok; choose one of {', '.join(OPERATORS.values())}")
     names, on_group = vocabulary(), symbol.startswith("s5")
     if settle("group", given.group, GROUP if on_group else None) is None:
         settle("p", given.p, P)
@@ -137,7 +139,7 @@ def _fields(weights: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _convert(weights: Mapping[str, Tensor], tokens: Int[Tensor, " d_vocab"]) -> Weights:
-    """Their tensors in our names and shapes; Linear layers hold [out, in]."""
+    """Their tensors under our names and in our shapes; their Linear layers store [out, in]."""
     W_E, W_U = take(weights, "embedding.weight", 2), take(weights, "linear.weight", 2)
     for name, W in (("embedding.weight", W_E), ("linear.weight", W_U)):
         if W.shape[0] != len(vocabulary()):
@@ -160,7 +162,7 @@ def _convert(weights: Mapping[str, Tensor], tokens: Int[Tensor, " d_vocab"]) -> 
 
 
 def _block(weights: Mapping[str, Tensor], i: int) -> tuple[Weights, set[str]]:
-    """Block i in our names, and the names that it was read from."""
+    """Tensors of block i under our names, and their names of the tensors read."""
     used: set[str] = set()
 
     def get(name: str, n_axes: int = 2) -> Tensor:
@@ -170,7 +172,7 @@ def _block(weights: Mapping[str, Tensor], i: int) -> tuple[Weights, set[str]]:
     n_heads = n_blocks(weights, f"decoder.blocks.{i}.self_attn.attn_heads.")
     each = {x: [get(f"self_attn.attn_heads.{h}.W{x.lower()}.weight").T for h in range(n_heads)] for x in "QKV"}
     if not n_heads or len({W.shape for heads in each.values() for W in heads}) > 1:
-        raise DataError(f"decoder.blocks.{i}.self_attn.attn_heads have no matrices, or of different shapes")
+        raise DataError(f"decoder.blocks.{i}.self_attn.attn_heads have no matrices, or matrices of different shapes")
     d_model, d_head = each["Q"][0].shape
     at = f"blocks.{i}."
     attn = {f"{at}attn.W_{x}": torch.stack(heads) for x, heads in each.items()}
@@ -194,9 +196,9 @@ def _block(weights: Mapping[str, Tensor], i: int) -> tuple[Weights, set[str]]:
 
 
 def their_split(config: dict[str, Any]) -> Bool[Tensor, " rows"]:
-    """Rows among the first round(train_frac * rows) equations, shuffled by RandomState(0).
+    """Mask of the training rows: the first round(train_frac * rows) equations after a shuffle by RandomState(0).
 
-    Equations are made a-major, except those of division: quotient-major, a being the divisor's multiple.
+    Before the shuffle equations are a-major; those of division are quotient-major, with a = quotient * b.
     """
     task = checked(config).task
     table = all_pairs_task(task)
@@ -205,7 +207,7 @@ def their_split(config: dict[str, Any]) -> Bool[Tensor, " rows"]:
         quotient, b = table.labels[rows, 0], table.pairs[rows, 1]
         rows = rows[(quotient * task.n_elements + b).argsort()]
     order = np.arange(len(rows))
-    np.random.RandomState(0).shuffle(order)  # noqa: NPY002 - the generator that they used
+    np.random.RandomState(0).shuffle(order)  # noqa: NPY002 - their code's generator
     is_train = torch.zeros_like(table.is_defined)
     is_train[rows[torch.from_numpy(order[: round(len(rows) * task.train_frac)])]] = True
     return is_train

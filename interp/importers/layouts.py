@@ -1,33 +1,22 @@
-"""Layouts of state dicts that others save, each read by one function into our own terms."""
+"""Layouts of state dicts that others save: each is a module here whose ``read(raw, given)`` returns an ``Imported``."""
 
-from . import grok, nanda, pizza, reptheory, transformerlens
-from .archives import read_file
-from .check import check
-from .common import Given, Imported
-from .losses import identical, listed_losses
-from .tokens import settle_tokens
-from .unwrapping import own_config, own_step, prefixes, tells_step
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-LAYOUTS = {
-    "nanda": nanda.read,
-    "pizza": pizza.read,
-    "reptheory": reptheory.read,
-    "transformerlens": transformerlens.read,
-    "grok": grok.read,
-}
-"""Readers by the name that --layout takes."""
+if TYPE_CHECKING:
+    from .common import Given, Imported
 
-__all__ = [
-    "LAYOUTS",
-    "Given",
-    "Imported",
-    "check",
-    "identical",
-    "listed_losses",
-    "own_config",
-    "own_step",
-    "prefixes",
-    "read_file",
-    "settle_tokens",
-    "tells_step",
-]
+LAYOUTS = (
+    "nanda",
+    "pizza",
+    "reptheory",
+    "transformerlens",
+    "grok",
+)
+"""Names that --layout takes, which are those of the modules; reading the names imports none of the modules."""
+
+
+def reader(layout: str) -> "Callable[[Any, Given], Imported]":
+    """The function that reads files of this layout; its module, and PyTorch with it, is imported here."""
+    return importlib.import_module(f".{layout}", __package__).read

@@ -1,4 +1,4 @@
-"""What a checkpoint says of its own training: loss curves, and snapshots that are all the same."""
+"""What a checkpoint records of its own training: loss curves, and snapshots that never change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .records import numbers
+from .plain import numbers
 from .unwrapping import Weights
 
 COLUMNS = {
@@ -15,47 +15,48 @@ COLUMNS = {
     "train_acc": ("train_accuracies", "train_accs", "train_acc", "train_accuracy"),
     "test_acc": ("test_accuracies", "test_accs", "test_acc", "test_accuracy", "val_accuracies"),
 }
-"""Our columns, and the keys under which checkpoints list them."""
+"""Columns of our log, and the keys under which checkpoints list their values."""
 MAX_ROWS = 1_000_000
+"""Longest list of losses that is read."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Losses as a file lists them."""
+    """Losses and accuracies that a checkpoint lists."""
 
     rows: tuple[dict[str, Any], ...] = ()
-    """By step: step, and what of train_loss, test_loss, train_acc and test_acc is listed there."""
+    """Rows of the log, by step: step, and those of train_loss, test_loss, train_acc and test_acc that are listed."""
     notes: tuple[str, ...] = ()
 
 
 def listed_losses(raw: Any, steps: list[int], source: str) -> Listed:
     """Losses and accuracies that a checkpoint lists, as rows of a log.
 
-    One a step where there are as many as the last snapshot has updates (or one more); else one every so many steps
-    where that number divides them: n values over L updates are taken at 0, L/n, 2L/n, ..., each before its update, as
-    the published code lists them. Values that are not finite, and lists that fit no stride, are left out with a note.
+    A list with one value per update of the last snapshot (or one more) has stride 1. A list of n values over L updates
+    has stride L/n where n divides L: its values belong to steps 0, L/n, 2L/n, ..., each before the update, as in the
+    published code. Values that are not finite, and lists that fit no stride, are left out with a note.
 
     Args:
-        raw: what the file holds; of a folder, the file with the most losses is read.
+        raw: contents of the file; of a folder, the file with the most losses is read.
         steps: steps of the snapshots.
-        source: the file's name, for notes.
+        source: name of the file, for notes.
     """
     holder = _holder(raw)
     columns = {ours: _values(holder, names) for ours, names in COLUMNS.items()}
     rows: dict[int, dict[str, Any]] = {}
-    said, strides = [], {}
+    misfits, strides = [], {}
     for name, values in columns.items():
         if len(values) < 2:
             continue
         stride = _stride(len(values), steps[-1])
         if stride is None:
-            said.append(f"the {len(values):,} values of {name} in {source} fit no stride up to step {steps[-1]:,}")
+            misfits.append(f"the {len(values):,} values of {name} in {source} fit no stride up to step {steps[-1]:,}")
             continue
         strides[name] = stride
         for i, value in enumerate(values):
             if value is not None:
                 rows.setdefault(i * stride, {"step": i * stride})[name] = value
-    notes = [f"{words}: they were left out" for words in said]
+    notes = [f"{words}: they were left out" for words in misfits]
     if rows:
         each = "; ".join(f"{name} {_each(stride)}" for name, stride in strides.items())
         notes.insert(0, f"the log holds values as {source} lists them, and none of ours: {each}")
@@ -67,12 +68,14 @@ def _each(stride: int) -> str:
 
 
 def _holder(raw: Any) -> Mapping[str, Any]:
-    """The checkpoint that lists losses; of a folder the one that lists most."""
+    """The checkpoint that lists losses; in a folder, the one that lists the most."""
     if not isinstance(raw, Mapping):
         return {}
     if raw and all(type(key) is int for key in raw):
-        found = [each for each in raw.values() if isinstance(each, Mapping)]
-        return max(found, key=lambda each: max(map(len, map(_list, map(each.get, COLUMNS["train_loss"])))), default={})
+        checkpoints = [each for each in raw.values() if isinstance(each, Mapping)]
+        return max(
+            checkpoints, key=lambda each: max(map(len, map(_list, map(each.get, COLUMNS["train_loss"])))), default={}
+        )
     return raw
 
 
@@ -81,7 +84,7 @@ def _list(value: Any) -> Any:
 
 
 def _values(holder: Mapping[str, Any], names: tuple[str, ...]) -> list[float | None]:
-    """The first of these keys that lists numbers; None in place of one that is not finite."""
+    """Numbers under the first of these keys that lists any; None replaces values that are not finite."""
     for name in names:
         found = numbers(holder.get(name)) if len(_list(holder.get(name))) <= MAX_ROWS else None
         if found:
@@ -90,7 +93,7 @@ def _values(holder: Mapping[str, Any], names: tuple[str, ...]) -> list[float | N
 
 
 def _stride(n: int, last: int) -> int | None:
-    """Steps from one listed value to the next; None where nothing tells it."""
+    """Steps from one of n listed values to the next, over ``last`` updates; None where no stride fits."""
     if n in (last, last + 1):
         return 1
     if last % n == 0 and last > n:

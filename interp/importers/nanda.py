@@ -1,7 +1,7 @@
-"""Nanda et al. 2023 (2301.05217): the state dicts of their own transformer, one or many.
+"""Nanda et al. 2023 (2301.05217): state dicts of their own transformer, one or many.
 
-Heads' matrices have their axes the other way round than TransformerLens's, embeddings are columns, and W_O acts on
-the heads lying side by side. There are no attention biases.
+The axes of the heads' matrices are those of TransformerLens transposed, embeddings are columns, and W_O acts on the
+concatenated heads. There are no attention biases.
 """
 
 from collections.abc import Mapping
@@ -13,63 +13,66 @@ from torch import Tensor
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, make_config, n_blocks, refuse_rest, settle, split_heads, split_of, take, unknown_of
-from .unwrapping import Weights, converted, short, state_dicts
+from .names import short
+from .unwrapping import Weights, converted, state_dicts
 
 FUNCTIONS = {"add": "add", "subtract": "sub", "x2xyy2": "x2_xy_y2"}
-"""Their names of operations, in ours."""
+"""Our names of operations by theirs."""
 ACTIVATIONS = {name: name for name in ("relu", "gelu", "gelu_new", "silu", "tanh", "square")}
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """The model. A JSON file may have their config's p, fn_name, frac_train, seed and act_type."""
-    found = state_dicts(raw, given.step)
-    first = next(iter(found.values()))
-    told = given.config
+    """Read the model; a JSON file may hold p, fn_name, frac_train, seed and act_type of their config."""
+    models = state_dicts(raw, given.step)
+    first = next(iter(models.values()))
+    theirs = given.config
     model, n_ctx, d_vocab = sizes(first)
     if n_ctx != 3:
         raise DataError(f"pos_embed.W_pos has {n_ctx} positions; a row of this layout is a, b and '='")
     p = d_vocab - 1
-    if settle("p", given.p, told.get("p")) not in (None, p):
+    if settle("p", given.p, theirs.get("p")) not in (None, p):
         raise DataError(f"embed.W_E has {d_vocab} tokens; with '=' that makes p = {p}, not the p that is given")
     if given.group is not None:
         raise UsageError("this layout has operations on residues alone: give --p, not --group")
     d_vocab_out = take(first, "unembed.W_U", 2).shape[1]
     task = {
-        "op": settle("op", given.op, _operation(told)),
+        "op": settle("op", given.op, _operation(theirs)),
         "p": p,
         "layout": "a b =",
-        "train_frac": told.get("frac_train"),
-        "split": "python" if "seed" in told and "frac_train" in told else None,
-        "split_seed": told.get("seed"),
+        "train_frac": theirs.get("frac_train"),
+        "split": "python" if "seed" in theirs and "frac_train" in theirs else None,
+        "split_seed": theirs.get("seed"),
     }
-    model |= {"act_fn": activation(told.get("act_type", "ReLU")), "outputs": outputs(d_vocab_out, p, d_vocab)}
-    config = make_config(given, task, model, told.get("seed"))
-    return Imported(config, converted(found, convert), split_of(config), unknown_of(config))
+    model |= {"act_fn": activation(theirs.get("act_type", "ReLU")), "outputs": outputs(d_vocab_out, p, d_vocab)}
+    config = make_config(given, task, model, theirs.get("seed"))
+    return Imported(config, converted(models, convert), split_of(config), unknown_of(config))
 
 
-def _operation(told: Mapping[str, Any]) -> str | None:
-    name = told.get("fn_name")
+def _operation(theirs: Mapping[str, Any]) -> str | None:
+    name = theirs.get("fn_name")
     if name is not None and name not in list(FUNCTIONS):
         raise DataError(f"its config has fn_name {short(name)}; known are {', '.join(FUNCTIONS)}")
     return None if name is None else FUNCTIONS[name]
 
 
 def activation(name: Any) -> str:
-    """Our name of an activation function, whatever the letters' case.
+    """Our name of an activation function; case is ignored.
 
     Raises:
-        DataError: another function.
+        DataError: models here do not have the function.
     """
-    found = ACTIVATIONS.get(name.lower()) if isinstance(name, str) else None
-    if found is None:
+    ours = ACTIVATIONS.get(name.lower()) if isinstance(name, str) else None
+    if ours is None:
         raise DataError(f"its activation function is {short(name)}; models here have {', '.join(ACTIVATIONS)}")
-    return found
+    return ours
 
 
 def outputs(d_vocab_out: int, n: int, d_vocab: int) -> str:
     """``ModelConfig.outputs`` by the number of logits."""
     if d_vocab_out not in (n, d_vocab):
-        raise DataError(f"unembed.W_U has {d_vocab_out} logits; {n} (the answers) or {d_vocab} (the tokens) are right")
+        raise DataError(
+            f"unembed.W_U has {d_vocab_out} logits; it must have {n} (the answers) or {d_vocab} (the tokens)"
+        )
     return "tokens" if d_vocab_out == d_vocab else "answers"
 
 
@@ -95,10 +98,10 @@ def sizes(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], int, int]:
 
 
 def convert(weights: Mapping[str, Tensor]) -> Weights:
-    """Their tensors in our names and shapes; biases that they have not are zero.
+    """Their tensors under our names and in our shapes; biases that they do not have are zero.
 
     Raises:
-        DataError: a tensor is missing, has another number of axes, or has no place.
+        DataError: a tensor is missing, unknown, or has another number of axes.
     """
     ours = {
         "embed.W_E": take(weights, "embed.W_E", 2).T,

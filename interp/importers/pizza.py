@@ -1,9 +1,9 @@
 """Zhong et al. 2023 (2306.17844, "pizza"): their transformers, linear models A, B, C, D, X, and Linearformer.
 
-Their transformers look as Nanda et al.'s do, without a mask. Facts come from the JSON file that lies beside the
-weights: C, attn_coeff, act_fn, diff_vocab, eqn_sign, frac, model_type. ``funcs`` is program text, compared with that
-of addition and never run, and ``attention_dir`` (which says "casual") is not looked at. The split is drawn without
-a seed of its own, so it is unknown unless flags say it.
+Their transformers have the layout of Nanda et al.'s, without a mask. Facts come from the JSON file beside the weights:
+C, attn_coeff, act_fn, diff_vocab, eqn_sign, frac, model_type. ``funcs`` is program text, which is compared with that of
+addition and never run; ``attention_dir`` (which says "casual") is ignored. The split is drawn without a seed of its
+own, so it is unknown unless flags give it.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,15 @@ import torch
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, make_config, mlp_fields, n_blocks, refuse_rest, settle, split_of, take, unknown_of
+from .names import short
 from .nanda import activation, convert, outputs, sizes
-from .unwrapping import Weights, converted, short, state_dicts
+from .unwrapping import Weights, converted, state_dicts
 
 LINEAR = ("A", "B", "C", "D", "X")
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """The model."""
+    """Read the model."""
     found = state_dicts(raw, given.step)
     first = next(iter(found.values()))
     if given.group is not None:
@@ -34,7 +35,9 @@ def read(raw: Any, given: Given) -> Imported:
     task = _task(given, d_vocab, n_ctx)
     rate = given.config.get("attn_coeff")
     if isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise UsageError("the weights do not tell attn_coeff: give --config FILE.json, the file saved beside them")
+        raise UsageError(
+            "the weights do not record attn_coeff: give --config FILE.json, the file saved beside the weights"
+        )
     model |= {
         "attention": "bidirectional",
         "attn_rate": float(rate),
@@ -50,7 +53,7 @@ def _imported(given: Given, task: dict[str, Any], model: dict[str, Any], snapsho
 
 
 def _task(given: Given, d_vocab: int, n_ctx: int) -> dict[str, Any]:
-    """The task; p is C where the JSON file says it, else all of one vocabulary."""
+    """The task; p is C of the JSON file, else the number of tokens of one shared vocabulary."""
     told = given.config
     if n_ctx not in (2, 3):
         raise DataError(f"pos_embed.W_pos has {n_ctx} positions; a row of this layout is a, b and perhaps '='")
@@ -75,7 +78,7 @@ def _task(given: Given, d_vocab: int, n_ctx: int) -> dict[str, Any]:
 
 
 def _operation(told: Mapping[str, Any], p: int) -> str | None:
-    """The operation by its program text, which is compared and never run; they trained on addition alone."""
+    """The operation by its program text, which is compared and never run; all their models learn addition."""
     text = told.get("funcs")
     if text is None:
         return None
@@ -88,7 +91,7 @@ def _operation(told: Mapping[str, Any], p: int) -> str | None:
 
 
 def _linear(found: dict[int, Weights], given: Given) -> Imported:
-    """train-linear.py's models: the sum (D: the list) of two embeddings through one or two hidden layers."""
+    """A model of train-linear.py: the sum (D: the concatenation) of two embeddings through one or two hidden layers."""
     first = next(iter(found.values()))
     kind = _linear_kind(first, given.config.get("model_type"))
     snapshots = converted(found, lambda weights: _linear_weights(weights, kind))
@@ -107,7 +110,7 @@ def _linear(found: dict[int, Weights], given: Given) -> Imported:
 
 
 def _linear_kind(weights: Weights, told: Any) -> str:
-    """Which of the models; B and C have the same tensors, so the JSON file has to say."""
+    """Which of the linear models; B and C have the same tensors, so the JSON file must tell them apart."""
     if told is not None and told not in LINEAR:
         raise DataError(f"its config has model_type {short(told)}; known are {', '.join(LINEAR)}")
     if "embed1.weight" in weights:
@@ -118,14 +121,14 @@ def _linear_kind(weights: Weights, told: Any) -> str:
         d_in, d_embed = take(weights, "l1.weight", 2).shape[1], take(weights, "embed.weight", 2).shape[1]
         fits = "D" if d_in == 2 * d_embed else "A"
     if told is None and len(fits) > 1:
-        raise UsageError("the weights do not tell models B and C apart: give --config FILE.json, with model_type")
+        raise UsageError("the weights do not tell models B and C apart: give --config FILE.json with model_type")
     if told is not None and told not in fits:
         raise DataError(f"its config has model_type {short(told)}, but the tensors are those of {fits}")
     return fits if told is None else told
 
 
 def _linear_weights(weights: Weights, kind: str) -> Weights:
-    """A sum of embeddings is read by W_in = [W; W]; model C adds its bias with each operand."""
+    """Tensors under our names: a sum of embeddings is W_in = [W; W], and model C adds its bias once per operand."""
     embeds = ["embed1.weight", "embed2.weight"] if kind == "X" else ["embed.weight"]
     layers = ["l1", "l2"] if kind in "BC" else ["l1"]
     refuse_rest(weights, {*embeds, "unembed.weight", *(f"{x}.{y}" for x in layers for y in ("weight", "bias"))})
@@ -147,12 +150,12 @@ def _linear_weights(weights: Weights, kind: str) -> Weights:
 
 
 def _linearformer(found: dict[int, Weights], given: Given) -> Imported:
-    """train-main.py's model without attention: the list of embeddings, padded with 0, through hidden layers."""
+    """The model of train-main.py without attention: concatenated embeddings, padded with 0, through hidden layers."""
     first = next(iter(found.values()))
     (d_embed, d_vocab), n_layers = take(first, "embed.W_E", 2).shape, n_blocks(first)
     d_in = take(first, "blocks.0.W_in", 2).shape[1]
     if given.config.get("eqn_sign") or d_in // 2 != d_embed:
-        raise DataError("it is a Linearformer that reads '=' too; an MLP here reads a and b alone")
+        raise DataError("it is a Linearformer that also reads '='; an MLP here reads a and b alone")
     task = _task(given, d_vocab, 2)
     snapshots = converted(found, lambda weights: _linearformer_weights(weights, n_layers, 2 * d_embed))
     ours = next(iter(snapshots.values()))

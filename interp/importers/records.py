@@ -1,14 +1,14 @@
-"""What is made of the objects in a stranger's file: tensors of storages, containers, and inert records of the rest.
+"""Objects built from an untrusted pickle: tensors from storages, containers, and inert records of everything else.
 
-Nothing here imports or calls what a file names. A name is compared with a closed list of makers, all of which are
-functions of this file; an object of any other class becomes a ``Record`` of its class's name and what the file says of
-it.
+Nothing here imports or calls what a file names. A name is looked up in a closed list of makers, all of which are
+functions of this module; an object of any other class becomes a ``Record`` of the class's name and the data that the
+file gives for the object.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,25 +29,11 @@ DTYPES = {
     "UntypedStorage": torch.uint8,
 }
 """Element types by the name of a storage's class; those of other classes are not read."""
-NUMPY = {
-    "f2": torch.float16,
-    "f4": torch.float32,
-    "f8": torch.float64,
-    "b1": torch.bool,
-    "u1": torch.uint8,
-    "i1": torch.int8,
-    "i2": torch.int16,
-    "i4": torch.int32,
-    "i8": torch.int64,
-}
-"""Element types by NumPy's names of them."""
-MAX_LISTED = 5_000_000
-"""Losses, or the like, in a list."""
 
 
 @dataclass(frozen=True, eq=False)
 class Name:
-    """A class or function that a file names: never looked up."""
+    """A class or function that a file names; the name is never resolved."""
 
     module: str
     name: str
@@ -58,28 +44,28 @@ class Name:
 
 @dataclass(eq=False)
 class Record:
-    """An object of a class that was not looked up: what the file says of it."""
+    """An object of a class that is never resolved: the data that the file gives for the object."""
 
     kind: Name
     args: tuple[Any, ...] = ()
     fields: dict[Any, Any] = field(default_factory=dict)
-    """Its attributes, and the items of a mapping."""
+    """Attributes of the object, and the items of a mapping."""
     items: list[Any] = field(default_factory=list)
     """The items of a list."""
     state: Any = None
-    """What its class would have been told, where these are no attributes."""
+    """State that the object's class would have been given, where the state is not a dictionary of attributes."""
 
 
 @dataclass(frozen=True)
 class Unread:
-    """A tensor without numbers of the usual kind: ``what`` it is."""
+    """A tensor whose numbers are not read; ``what`` describes it in messages."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers in a file; ``None`` where they are not read."""
+    """Numbers in a file; ``values`` is None where they are not read, and ``what`` says why."""
 
     values: Tensor | None
     what: str = ""
@@ -89,10 +75,10 @@ class Storage:
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor | Unread:
-    """A view of a storage, whose numbers are not copied.
+    """A tensor as a view of a storage; no numbers are copied.
 
     Raises:
-        DataError: it reaches out of its storage.
+        DataError: the view has no valid sizes and strides, or exceeds the storage.
     """
     if not isinstance(storage, Storage):
         raise DataError("a tensor has no storage")
@@ -100,19 +86,19 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
         return Unread(storage.what)
     whole = [offset, *size, *stride] if isinstance(size, tuple) and isinstance(stride, tuple) else [-1]
     if len(whole) > 33 or not all(type(n) is int and 0 <= n < 2**48 for n in whole) or len(size) != len(stride):
-        raise DataError("a tensor has no sizes and strides")
+        raise DataError("a tensor has no valid sizes and strides")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 in size:
         return torch.empty(size, dtype=storage.values.dtype)
     if last >= len(storage.values):
-        raise DataError(f"a tensor of shape {size} reaches out of its storage of {len(storage.values)} numbers")
+        raise DataError(f"a tensor of shape {size} exceeds its storage of {len(storage.values)} numbers")
     if math.prod(size) > max(len(storage.values), 1_000_000):
         return Unread(f"an expanded view, {math.prod(size):,} numbers of {len(storage.values):,} stored ones")
     return storage.values.as_strided(size, stride, offset)
 
 
 def _tensor_of_dtype(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, dtype: Any, *_: Any):
-    """A tensor whose storage is bytes."""
+    """A tensor of a dtype of its own, in an untyped storage of bytes."""
     name = dtype.name if isinstance(dtype, Name) else "no type"
     known = {str(each).removeprefix("torch."): each for each in DTYPES.values()}.get(name)
     if known is None or not isinstance(storage, Storage) or storage.values is None:
@@ -122,29 +108,29 @@ def _tensor_of_dtype(storage: Any, offset: Any, size: Any, stride: Any, grad: An
 
 
 def _same(value: Any, *_: Any) -> Any:
-    """A Parameter is its tensor, and an object of a subclass what it is made of."""
+    """The first argument: the tensor of a Parameter."""
     return value
 
 
 def _from_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
-    """A tensor of a subclass, or with attributes of its own."""
+    """A tensor of a subclass, or with extra attributes, as a plain tensor."""
     make = _maker(function)
     return make(*args) if make is not None and isinstance(args, tuple) else Unread("a tensor of a class of its own")
 
 
 def _mapping(*args: Any) -> dict[Any, Any]:
-    """A dictionary of another class: OrderedDict, defaultdict (whose factory is dropped), Counter."""
+    """A plain dictionary for an OrderedDict, a Counter, or a defaultdict (whose factory is dropped)."""
     items = next((arg for arg in args if isinstance(arg, dict | list)), [])
     return dict(items) if isinstance(items, dict) else {key(pair[0]): pair[1] for pair in items}
 
 
 def _sequence(items: Any = (), *_: Any) -> list[Any]:
-    """A deque, set or the like: its items."""
+    """The items of a deque, a set or the like, as a list."""
     return list(items) if isinstance(items, list | tuple) else []
 
 
 def _encoded(text: Any, *_: Any) -> bytes:
-    """Bytes that old protocols write as text."""
+    """Bytes, which protocols before 3 write as text."""
     return text.encode("latin1") if isinstance(text, str) else b""
 
 
@@ -173,7 +159,7 @@ MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("builtins", "range"): range,
     ("__builtin__", "xrange"): range,
 }
-"""All that is made, by module and name."""
+"""Everything that is built, by module and name: the closed list."""
 MAKERS |= {(b, name): _sequence for b in ("builtins", "__builtin__") for name in ("set", "frozenset", "list")}
 MAKERS |= {(b, "dict"): _mapping for b in ("builtins", "__builtin__")}
 
@@ -183,10 +169,10 @@ def _maker(function: Any) -> Callable[..., Any] | None:
 
 
 def call(function: Any, args: Any) -> Any:
-    """What a function of the closed list makes of arguments; a record of the call, for any other.
+    """The result of a function of the closed list; for any other function, a record of the call.
 
     Raises:
-        DataError: arguments that it does not take.
+        DataError: the function does not take these arguments.
     """
     args = args if isinstance(args, tuple) else (args,)
     make = _maker(function)
@@ -195,11 +181,11 @@ def call(function: Any, args: Any) -> Any:
     try:
         return make(*args)
     except (TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        raise DataError(f"{function} does not take what the file gives it") from error
+        raise DataError(f"{function} does not take the arguments in the file") from error
 
 
 def tell(thing: Any, state: Any) -> None:
-    """Attributes of an object; those of tensors and containers are dropped."""
+    """Set the state of a record; the state of tensors and containers is dropped."""
     if not isinstance(thing, Record):
         return
     both = state if isinstance(state, tuple) and len(state) == 2 else (state,)
@@ -211,91 +197,9 @@ def tell(thing: Any, state: Any) -> None:
 
 
 def key(value: Any) -> Any:
-    """``value`` as a key that is cheap to hash: plain values and short tuples of them; others by identity."""
+    """``value`` as a dictionary key that is cheap to hash: plain values and short tuples; others by identity."""
     if value is None or isinstance(value, str | int | float | bytes | Name | Record):
         return value
     if isinstance(value, tuple) and len(value) < 100 and all(isinstance(v, str | int | float | bytes) for v in value):
         return value
     return Record(Name("", type(value).__name__))
-
-
-# ---- reading records -------------------------------------------------------------------------------
-
-
-def plain_fields(thing: Any) -> dict[str, Any]:
-    """Fields of a dictionary or of a config object whose values are plain: numbers, texts, lists of them.
-
-    A config that keeps its fields in one dictionary, as omegaconf's do, gives those.
-    """
-    found = thing.fields if isinstance(thing, Record) else thing
-    if not isinstance(found, Mapping):
-        return {}
-    inner = found.get("_content")
-    found = inner if isinstance(inner, Mapping) else found
-    values = {name: _plain(value) for name, value in found.items() if isinstance(name, str)}
-    return {name: value for name, value in values.items() if value is not _NOT_PLAIN}
-
-
-_NOT_PLAIN = object()
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Record) and "_val" in value.fields:  # a node of omegaconf's
-        return _plain(value.fields["_val"])
-    if isinstance(value, Record) and len(value.args) == 1 and not value.fields:  # a member of an Enum, a path
-        return _plain(value.args[0])
-    if isinstance(value, list | tuple) and len(value) < 1000 and all(isinstance(v, str | int | float) for v in value):
-        return list(value)
-    return _NOT_PLAIN
-
-
-def is_module(thing: Any) -> TypeGuard[Record]:
-    """Whether a record is a whole torch.nn.Module."""
-    return isinstance(thing, Record) and isinstance(thing.fields.get("_modules"), dict | list)
-
-
-def numbers(value: Any) -> list[float] | None:
-    """Numbers of a list (of numbers, 0-d tensors or NumPy's scalars), a tensor or an array of one axis; None if none.
-
-    Numbers are those of float64.
-    """
-    if isinstance(value, Record):
-        value = _array(value)
-    if isinstance(value, Tensor):
-        is_real = value.layout == torch.strided and not value.is_complex() and value.ndim == 1
-        return value.double().tolist() if is_real else None
-    if not isinstance(value, list | tuple | range) or len(value) > MAX_LISTED:
-        return None
-    found = [_number(each) for each in value]
-    return None if None in found else found  # type: ignore[return-value]
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, Record):
-        value = _array(value)
-    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
-        return float(value)
-    return float(value) if isinstance(value, int | float) and abs(value) < 2**1023 or value != value else None
-
-
-def _array(record: Record) -> Tensor | None:
-    """The numbers of NumPy's scalars and arrays of one axis; None where it is something else."""
-    is_numpy = record.kind.module.split(".")[0] == "numpy"
-    if is_numpy and record.kind.name == "scalar" and len(record.args) == 2:
-        dtype, data = record.args
-    elif is_numpy and record.kind.name == "_reconstruct" and isinstance(record.state, tuple) and len(record.state) == 5:
-        _, shape, dtype, _, data = record.state
-        if not isinstance(shape, tuple) or len(shape) != 1:
-            return None
-    elif is_numpy and record.kind.name == "_frombuffer" and len(record.args) >= 2:
-        data, dtype = record.args[:2]
-    else:
-        return None
-    code = dtype.args[0] if isinstance(dtype, Record) and dtype.args else None
-    order = dtype.state[1] if isinstance(dtype, Record) and isinstance(dtype.state, tuple) and dtype.state[1:] else "<"
-    kind = NUMPY.get(code) if isinstance(code, str) else None
-    if kind is None or not isinstance(data, bytes | bytearray) or not data or len(data) % kind.itemsize or order == ">":
-        return None
-    return torch.frombuffer(bytearray(data), dtype=kind)

@@ -1,8 +1,8 @@
 """Chughtai et al. 2023 (2302.03025, rep-theory-mech-interp): transformers and one-layer MLPs on groups.
 
-Facts come from the JSON file that lies beside the weights: group, group_parameter, frac_train, seed. Elements of
-S_n and A_5 are numbered as sympy generates them; here they are put into our order (embeddings and logits alike),
-and the split, which is drawn over pairs in their order, is carried over.
+Facts come from the JSON file beside the weights: group, group_parameter, frac_train, seed. Elements of S_n and A_5 are
+numbered as sympy generates them; embeddings and logits are permuted into our order, and so is the split, which is drawn
+over pairs in their order.
 """
 
 from collections.abc import Mapping
@@ -16,37 +16,38 @@ from train.algebra.groups import GroupName, group, parse_group
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, in_order, make_config, mlp_fields, refuse_rest, settle, split_of, take, unknown_of
+from .names import short
 from .transformerlens import fields, hooked
-from .unwrapping import Weights, converted, short, state_dicts
+from .unwrapping import Weights, converted, state_dicts
 
 FAMILIES = {"CyclicGroup": "C", "DihedralGroup": "D", "SymmetricGroup": "S", "AlternatingGroup": "A"}
 PLAIN = {"act_fn": "relu", "normalization_type": None}
-"""Their transformer in TransformerLens's words."""
+"""Their transformer as settings of a TransformerLens config."""
 UNSHUFFLED = "seed 0 leaves the pairs in order (their code tests the seed's truth), so the first ones are trained on"
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """The model."""
-    found, told = state_dicts(raw, given.step), given.config
+    """Read the model."""
+    models, theirs = state_dicts(raw, given.step), given.config
     name = _group(given)
     order = element_order(name)
-    first = next(iter(found.values()))
+    first = next(iter(models.values()))
     is_mlp = "W_x" in first
-    if "BilinearNet" in short(told.get("model")) or is_mlp and "W" not in first:
-        raise DataError("it is a BilinearNet, whose embeddings are multiplied: no model here does that")
+    if "BilinearNet" in short(theirs.get("model")) or is_mlp and "W" not in first:
+        raise DataError("it is a BilinearNet, which multiplies embeddings: no model here does that")
     if is_mlp:
-        snapshots = converted(found, lambda weights: _mlp(weights, order))
+        snapshots = converted(models, lambda weights: _mlp(weights, order))
         model = mlp_fields(next(iter(snapshots.values())), 1, "relu", "none", "answers")
     else:
-        theirs = converted(found, lambda weights: hooked(weights, PLAIN))
-        model = fields(theirs, "none") | {"act_fn": "relu", "attention": "causal", "outputs": "answers"}
-        snapshots = converted(theirs, lambda weights: _transformer(weights, order))
-    seed = _seed(told.get("seed"))
+        converted_models = converted(models, lambda weights: hooked(weights, PLAIN))
+        model = fields(converted_models, "none") | {"act_fn": "relu", "attention": "causal", "outputs": "answers"}
+        snapshots = converted(converted_models, lambda weights: _transformer(weights, order))
+    seed = _seed(theirs.get("seed"))
     task = {
         **_operation(given, name),
         "layout": "a b" if is_mlp else "a b =",
         "shared_vocabulary": not is_mlp,
-        "train_frac": told.get("frac_train"),
+        "train_frac": theirs.get("frac_train"),
     }
     drawn = seed not in (None, 0) and given.split is None and given.split_seed is None
     task |= {"split": "torch", "split_seed": seed} if drawn else {}
@@ -57,10 +58,10 @@ def read(raw: Any, given: Given) -> Imported:
     return Imported(config, snapshots, is_train, unknown_of(config), notes)
 
 
-def _seed(told: Any) -> int | None:
-    if told is not None and (not isinstance(told, int) or isinstance(told, bool)):
-        raise DataError(f"its config has seed {short(told)}; a whole number is needed")
-    return told
+def _seed(seed: Any) -> int | None:
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise DataError(f"its config has seed {short(seed)}; a whole number is needed")
+    return seed
 
 
 def _notes(name: GroupName) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ def _group(given: Given) -> GroupName:
         raise UsageError("got both --p and --group: give one (--p for a cyclic group)")
     name = settle("group" if given.p is None else "p", flag, told)
     if name is None:
-        raise UsageError("the weights do not tell the group: give --config FILE.json, --group or --p")
+        raise UsageError("the weights do not record the group: give --config FILE.json, --group or --p")
     try:
         return parse_group(name)
     except ValueError as error:
@@ -92,7 +93,7 @@ def _group(given: Given) -> GroupName:
 
 
 def _operation(given: Given, name: GroupName) -> dict[str, Any]:
-    """Composition; of a cyclic group that is addition, an element being its residue."""
+    """Composition, as addition of residues in a cyclic group."""
     op = given.op or ("add" if name.family == "C" else "compose")
     if op not in ("compose", "add") or op == "add" and name.family != "C":
         raise UsageError(f"--op {op}: models of this layout compose the elements of {name}; leave --op out")
@@ -100,10 +101,10 @@ def _operation(given: Given, name: GroupName) -> dict[str, Any]:
 
 
 def element_order(name: GroupName) -> Int[Tensor, " n"]:
-    """Our number of each element in their order.
+    """Our numbers of the elements in their order.
 
     Raises:
-        DataError: a group whose order of elements their code does not fix.
+        DataError: their code does not fix the order of the group's elements.
     """
     if name.family in "CD":
         return torch.arange(name.order)
@@ -122,7 +123,7 @@ def element_order(name: GroupName) -> Int[Tensor, " n"]:
 
 
 def _first_rows(train_frac: float, order: Int[Tensor, " n"]) -> Bool[Tensor, " rows"]:
-    """The first rows in their order, as rows of ours."""
+    """Our mask of the first rows in their order."""
     n_rows = len(order) ** 2
     return in_order(torch.arange(n_rows) < int(train_frac * n_rows), order.argsort())
 
@@ -131,7 +132,7 @@ def _first_rows(train_frac: float, order: Int[Tensor, " n"]) -> Bool[Tensor, " r
 
 
 def _transformer(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Weights:
-    """Rows of the elements, columns of the answers, in our order; "=" stays last."""
+    """The weights with elements (rows of W_E) and answers (columns of W_U) in our order; "=" stays last."""
     n, back = len(order), order.argsort()
     W_E, W_U, b_U = weights["embed.W_E"], weights["unembed.W_U"], weights["unembed.b_U"]
     if W_E.shape[0] != n + 1 or W_U.shape[1] != n or weights["pos_embed.W_pos"].shape[0] != 3:
@@ -145,7 +146,7 @@ def _transformer(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Wei
 
 
 def _mlp(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Weights:
-    """Two embeddings, side by side, through one hidden layer without bias."""
+    """Tensors of their MLP under our names: concatenated embeddings through one hidden layer without bias."""
     W_x, W_y, W, W_U = (take(weights, name, 2) for name in ("W_x", "W_y", "W", "W_U"))
     refuse_rest(weights, {"W_x", "W_y", "W", "W_U"})
     n, back = len(order), order.argsort()
@@ -153,7 +154,7 @@ def _mlp(weights: Mapping[str, Tensor], order: Int[Tensor, " n"]) -> Weights:
         shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in (("W_x", W_x), ("W_y", W_y), ("W", W)))
         raise DataError(f"{shapes} do not fit a OneLayerMLP on {n} elements: ({n}, d), ({n}, d) and (2d, hidden)")
     if W_U.shape != (W.shape[1], n):
-        raise DataError(f"W_U has shape {tuple(W_U.shape)}; W asks for {(W.shape[1], n)}")
+        raise DataError(f"W_U has shape {tuple(W_U.shape)}; with this W it must be {(W.shape[1], n)}")
     return {
         "embed.W_E": torch.cat([W_x[back], W_y[back]]),
         "blocks.0.mlp.W_in": W,

@@ -1,8 +1,8 @@
-"""Which tokens a row holds: the numbers of "=", the operator and the like, and where they stand.
+"""The tokens of a row: the numbers of the marks ("=", the operator, "eos"), and their positions.
 
-A row is written as the model read it, with a and b for the operands and numbers for the other tokens: "a b 113" is ours
-"a b =", "a 114 b 113" is "a op b =". Weights do not tell it. Where the layout's own convention does not either, every
-row that fits the shapes is tried on the last snapshot, and the one with the clearly lower loss is taken.
+A row is written as the model reads it, with a and b for the operands and numbers for the marks: "a b 113" is our layout
+"a b =", "a 114 b 113" is "a op b =". Weights do not record the row. Where the layout's convention does not fix it
+either, every row that fits the shapes is tried on the last snapshot, and the one with the clearly lowest loss is taken.
 """
 
 import itertools
@@ -23,33 +23,41 @@ from .common import Imported, checked
 from .unwrapping import Weights, converted
 
 PATTERNS = {"a b": "a b", "a b .": "a b =", "a . b": "a op b", "a . b .": "a op b =", ". a . b .": "eos a op b ="}
-"""Our layouts by where the marks stand."""
+"""Our layouts by the positions of the marks, which are written as dots."""
 CONVENTION = ("a b", "a b =")
-"""Layouts that are taken for granted where nothing speaks against them."""
+"""Layouts that are assumed unless the losses contradict them."""
 FACTOR, ERRORS = 2.0, 5.0
-"""The best row's mean loss is at most that of any other over FACTOR, by at least ERRORS standard errors of the
-difference, and below log n, that of a guess: rows in a wrong order have been seen with 99.75% accuracy, but not with a
-loss that low."""
+"""A row is clearly the best if its mean loss is at most 1/FACTOR of any other row's, lower by at least ERRORS standard
+errors of the difference, and below log n, the loss of a uniform guess. A wrong order of marks has been seen to reach
+99.75% accuracy, but never such a low loss."""
 MAX_TRIED = 24
+"""Most rows that are tried."""
 MAX_ROWS = 4096
-"""Rows of the table, evenly spread, over which losses are compared."""
+"""Most rows of the task, evenly spread, over which losses are compared."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of tokens, as ``text``."""
+    """A row of tokens."""
 
     text: str
+    """The row with numbers for marks, such as "a 114 b 113"."""
     layout: str
+    """Our name of the layout, such as "a op b ="."""
     marks: tuple[int, ...]
-    """Their numbers in the file, in the order of ours: "=", the operator, "eos"."""
+    """Numbers of the marks in the file, in our order: "=", the operator, "eos"."""
 
 
 def settle_tokens(found: Imported, tokens: str | None) -> Imported:
-    """The model with its tokens in our order, and a note on the row that was chosen.
+    """The model with its tokens in our order, and a note on the chosen row.
+
+    Args:
+        found: the model as its layout's reader gives it.
+        tokens: the row from a flag; None: the layout's convention, or the losses, decide.
 
     Raises:
-        UsageError: rows that no loss tells apart (the flag to give is named), or a flag that does not fit.
+        UsageError: losses do not decide between rows (the message names the flag), or the flag does not fit.
+        DataError: no row fits the numbers of tokens and positions.
     """
     task: Any = checked(found.config).task
     first = next(iter(found.snapshots.values()))
@@ -57,7 +65,7 @@ def settle_tokens(found: Imported, tokens: str | None) -> Imported:
     n_ctx = first["pos_embed.W_pos"].shape[0] if "pos_embed.W_pos" in first else len(task.layout.split())
     if tokens is not None:
         if found.config["model"]["arch"] == "mlp" or found.knows_tokens and len(task.marks) > 1:
-            raise UsageError("--tokens: rows of this layout are known; leave it out")
+            raise UsageError("--tokens: this layout fixes the tokens of a row; leave --tokens out")
         row = parse_row(tokens, n_ctx, n_elements, d_vocab)
         return _applied(found, row, n_elements, f"rows are read as {row.text!r} ({row.layout}), as --tokens says")
     if found.config["model"]["arch"] == "mlp" or found.knows_tokens and len(task.marks) != 1:
@@ -71,10 +79,10 @@ def settle_tokens(found: Imported, tokens: str | None) -> Imported:
 
 
 def parse_row(text: str, n_ctx: int, n_elements: int, d_vocab: int) -> Row:
-    """The row that a flag says.
+    """The row of the flag --tokens.
 
     Raises:
-        UsageError: it is no row, or not one of this model.
+        UsageError: the text is no row, or the row does not fit the model.
     """
     words = text.split()
     pattern = " ".join(word if word in ("a", "b") else "." for word in words)
@@ -85,8 +93,8 @@ def parse_row(text: str, n_ctx: int, n_elements: int, d_vocab: int) -> Row:
     marks = [int(word) for word in numbers]
     if len(words) != n_ctx or len(set(marks)) < len(marks) or any(mark >= d_vocab for mark in marks):
         raise UsageError(
-            f"--tokens {text!r} does not fit: the model reads {n_ctx} tokens, numbered 0 to {d_vocab - 1}, each mark "
-            "another one"
+            f"--tokens {text!r} does not fit: the model reads {n_ctx} tokens, numbered 0 to {d_vocab - 1}, and marks "
+            "have different numbers"
         )
     if n_elements + len(marks) > d_vocab:
         raise UsageError(f"--tokens {text!r} leaves {d_vocab - len(marks)} tokens for {n_elements} elements")
@@ -94,7 +102,7 @@ def parse_row(text: str, n_ctx: int, n_elements: int, d_vocab: int) -> Row:
 
 
 def _row(pattern: str, marks: list[int]) -> Row:
-    """A row whose marks stand in this order."""
+    """The row of a pattern whose dots are these marks, in order."""
     layout, left = PATTERNS[pattern], iter(marks)
     words = layout.split()
     number = {word: next(left) for word in words if word not in ("a", "b")}
@@ -103,7 +111,7 @@ def _row(pattern: str, marks: list[int]) -> Row:
 
 
 def fitting_rows(n_ctx: int, n_elements: int, d_vocab: int) -> list[Row]:
-    """Rows that the shapes allow, marks being numbered after the elements; the usual ones first."""
+    """Rows that the shapes allow, with marks numbered after the elements; conventional rows first."""
     spare = range(n_elements, d_vocab)
     patterns = [p for p in PATTERNS if len(p.split()) == n_ctx and p.count(".") <= len(spare)]
     rows = [_row(p, list(marks)) for p in patterns for marks in itertools.permutations(spare, p.count("."))]
@@ -114,30 +122,30 @@ def fitting_rows(n_ctx: int, n_elements: int, d_vocab: int) -> list[Row]:
 
 
 def _tried(found: Imported, rows: list[Row], n_elements: int) -> Imported:
-    """The row with the clearly lowest loss; the usual one of three tokens where no other is clearly better."""
+    """The model with the row of clearly lowest loss; else the conventional row of three tokens, where one fits."""
     check(_applied(found, rows[0], n_elements, None))
     last = replace(found, snapshots=dict([list(found.snapshots.items())[-1]]))
     losses = {row: _losses(_applied(last, row, n_elements, None)) for row in rows}
     means = {row: float(each.mean()) for row, each in losses.items()}
     best, second = sorted(rows, key=lambda row: means[row])[:2]
     subset = "training rows" if found.is_train is not None else "rows (the split is unknown)"
-    said = ", ".join(f"{means[row]:.3g} nats as {row.text!r}" for row in (best, second))
+    compared = ", ".join(f"{means[row]:.3g} nats as {row.text!r}" for row in (best, second))
     n = checked(found.config).task.n_elements
     if _is_clear(losses[best], [losses[row] for row in rows if row != best]) and means[best] < math.log(n):
-        why = f"of {len(rows)} that fit, it has the lowest mean loss over {subset}: {said}"
+        why = f"of {len(rows)} that fit, it has the lowest mean loss over {subset}: {compared}"
         return _applied(found, best, n_elements, f"rows are read as {best.text!r} ({best.layout}): {why}")
     if rows[0].layout in CONVENTION and n_elements + 1 == found.snapshots[max(found.snapshots)]["embed.W_E"].shape[0]:
-        usual = f"rows are read as {rows[0].text!r} ({rows[0].layout}), the usual ones of three tokens: losses over"
-        note = f"{usual} {subset} do not tell it clearly ({said}); --tokens says another"
+        usual = f"rows are read as {rows[0].text!r} ({rows[0].layout}), the convention for three tokens: losses over"
+        note = f"{usual} {subset} do not decide clearly ({compared}); --tokens gives another row"
         return _applied(found, rows[0], n_elements, note)
     raise UsageError(
-        f"the file does not tell which tokens its rows hold, and losses over {subset} do not tell it clearly ({said}): "
+        f"the file does not record the tokens of a row, and losses over {subset} do not decide clearly ({compared}): "
         f"give --tokens, such as --tokens {best.text!r}"
     )
 
 
 def _is_clear(best: Tensor, others: list[Tensor]) -> bool:
-    """Whether losses row by row are far below each of the others."""
+    """Whether ``best``, losses row by row, is far below each of ``others``; see ``FACTOR``."""
     for other in others:
         difference = other - best
         error = float(difference.std(correction=0)) / len(best) ** 0.5
@@ -148,11 +156,11 @@ def _is_clear(best: Tensor, others: list[Tensor]) -> bool:
 
 @torch.no_grad()
 def _losses(found: Imported) -> Tensor:
-    """Loss in nats of each training row, or each row, of some spread over the table."""
+    """Losses in nats, at the last snapshot, of up to ``MAX_ROWS`` training rows (any rows if the split is unknown)."""
     config = checked(found.config)
     task: Task = all_pairs_task(config.task)
-    chosen = task.is_defined if found.is_train is None else found.is_train & task.is_defined
-    rows = chosen.nonzero().flatten()
+    is_used = task.is_defined if found.is_train is None else found.is_train & task.is_defined
+    rows = is_used.nonzero().flatten()
     if not len(rows):
         rows = task.is_defined.nonzero().flatten()
     rows = rows[torch.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).long()]
@@ -163,7 +171,10 @@ def _losses(found: Imported) -> Tensor:
 
 
 def _applied(found: Imported, row: Row, n_elements: int, note: str | None) -> Imported:
-    """Rows of W_E, and columns of W_U where the tokens have logits, in our order; those of no use are left out."""
+    """The model with the tokens of ``row`` in our order: rows of W_E, and columns of W_U where the tokens have logits.
+
+    Tokens that no row holds are left out.
+    """
     d_vocab = next(iter(found.snapshots.values()))["embed.W_E"].shape[0]
     elements = [token for token in range(d_vocab) if token not in row.marks][:n_elements]
     order = torch.tensor([*elements, *row.marks])

@@ -1,8 +1,7 @@
 """State dicts of TransformerLens 3.x's HookedTransformer, and checkpoints as its Grokking_Demo saves them.
 
-A state dict does not tell everything: act_fn, normalization_type and attention_dir come from the JSON file, a
-TransformerLens config as a dictionary, which may be the whole of it and may lie in the file under "config". The
-demo's train_indices are the split.
+A state dict does not record act_fn, normalization_type and attention_dir; they come from a TransformerLens config,
+whole or in part, as a JSON file or under "config" in the checkpoint. The demo's train_indices are the split.
 """
 
 from collections.abc import Mapping
@@ -18,16 +17,18 @@ from train.algebra.groups import parse_group
 from train.errors import DataError, UsageError
 
 from .common import Given, Imported, found_biases, make_config, settle, split_of, unknown_of
+from .names import short
 from .nanda import outputs
-from .unwrapping import Weights, converted, short, state_dicts
+from .unwrapping import Weights, converted, state_dicts
 
 LAYOUTS = {2: "a b", 3: "a b =", 4: "a op b =", 5: "eos a op b ="}
-"""Row layouts by length, to begin with: see ``tokens``."""
+"""Layouts first assumed for rows of each length; ``tokens`` settles the layout."""
 N_MARKS = {2: 0, 3: 1, 4: 2, 5: 3}
+"""Number of marks (tokens that are not operands) in rows of each length."""
 MAX_UNUSED = 3
-"""Tokens besides elements and marks that a vocabulary may have."""
+"""Most tokens of a vocabulary that are neither elements nor marks."""
 ALIASES = {"gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new", "swish": "silu"}
-"""Other names of activation functions that we have."""
+"""Our names of activation functions by other names in use."""
 ONLY: dict[str, tuple[Any, ...]] = {
     "act_fn": ("relu", "gelu", "gelu_new", "silu", "tanh", "square"),
     "normalization_type": (None, "LN", "LNPre"),
@@ -49,11 +50,11 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "output_logits_soft_cap": (-1, -1.0, 0, None),
     "eps": (1e-5,),
 }
-"""What a config may say where it says it: a run can express nothing else."""
+"""Allowed values of a config's settings, where it has them: a run can express no others."""
 
 
 def read(raw: Any, given: Given) -> Imported:
-    """The model."""
+    """Read the model."""
     found = state_dicts(raw, given.step)
     cfg = _checked_config(given.config, next(iter(found.values())))
     given = replace(given, config=cfg)
@@ -74,22 +75,22 @@ def read(raw: Any, given: Given) -> Imported:
 
 
 def _checked_config(told: Mapping[str, Any], weights: Weights) -> dict[str, Any]:
-    """The settings, which must be ones that a run here can have.
+    """The settings of a config, checked to be ones that a run here can have.
 
     Raises:
-        UsageError: one that the weights do not tell is missing.
-        DataError: another one, or one that the weights contradict.
+        UsageError: a setting that the weights do not record is missing.
+        DataError: a setting has another value, or the weights contradict it.
     """
     cfg, attn_only = dict(told), not any(".mlp." in name for name in weights)
     if isinstance(cfg.get("act_fn"), str):
         cfg["act_fn"] = ALIASES.get(cfg["act_fn"], cfg["act_fn"])
     if attn_only:
-        cfg["act_fn"] = "relu"  # of the MLP that is not there: configs have any
+        cfg["act_fn"] = "relu"  # there is no MLP; configs have any value here
     for name in ("act_fn", "normalization_type"):
         if name not in cfg:
             raise UsageError(
-                f"a state dict does not tell {name}: give --config FILE.json with act_fn, normalization_type (null for "
-                "none) and attention_dir, as the TransformerLens config has them"
+                f"a state dict does not record {name}: give --config FILE.json with act_fn, normalization_type (null "
+                "for none) and attention_dir, as the TransformerLens config has them"
             )
     for name, allowed in ONLY.items():
         if name in cfg and cfg[name] not in allowed:
@@ -105,7 +106,7 @@ def _listed(allowed: tuple[Any, ...]) -> str:
 
 
 def _check_scale(cfg: Mapping[str, Any]) -> None:
-    """Scores are divided by the root of d_head, in ours; -1 asks for that."""
+    """Refuse an attention scale other than the square root of d_head, for which -1 stands."""
     scale, d_head = cfg.get("attn_scale", -1), cfg.get("d_head")
     if scale in (-1, None):
         return
@@ -114,10 +115,10 @@ def _check_scale(cfg: Mapping[str, Any]) -> None:
 
 
 def hooked(weights: Weights, cfg: Mapping[str, Any]) -> Weights:
-    """A state dict, checked, without buffers and duplicates, with every tensor that our model has.
+    """The state dict of our model: checked, complete, without buffers and duplicates.
 
     Raises:
-        DataError: it does not fit.
+        DataError: the weights do not fit a HookedTransformer of ours.
     """
     try:
         model = from_transformer_lens(
@@ -134,7 +135,7 @@ def hooked(weights: Weights, cfg: Mapping[str, Any]) -> Weights:
 
 
 def fields(models: Mapping[int, Weights], norm: str) -> dict[str, Any]:
-    """Fields of our model config that shapes and zeros show."""
+    """Fields of our model config that shapes and zero biases determine."""
     first = next(iter(models.values()))
     n_heads, d_model, d_head = first["blocks.0.attn.W_Q"].shape
     biases = [found_biases(weights) for weights in models.values()]
@@ -156,7 +157,7 @@ def fields(models: Mapping[int, Weights], norm: str) -> dict[str, Any]:
 
 
 def _task(given: Given, first: Mapping[str, Tensor]) -> tuple[dict[str, Any], int]:
-    """The task and its number of elements: by p or the group, or by logits and vocabulary where neither is given."""
+    """The task and its number of elements: from p or the group, or else from the sizes of logits and vocabulary."""
     told = given.config
     d_vocab, n_ctx = first["embed.W_E"].shape[0], first["pos_embed.W_pos"].shape[0]
     if n_ctx not in LAYOUTS:
@@ -181,7 +182,7 @@ def _task(given: Given, first: Mapping[str, Tensor]) -> tuple[dict[str, Any], in
 
 
 def _from_indices(indices: Any, n_rows: int) -> Bool[Tensor, " rows"]:
-    """Rows of the table, a-major, that were trained on."""
+    """Mask of the training rows, a-major, from row numbers."""
     if not isinstance(indices, Tensor) or indices.ndim != 1 or indices.is_floating_point():
         raise DataError("train_indices is not a list of row numbers")
     if not len(indices) or int(indices.min()) < 0 or int(indices.max()) >= n_rows:

@@ -1,6 +1,5 @@
-"""From what a file holds to state dicts by step: checkpoints, series, whole modules, and the prefixes of wrappers."""
+"""State dicts by step from the contents of a file: checkpoints, series, and whole modules."""
 
-import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,100 +8,88 @@ from torch import Tensor
 
 from train.errors import DataError, UsageError
 
-from .records import Record, Unread, is_module, numbers, plain_fields
+from .names import is_buffer, kind_of, short, without_prefix
+from .plain import is_module, numbers, plain_fields
+from .records import Record, Unread
 
 Weights = dict[str, Tensor]
 """Tensors by name."""
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "net", "network", "module", "weights", "params")
-"""Keys under which a checkpoint keeps its state dict."""
+"""Keys under which a checkpoint may keep its state dict."""
 CONFIGS = ("config", "cfg", "model_config", "model_cfg")
-"""Keys under which a checkpoint keeps its model's config."""
+"""Keys under which a checkpoint may keep its model's config."""
 SERIES = {"state_dicts": "epochs", "model_checkpoints": "checkpoint_epochs", "checkpoints": "checkpoint_epochs"}
-"""Keys of a list of state dicts, and of the epochs it was taken at."""
-BUFFERS = ("mask", "IGNORE", "self_attn_mask")
-"""Last parts of names that hold no weights."""
-RESERVED = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""Parts of names that PyTorch's own wrappers add, wherever they stand; no module can be called so by accident."""
-USUAL = ("module.", "model.", "net.", "network.", "transformer.")
-"""Beginnings of names that people's wrappers add."""
+"""Keys of a list of state dicts, and of the list of their epochs."""
 COUNTS = ("n_averaged", "module.n_averaged")
-"""What torch.optim.swa_utils.AveragedModel keeps beside the weights."""
+"""Counters that torch.optim.swa_utils.AveragedModel keeps beside the weights."""
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MAX_SNAPSHOTS = 10_000
 MAX_TENSORS = 10_000
 MAX_NUMBERS = 2**29
-"""In all snapshots, those that share their numbers counted once: 2 GiB as float32."""
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 60, 60, 40
-
-
-def short(value: Any) -> str:
-    """``repr`` of something that a file holds, cut."""
-    if isinstance(value, Record):
-        return f"an object of {value.kind}"
-    return _SHORT.repr(value)
+"""Most weights in all snapshots, with shared tensors counted once: 2 GiB as float32."""
 
 
 def state_dicts(raw: Any, step: int | None) -> dict[int, Weights]:
     """State dicts by step (updates done).
 
-    Accepted are a state dict, a checkpoint that holds one, a checkpoint that holds a list of them with their
-    epochs, and {number in a file's name: what it holds}; a whole pickled module stands for its state dict. Epochs count
-    from 0 in the published code and a model is saved after its epoch's full-batch update, whose loss was listed before
-    it: step = epoch + 1, or the number of listed losses where there is no epoch (the file of Nanda et al. that stops at
-    epoch 4999 lists 5000 losses, has an optimiser at update 5000, and its weights have the loss that would be listed
-    next). Where as many losses are listed as the epoch says, as in the last file that their code writes, the epoch
-    counts updates already. A number in a file's name, and Lightning's global_step, are taken as steps.
+    Accepted are a state dict, a checkpoint that holds one, a checkpoint that holds a list of them with their epochs,
+    and a folder's files by the number in their names; a whole pickled module stands for its state dict. In the
+    published code epochs count from 0, and a model is saved after its epoch's full-batch update, whose loss was listed
+    before the update. Hence step = epoch + 1, or the number of listed losses where there is no epoch: the file of
+    Nanda et al. that stops at epoch 4999 lists 5000 losses, holds an optimiser at update 5000, and its weights have
+    the loss that would be listed next. Where the number of listed losses equals the epoch, as in the last file that
+    their code writes, the epoch already counts updates. A number in a file's name, and Lightning's global_step, are
+    steps.
 
     Args:
-        raw: what the file, or each file of a folder, holds.
-        step: the step that is given, where the file does not tell it.
+        raw: contents of the file, or of each file of a folder.
+        step: step from a flag; None: the file's own, or 0.
 
     Raises:
-        DataError: nothing of that kind, or tensors that are not real numbers.
-        UsageError: a step is given although the file tells it.
+        DataError: the file holds no state dicts, or tensors that are not real.
+        UsageError: a step is given although the file records it.
     """
     pairs = _unwrapped(raw, set())
-    told = [own for own, _ in pairs if own is not None]
-    if step is not None and told:
-        raise UsageError(f"got --step {step}, but the file says its steps, such as {told[0]}: leave --step out")
+    recorded = [own for own, _ in pairs if own is not None]
+    if step is not None and recorded:
+        raise UsageError(f"got --step {step}, but the file records its steps, such as {recorded[0]}: leave --step out")
     if len(pairs) > MAX_SNAPSHOTS:
         raise DataError(f"it has {len(pairs):,} snapshots; at most {MAX_SNAPSHOTS:,} are taken")
     take = _Taken().real
-    found = {(step or 0) if own is None else own: {n: take(n, t) for n, t in w.items()} for own, w in pairs}
-    if len(found) < len(pairs):
-        raise DataError(f"{len(pairs)} snapshots have {len(found)} different steps: each needs its own")
-    return dict(sorted(found.items()))
+    models = {(step or 0) if own is None else own: {n: take(n, t) for n, t in w.items()} for own, w in pairs}
+    if len(models) < len(pairs):
+        raise DataError(f"{len(pairs)} snapshots have {len(models)} different steps: each needs its own")
+    return dict(sorted(models.items()))
 
 
 def tells_step(raw: Any) -> bool:
-    """Whether a file, or the name of each file of a folder, says how many updates were done."""
+    """Whether a file, or each file of a folder by its contents or name, records its step."""
     return all(step is not None for step, _ in _unwrapped(raw, set()))
 
 
 def prefixes(raw: Any) -> list[str]:
-    """What was taken from the beginnings, or the midst, of names."""
+    """The parts of wrappers that were removed from names of tensors, sorted."""
     cut: set[str] = set()
     _unwrapped(raw, cut)
     return sorted(cut)
 
 
-def converted(found: Mapping[int, Weights], convert: Callable[[Weights], Weights]) -> dict[int, Weights]:
-    """``convert`` of every snapshot; of those that share all their tensors once."""
+def converted(models: Mapping[int, Weights], convert: Callable[[Weights], Weights]) -> dict[int, Weights]:
+    """``convert`` of every snapshot; snapshots that share all their tensors are converted once."""
     kept: dict[Any, Weights] = {}
-    for weights in found.values():
+    for weights in models.values():
         which = tuple((name, id(tensor)) for name, tensor in weights.items())
         if which not in kept:
             kept[which] = convert(weights)
-    return {s: kept[tuple((name, id(tensor)) for name, tensor in w.items())] for s, w in found.items()}
+    return {s: kept[tuple((name, id(tensor)) for name, tensor in w.items())] for s, w in models.items()}
 
 
 def own_config(raw: Any) -> dict[str, Any]:
-    """Plain values of the config that a checkpoint carries: a dictionary, or an object that is not looked up.
+    """Plain values of the config, a dictionary or an object, of a checkpoint or of a whole module.
 
-    Of a whole module it is its ``cfg`` or ``config``.
+    A module keeps its config under ``cfg`` or ``config``.
     """
-    if isinstance(raw, Mapping) and raw and all(type(name) is int for name in raw):  # of a folder: its last file's
+    if isinstance(raw, Mapping) and raw and all(type(name) is int for name in raw):  # in a folder, the last file's
         raw = raw[max(raw)]
     is_checkpoint = isinstance(raw, Mapping)
     holders = [raw] if is_checkpoint else []
@@ -119,15 +106,15 @@ def own_config(raw: Any) -> dict[str, Any]:
 
 
 Pairs = list[tuple[int | None, Mapping[str, Any]]]
-"""Of step (None where nothing tells it) and state dict."""
+"""Steps (None where unknown) with state dicts."""
 
 
 def _unwrapped(raw: Any, cut: set[str], depth: int = 0) -> Pairs:
-    """The models of a file, or of the files of a folder; ``cut`` gets the prefixes that names lost."""
+    """The models of a file, or of the files of a folder; ``cut`` is extended by the parts removed from names."""
     if is_module(raw):
         return [(None, _state_dict(raw, cut))]
     if not isinstance(raw, Mapping) or not raw:
-        raise DataError(f"it holds {_kind(raw)}; a state dict, or a dictionary with one, is needed")
+        raise DataError(f"it holds {kind_of(raw)}; a state dict, or a dictionary with one, is needed")
     if all(type(key) is int for key in raw) and depth < 2:
         pairs = [(number, _unwrapped(each, cut, depth + 1)) for number, each in raw.items()]
         return [(number if step is None else step, w) for number, inner in pairs for step, w in inner]
@@ -144,17 +131,17 @@ def _wrapper(raw: Mapping[str, Any]) -> str | None:
 
 
 def _series(raw: Mapping[str, Any], key: str, epochs: str, cut: set[str]) -> Pairs:
-    models, told = raw[key], numbers(raw.get(epochs))
-    if not isinstance(models, list | tuple) or told is None or not models:
+    models, counts = raw[key], numbers(raw.get(epochs))
+    if not isinstance(models, list | tuple) or counts is None or not models:
         raise DataError(f"{key} and {epochs} must be lists, the models and the epochs they were saved at")
-    if len(models) != len(told) or not all(n >= 0 and n == int(n) for n in told):
-        raise DataError(f"{key} has {len(models)} models, but {epochs} has not one whole number for each")
-    behind = 0 if _n_losses(raw) == max(told) else 1
-    return [(int(n) + behind, _state_dict(model, cut)) for n, model in zip(told, models, strict=True)]
+    if len(models) != len(counts) or not all(n >= 0 and n == int(n) for n in counts):
+        raise DataError(f"{key} has {len(models)} models, but {epochs} does not have one whole number for each")
+    behind = 0 if _n_losses(raw) == max(counts) else 1
+    return [(int(n) + behind, _state_dict(model, cut)) for n, model in zip(counts, models, strict=True)]
 
 
 def own_step(raw: Any) -> int | None:
-    """Updates done, as a checkpoint of one model says; None where nothing does."""
+    """Updates done according to a checkpoint of one model; None where the checkpoint does not record them."""
     if not isinstance(raw, Mapping) or _wrapper(raw) is None:
         return None
     step, epoch, n_losses = _count(raw.get("global_step")), _count(raw.get("epoch")), _n_losses(raw)
@@ -166,13 +153,13 @@ def own_step(raw: Any) -> int | None:
 
 
 def _count(value: Any) -> int | None:
-    """A whole number from 0 (a number, a tensor or NumPy's)."""
-    found = numbers([value])
-    return int(found[0]) if found is not None and 0 <= found[0] < 2**53 and found[0] == int(found[0]) else None
+    """A non-negative whole number from a number, a tensor or a NumPy scalar; else None."""
+    values = numbers([value])
+    return int(values[0]) if values is not None and 0 <= values[0] < 2**53 and values[0] == int(values[0]) else None
 
 
 def _n_losses(raw: Mapping[str, Any]) -> int | None:
-    """How many losses of training a checkpoint lists; the loss is listed before each update."""
+    """Number of training losses that a checkpoint lists, one before each update; None for none."""
     losses = raw.get("train_losses")
     n = len(losses) if isinstance(losses, list | tuple) else 0
     if isinstance(losses, Tensor | Record):
@@ -181,24 +168,24 @@ def _n_losses(raw: Mapping[str, Any]) -> int | None:
 
 
 def _state_dict(raw: Any, cut: set[str]) -> Mapping[str, Any]:
-    """A state dict under the names that its model itself has.
+    """A state dict under the model's own names, without wrappers' parts.
 
     Raises:
-        DataError: it is none.
+        DataError: the object is no state dict.
     """
-    found = parameters(raw) if is_module(raw) else raw
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor | Unread) for value in found.values()):
-        raise DataError(f"it holds {_kind(raw)} where a state dict, names with tensors, is needed")
-    if len(found) > MAX_TENSORS:
-        raise DataError(f"it holds a state dict of {len(found):,} tensors; at most {MAX_TENSORS:,} are taken")
-    return _without_prefix({name: value for name, value in found.items() if name not in COUNTS}, cut)
+    named = parameters(raw) if is_module(raw) else raw
+    if not isinstance(named, Mapping) or not any(isinstance(value, Tensor | Unread) for value in named.values()):
+        raise DataError(f"it holds {kind_of(raw)} where a state dict, names with tensors, is needed")
+    if len(named) > MAX_TENSORS:
+        raise DataError(f"it holds a state dict of {len(named):,} tensors; at most {MAX_TENSORS:,} are taken")
+    return without_prefix({name: value for name, value in named.items() if name not in COUNTS}, cut)
 
 
 def parameters(module: Record) -> dict[str, Any]:
-    """Parameters and persistent buffers of a whole module by their dotted names, which its state dict would have.
+    """Parameters and persistent buffers of a whole module, under the dotted names of its state dict.
 
     Raises:
-        DataError: a module that holds itself, or is no module throughout.
+        DataError: a module contains itself, or a part is no module.
     """
     found: dict[str, Any] = {}
     path: list[tuple[str, Any, tuple[int, ...]]] = [("", module, ())]
@@ -219,75 +206,24 @@ def parameters(module: Record) -> dict[str, Any]:
     return found
 
 
-# ---- prefixes --------------------------------------------------------------------------------------
-
-
-def _without_prefix(weights: Mapping[str, Any], cut: set[str]) -> Mapping[str, Any]:
-    """Names without what wrappers put before them, which is what all names begin with.
-
-    Raises:
-        DataError: most names begin with what a wrapper adds, and some do not.
-    """
-    if not all(isinstance(name, str) for name in weights):
-        return weights
-    found = {_without_reserved(name): value for name, value in weights.items()}
-    if len(found) < len(weights):
-        raise DataError("it holds weights twice, under names with and without '_orig_mod.': leave one of them out")
-    cut |= {part for part in RESERVED for name in weights if part in name}
-    prefix = common_prefix(list(found))
-    cut |= {prefix} - {""}
-    found = {name.removeprefix(prefix): value for name, value in found.items()}
-    for usual in USUAL:
-        others = [name for name in found if not name.startswith(usual) and not is_buffer(name)]
-        if 0 < len(others) < len(found) / 2:
-            raise DataError(
-                f"{len(found) - len(others)} of its {len(found)} names begin with {usual!r}, as a wrapper's do, but "
-                f"{short(others[0])} does not: save the state dict of the model inside the wrapper"
-            )
-    return found
-
-
-def _without_reserved(name: str) -> str:
-    for part in RESERVED:
-        name = name.replace(part, "")
-    return name
-
-
-def common_prefix(names: list[str]) -> str:
-    """Whole dotted parts that all names begin with; no model here has all its tensors in one part."""
-    if len(names) < 2:
-        return ""
-    low, high = min(names), max(names)
-    n = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return low[: low.rfind(".", 0, n) + 1]
-
-
 # ---- tensors ---------------------------------------------------------------------------------------
 
 
-def _kind(raw: Any) -> str:
-    if is_module(raw):
-        return f"a whole pickled module ({short(raw)}) without parameters"
-    if isinstance(raw, Mapping):
-        return f"a dictionary with {', '.join(map(short, list(raw)[:4])) or 'nothing'}"
-    return short(raw) if isinstance(raw, Record) else f"a {type(raw).__name__}"
-
-
 class _Taken:
-    """Tensors as float32; those that share their numbers in a file share them still, and are counted once."""
+    """Tensors as float32; tensors that share memory in a file still share it, and are counted once."""
 
     def __init__(self) -> None:
         self.made: dict[Any, Tensor] = {}
         self.left = MAX_NUMBERS
 
     def real(self, name: Any, value: Any) -> Tensor:
-        """``value`` as float32; buffers of any type pass.
+        """``value`` as float32; a buffer of any other type becomes an empty tensor.
 
         Raises:
-            DataError: it is no tensor of real numbers, or one more than are taken.
+            DataError: ``value`` is not a tensor of real numbers, or the weights exceed ``MAX_NUMBERS``.
         """
         if not isinstance(name, str) or not isinstance(value, Tensor | Unread):
-            raise DataError(f"{short(name)} is {_kind(value)}: a state dict holds tensors alone")
+            raise DataError(f"{short(name)} is {kind_of(value)}: a state dict holds tensors alone")
         if isinstance(value, Unread) or value.layout != torch.strided or value.dtype not in DTYPES or value.is_meta:
             if is_buffer(name):
                 return torch.empty(0)
@@ -300,8 +236,3 @@ class _Taken:
                 raise DataError(f"it holds more than {MAX_NUMBERS:,} weights: import fewer snapshots at a time")
             self.made[which] = value.detach().to(torch.float32).contiguous()
         return self.made[which]
-
-
-def is_buffer(name: str) -> bool:
-    """Whether a name is that of a buffer, such as an attention mask."""
-    return name.rpartition(".")[2] in BUFFERS

@@ -1,8 +1,8 @@
-"""How circular a two-dimensional map of Z_n is, and the chains that walk round its ring.
+"""A score for how circular a two-dimensional map of Z_n is, and the chains of residues that go round its ring.
 
 Source: Power et al. 2022 (2201.02177), Fig. 3 right: a t-SNE map of the output-layer rows of a modular
-addition network, in which lines join n and n + 8 and colour is the residue mod 8. They give no score; the one
-here is ours: the mean resultant length of directional statistics (the quantity of the Rayleigh test), taken
+addition network, in which lines join n and n + 8 and colour is the residue mod 8. Power et al. give no score; the
+one here is ours: the mean resultant length of directional statistics (the quantity of the Rayleigh test), taken
 at every frequency.
 """
 

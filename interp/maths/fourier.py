@@ -1,6 +1,6 @@
 """Fourier analysis on Z_n: the orthonormal real basis, component norms, energy per frequency.
 
-Source: Nanda et al. 2023 (2301.05217), whose basis and "Fourier norm" these are. Their code
+Source of the basis and of the "Fourier norm": Nanda et al. 2023 (2301.05217). Their code
 (`transformers.py` of progress-measures-paper) normalises every row numerically; for even n that divides the
 sine at k = n/2, which is zero up to rounding, by its own norm. Here that row does not exist.
 

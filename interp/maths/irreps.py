@@ -11,11 +11,11 @@ from jaxtyping import Complex128, Float, Int64
 from torch import Tensor
 
 _SEED = 0
-"""Of the combination of class sums whose eigenvectors are taken; any does that tells all irreps apart."""
+"""Seed of the random combination of class sums whose eigenvectors are taken; any that separates the irreps works."""
 
 
 def conjugacy_classes(table: Int64[Tensor, "n n"]) -> Int64[Tensor, " n"]:
-    """The class of each element, numbered by first appearance; the identity must be element 0."""
+    """Conjugacy class of each element, numbered by first appearance; the identity must be element 0."""
     inverse = _inverses(table)
     n = len(table)
     conjugates = table[table[inverse[:, None], torch.arange(n)[None, :]], torch.arange(n)[:, None]]  # [g, x]: g^-1 x g
@@ -51,7 +51,7 @@ def characters(table: Int64[Tensor, "n n"]) -> Complex128[Tensor, "n_irreps n"]:
 
 
 def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, "n n"]]:
-    """Orthogonal projectors of functions on a group on its real isotypic components, trivial one first.
+    """Orthogonal projectors from functions on a group onto the real isotypic components, the trivial one first.
 
     P[g, h] = (d/n) chi(g h^-1). Names are the degree and a number, such as 4.2. Raises ValueError as ``characters``.
     """
@@ -61,7 +61,7 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
     seen: list[Tensor] = []
     for chi in characters(table):
         if any((chi.conj() - other).abs().max() < 1e-6 for other in seen):
-            continue  # the conjugate of one that is there
+            continue  # the complex conjugate of an earlier character
         seen.append(chi)
         degree = round(float(chi[0].real))
         is_real = chi.imag.abs().max() < 1e-6
@@ -70,6 +70,19 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
     return found
 
 
+def isotypic_bases(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, "dim n"]]:
+    """Orthonormal bases of functions on a group in its real isotypic components, without the trivial one.
+
+    Names are those of ``isotypic_projectors``; the projector on a component is B^T B. Raises ValueError as
+    ``characters``.
+    """
+    bases = {}
+    for name, P in list(isotypic_projectors(table).items())[1:]:
+        values, vectors = torch.linalg.eigh(P)
+        bases[name] = vectors[:, values > 0.5].T  # a projector's eigenvalues are 0 and 1
+    return bases
+
+
 def _inverses(table: Int64[Tensor, "n n"]) -> Int64[Tensor, " n"]:
-    """The inverse of each element; the identity is element 0."""
+    """Inverse of each element; the identity is element 0."""
     return (table == 0).long().argmax(dim=1)

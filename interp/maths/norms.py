@@ -1,8 +1,8 @@
 """Norms of named weights, in the units of the weights and always in float64.
 
 Source: the total L2 norm over training is a progress measure of Nanda et al. 2023 (2301.05217) and the axis
-of Liu et al. 2023, Omnigrok (2210.01117). Deviation: the square root, where Nanda's notebook plots total
-squared weights.
+of Liu et al. 2023, Omnigrok (2210.01117). Deviation: the square root is taken; Nanda's notebook plots the
+sum of squared weights.
 """
 
 import math
@@ -18,5 +18,5 @@ def frobenius(tensors: dict[str, Float[Tensor, "..."]]) -> dict[str, float]:
 
 
 def total_norm(tensors: dict[str, Float[Tensor, "..."]]) -> float:
-    """Return the L2 norm of all the tensors as one vector; 0 for none. A tensor given twice counts twice."""
+    """Return the L2 norm of all the tensors as one vector; 0 where there are none. A repeated tensor counts twice."""
     return math.hypot(*frobenius(tensors).values())

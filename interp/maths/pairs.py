@@ -1,4 +1,4 @@
-"""Functions of two elements of Z_n: means along lines, and what is left of them at some frequencies.
+"""Functions of two elements of Z_n: means along lines, and their parts at some frequencies.
 
 The n^2 pairs fall into n lines of n pairs in four ways: by the first element, by the second, by their sum, by their
 difference. A function's part at cos and sin of frequency k along a line's number (the terms cos w(a+b), sin w(a+b) of
@@ -16,12 +16,12 @@ from .fourier import real_basis
 
 
 def line_means(X: Float[Tensor, "rows ..."], lines: Int64[Tensor, "n size"]) -> Float[Tensor, "n ..."]:
-    """Mean of X over the rows of each line, in float64 (of sums taken in X's precision)."""
+    """Mean of X over the rows of each line, returned in float64; sums are taken in X's precision."""
     return X[lines].mean(dim=1).double()
 
 
 def at_frequencies(M: Float[Tensor, "n ..."], ks: Iterable[int]) -> Float[Tensor, "n ..."]:
-    """The part of M, as functions on Z_n down its first axis, at these frequencies (1..n//2)."""
+    """Part of M at these frequencies (1..n//2), M being read as functions on Z_n down its first axis."""
     basis = frequency_rows(len(M), ks)
     return (basis.T @ (basis @ M.double().flatten(1))).view_as(M) if M.ndim > 1 else basis.T @ (basis @ M.double())
 
@@ -59,19 +59,19 @@ def variance_explained(
 ) -> Float[Tensor, "n_freqs m"]:
     """Share of each function's variance over all pairs at each frequency: its linear and its quadratic terms.
 
-    Of frequency k are the terms in cos and sin of w a, of w b, and their four products, which are cos and sin of
-    w(a+b) and of w(a-b); 8 in all (for k = n/2, 3). Source: Nanda et al. 2023, their notebook's
-    ``calculate_neuron_freqs``; published code divides by 0 for a neuron that never fires, which is 0 here.
+    A frequency k has 8 terms (3 for k = n/2): cos and sin of w a, of w b, and their four products, which are
+    combinations of cos and sin of w(a+b) and of w(a-b). Source: ``calculate_neuron_freqs`` in the notebook of Nanda et
+    al. 2023, which divides by 0 for a neuron that never fires; its share is 0 here.
 
     Args:
-        first, second, total, difference: the functions' means over pairs with one first element, second element,
-            sum, difference.
-        variance: of each function over all pairs (population).
+        first, second, total, difference: means of the functions over the pairs with the same first element, second
+            element, sum and difference.
+        variance: population variance of each function over all pairs.
     """
     n = len(first)
     power = frequency_power(first) + frequency_power(second) + frequency_power(total)
     quadratic = frequency_power(difference)
     if n % 2 == 0:
-        quadratic[-1] = 0  # the alternating function of a difference is that of the sum
+        quadratic[-1] = 0  # the alternating functions of the sum and of the difference are equal
     share = (power + quadratic) / n
     return torch.where(variance > 0, share / variance, 0.0)

@@ -1,7 +1,7 @@
 """Closed forms of logits [n, n, n] for operands a, b and answers c of Z_n: a clock's and those of pizzas.
 
-Source: Zhong et al. 2023 (2306.17844), section 2 and appendix, and their notebook, which compares each with the logits
-of one circle. w = 2 pi k / n throughout.
+Source: Zhong et al. 2023 (2306.17844), section 2 and appendix, and their notebook, which compares each form with the
+logits of one circle. w = 2 pi k / n throughout.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Form = Callable[[int, int], Float[Tensor, "n n n"]]
-"""Of n and k."""
+"""Logits [a, b, c] as a function of n and k."""
 
 
 def _angles(n: int, k: int) -> Float[Tensor, " {n}"]:
@@ -48,7 +48,7 @@ def four_neuron_pizza(n: int, k: int) -> Float[Tensor, "{n} {n} {n}"]:
 def accompanying_pizza(n: int, k: int) -> Float[Tensor, "{n} {n} {n}"]:
     """-(cos wc (cos 2wa + cos 2wb) + sin wc (sin 2wa + sin 2wb)), where 2w is this circle's 2 pi k / n.
 
-    What a circle adds to the answers at half its frequency. Raises ValueError for even n, where it has none.
+    The logits that a circle contributes at half its frequency. Raises ValueError for even n, where no half exists.
     """
     if n % 2 == 0:
         raise ValueError(f"a frequency of Z_{n} has no half: accompanying pizzas need an odd n")
@@ -60,7 +60,7 @@ def accompanying_pizza(n: int, k: int) -> Float[Tensor, "{n} {n} {n}"]:
 def explained(logits: Float[Tensor, "*shape"], form: Float[Tensor, "*shape"]) -> float:
     """Share of the logits' variance that the form explains, both scaled to mean 0 and variance 1: 2 corr - 1.
 
-    So the published scores: not a fit, which would explain corr^2. NaN where either is constant.
+    The published scores are defined this way; a fitted scale would explain corr^2. NaN where either is constant.
     """
     x, y = logits.double().flatten(), form.double().flatten()
     x, y = x - x.mean(), y - y.mean()

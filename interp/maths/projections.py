@@ -4,16 +4,16 @@
 takes W [s, n, d], s snapshots of n such rows in training order, and keeps its neighbouring snapshots
 comparable.
 
-Sources: Power et al. 2022 (2201.02177), Fig. 3 (t-SNE of these rows; no perplexity or seed given, so ours are
-our own); van der Maaten and Hinton 2008 (JMLR 9:2579), t-SNE; McInnes et al. 2018 (1802.03426), UMAP, and
+Sources: Power et al. 2022 (2201.02177), Fig. 3 (t-SNE of these rows, with no perplexity or seed given; the ones
+here are our choice); van der Maaten and Hinton 2008 (JMLR 9:2579), t-SNE; McInnes et al. 2018 (1802.03426), UMAP, and
 umap-learn's AlignedUMAP; Venna and Kaski 2001 (ICANN), trustworthiness. Warm-starting t-SNE backwards from
 the last snapshot is ours: over 30 snapshots of 113 rows it moved points 6 times less between neighbours than
 independent maps, at equal trustworthiness and a quarter of the time.
 
 t-SNE and UMAP do not depend on an isotropic scale, so rows go in centred and divided by their RMS distance
 from the mean: float32 then neither overflows nor underflows. Fixed seed, one thread: a map repeats on the
-same machine and library versions, not across them, so store maps and never test them by value. Early maps are
-near noise.
+same machine and library versions, not across them: store maps, and never test them by value. Maps of early
+snapshots are close to noise.
 """
 
 import atexit
@@ -39,7 +39,7 @@ _COLD_START_STD = 1e-4  # scikit-learn's scale of a PCA start
 # 251, not 250: after exactly 250 steps scikit-learn reports no divergence (the largest float instead)
 _WARM = {"early_exaggeration": 1.0, "max_iter": 251, "learning_rate": 20.0}
 _UMAP_WARNINGS = [  # known and harmless here
-    "n_jobs value .* overridden to 1",  # AlignedUMAP, told a seed, sets the threads itself
+    "n_jobs value .* overridden to 1",  # AlignedUMAP sets the number of threads itself when it has a seed
     "Graph is not fully connected",  # well separated clusters; the layout is refined from there anyway
     "Tensorflow not installed",  # only ParametricUMAP needs it
 ]

@@ -1,8 +1,8 @@
-"""How few components a spectrum lives on.
+"""Measures of the sparsity of a spectrum.
 
 Sources: Hurley and Rickard 2009 (0811.4706), for the Gini coefficient, which Nanda et al. 2023 (2301.05217) report of
-Fourier norms; the participation ratio and the entropy are the usual ones of a distribution. A spectrum of zeros has
-none of them: NaN.
+Fourier norms; the participation ratio and the entropy are the usual ones of a distribution. All are NaN for a
+spectrum of zeros.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def gini(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-    """Gini coefficient of non-negative numbers: 0 if all are equal, 1 - 1/n if one of n is all.
+    """Gini coefficient of non-negative numbers: 0 if all are equal, 1 - 1/n if all but one are 0.
 
     G = 1 - 2 sum_i x_(i) / |x|_1 (n - i + 1/2) / n, with x_(1) <= ... <= x_(n) (Hurley and Rickard 2009, equation 1).
     """
@@ -22,11 +22,11 @@ def gini(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
 
 
 def participation_ratio(energy: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-    """(sum e)^2 / sum e^2: n if energy is even, 1 if one component holds it all."""
+    """Participation ratio (sum e)^2 / sum e^2: n for uniform energy, 1 if one component holds all energy."""
     return energy.double().sum(dim=-1).square() / energy.double().square().sum(dim=-1)
 
 
 def spectral_entropy(energy: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-    """-sum q log q of the shares q of energy, in nats: log n if it is even, 0 if one component holds it all."""
+    """Entropy -sum q log q of the energy shares q, in nats: log n for uniform energy, 0 if one component has all."""
     share = energy.double() / energy.double().sum(dim=-1, keepdim=True)
     return torch.special.entr(share).sum(dim=-1)

@@ -27,11 +27,11 @@ FAMILIES = (
     "circles",
     "irreps",
 )
-"""In the order in which they are listed."""
+"""Families in the order in which tables list their measures."""
 
 
 def load() -> "dict[str, Measure]":
-    """Every measure by name, family by family, whatever was imported first."""
+    """Every measure by name, family by family, independent of the order of imports."""
     for family in FAMILIES:
         importlib.import_module(f"{__name__}.{family}")
     from .registry import MEASURES
@@ -39,21 +39,30 @@ def load() -> "dict[str, Measure]":
     return dict(sorted(MEASURES.items(), key=lambda item: FAMILIES.index(item[1].family)))
 
 
+def charts() -> "dict[str, list[Measure]]":
+    """Measures that the report's progress section draws over training, by chart."""
+    drawn: dict[str, list[Measure]] = {"losses": [], "shares": []}
+    for measure in load().values():
+        if measure.chart is not None:
+            drawn.setdefault(measure.chart, []).append(measure)
+    return drawn
+
+
 def choose(names: Iterable[str] | None) -> "list[Measure]":
-    """The measures of these names, all where None.
+    """The measures of these names; all measures where ``names`` is None.
 
     Raises:
-        UsageError: an unknown name; the nearest is named.
+        UsageError: an unknown name; the message suggests the nearest known one.
     """
     from train.errors import UsageError
     from train.hints import nearest
 
     known = load()
-    chosen = list(known) if names is None else list(names)
-    for name in chosen:
+    wanted = list(known) if names is None else list(names)
+    for name in wanted:
         if name not in known:
             raise UsageError(f"unknown measure {name!r}{nearest(name, known)}; --list shows them all")
-    return [known[name] for name in chosen]
+    return [known[name] for name in wanted]
 
 
 def measure_snapshot(snap: "Snapshot", names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -73,31 +82,30 @@ def table(
     steps: Iterable[int] | None = None,
     visit: "Callable[[Snapshot], None]" = lambda snap: None,
 ) -> "pd.DataFrame":
-    """Measures over training, tidy: columns step, measure, k, irrep, value, unit.
+    """Measures over training as a tidy frame: columns step, measure, k, irrep, value, unit.
 
-    k and irrep are NA where the measure is one number.
-
-    Measures that do not apply are left out; ``measure_snapshot`` gives the reasons.
+    k and irrep are NA where the measure is one number. Measures that do not apply have no rows; ``measure_snapshot``
+    gives the reasons.
 
     Args:
-        run: whose snapshots.
-        names: which measures; all where not given.
-        steps: at which snapshots; all where not given.
-        visit: shown each snapshot when its measures are there, before they are forgotten.
+        run: the run whose snapshots are measured.
+        names: names of measures; by default all.
+        steps: steps of snapshots; by default all.
+        visit: callback for each snapshot once it is measured, while its parts are still in memory.
 
     Raises:
         UsageError: an unknown name.
-        MissingStep: there is no such snapshot.
+        MissingStep: the run has no snapshot at one of the steps.
     """
     import pandas as pd
 
     from interp.parts.memo import Unavailable
 
-    chosen = choose(names)
+    measures = choose(names)
     rows: list[tuple[int, str, int | None, str | None, float, str]] = []
     for step in run.steps if steps is None else steps:
         snap = run[step]
-        for measure in chosen:
+        for measure in measures:
             value = measure(snap)
             if isinstance(value, Unavailable):
                 continue

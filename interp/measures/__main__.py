@@ -1,8 +1,8 @@
 """Every measure of one snapshot: ``python -m interp.measures RUN [--step N] [--json] [--only NAME ...] [--list]``.
 
-``--json`` prints one JSON object: name to number, or to an object by frequency (or irrep); numbers that are not finite
-are null; measures that do not apply are under "unavailable", with the reason. ``--table FILE.csv`` writes every
-snapshot's, tidy. Exit status 0; 2 for bad input; 3 if a snapshot is corrupt.
+``--json`` prints one JSON object: a number, or an object by frequency (or irrep), under each measure's name; numbers
+that are not finite are null, and measures that do not apply stand under "unavailable" with the reason. ``--table
+FILE.csv`` writes a tidy table of every snapshot's measures. Exit status 0; 2 for bad input; 3 if a snapshot is corrupt.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from train.cli.command import parse, run_command
+from train.cli.command import parse, required, run_command
 from train.cli.flags import given, refuse_beside, refuse_together
 from train.cli.terminal import remark, say, tell
 from train.errors import UsageError
@@ -27,25 +27,25 @@ CLASHES = (
     ("table", "json", "--table writes a CSV file: leave out --json"),
 )
 N_SHOWN = 8
-"""Frequencies shown without --json, the largest values."""
+"""Number of frequencies shown without --json: those of the largest values."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Print the measures of a snapshot: losses, spectra, key frequencies, restricted and excluded losses, circuits."""
 
-    run: Annotated[Path | None, tyro.conf.Positional] = None
+    run: Annotated[Path | None, tyro.conf.Positional, required("RUN", "except with --list")] = None
     """A run's directory, a unique prefix of its name, or a folder that holds one run."""
     step: int | None = None
-    """Step of the snapshot; the last where not given."""
+    """Step of the snapshot; default: the last."""
     json: bool = False
     """Print one JSON object."""
     only: tuple[str, ...] = ()
-    """Measures to compute, by name; all where not given."""
+    """Names of the measures to compute; default: all."""
     key_freqs: tuple[int, ...] = ()
-    """Frequencies to take as key; chosen at the last snapshot where not given."""
+    """Frequencies to use as key frequencies; default: chosen at the last snapshot."""
     table: Path | None = None
-    """Write the measures of every snapshot to this CSV file, and print its path."""
+    """Write the measures of every snapshot to this CSV file, and print the file's path."""
     list: bool = False
     """Print the names of all measures with unit and source, and exit."""
 
@@ -98,20 +98,20 @@ def _show(values: dict[str, Any], as_json: bool) -> None:
     from interp.parts.memo import Unavailable
 
     reasons = {name: value.reason for name, value in values.items() if isinstance(value, Unavailable)}
-    found = {name: value for name, value in values.items() if name not in reasons}
+    numbers = {name: value for name, value in values.items() if name not in reasons}
     if as_json:
-        plain = {name: _plain(value) for name, value in found.items()}
-        found = json.dumps(plain | ({"unavailable": reasons} if reasons else {}), indent=1, allow_nan=False)
-        say(*found.split("\n"))
+        plain = {name: _plain(value) for name, value in numbers.items()}
+        text = json.dumps(plain | ({"unavailable": reasons} if reasons else {}), indent=1, allow_nan=False)
+        say(*text.split("\n"))
         return
-    for name, value in found.items():
+    for name, value in numbers.items():
         say(f"{name:38} {_line(value)}")
     for name, reason in reasons.items():
         say(f"{name:38} not available: {reason}")
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types; null for a number that is not finite."""
+    """The value in JSON's own types, with null for a number that is not finite."""
     if isinstance(value, dict):
         return {str(key): _plain(number) for key, number in value.items()}
     return value if math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""Circles of the embedding, one at a time: run the model on one alone and compare its logits with closed forms.
+"""Circles of the embedding, one at a time: the logits of the model with one circle alone, against closed forms.
 
-Zhong et al. 2023 (2306.17844) keep one pair of neighbouring principal components of W_E, a circle, and its mean, and
-ask which closed form the logits follow.
+Zhong et al. 2023 (2306.17844) keep one pair of neighbouring principal components of W_E (a circle) and the mean of
+W_E, and ask which closed form the logits then follow.
 """
 
 from jaxtyping import Float
@@ -18,13 +18,13 @@ from interp.runs.snapshot import Snapshot
 from .registry import measure
 
 COMPONENTS = 20
-"""Principal components that are looked at, as in the source."""
+"""Number of leading principal components searched for circles, as in the source."""
 ISOLATION = "Zhong et al. 2023 (2306.17844), section 4.3 and their notebook: both sides scaled, not fitted"
 
 
 @part
 def circle_planes(snap: Snapshot, operand: str = "a") -> dict[int, tuple[int, int]]:
-    """Neighbouring principal components (2i, 2i + 1) of one strongest frequency, by that frequency."""
+    """Neighbouring principal components (2i, 2i + 1) with the same strongest frequency, by this frequency."""
     components = embedding_components(snap, operand)[:, :COMPONENTS]
     strongest = (frequency_energy(components.T[..., None]).argmax(dim=1) + 1).tolist()
     planes: dict[int, tuple[int, int]] = {}
@@ -51,7 +51,7 @@ def isolated_logits(snap: Snapshot, k: int) -> Float[Tensor, "n n n"]:
 
 
 def _operands(snap: Snapshot) -> tuple[str, ...]:
-    """Operands with an embedding of their own."""
+    """Operands that have an embedding of their own."""
     return ("a",) if snap.run.config.task.shared_vocabulary else ("a", "b")
 
 
@@ -65,25 +65,34 @@ def _compare(snap: Snapshot, form: Form) -> dict[int, float]:
 
 @measure("share of variance", ISOLATION)
 def circle_clock_fve(snap: Snapshot) -> dict[int, float]:
-    """Of the logits of one circle of W_E alone, the share that cos w(a+b-c) explains, by the circle's frequency."""
+    """Share of the logits of one circle of W_E alone that cos w(a+b-c) explains, by the circle's frequency."""
     return _compare(snap, clock)
 
 
 @measure("share of variance", ISOLATION)
 def circle_pizza_fve(snap: Snapshot) -> dict[int, float]:
-    """The same of the pizza |cos(wc/2) X + sin(wc/2) Y| - |cos(wc/2) Y - sin(wc/2) X|."""
+    """Share of the logits of one circle of W_E alone that the closed form of a pizza explains.
+
+    The form is |cos(wc/2) X + sin(wc/2) Y| - |cos(wc/2) Y - sin(wc/2) X|, X = cos wa + cos wb, Y = sin wa + sin wb.
+    """
     return _compare(snap, pizza)
 
 
 @measure("share of variance", ISOLATION)
 def circle_four_neuron_pizza_fve(snap: Snapshot) -> dict[int, float]:
-    """The same of the pizza with four phases alone, (|X| - |Y|) cos wc + (|X + Y| - |X - Y|) sin wc / sqrt 2."""
+    """Share of the logits of one circle of W_E alone that the closed form of a pizza of four phases explains.
+
+    The form is (|X| - |Y|) cos wc + (|X + Y| - |X - Y|) sin wc / sqrt 2, X = cos wa + cos wb, Y = sin wa + sin wb.
+    """
     return _compare(snap, four_neuron_pizza)
 
 
 @measure("share of variance", ISOLATION)
 def circle_accompanying_pizza_fve(snap: Snapshot) -> dict[int, float]:
-    """The same of -(cos wc (cos 2wa + cos 2wb) + sin wc (sin 2wa + sin 2wb)), 2w being the circle's own frequency."""
+    """Share of the logits of one circle of W_E alone that the closed form of an accompanying pizza explains.
+
+    The form is -(cos wc (cos 2wa + cos 2wb) + sin wc (sin 2wa + sin 2wb)), 2w being the circle's frequency.
+    """
     if law_of(snap.run).n % 2 == 0:
         raise NotApplicable("a frequency of an even cycle has no half")
     return _compare(snap, accompanying_pizza)

@@ -1,4 +1,4 @@
-"""Key frequencies by every rule in use."""
+"""Key frequencies by every rule in use in the literature."""
 
 import torch
 
@@ -14,6 +14,7 @@ from .registry import measure
 FVE = 0.85
 """A neuron belongs to a frequency that explains this share of its variance (Nanda et al. 2023)."""
 REPTHEORY = 0.005
+"""Cosine above which a frequency is key in Chughtai et al.'s code."""
 
 
 @measure("share of logit energy", f"ours: at least {KEY_SHARE:.0%} of the centred logits' energy at the last snapshot")
@@ -24,20 +25,20 @@ def key_freqs(snap: Snapshot) -> dict[int, float]:
 
 
 def counts(freqs: torch.Tensor) -> dict[int, float]:
-    """How often each number occurs, by number."""
+    """Number of occurrences of each frequency."""
     values, number = freqs.unique(return_counts=True)
     return {int(k): float(count) for k, count in zip(values, number, strict=True)}
 
 
 @measure("neurons", "Nanda et al. 2023 (2301.05217), their notebook: no threshold, so one stray neuron makes a key")
 def key_freqs_nanda(snap: Snapshot) -> dict[int, float]:
-    """Neurons for each frequency that explains most of some neuron's variance."""
+    """Number of neurons whose variance each frequency explains best, for frequencies with at least one neuron."""
     return counts(_live(snap).argmax(dim=0) + 1)
 
 
 @measure("neurons", "Nanda et al. 2023, their calculate_key_freqs: as key_freqs_nanda, without the last frequency")
 def key_freqs_nanda_code(snap: Snapshot) -> dict[int, float]:
-    """Neurons for each frequency below n//2 that explains most of some neuron's variance among those."""
+    """Number of neurons whose variance each frequency explains best among the frequencies below n//2."""
     live = _live(snap)
     if len(live) < 2:
         raise NotApplicable("there is one frequency alone, and this definition leaves the last one out")
@@ -46,7 +47,7 @@ def key_freqs_nanda_code(snap: Snapshot) -> dict[int, float]:
 
 @measure("neurons", "TransformerLens' Grokking_Demo, whose clusters these are; its list is read by eye")
 def key_freqs_tl_demo(snap: Snapshot) -> dict[int, float]:
-    """Neurons for each frequency that explains more than 85% of some neuron's variance."""
+    """Key frequencies, each with the number of neurons of which it explains more than 85% of the variance."""
     k, share = best_frequency(snap)
     return counts(k[share > FVE])
 
@@ -59,13 +60,13 @@ def key_freqs_reptheory(snap: Snapshot) -> dict[int, float]:
 
 @measure("principal components", "Zhong et al. 2023 (2306.17844), their notebook")
 def key_freqs_pizza(snap: Snapshot) -> dict[int, float]:
-    """Among the first 8 principal components of W_E, how many have each frequency as their strongest."""
+    """Number of the first 8 principal components of W_E in which each frequency is the strongest."""
     scores = embedding_components(snap)[:, :8]
     return counts(frequency_energy(scores.T[..., None]).argmax(dim=1) + 1)
 
 
 @part
 def _live(snap: Snapshot) -> torch.Tensor:
-    """Variance explained, of neurons that vary at all."""
+    """Share of the variance at each frequency, of the neurons that vary at all: [n_freqs, n_live]."""
     fve = neuron_fve(snap)
     return fve[:, fve.sum(dim=0) > 0]

@@ -1,7 +1,7 @@
-"""How much of the logits is a function of c - (a + b) alone, and at which frequencies.
+"""The part of the logits that is a function of c - (a + b) alone, and its frequencies.
 
-Measures of that function are named after a clock, as their sources do; but it is the form that every circuit for
-addition puts out, so that none of them tells a clock from a pizza: see ``interp.story.verdict``.
+Measures of this function are named after the clock, as in their sources; but every circuit for addition produces
+logits of this form, so none of the measures tells a clock from a pizza: see ``interp.story.verdict``.
 For another operation a + b stands for the place of its answer in the cycle of its elements.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from interp.maths.fourier import real_basis
 from interp.parts.keyfreqs import key_freqs_of, logit_coefficients, logit_cosines
 from interp.parts.memo import part
-from interp.parts.pairs import centred_logits, clock_profile, cycle_logits
+from interp.parts.pairs import centred_logits, clock_profile, line_logits
 from interp.parts.rows import law_of
 from interp.runs.snapshot import Snapshot
 
@@ -35,7 +35,7 @@ def logit_coefficient(snap: Snapshot) -> dict[int, float]:
     return {k: float(value) for k, value in enumerate(logit_coefficients(snap), start=1)}
 
 
-@measure("share of logit energy", CHUGHTAI)
+@measure("share of logit energy", CHUGHTAI, chart="shares")
 def logit_fve(snap: Snapshot) -> float:
     """Share of the centred logits' energy along cos w(a+b-c) of the run's key frequencies."""
     share = logit_cosines(snap).square()
@@ -50,7 +50,7 @@ def logit_fve_all(snap: Snapshot) -> float:
 
 @measure("share of logit norm", "TransformerLens' Grokking_Demo: logits not centred")
 def logit_residual(snap: Snapshot) -> float:
-    """Norm of what is left of the logits without the key frequencies' cos w(a+b-c), over the norm of the logits."""
+    """Norm of the logits less their parts along cos w(a+b-c) of the key frequencies, over the norm of the logits."""
     total = _energy(snap)
     taken = sum(logit_coefficients(snap)[k - 1].square() for k in key_freqs_of(snap.run).ks)
     return float(((total - taken) / total).sqrt())
@@ -61,13 +61,20 @@ def logit_residual(snap: Snapshot) -> float:
 
 @part
 def _energy(snap: Snapshot) -> Float[Tensor, ""]:
-    """Sum of the logits' squares."""
-    return cycle_logits(snap).square().sum()
+    """Sum of the squares of the logits on the cycle."""
+    law_of(snap.run)
+    return line_logits(snap).square().sum()
+
+
+def _centred(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element along the cycle], centred over the elements."""
+    law_of(snap.run)  # a group that is no cycle has such logits too, but these measures are of a cycle
+    return centred_logits(snap)
 
 
 @part
 def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
-    """The logits' part that is a function g(c - t) alone [line, element]."""
+    """Part of the logits that is a function g(c - t) alone: [line, element]."""
     n = law_of(snap.run).n
     shift = (torch.arange(n) - torch.arange(n)[:, None]) % n
     return clock_profile(snap)[shift]
@@ -75,14 +82,14 @@ def _clock(snap: Snapshot) -> Float[Tensor, "n n"]:
 
 @part
 def _defect(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """What is neither the same for all c nor g(c - t): [line, pair of the line, element]."""
-    return centred_logits(snap) - _clock(snap)[:, None]
+    """Part of the logits that is neither constant over c nor g(c - t): [line, pair of the line, element]."""
+    return _centred(snap) - _clock(snap)[:, None]
 
 
 @measure("share of logit energy", SPLIT)
 def junk_share(snap: Snapshot) -> float:
-    """Share of the logits' squares in their mean over c, which changes no answer."""
-    return float(1 - centred_logits(snap).square().sum() / _energy(snap))
+    """Share of the logits' squares in the mean over c, which changes no answer."""
+    return float(1 - _centred(snap).square().sum() / _energy(snap))
 
 
 @measure("share of logit energy", SPLIT)
@@ -93,45 +100,45 @@ def clock_share(snap: Snapshot) -> float:
 
 @measure("share of logit energy", SPLIT)
 def defect_share(snap: Snapshot) -> float:
-    """Share of the logits' squares that is neither a function of c - (a + b) alone nor the same for all c."""
+    """Share of the logits' squares that is neither a function of c - (a + b) alone nor constant over c."""
     return float(_defect(snap).square().sum() / _energy(snap))
 
 
 @measure("logits", SPLIT)
 def clock_margin(snap: Snapshot) -> float:
-    """Margin of g, the logits' part that is a function of c - (a + b) alone: g(0) less the largest other g."""
+    """Margin g(0) - max of g elsewhere, g being the logits' part that is a function of c - (a + b) alone."""
     return _margin(clock_profile(snap))
 
 
 @measure("logits", SPLIT)
 def clock_margin_key(snap: Snapshot) -> float:
-    """The same of the run's key frequencies alone, at the weights they have in g."""
-    return _margin(clock_at(snap, key_freqs_of(snap.run).ks))
+    """Margin g(0) - max of g elsewhere, g being the logits' part along cos w(a+b-c) of the key frequencies."""
+    return _margin(_clock_at(snap, key_freqs_of(snap.run).ks))
 
 
 @measure("logits", SPLIT)
 def composition_defect(snap: Snapshot) -> float:
     """Largest distance of a centred logit from its mean over the pairs with the same answer."""
-    centred = centred_logits(snap)
+    centred = _centred(snap)
     return float((centred - centred.mean(dim=1, keepdim=True)).abs().max())
 
 
 @measure("logits", SPLIT)
 def shift_defect(snap: Snapshot) -> float:
-    """Largest distance of those means from a function of c - (a + b)."""
-    return float((centred_logits(snap).mean(dim=1) - _clock(snap)).abs().max())
+    """Largest distance of the centred logits' means over the pairs with one answer from a function of c - (a + b)."""
+    return float((_centred(snap).mean(dim=1) - _clock(snap)).abs().max())
 
 
 @measure("share of pairs", SPLIT)
 def certified_share(snap: Snapshot) -> float:
-    """Share of pairs that g answers whatever the defect does: its margin is above twice the largest defect."""
+    """Share of pairs on which the margin of g exceeds twice the largest defect, so that g alone fixes the answer."""
     worst = _defect(snap).abs().amax(dim=-1)
     return float((clock_margin(snap) > 2 * worst).double().mean())
 
 
 @part
-def clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
-    """The part of the profile g along cos w d of these frequencies."""
+def _clock_at(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, " n"]:
+    """Part of the profile g along cos w d of these frequencies."""
     basis = real_basis(law_of(snap.run).n)[[2 * k - 1 for k in ks]]
     return basis.T @ (basis @ clock_profile(snap))
 

@@ -1,4 +1,4 @@
-"""Which frequency each neuron of the last layer computes with, and how much of it that explains."""
+"""Frequencies of the last layer's neurons, and the share of a neuron's variance that its best one explains."""
 
 from interp.parts.pairs import best_frequency, neuron_fve
 from interp.runs.snapshot import Snapshot
@@ -9,7 +9,7 @@ from .registry import measure
 SOURCE = "Nanda et al. 2023 (2301.05217), their notebook; clusters as in TransformerLens' Grokking_Demo"
 
 
-@measure("share of neurons", SOURCE)
+@measure("share of neurons", SOURCE, chart="shares")
 def neuron_fraction_fve85(snap: Snapshot) -> float:
     """Share of neurons of which one frequency explains more than 85% of the variance over pairs."""
     return float((best_frequency(snap)[1] > FVE).double().mean())
@@ -17,7 +17,7 @@ def neuron_fraction_fve85(snap: Snapshot) -> float:
 
 @measure("neurons", SOURCE)
 def neuron_clusters(snap: Snapshot) -> dict[int, float]:
-    """Of those neurons, how many have each frequency."""
+    """Number of neurons of which a frequency explains more than 85% of the variance over pairs, by frequency."""
     return key_freqs_tl_demo(snap)
 
 

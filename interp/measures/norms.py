@@ -9,5 +9,5 @@ from .registry import measure
 
 @measure("L2 norm", "Nanda et al. 2023 (2301.05217), Omnigrok (Liu et al. 2022, 2210.01117); the root of their squares")
 def total_norm(snap: Snapshot) -> float:
-    """L2 norm of all the model's tensors as one vector, fixed ones included."""
+    """L2 norm of all the model's tensors as one vector, including fixed ones."""
     return norm_of_all(weights_of(snap))

@@ -1,4 +1,4 @@
-"""Clock or pizza: the scores of Zhong et al. 2023."""
+"""The scores by which Zhong et al. 2023 tell a clock from a pizza."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from .registry import measure
 
 ZHONG = "Zhong et al. 2023 (2306.17844)"
 CIRCLES = 4
-"""Principal components whose circularity is averaged."""
+"""Number of principal components whose circularity is averaged."""
 
 
 @measure("-1 to 1", f"{ZHONG}, section 4.1, their notebook's 100 triples")
@@ -35,13 +35,13 @@ def gradient_symmetricity(snap: Snapshot) -> float:
     triples = sampled_triples(law.n)
     rows = law.by_a[triples[:, 0], triples[:, 1]]
     tokens, answers = task.tokens[rows], law.cycle.order[triples[:, 2]]
-    words = snap.run.config.task.layout.split()
+    at_a, at_b = task.operand_position("a"), task.operand_position("b")
 
     def logits(embedded: Tensor) -> Tensor:
         hooks: list[Any] = [("hook_embed", lambda value, hook: embedded)]
         return model.run_with_hooks(tokens, fwd_hooks=hooks)[:, task.answer_positions[0]]
 
-    return symmetricity(logits, model.embed(tokens), answers, words.index("a"), words.index("b"))
+    return symmetricity(logits, model.embed(tokens), answers, at_a, at_b)
 
 
 def _irrelevance(snap: Snapshot, values: Tensor) -> float:
@@ -56,7 +56,7 @@ def distance_irrelevance(snap: Snapshot) -> float:
 
 @measure("0 to 1", f"{ZHONG}, their published tables, which take the largest wrong logit by mistake")
 def distance_irrelevance_best_wrong(snap: Snapshot) -> float:
-    """The same of the largest wrong logit."""
+    """How little the largest wrong logit depends on a - b, in place of the right answer's of distance_irrelevance."""
     wrong = logits_of(snap).scatter(1, _labels(snap), -torch.inf)
     return _irrelevance(snap, wrong.amax(dim=1))
 
@@ -71,9 +71,11 @@ def circularity(snap: Snapshot) -> float:
     return _circularity(snap, "a")
 
 
-@measure("0 to 1", f"{ZHONG}; their code adds both operands' rows and halves it, see docs/published_errors.md")
+@measure(
+    "0 to 1", f"{ZHONG}; their code adds both operands' rows and halves it, see docs/background/published_errors.md"
+)
 def circularity_b(snap: Snapshot) -> float:
-    """The same of the second operand's embedding, where it has one of its own."""
+    """Circularity (see the measure of that name) of the second operand's own embedding, where it has one."""
     return _circularity(snap, "b")
 
 

@@ -5,217 +5,152 @@ on the training rows it rises as the model stops memorising. "2D" takes parts of
 of the pair at cos and sin of w(a+b); "3D" takes parts of all logits at cos w(a+b-c). Key frequencies are the run's,
 chosen at its end, so values at earlier snapshots look ahead. For another operation a+b is the place of its answer in
 the cycle; rows with an element outside the cycle (0 in ``mul`` and ``div``) are left out. The logit of "=" is dropped.
-"""
 
-from collections.abc import Sequence
+The functions here take the irreps of any group; a cycle's are its frequencies, with cos and sin as their matrix
+coefficients and the cosine as their character. Family ``irreps`` declares the measures named by irrep.
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.maths.pairs import at_frequencies
 from interp.parts.activations import logits_of, neuron_logit_map
-from interp.parts.keyfreqs import key_freqs_of
+from interp.parts.irreps import Name, irreps_of, rows_on_lines
+from interp.parts.keyfreqs import irrep_coefficients
 from interp.parts.memo import NotApplicable, part
-from interp.parts.pairs import logit_means, neuron_means
-from interp.parts.rows import law_of, law_rows, line_of
+from interp.parts.pairs import logit_means, neuron_means_by_answer
 from interp.runs.snapshot import Snapshot
 from train.passes.loss import cross_entropy
 
-from .logits import clock_at
-from .losses import Score, score, test_loss
-from .registry import measure
+from .losses import model_score
+from .registry import FREQS, Over, Score, measure, scores
 
 NANDA_2D = "Nanda et al. 2023 (2301.05217), their trig_loss and excluded_loss_2D"
 NANDA_3D = "Nanda et al. 2023, their excluded_loss_3D"
 DEMO = "TransformerLens' Grokking_Demo"
-IRREP = "Chughtai et al. 2023 (2302.03025), their hidden-layer metrics; on a cyclic group irreps are frequencies"
-IRREP_LOGIT = "Chughtai et al. 2023, their logit metrics"
+ONE = ", one frequency at a time"
 
 
-def _line_score(snap: Snapshot, logits: Float[Tensor, "n n_elements"], subset: str) -> Score:
-    """Score over a subset of logits that are the same for all pairs of a line, one row a line."""
-    labels = law_of(snap.run).cycle.order[:, None]
-    lines = line_of(snap.run)[law_rows(snap.run, subset)]
-    losses, right = cross_entropy(logits[:, None], labels)[lines], (logits.argmax(dim=1) == labels[:, 0])[lines]
-    return float(losses.mean()), float(right.double().mean())
+# ---- scores of logits with and without parts -------------------------------------------------------
 
 
-# ---- logits, 2D ------------------------------------------------------------------------------------
+def restricted(snap: Snapshot, rows: str, parts: Float[Tensor, "n n_elements"]) -> Score:
+    """Loss and accuracy over some rows of ``parts``: logits that are the same for all pairs with one answer."""
+    _, line = rows_on_lines(snap.run, rows)
+    labels = irreps_of(snap.run).order[:, None]
+    losses, is_right = cross_entropy(parts[:, None], labels), parts.argmax(dim=1) == labels[:, 0]
+    return Score(float(losses[line].mean()), float(is_right[line].double().mean()))
+
+
+def excluded(
+    snap: Snapshot, rows: str, logits: Float[Tensor, "rows n_elements"], parts: Float[Tensor, "n n_elements"]
+) -> Score:
+    """Loss and accuracy over some rows of ``logits`` less ``parts``, which are the same for all pairs of an answer."""
+    chosen, line = rows_on_lines(snap.run, rows)
+    labels, left = snap.task.labels[chosen], logits[chosen] - parts[line]
+    is_right = left.argmax(dim=1) == labels[:, 0]
+    return Score(float(cross_entropy(left[:, None], labels).mean()), float(is_right.double().mean()))
+
+
+# ---- parts of the logits, one row an answer --------------------------------------------------------
 
 
 @part
-def restricted_2d(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
-    """Loss and accuracy over a subset of the logits' parts at any frequencies, each logit's mean restored."""
-    means = logit_means(snap)
-    return _line_score(snap, at_frequencies(means, ks) + means.mean(dim=0), subset)
-
-
-def _keys(snap: Snapshot) -> tuple[int, ...]:
-    return key_freqs_of(snap.run).ks
+def logit_parts(snap: Snapshot, keys: tuple[Name, ...]) -> Float[Tensor, "n n_elements"]:
+    """Parts of each logit, as a function of ab, in the matrix coefficients of these irreps."""
+    return irreps_of(snap.run).part(logit_means(snap), keys)
 
 
 @part
-def excluded_2d(snap: Snapshot, ks: Sequence[int]) -> Score:
-    """Loss and accuracy over the training rows of the logits less their parts at any frequencies."""
-    rows = law_rows(snap.run, "train")
-    taken = at_frequencies(logit_means(snap), ks)
-    return score(snap, logits_of(snap)[rows] - taken[line_of(snap.run)[rows]], rows)
+def character_parts(snap: Snapshot, keys: tuple[Name, ...]) -> Float[Tensor, "n n_elements"]:
+    """Part of the centred logits along chi(ab c^-1) of these irreps; 0 for elements outside the group."""
+    irreps, coefficients = irreps_of(snap.run), irrep_coefficients(snap)
+    units = [basis.T @ basis / len(basis) ** 0.5 for basis in (irreps.bases[name] for name in keys)]
+    parts = torch.zeros_like(logit_means(snap))
+    parts[:, irreps.order] = torch.stack([coefficients[k] * unit for k, unit in zip(keys, units, strict=True)]).sum(0)
+    return parts
 
 
-@measure("nats", NANDA_2D)
-def restricted_loss_logit2d_all(snap: Snapshot) -> float:
-    """Loss over all rows of the logits' parts at cos and sin of w(a+b), each logit's mean over pairs restored."""
-    return restricted_2d(snap, "all", _keys(snap))[0]
+@part
+def neuron_parts(snap: Snapshot, keys: tuple[Name, ...]) -> Float[Tensor, "n n_elements"]:
+    """What the neurons' parts, as functions of ab, in the matrix coefficients of these irreps add to the logits."""
+    return irreps_of(snap.run).part(neuron_means_by_answer(snap), keys) @ neuron_logit_map(snap)
 
 
-@measure("nats", NANDA_2D)
-def restricted_loss_logit2d_test(snap: Snapshot) -> float:
-    """The same over the test rows."""
-    return restricted_2d(snap, "test", _keys(snap))[0]
+# ---- logits ----------------------------------------------------------------------------------------
 
 
-@measure("nats", NANDA_2D)
-def restricted_loss_logit2d_train(snap: Snapshot) -> float:
-    """The same over the training rows."""
-    return restricted_2d(snap, "train", _keys(snap))[0]
+@scores(
+    NANDA_2D,
+    FREQS,
+    restricted_loss_logit2d_all=Over("all", chart="losses"),
+    restricted_loss_logit2d_test=Over("test"),
+    restricted_loss_logit2d_train=Over("train"),
+    restricted_loss_logit2d_all_by_freq=Over("all", by_freq=True, note=ONE),
+    restricted_acc_logit2d_all=Over("all", accuracy=True, note=" (trig_acc)"),
+)
+def restricted_2d(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
+    """{score} over {rows} of the logits' parts at cos and sin of w(a+b) of {keys}, each logit's mean restored."""
+    return restricted(snap, rows, logit_parts(snap, keys) + logit_means(snap).mean(dim=0))
 
 
-@measure("nats", NANDA_2D + ", one frequency at a time")
-def restricted_loss_logit2d_all_by_freq(snap: Snapshot) -> dict[int, float]:
-    """Loss over all rows with one key frequency alone."""
-    return {k: restricted_2d(snap, "all", (k,))[0] for k in _keys(snap)}
-
-
-@measure("share", NANDA_2D + " (trig_acc)")
-def restricted_acc_logit2d_all(snap: Snapshot) -> float:
-    """Accuracy over all rows of those logits."""
-    return restricted_2d(snap, "all", _keys(snap))[1]
-
-
-@measure("nats", NANDA_2D)
-def excluded_loss_logit2d_train(snap: Snapshot) -> float:
-    """Loss over the training rows of the logits less those parts, of all key frequencies; no bias correction."""
-    return excluded_2d(snap, _keys(snap))[0]
-
-
-@measure("nats", NANDA_2D)
-def excluded_loss_logit2d_train_by_freq(snap: Snapshot) -> dict[int, float]:
-    """The same, taking out one key frequency at a time."""
-    return {k: excluded_2d(snap, (k,))[0] for k in _keys(snap)}
-
-
-@measure("share", NANDA_2D + " (excluded_acc_2D)")
-def excluded_acc_logit2d_train(snap: Snapshot) -> float:
-    """Accuracy over the training rows of the logits less the key frequencies' parts."""
-    return excluded_2d(snap, _keys(snap))[1]
+@scores(
+    NANDA_2D,
+    FREQS,
+    excluded_loss_logit2d_train=Over("train", chart="losses"),
+    excluded_loss_logit2d_train_by_freq=Over("train", by_freq=True),
+    excluded_acc_logit2d_train=Over("train", accuracy=True, note=" (excluded_acc_2D)"),
+)
+def excluded_2d(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
+    """{score} over {rows} of the logits less their parts at cos and sin of w(a+b) of {keys}; no bias correction."""
+    return excluded(snap, rows, logits_of(snap), logit_parts(snap, keys))
 
 
 @measure("ratio", "Nanda et al. 2023, figure 6: test loss over restricted loss, which tells of cleanup")
 def test_to_restricted_ratio(snap: Snapshot) -> float:
     """Test loss over the restricted loss of all rows (logit 2D)."""
-    restricted = restricted_loss_logit2d_all(snap)
-    if restricted == 0:
+    loss = restricted_2d(snap, "all", FREQS.of(snap.run)).loss
+    if loss == 0:
         raise NotApplicable("the restricted loss is 0 to float64's last bit")
-    return test_loss(snap) / restricted
+    return model_score(snap, "test").loss / loss
 
 
-# ---- logits, 3D ------------------------------------------------------------------------------------
-
-
-@part
-def _cube(snap: Snapshot, ks: tuple[int, ...]) -> Float[Tensor, "n n_elements"]:
-    """The logits' part along cos w(a+b-c) of these frequencies, one row a line; 0 for elements off the cycle."""
-    law = law_of(snap.run)
-    profile, place = clock_at(snap, ks), torch.arange(law.n)
-    found = torch.zeros(law.n, logits_of(snap).shape[1], dtype=torch.float64)
-    found[:, law.cycle.order] = profile[(place - place[:, None]) % law.n]
-    return found
-
-
-@part
-def _excluded_3d(snap: Snapshot, ks: tuple[int, ...]) -> Score:
-    rows = law_rows(snap.run, "train")
-    return score(snap, logits_of(snap)[rows] - _cube(snap, ks)[line_of(snap.run)[rows]], rows)
-
-
-@measure("nats", NANDA_3D)
-def excluded_loss_logit3d_train(snap: Snapshot) -> float:
-    """Loss over the training rows of the logits less their parts along cos w(a+b-c) of the key frequencies."""
-    return _excluded_3d(snap, _keys(snap))[0]
-
-
-@measure("nats", NANDA_3D)
-def excluded_loss_logit3d_train_by_freq(snap: Snapshot) -> dict[int, float]:
-    """The same, taking out one key frequency at a time."""
-    return {k: _excluded_3d(snap, (k,))[0] for k in _keys(snap)}
-
-
-@measure("share", NANDA_3D)
-def excluded_acc_logit3d_train(snap: Snapshot) -> float:
-    """Accuracy over the training rows of those logits."""
-    return _excluded_3d(snap, _keys(snap))[1]
+@scores(
+    NANDA_3D,
+    FREQS,
+    excluded_loss_logit3d_train=Over("train", chart="losses"),
+    excluded_loss_logit3d_train_by_freq=Over("train", by_freq=True),
+    excluded_acc_logit3d_train=Over("train", accuracy=True),
+)
+def excluded_3d(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
+    """{score} over {rows} of the logits less their parts along cos w(a+b-c) of {keys}."""
+    return excluded(snap, rows, logits_of(snap), character_parts(snap, keys))
 
 
 # ---- neurons ---------------------------------------------------------------------------------------
 
 
-@part
-def _key_neurons(snap: Snapshot, ks: Sequence[int]) -> Float[Tensor, "n n_elements"]:
-    """What the neurons' parts at these frequencies add to the logits, one row a line."""
-    return at_frequencies(neuron_means(snap)["total"], ks) @ neuron_logit_map(snap)
+@scores(
+    DEMO,
+    FREQS,
+    restricted_loss_neuron_test=Over("test", chart="losses"),
+    restricted_loss_neuron_all=Over("all"),
+    restricted_loss_neuron_all_by_freq=Over("all", by_freq=True, note=ONE),
+    restricted_acc_neuron_all=Over("all", accuracy=True),
+)
+def restricted_neuron(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
+    """{score} over {rows} of the logits of the neurons' parts at cos and sin of w(a+b) of {keys}, means restored."""
+    # the neurons' mean adds the same logits to every row; the logits' own mean stands in its place
+    return restricted(snap, rows, neuron_parts(snap, keys) + logit_means(snap).mean(dim=0))
 
 
-@part
-def _restricted_neuron(snap: Snapshot, subset: str, ks: tuple[int, ...]) -> Score:
-    """The neurons' mean adds the same logits to every row, which the correction replaces by the logits' own."""
-    logits = _key_neurons(snap, ks) + logit_means(snap).mean(dim=0)
-    return _line_score(snap, logits, subset)
-
-
-@part
-def _excluded_neuron(snap: Snapshot, ks: Sequence[int]) -> Score:
-    rows = law_rows(snap.run, "train")
-    return score(snap, logits_of(snap)[rows] - _key_neurons(snap, ks)[line_of(snap.run)[rows]], rows)
-
-
-@measure("nats", DEMO)
-def restricted_loss_neuron_test(snap: Snapshot) -> float:
-    """Loss over the test rows of the logits of the neurons' parts at cos and sin of w(a+b), logits' means restored."""
-    return _restricted_neuron(snap, "test", _keys(snap))[0]
-
-
-@measure("nats", DEMO)
-def restricted_loss_neuron_all(snap: Snapshot) -> float:
-    """The same over all rows."""
-    return _restricted_neuron(snap, "all", _keys(snap))[0]
-
-
-@measure("nats", DEMO + ", one frequency at a time")
-def restricted_loss_neuron_all_by_freq(snap: Snapshot) -> dict[int, float]:
-    """Loss over all rows with one key frequency of the neurons alone."""
-    return {k: _restricted_neuron(snap, "all", (k,))[0] for k in _keys(snap)}
-
-
-@measure("share", DEMO)
-def restricted_acc_neuron_all(snap: Snapshot) -> float:
-    """Accuracy over all rows of those logits."""
-    return _restricted_neuron(snap, "all", _keys(snap))[1]
-
-
-@measure("nats", DEMO)
-def excluded_loss_neuron_train(snap: Snapshot) -> float:
-    """Loss over the training rows with those parts taken out of the neurons; skip connection and means kept."""
-    return _excluded_neuron(snap, _keys(snap))[0]
-
-
-@measure("nats", DEMO)
-def excluded_loss_neuron_train_by_freq(snap: Snapshot) -> dict[int, float]:
-    """The same, taking out one key frequency at a time."""
-    return {k: _excluded_neuron(snap, (k,))[0] for k in _keys(snap)}
-
-
-@measure("share", DEMO)
-def excluded_acc_neuron_train(snap: Snapshot) -> float:
-    """Accuracy over the training rows of those logits."""
-    return _excluded_neuron(snap, _keys(snap))[1]
+@scores(
+    DEMO,
+    FREQS,
+    excluded_loss_neuron_train=Over("train", chart="losses"),
+    excluded_loss_neuron_train_by_freq=Over("train", by_freq=True),
+    excluded_acc_neuron_train=Over("train", accuracy=True),
+)
+def excluded_neuron(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
+    """{score} over {rows} without the neurons' parts at cos and sin of w(a+b) of {keys}; skip and means kept."""
+    return excluded(snap, rows, logits_of(snap), neuron_parts(snap, keys))

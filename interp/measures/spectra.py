@@ -1,4 +1,4 @@
-"""Fourier spectra of matrices with one row per element, and how few frequencies they live on."""
+"""Fourier spectra of matrices with one row per element, and their sparsity over frequencies."""
 
 import torch
 from jaxtyping import Float
@@ -40,7 +40,7 @@ def _W_L(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
 
 @part
 def _W_neur(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
-    """W_E W_V W_O W_in of all heads together."""
+    """W_E W_V W_O W_in, summed over heads."""
     weights = weights_of(snap)
     _one_layer(snap)
     if snap.model.cfg.attn_only:
@@ -51,7 +51,7 @@ def _W_neur(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
 
 @part
 def _scores(snap: Snapshot) -> Float[Tensor, "n n_heads"]:
-    """Attention scores of every element from the answer's position, in layer 0, the element's position left out."""
+    """Attention scores that the query at the answer's position gives to every element in layer 0, without positions."""
     weights, task = weights_of(snap), snap.task
     _one_layer(snap)
     position = task.answer_positions[0]
@@ -83,74 +83,80 @@ def W_E_energy(snap: Snapshot) -> dict[int, float]:
 
 @measure("share of squared norm", NANDA)
 def W_E_b_energy(snap: Snapshot) -> dict[int, float]:
-    """The same of the second operand's embedding, where it has one of its own."""
+    """Share of the squared norm of the second operand's own embedding, where there is one, at each frequency."""
     return _by_k(frequency_energy(embedding_rows(snap, "b")))
 
 
 @measure("share of squared norm", NANDA)
 def W_U_energy(snap: Snapshot) -> dict[int, float]:
-    """The same of the output layer's rows, W_U^T."""
+    """Share of the squared norm of the output layer's rows, W_U^T, at each frequency."""
     return _by_k(frequency_energy(_W_U(snap)))
 
 
 @measure("share of squared norm", NANDA)
 def W_L_energy(snap: Snapshot) -> dict[int, float]:
-    """The same of the neuron-logit map W_L = W_out W_U."""
+    """Share of the squared norm of the neuron-logit map W_L = W_out W_U at each frequency."""
     return _by_k(frequency_energy(_W_L(snap)))
 
 
 @measure("share of squared norm", "Nanda et al. 2023, appendix: the effective map into the neurons")
 def W_neur_energy(snap: Snapshot) -> dict[int, float]:
-    """The same of W_E W_V W_O W_in, heads added up: what neurons read of one operand at even attention."""
+    """Share of the squared norm of W_E W_V W_O W_in, summed over heads, at each frequency.
+
+    The map is what the neurons read of one operand under uniform attention.
+    """
     return _by_k(frequency_energy(_W_neur(snap)))
 
 
 @measure("share of squared norm", "Nanda et al. 2023: C_j, attention scores in the Fourier basis")
 def attention_energy(snap: Snapshot) -> dict[int, float]:
-    """The same of the attention scores W_E W_K W_Q^T r of all heads, r being the residual stream at the answer."""
+    """Share of the squared norm of all heads' attention scores W_E W_K W_Q^T r at each frequency.
+
+    r is the residual stream at the answer.
+    """
     return _by_k(frequency_energy(_scores(snap)))
 
 
 # ---- how few frequencies ---------------------------------------------------------------------------
 
 
-@measure("0 to 1", GINI)
+@measure("0 to 1", GINI, chart="shares")
 def gini_W_E(snap: Snapshot) -> float:
-    """Gini coefficient of the Fourier norms of W_E, the constant's among them."""
+    """Gini coefficient of the Fourier norms of W_E, including the constant's."""
     return float(gini(component_norms(embedding_rows(snap))))
 
 
 @measure("0 to 1", GINI)
 def gini_W_U(snap: Snapshot) -> float:
-    """Gini coefficient of the Fourier norms of W_U^T, the constant's among them."""
+    """Gini coefficient of the Fourier norms of W_U^T, including the constant's."""
     return float(gini(component_norms(_W_U(snap))))
 
 
-@measure("0 to 1", GINI)
+@measure("0 to 1", GINI, chart="shares")
 def gini_W_L(snap: Snapshot) -> float:
-    """Gini coefficient of the Fourier norms of W_L, the constant's among them."""
+    """Gini coefficient of the Fourier norms of W_L, including the constant's."""
     return float(gini(component_norms(_W_L(snap))))
 
 
 @measure("frequencies", USUAL)
 def participation_ratio_W_E(snap: Snapshot) -> float:
-    """How many frequencies share the energy of W_E: (sum e)^2 / sum e^2."""
+    """Effective number of frequencies that hold the energy of W_E: (sum e)^2 / sum e^2."""
     return float(participation_ratio(frequency_energy(embedding_rows(snap))))
 
 
 @measure("frequencies", USUAL)
 def participation_ratio_W_L(snap: Snapshot) -> float:
-    """How many frequencies share the energy of W_L: (sum e)^2 / sum e^2."""
+    """Effective number of frequencies that hold the energy of W_L: (sum e)^2 / sum e^2."""
     return float(participation_ratio(frequency_energy(_W_L(snap))))
 
 
 @measure("nats", USUAL)
 def spectral_entropy_W_E(snap: Snapshot) -> float:
-    """Entropy of the shares of W_E's energy over frequencies."""
+    """Entropy of the distribution of W_E's energy over frequencies."""
     return float(spectral_entropy(frequency_energy(embedding_rows(snap))))
 
 
 @measure("nats", USUAL)
 def spectral_entropy_W_L(snap: Snapshot) -> float:
-    """Entropy of the shares of W_L's energy over frequencies."""
+    """Entropy of the distribution of W_L's energy over frequencies."""
     return float(spectral_entropy(frequency_energy(_W_L(snap))))

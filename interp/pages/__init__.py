@@ -1,1 +1,14 @@
-"""Pages that are not of one run."""
+"""Every kind of page. A page is built by its module, rendered by ``interp.html.page`` and written by ``writing.write``.
+
+A kind of page is a file with ``KIND`` and one line here.
+"""
+
+from . import run, simulation, sweep
+from .kind import Kind
+
+PAGES: tuple[Kind, ...] = (
+    simulation.KIND,
+    sweep.KIND,
+    run.KIND,
+)
+"""Kinds in the order in which a folder is recognised. The last one takes what no other does, and says what is wrong."""

@@ -1,18 +1,18 @@
-"""What a run's page says of the run as a whole: title, subtitle, steps, provenance."""
+"""Headings of a run's page: title, subtitle, labels of the slider, provenance."""
 
 from interp.runs.run import Run
 from train.storage.provenance import versions
 
 
 def title(run: Run) -> str:
-    """The operation, and the seed where it is known."""
+    """The operation, and the seed if it is known."""
     task = run.config.task
     named = f"{task.operation.symbol} ({task.label})"
     return f"{named}, seed {run.config.seed}" if run.origin.knows("seed") else named
 
 
 def subtitle(run: Run) -> str:
-    """Model, split and update in a line."""
+    """Model, split, update rule and number of snapshots in one line."""
     model, optim, knows = run.config.model, run.config.optim, run.origin.knows
     kind = "MLP" if model.arch == "mlp" else "attention-only transformer" if model.attn_only else "transformer"
     words = [f"{model.n_layers}-layer {kind}", f"d_model {model.d_model}"]
@@ -28,7 +28,7 @@ def subtitle(run: Run) -> str:
 
 
 def step_labels(run: Run) -> tuple[str, ...]:
-    """What the slider says at each step."""
+    """The slider's label at each step: the step, and accuracies that were logged there."""
     rows = run.evaluations.set_index("step")
     labels = []
     for step in run.steps:
@@ -41,28 +41,28 @@ def step_labels(run: Run) -> tuple[str, ...]:
 
 
 def provenance(run: Run) -> dict[str, object]:
-    """Where the run comes from and what made the page."""
+    """Names and values of the footer: the run's origin and training sessions, and the versions that made the page."""
     origin = run.origin
-    found: dict[str, object] = {"run": run.name}
+    facts: dict[str, object] = {"run": run.name}
     if origin.kind == "trained":
-        found |= {"seed": run.config.seed, "split seed": run.config.split_seed}
+        facts |= {"seed": run.config.seed, "split seed": run.config.split_seed}
     else:
-        found |= {"imported from": origin.source, "SHA-256 of that file": origin.sha256, "layout": origin.layout}
-        found |= {f"import: note {i}": note for i, note in enumerate(origin.notes, start=1)}
+        facts |= {"imported from": origin.source, "SHA-256 of that file": origin.sha256, "layout": origin.layout}
+        facts |= {f"import: note {i}": note for i, note in enumerate(origin.notes, start=1)}
     sessions = run.store.info["sessions"]
     for i, session in enumerate(sessions, start=1):
         name = "trained with" if len(sessions) == 1 else f"training session {i}"
-        found[f"{name}: command"] = session.get("command", "unknown")
-        found[f"{name}: machine"] = "{}, {} threads, {}".format(
+        facts[f"{name}: command"] = session.get("command", "unknown")
+        facts[f"{name}: machine"] = "{}, {} threads, {}".format(
             *(session.get(part, "unknown") for part in ("device", "threads", "cpu"))
         )
         if "pass" in session:
             because = f", because of {session['pass_because_of']}" if "pass_because_of" in session else ""
-            found[f"{name}: pass"] = f"{session['pass']}{because}"
-        found[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session.get("versions", {}).items())
+            facts[f"{name}: pass"] = f"{session['pass']}{because}"
+        facts[f"{name}: versions"] = ", ".join(f"{k} {v}" for k, v in session.get("versions", {}).items())
         git = session.get("git")
         commit = "not a git checkout" if git is None else git["commit"] + (" with changes" if git["dirty"] else "")
-        found[f"{name}: commit"] = commit
-    found["report made with"] = ", ".join(f"{name} {version}" for name, version in versions().items())
-    found["SHA-256 of the last snapshot"] = run.store.manifest[run.steps[-1]]["sha256"]
-    return found
+        facts[f"{name}: commit"] = commit
+    facts["report made with"] = ", ".join(f"{name} {version}" for name, version in versions().items())
+    facts["SHA-256 of the last snapshot"] = run.store.manifest[run.steps[-1]]["sha256"]
+    return facts

@@ -1,8 +1,7 @@
-"""The page of the solvable model: ``python -m interp.scaling report --out DIR``; alpha, beta, gamma from a grid."""
+"""The overview of the scaling theory, ``python -m interp.scaling report``: selects choose a task from a grid."""
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxtyping import Float
 
 from interp.figures.scaling import REGIMES, curves_figure, front_figure, phase_figure, time_figure
 from interp.html.blocks import Block, Figure, Table, Text
-from interp.html.page import PageSection, render_page, write_page
+from interp.html.page import Page, PageSection
 from interp.html.tracks import Track
 from interp.theory.exponents import Exponents, chi, exponents, regime
 from interp.theory.flow import Curve, flow, wide
@@ -28,7 +27,7 @@ GRID: dict[str, tuple[float, ...]] = {
     "beta": (1.75, 1.25, 0.75, 0.5, 0.25),
     "gamma": (0.0, 1.0, 10.0),
 }
-"""Values to choose from; the page opens at the last of each."""
+"""Values of the selects; the page opens at the last value of each."""
 T_MAX = 1e4
 WIDTHS = (16, 32, 64, 128, 256, 512)
 DRAWS = 12
@@ -44,7 +43,7 @@ CONVENTIONS = (
 
 @dataclass(frozen=True)
 class Point:
-    """Everything that the page shows of one task."""
+    """Everything that the page shows about one task."""
 
     alpha: float
     beta: float
@@ -56,26 +55,21 @@ class Point:
 
     @property
     def name(self) -> str:
-        """As the page says it."""
+        """The task in words, as the page shows it."""
         return f"alpha = {self.alpha:g}, beta = {self.beta:g}, gamma = {self.gamma:g}"
 
 
-def build(folder: Path, quiet: bool = True) -> Path:
-    """Compute the grid and write the page; its path.
-
-    Raises:
-        OSError: the page cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)  # before minutes of computing
+def build(quiet: bool = True) -> Page:
+    """Compute every task of the grid and build the page; takes minutes, and names each task unless ``quiet``."""
     points = []
     for alpha in GRID["alpha"]:
         tasks = list(itertools.product(GRID["beta"], GRID["gamma"]))
-        for (beta, gamma), found in zip(tasks, fronts(alpha, tasks, WIDTHS, DRAWS, per_decade=10), strict=True):
-            points.append(_point(alpha, beta, gamma, found))
+        for (beta, gamma), front in zip(tasks, fronts(alpha, tasks, WIDTHS, DRAWS, per_decade=10), strict=True):
+            points.append(_point(alpha, beta, gamma, front))
             if not quiet:
                 tell(f"{points[-1].name} ({len(points)} of {len(GRID['alpha']) * len(tasks)})")
     steps = tuple(range(len(points)))
-    html = render_page(
+    return Page(
         title="Feature learning and scaling laws",
         subtitle=f"The solvable two-layer linear model of Bordelon et al. 2024 on power-law tasks; {len(points)} tasks",
         sections=[
@@ -89,17 +83,15 @@ def build(folder: Path, quiet: bool = True) -> Path:
         provenance={"versions": versions(), "git": git_state(), "seed": 0},
         choices={name: tuple(f"{value:g}" for value in values) for name, values in GRID.items()},
     )
-    write_page(folder / "index.html", html)
-    return folder / "index.html"
 
 
-def _point(alpha: float, beta: float, gamma: float, found: Front) -> Point:
+def _point(alpha: float, beta: float, gamma: float, front: Front) -> Point:
     config = ScalingConfig(
         alpha=alpha, beta=beta, gamma=gamma, form="plain", n=SIZE, m=SIZE, tail=True, eta=ETA, steps=STEPS, seeds=1
     )
     return Point(
         alpha, beta, gamma, exponents(alpha, beta, gamma, infinite_batch=True),
-        flow(wide(power_law(alpha, beta)), gamma, T_MAX), simulate(config), found,
+        flow(wide(power_law(alpha, beta)), gamma, T_MAX), simulate(config), front,
     )  # fmt: skip
 
 
@@ -111,8 +103,8 @@ def _phases(points: list[Point], steps: tuple[int, ...]) -> Block:
     return Figure(
         fig=fig,
         heading="Phases",
-        takeaway="Hard below beta = 1: features that are learned make the loss fall faster. Easy and super-easy (above "
-        "2 - 1/alpha): the exponent stays.",
+        takeaway="On hard tasks (beta < 1) feature learning makes the loss fall faster; on easy and super-easy tasks "
+        "(beta > 2 - 1/alpha) the exponent stays the same.",
         source=f"Boundaries beta = 1 and beta = 2 - 1/alpha, {PAPER}.",
         alt="Map of the three regimes over alpha and beta, with a cross at the chosen task.",
         steps=steps,
@@ -139,30 +131,31 @@ def _times(points: list[Point], steps: tuple[int, ...]) -> Block:
 
 
 def _curves(points: list[Point], steps: tuple[int, ...]) -> Block:
-    t, seen = np.geomspace(0.02, T_MAX, 120), points[0].simulated.t[1:]
+    t, t_simulated = np.geomspace(0.02, T_MAX, 120), points[0].simulated.t[1:]
     theory = np.stack([p.curve.at(t) for p in points])
     slopes = np.stack([theory[i, -1] * (t / T_MAX) ** -p.predicted.time for i, p in enumerate(points)])
     slopes = np.where(slopes < 3 * theory[:, :1], slopes, np.nan)
-    found = np.stack([p.simulated.loss[0, 1:] for p in points])
-    far = found / np.stack([p.curve.at(seen) for p in points]) - 1
+    simulated = np.stack([p.simulated.loss[0, 1:] for p in points])
+    residual = simulated / np.stack([p.curve.at(t_simulated) for p in points]) - 1
     fig = curves_figure(
         pd.DataFrame({"t": t, "loss": theory[-1], "power": slopes[-1]}),
-        pd.DataFrame({"t": seen, "loss": found[-1], "residual": far[-1]}),
+        pd.DataFrame({"t": t_simulated, "loss": simulated[-1], "residual": residual[-1]}),
     )
     texts = tuple(
         f"{p.name}: simulation within {np.abs(row).max():.1%} of the theory; the kernel's scale q is "
-        f"{p.simulated.q[0, -1]:.2f} at t = {seen[-1]:g}."
-        for p, row in zip(points, far, strict=True)
+        f"{p.simulated.q[0, -1]:.2f} at t = {t_simulated[-1]:g}."
+        for p, row in zip(points, residual, strict=True)
     )
     return Figure(
         fig=fig,
         heading="Loss over time",
-        takeaway=f"Over all {len(points)} tasks the simulation stays within {np.abs(far).max():.1%} of the theory.",
+        takeaway=f"Over all {len(points)} tasks the simulation stays within {np.abs(residual).max():.1%} of the "
+        "theory.",
         source=f"Theory: the closed gradient flow at infinite width. Simulation: gradient descent, N = M = {SIZE}, "
         f"step size {ETA}, modes beyond M unlearned. Model: {PAPER}.",
         alt="Loss against time of theory and simulation, and below it their relative difference.",
         steps=steps,
-        tracks=(Track(0, "y", theory), Track(1, "y", slopes), Track(2, "y", found), Track(3, "y", far)),
+        tracks=(Track(0, "y", theory), Track(1, "y", slopes), Track(2, "y", simulated), Track(3, "y", residual)),
         texts=texts,
     )
 
@@ -174,8 +167,8 @@ def _fronts(points: list[Point], steps: tuple[int, ...]) -> Block:
     lines, texts = np.full((len(points), most), np.nan), []
     for i, p in enumerate(points):
         compute[i, : len(cs[i])], losses[i, :, : len(cs[i])] = cs[i], p.front.loss
-        lines[i], said = _predicted(p, compute[i])
-        texts.append(f"{p.name}: {said}")
+        lines[i], words = _predicted(p, compute[i])
+        texts.append(f"{p.name}: {words}")
     frame = pd.concat(
         [pd.DataFrame({"compute": compute[-1], "loss": losses[-1, j], "n": n}) for j, n in enumerate(WIDTHS)]
     )
@@ -195,18 +188,20 @@ def _fronts(points: list[Point], steps: tuple[int, ...]) -> Block:
 
 
 def _predicted(point: Point, compute: Float[np.ndarray, " cs"]) -> tuple[Float[np.ndarray, " cs"], str]:
-    """A line of the predicted slope through the middle of the front, and both exponents in words."""
+    """A line of the predicted slope through the middle of the front, and both kinds of exponents in words."""
     C, best, _ = point.front.kinks
     r, n = point.predicted.compute, point.predicted.n_opt
-    said = f"predicted L ~ C^-{r:.3f}, N ~ C^{n:.3f}, t ~ C^{1 - n:.3f}"
+    predicted = f"predicted L ~ C^-{r:.3f}, N ~ C^{n:.3f}, t ~ C^{1 - n:.3f}"
     if len(C) < LEAST:
-        return np.full(len(compute), np.nan), f"{said}; too few points on the front at these widths to measure them."
+        return np.full(
+            len(compute), np.nan
+        ), f"{predicted}; too few points on the front at these widths for a measurement."
     r, n = point.front.exponents()
     middle = len(C) // 2
     line = best[middle] * (compute / C[middle]) ** -point.predicted.compute
     inside = (compute >= C[0]) & (compute <= C[-1])
     measured = f"measured between N = {WIDTHS[0]} and {WIDTHS[-1]}: {r:.3f}, {n:.3f}, {1 - n:.3f}"
-    return np.where(inside, line, np.nan), f"{said}; {measured}."
+    return np.where(inside, line, np.nan), f"{predicted}; {measured}."
 
 
 def _tables(points: list[Point]) -> list[Block]:
@@ -214,9 +209,9 @@ def _tables(points: list[Point]) -> list[Block]:
     for p in points:
         fixed = exponents(p.alpha, p.beta, p.gamma)
         rows.append({"alpha": p.alpha, "beta": p.beta, "gamma": p.gamma, **fixed.to_json()})
-    caption = "Exponents for batches of fixed size; an empty cell: none is claimed."
+    caption = "Exponents for batches of fixed size; an empty cell means that no exponent is claimed."
     note = (
-        "The plateau at finite width falls as N^-(alpha min(1, beta)), where published summaries have min(2, beta) or "
-        "beta: a random projection's residual decides, see docs/scaling_laws.md."
+        "The plateau at finite width falls as N^-(alpha min(1, beta)). Published summaries have min(2, beta) or beta "
+        "instead; the residual of a random projection decides, see docs/background/scaling_laws.md."
     )
     return [Text(note), Table(pd.DataFrame(rows), caption)]

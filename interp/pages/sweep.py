@@ -1,5 +1,6 @@
-"""The page of a sweep: a tiny curve for each run, when they learned, the whole table: ``interp.report SWEEP_DIR``."""
+"""The page of a sweep: a tiny curve for each run, the steps at which runs learned, and the table of all runs."""
 
+import functools
 import math
 import os
 import statistics
@@ -11,34 +12,67 @@ import pandas as pd
 
 from interp.figures.sweeps import crossings_figure
 from interp.html.blocks import Block, Figure, Table, Text, Tile, Tiles
-from interp.html.page import PageSection, render_page, write_page
+from interp.html.page import Page, PageSection
+from train.cli.command import run_command
+from train.cli.terminal import say
 from train.errors import DataError, UsageError
 from train.storage.provenance import git_state, versions
 from train.storage.store import RunStore
-from train.sweep.info import read_info
+from train.sweep.info import INFO, is_sweep, read_info
 from train.sweep.plan import evaluations
 from train.sweep.results import table
 from train.sweep.spec import Spec
 
+from . import run as run_page
+from .kind import Built, Kind, folder_for
+from .writing import write
+
 POINTS = 60
-"""Of a tiny curve."""
+"""Points of a tiny curve, at most."""
 SHOWN = ("status", "train_99", "test_99", "test_99_stable", "delay", "best_test_acc", "test_acc", "step", "seconds")
+"""Columns of the page's table after the axes and the seed."""
 
 Row = dict[str, Any]
-"""A run of the sweep's table."""
+"""One run, as a row of the sweep's table."""
 
 
-def build_sweep(root: Path, folder: Path) -> Path:
-    """Write the page of a sweep; its path. Cells lead to reports of runs in ``folder / run_id``, where there are some.
+def build(root: Path, out: Path | None, *, quiet: bool, only: Sequence[str] = (), with_runs: bool = False) -> Built:
+    """Build the page of a sweep, whose cells link to the runs' reports in ``FOLDER/RUN_ID``.
+
+    Args:
+        root: the sweep's directory.
+        out: the page's folder; ``reports/<sweep>`` by default.
+        quiet: whether to keep from naming each section of a run's report on standard error.
+        only: sections of the runs' reports.
+        with_runs: first build and write the reports of runs that have none.
 
     Raises:
         DataError: the sweep's files cannot be read.
-        OSError: the page cannot be written.
+        UsageError: ``only`` without ``with_runs``, or no run to report on.
+        OSError: a run's report cannot be written.
     """
+    if only and not with_runs:
+        raise UsageError(
+            f"{root} is a sweep, and --only is for the reports of its runs: give --with-runs, or leave it out"
+        )
+    folder, status = folder_for(root.resolve().name, out), 0
+    for run in runs_without_report(root, folder) if with_runs else ():
+        status = max(status, run_command(functools.partial(_write_report, run, folder / run.name, quiet, only)))
+    return Built(_page(root, folder), folder, status)
+
+
+def _write_report(run: Path, folder: Path, quiet: bool, only: Sequence[str]) -> int:
+    """Write the report of one run of the sweep; the exit status."""
+    built = run_page.build(run, folder, quiet=quiet, only=only)
+    say(write(built.page, built.folder))
+    return built.status
+
+
+def _page(root: Path, folder: Path) -> Page:
     spec = read_info(root)
     frame = table(root, spec)
     rows: list[Row] = [{str(k): None if v is pd.NA else v for k, v in row.items()} for row in frame.to_dict("records")]
-    html = render_page(
+    return Page(
         title=f"Sweep {spec.name}",
         subtitle=_subtitle(spec, rows),
         sections=[
@@ -47,20 +81,16 @@ def build_sweep(root: Path, folder: Path) -> Path:
             PageSection("reports", "Reports of the runs", [Text(_reports(root, folder, rows))]),
             PageSection("table", "Table", [_table(spec, frame)]),
         ],
-        steps=(),
-        step_labels=(),
         provenance={"versions": versions(), "git": git_state(), "sweep": str(root)},
     )
-    write_page(folder / "index.html", html)
-    return folder / "index.html"
 
 
 def runs_without_report(root: Path, folder: Path) -> list[Path]:
-    """Directories of runs that have snapshots and no report yet.
+    """Directories of the sweep's runs that have snapshots but no report in ``folder``.
 
     Raises:
         DataError: the sweep's ``sweep.json`` cannot be read.
-        UsageError: none of its runs has begun.
+        UsageError: no run of the sweep has begun.
     """
     runs = [root / cell.config.run_id for cell in read_info(root).cells]
     begun = [run for run in runs if any((run / "steps").glob("*.safetensors"))]
@@ -79,15 +109,16 @@ def _subtitle(spec: Spec, rows: list[Row]) -> str:
 def _reading(spec: Spec) -> str:
     ends = ""
     if spec.stop is not None:
-        ends = f" A run ends {spec.stop.steps:,} steps after its test accuracy has come to {spec.stop.test_acc:.0%}."
+        ends = f" Runs stop {spec.stop.steps:,} steps after their test accuracy first reaches {spec.stop.test_acc:.0%}."
     return (
-        "Accuracy from 0 to 1 over the steps of the longest run, on a log scale. Below each: the step from which on "
-        f"the test accuracy stays at 99%, a dash where it does not.{ends} A click opens the run's report."
+        "Each tile shows accuracy (0 to 1) against step, on a log axis up to the last step of the longest run. The "
+        "number below is the step from which the test accuracy stays at 99%; a dash means that it never does."
+        f"{ends} Click a tile to open the run's report."
     )
 
 
 def _tiles(root: Path, folder: Path, spec: Spec, rows: list[Row]) -> Tiles:
-    """Rows are all axes but the last, columns the last axis and the seeds."""
+    """Tiles in rows of all axes but the last, and in columns of the last axis and the seeds."""
     longest = max(cell.config.schedule.steps for cell in spec.cells)
     down, across = spec.axes[:-1], (*spec.axes[-1:], "seed")
     tiles = {(_words(down, row), _words(across, row)): _tile(root, folder, row, longest) for row in rows}
@@ -110,28 +141,28 @@ def _tile(root: Path, folder: Path, row: Row, longest: int) -> Tile:
         for key in ("train_acc", "test_acc")
     )
     mark = row["status"] if row["status"] != "done" else "–" if stable is None else f"{stable:,}"
-    said = f"{name}: {row['status']}"
+    hint = f"{name}: {row['status']}"
     if best is not None and not math.isnan(best):
-        said += f", best test accuracy {best:.1%}"
+        hint += f", best test accuracy {best:.1%}"
     is_there = (folder / name / "index.html").is_file()
-    return Tile(lines, said, f"{name}/index.html" if is_there else "#reports", mark)
+    return Tile(lines, hint, f"{name}/index.html" if is_there else "#reports", mark)
 
 
 def _thinned(path: Path) -> list[Row]:
-    """Some of a run's evaluations, the first and the last with them; none where there is nothing to read."""
+    """At most ``POINTS`` of a run's evaluations, with the first and the last; none where the log cannot be read."""
     try:
         log = evaluations(RunStore(path)) if path.is_dir() else []
-    except DataError:  # the table says so
+    except DataError:  # the sweep's table shows the error
         return []
     return [log[i] for i in sorted({round(j * (len(log) - 1) / (POINTS - 1)) for j in range(POINTS)})] if log else []
 
 
 def _crossings(spec: Spec, rows: list[Row]) -> list[Block]:
-    """A figure for each axis of numbers."""
+    """One figure per axis whose values are numbers."""
     reached = [row for row in rows if row["test_99_stable"] is not None]
     axes = [a for a in spec.axes if all(isinstance(r[a], int | float) and not isinstance(r[a], bool) for r in rows)]
     if not reached or not axes:
-        return [Text("No run reached a stable 99% test accuracy, or no axis is a number.")]
+        return [Text("Not shown: no run reached a stable 99% test accuracy, or no axis of the sweep is numeric.")]
     return [_crossing(spec, axis, reached, len(rows)) for axis in axes]
 
 
@@ -149,24 +180,41 @@ def _crossing(spec: Spec, axis: str, reached: list[Row], total: int) -> Figure:
     return Figure(
         fig=crossings_figure(points, axis),
         heading=f"Step of stable 99% test accuracy against {axis}",
-        takeaway=f"Fastest in the median over seeds: {axis} {x:g} ({group}) at step {step:,.0f}. "
-        f"{total - len(reached)} of {total} runs are not here: they did not get there.",
-        source="First evaluation from which on the test accuracy stays at least 99%, to the run's end; lines join "
-        "medians over seeds.",
-        alt=f"Step at which runs learned, against {axis}, a colour for each of the other settings.",
+        takeaway=f"The median over seeds is earliest at {axis} {x:g} ({group}): step {step:,.0f}. "
+        f"{total - len(reached)} of {total} runs never reach a stable 99% and are not drawn.",
+        source="The first evaluation from which the test accuracy stays at 99% or more until the run's end; lines "
+        "connect medians over seeds.",
+        alt=f"Step of stable 99% test accuracy against {axis}, with one colour per combination of the other axes.",
     )
 
 
 def _reports(root: Path, folder: Path, rows: list[Row]) -> str:
     there = sum((folder / row["run_id"] / "index.html").is_file() for row in rows)
     return (
-        f"{there} of {len(rows)} runs have a report beside this page; the cells of the others lead here. "
-        f"`python -m interp.report {root} --with-runs` builds those that are missing (about a minute each), "
-        f"`python -m interp.report {root}/RUN --out {folder}/RUN` one of them."
+        f"{there} of {len(rows)} runs have a report beside this page; tiles of the other runs link here. "
+        f"`python -m interp.report {root} --with-runs` builds the missing reports (about a minute each); "
+        f"`python -m interp.report {root}/RUN --out {folder}/RUN` builds one."
     )
 
 
 def _table(spec: Spec, frame: pd.DataFrame) -> Table:
     columns = ["run_id", *spec.axes, "seed", *SHOWN] + ["error"] * bool(frame["error"].notna().any())
     shown = frame.loc[:, columns]
-    return Table(shown, "A row for each run, as in sweep.parquet; steps are updates, seconds shared by a stack.")
+    return Table(
+        shown,
+        "One row per run, as in sweep.parquet; steps count updates, and seconds are those of the run's whole stack.",
+    )
+
+
+def _recognises(path: Path) -> bool:
+    """Whether ``path`` is a sweep's directory.
+
+    Raises:
+        UsageError: ``path`` is the file that describes a sweep.
+    """
+    if path.is_file() and path.name == INFO:
+        raise UsageError(f"{path} is a part of a sweep: give the sweep's directory, {path.parent}")
+    return is_sweep(path)
+
+
+KIND = Kind("a sweep", _recognises, build, flags=("quiet", "with_runs", "only"))

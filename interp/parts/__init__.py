@@ -1,1 +1,1 @@
-"""What measures and sections share: parts of a snapshot, each computed once."""
+"""Intermediate results that measures and sections share: parts of a snapshot or a run, each computed once."""

@@ -1,4 +1,4 @@
-"""Parts of a snapshot: weights, logits and neurons at the answer, and the matrix that joins the two."""
+"""Parts of a snapshot: weights, logits and neurons at the answer, and the matrix from neurons to logits."""
 
 import torch
 from jaxtyping import Float
@@ -24,44 +24,65 @@ def _plan_of(run: Run) -> Plan:
 
 @part
 def weights_of(snap: Snapshot) -> dict[str, Tensor]:
-    """Tensors by name."""
+    """All tensors of the model by TransformerLens name, detached."""
     return {name: tensor.detach() for name, tensor in snap.model.state_dict().items()}
 
 
 @part
 def _activations(snap: Snapshot) -> tuple[Tensor, Tensor | None]:
-    return forward(snap, weights_of(snap))
+    return _forward(snap, weights_of(snap))
 
 
-@torch.no_grad()
 def forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """Logits [rows, d_vocab_out] at the answer and the last layer's neurons there [rows, d_mlp], for other weights.
 
-    By the frugal forward where it knows the run's model and task, else by the hooked model itself. Without an MLP there
-    are no neurons: None.
+    Without an MLP there are no neurons: None.
+
+    Raises:
+        NotApplicable: the task has several answers a row.
     """
+    return _single(snap, _forward(snap, weights))
+
+
+def _single(snap: Snapshot, found: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """Logits and neurons [rows, n_answers, ...] of a task with one answer, without the axis of answers."""
     if len(snap.task.answer_positions) != 1:
         raise NotApplicable("this task has several answers a row")
+    logits, neurons = found
+    return logits[:, 0], None if neurons is None else neurons[:, 0]
+
+
+@torch.no_grad()
+def _forward(snap: Snapshot, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Logits [rows, n_answers, d_vocab_out] and the last layer's neurons [rows, n_answers, d_mlp] at the answers.
+
+    By the frugal forward where it knows the run's model and task, else by the hooked model itself.
+    """
     kept: dict[str, Tensor] = {}
-    cfg = snap.model.cfg
+    cfg, positions = snap.model.cfg, list(snap.task.answer_positions)
     hook = None if cfg.attn_only else f"blocks.{cfg.n_layers - 1}.mlp.hook_post"
     if unknown(KNOWS, snap.run.config, FORWARD, NOT_OF_A_FORWARD) is not None:
-        at = snap.task.answer_positions[0]
-        logits, neurons = plain_forward(snap.model, weights, snap.task.tokens, [at], hook)
-        if neurons is not None:
-            neurons = neurons[:, 0 if neurons.shape[1] == 1 else at]  # an MLP's stand at a position of their own
-        return logits.flatten(1), neurons
+        logits, neurons = plain_forward(snap.model, weights, snap.task.tokens, positions, hook)
+        if neurons is None or neurons.shape[1] == 1:  # an MLP has one row of neurons for all positions
+            return logits, neurons
+        return logits, neurons[:, positions]
     if isinstance(snap.model, HookedMLP):
-        logits = mlp_logits(weights, cfg, snap.task.tokens, keep=kept.__setitem__)
-    else:
-        logits = answer_logits(weights, cfg, _plan_of(snap.run), keep=kept.__setitem__)
-    return logits.flatten(1), None if hook is None else kept[hook].flatten(1)
+        logits = mlp_logits(weights, cfg, snap.task.tokens, keep=kept.__setitem__)[:, None]
+        return logits.expand(-1, len(positions), -1), kept[f"blocks.{cfg.n_layers - 1}.mlp.hook_post"][:, None]
+    logits = answer_logits(weights, cfg, _plan_of(snap.run), keep=kept.__setitem__)
+    return logits, None if hook is None else kept[hook]
+
+
+@part
+def logits_at_answers(snap: Snapshot) -> Float[Tensor, "rows n_answers d_vocab_out"]:
+    """Logits at every answer of every row, those of "=" and the like included where the model has them."""
+    return _activations(snap)[0]
 
 
 @part
 def all_logits(snap: Snapshot) -> Float[Tensor, "rows d_vocab_out"]:
-    """Logits at the answer of every row, those of "=" and the like included where the model has them."""
-    return _activations(snap)[0]
+    """Logits at the one answer of every row, those of "=" and the like included where the model has them."""
+    return _single(snap, _activations(snap))[0]
 
 
 @part
@@ -73,7 +94,7 @@ def logits_of(snap: Snapshot) -> Float[Tensor, "rows n"]:
 @part
 def neurons_of(snap: Snapshot) -> Float[Tensor, "rows d_mlp"]:
     """The last layer's activations after the nonlinearity, at the answer."""
-    neurons = _activations(snap)[1]
+    neurons = _single(snap, _activations(snap))[1]
     if neurons is None:
         raise NotApplicable(NO_NEURONS)
     return neurons

@@ -1,4 +1,4 @@
-"""Parts of a snapshot: embeddings of the elements along the cycle."""
+"""Parts of a snapshot: the embeddings of the elements, in the order of the cycle, and their principal components."""
 
 import torch
 from jaxtyping import Float, Int64

@@ -1,7 +1,7 @@
-"""Parts: what the measures of one snapshot share, computed once and kept with the snapshot.
+"""Parts: intermediate results that measures and sections share, computed once and kept with their snapshot or run.
 
-Parts are plain functions of a snapshot or a run. One that does not apply raises ``NotApplicable`` with the reason, and
-so does every part or measure that reads it.
+A part is a plain function of a snapshot or a run. Where a part does not apply it raises ``NotApplicable`` with the
+reason, and so does every part or measure that reads it.
 """
 
 import functools
@@ -14,17 +14,17 @@ Part = TypeVar("Part", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Unavailable:
-    """What an analysis gives where it does not apply, with the reason."""
+    """The result of an analysis that does not apply, with the reason."""
 
     reason: str
 
 
-class NotApplicable(Exception):  # noqa: N818 - no error: the reason is shown in the measure's place
-    """Why a part does not exist for this run."""
+class NotApplicable(Exception):  # noqa: N818 - not an error: the reason is shown in place of the value
+    """Raised with the reason by a part or measure that does not apply to a run."""
 
 
 def part(compute: Part) -> Part:
-    """Keep what ``compute(owner, *args)`` gives, or why it does not apply, with its owner (a snapshot or a run)."""
+    """Memoise ``compute(owner, *args)``, be it a value or ``NotApplicable``, in its owner (a snapshot or a run)."""
 
     @functools.wraps(compute)
     def once(owner: Any, *args: Any) -> Any:
@@ -34,9 +34,9 @@ def part(compute: Part) -> Part:
                 owner.kept[key] = compute(owner, *args)
             except NotApplicable as reason:
                 owner.kept[key] = reason
-        found = owner.kept[key]
-        if isinstance(found, NotApplicable):
-            raise NotApplicable(str(found))
-        return found
+        kept = owner.kept[key]
+        if isinstance(kept, NotApplicable):
+            raise NotApplicable(str(kept))
+        return kept
 
     return once  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What a page needs to compute any neuron of a one-layer model: see ``page/neuron.js``."""
+"""The arrays from which a report's page computes any neuron of a one-layer model: see ``html/assets/neuron.js``."""
 
 import numpy as np
 import torch
@@ -15,16 +15,16 @@ from .rows import table_of
 from .validity import MATRICES, NO_NEURONS, require
 
 KINDS = {"a": 1, "b": 2}
-"""What stands at a position: an operand, or (0) the same token in every row."""
+"""Codes of what stands at a position: an operand, or (0) the same token in every row."""
 ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "tanh", "square")
-"""Activation functions in the order in which ``page/neuron.js`` lists them."""
+"""Activation functions in the order in which ``neuron.js`` lists them."""
 KNOWS: Knows = {**MATRICES, "model.n_layers": {1}, "model.act_fn": set(ACTIVATIONS)}
-"""Settings that ``page/neuron.js`` implements; the logits' own do not matter to a neuron."""
+"""Settings that ``neuron.js`` implements; settings of the logits do not matter to a neuron."""
 
 
 @torch.no_grad()
 def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
-    """Arrays of ``page/neuron.js``, by its names: few of them are larger than a weight matrix.
+    """The arrays that ``neuron.js`` reads, under its names: few of them are larger than a weight matrix.
 
     Raises:
         NotApplicable: no table, no neurons, more than one layer, or a layer norm.
@@ -38,10 +38,9 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
         raise NotApplicable("the page computes neurons of models without layer norm")
     require(snap.run, KNOWS, "the page's own forward")
     weights = {name: tensor.double() for name, tensor in weights_of(snap).items()}
-    words = snap.run.config.task.layout.split()
     arrays = {
         "n": torch.tensor([n]),
-        "kinds": torch.tensor([KINDS.get(word, 0) for word in words]),
+        "kinds": torch.tensor([KINDS.get(word, 0) for word in snap.task.shape.words]),
         "first": snap.task.tokens.min(dim=0).values,
         "activation": torch.tensor([ACTIVATIONS.index(cfg.act_fn)]),
         "b_in": weights["blocks.0.mlp.b_in"],
@@ -52,9 +51,9 @@ def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
 
 
 def _attention(snap: Snapshot, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Queries, keys and values of tokens and of places apart: a key is the sum of its token's and its place's.
+    """Queries, and keys and values split into a token's and a position's part: a key is the sum of its two parts.
 
-    Where one token alone asks, as "=" does, a key is its score.
+    Where all rows have the same last token, such as "=", a key is replaced by its score.
     """
     W = {name.removeprefix("blocks.0.attn."): tensor for name, tensor in weights.items()}
     tokens, places = weights["embed.W_E"], weights["pos_embed.W_pos"]

@@ -8,21 +8,22 @@ from interp.maths.pairs import line_means, variance_explained
 from interp.runs.snapshot import Snapshot
 
 from .activations import logits_of, neurons_of
+from .irreps import irreps_of
 from .memo import part
 from .rows import law_of
 
 
 @part
 def logit_means(snap: Snapshot) -> Float[Tensor, "n n_elements"]:
-    """Mean logits over the pairs with one answer."""
-    return line_means(logits_of(snap), law_of(snap.run).by_answer)
+    """Mean logits over the pairs with the same answer: one row per answer, in the order of the group."""
+    return line_means(logits_of(snap), irreps_of(snap.run).by_answer)
 
 
 @part
 def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
     """g(d): mean over pairs of the logit of the answer's d-th successor along the cycle, centred over the cycle.
 
-    Its Fourier coefficients are the logits' along cos and sin of w(c - answer).
+    The Fourier coefficients of g are those of the logits along cos and sin of w(c - answer).
     """
     law = law_of(snap.run)
     means = logit_means(snap)[:, law.cycle.order]
@@ -32,25 +33,35 @@ def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
 
 
 @part
-def cycle_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """Logits [line, pair of the line, element along the cycle]."""
-    law = law_of(snap.run)
-    return logits_of(snap)[law.by_answer][..., law.cycle.order]
+def line_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
+    """Logits [line, pair of the line, element], lines and elements in the order of the group (the cycle, if any)."""
+    irreps = irreps_of(snap.run)
+    return logits_of(snap)[irreps.by_answer][..., irreps.order]
 
 
 @part
 def centred_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
-    """Those, centred over the elements of the cycle."""
-    logits = cycle_logits(snap)
+    """Logits as in ``line_logits``, less the mean over the elements of each pair's logits."""
+    logits = line_logits(snap)
     return logits - logits.mean(dim=-1, keepdim=True)
 
 
 @part
+def neuron_means_by_answer(snap: Snapshot) -> Float[Tensor, "n d_mlp"]:
+    """Mean neurons over the pairs with the same answer: one row per answer, in the order of the group."""
+    return line_means(neurons_of(snap), irreps_of(snap.run).by_answer)
+
+
+@part
 def neuron_means(snap: Snapshot) -> dict[str, Float[Tensor, "n d_mlp"]]:
-    """Means of the neurons over the pairs with one first element, second element, answer, difference."""
+    """Means of the neurons over the pairs with the same "first" element, "second" element, "total" or "difference".
+
+    The total is the place of the answer in the cycle; see ``Law`` for the difference.
+    """
     law, neurons = law_of(snap.run), neurons_of(snap)
-    lines = {"first": law.by_a, "second": law.by_b, "total": law.by_answer, "difference": law.by_difference}
-    return {name: line_means(neurons, rows) for name, rows in lines.items()}
+    lines = {"first": law.by_a, "second": law.by_b, "difference": law.by_difference}
+    means = {name: line_means(neurons, rows) for name, rows in lines.items()}
+    return means | {"total": neuron_means_by_answer(snap)}
 
 
 @part
@@ -67,6 +78,6 @@ def neuron_fve(snap: Snapshot) -> Float[Tensor, "n_freqs d_mlp"]:
 
 @part
 def best_frequency(snap: Snapshot) -> tuple[Int64[Tensor, " d_mlp"], Float[Tensor, " d_mlp"]]:
-    """Of each neuron, the frequency k that explains most of its variance, and the share that it explains."""
+    """The frequency k that explains most of each neuron's variance, and the share explained."""
     best = neuron_fve(snap).max(dim=0)
     return best.indices + 1, best.values

@@ -14,7 +14,7 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Readout:
-    """A matrix [n, d] whose rows are the elements."""
+    """A matrix [n, d] of a model with one row per element, and how to read it from the weights."""
 
     name: str
     meaning: str
@@ -24,10 +24,10 @@ class Readout:
 def readouts(run: Run, table: Table) -> list[Readout]:
     """The embedding W_E, the output layer W_U (rows of W_U.T) and the neuron-logit map W_L = W_out W_U.
 
-    Where the operands do not share their tokens, W_E_b is the second one's embedding. The rows of tokens that are no
-    element ("=", the operator) are left out, as are their logits. In a HookedMLP the neurons write to the logits
-    directly, so W_U is the neuron-logit map; an attention-only model has no neurons, and no such map. Source: Nanda et
-    al. 2023 (2301.05217).
+    Where the operands do not share their tokens, W_E_b is the second operand's embedding. Rows and logits of tokens
+    that are not elements ("=", the operator) are left out. In a HookedMLP the neurons write to the logits directly, so
+    W_U is the neuron-logit map; an attention-only model has neither neurons nor such a map. Source: Nanda et al. 2023
+    (2301.05217).
     """
     n, last = table.n, run.config.model.n_layers - 1
     embeddings = [Readout("W_E", "embedding", lambda w: w["embed.W_E"][:n])]
@@ -50,5 +50,5 @@ def readouts(run: Run, table: Table) -> list[Readout]:
 
 
 def output_rows(n: int) -> Callable[[Weights], Float[Tensor, "n d"]]:
-    """The rows of the output layer, one per element: W_U.T without the tokens that are no element."""
+    """Reads the rows of the output layer, one per element: W_U.T without the tokens that are not elements."""
     return lambda weights: weights["unembed.W_U"][:, :n].T

@@ -1,4 +1,4 @@
-"""Which characters suit a task: the order in which its elements are a cycle, and the law its answers follow there."""
+"""The cyclic structure of a task: the order in which its elements form a cycle, and the law of its answers there."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from interp.maths.characters import discrete_log_order
 from train.algebra.groups import group
 from train.algebra.operations import OPERATIONS, is_prime
-from train.tasks.task import Task
+from train.tasks.task import NO_TABLE, Task
 
 from .memo import Unavailable
 
@@ -19,10 +19,10 @@ class Cycle:
     """The elements of a task, or all but 0, as Z_n: element ``order[j]`` is j in Z_n."""
 
     name: str
-    """Of the characters, for captions."""
+    """Name of the cycle's characters, for captions."""
     order: Int64[Tensor, " n"]
     apart: tuple[int, ...]
-    """Elements outside the cycle: 0 in the multiplicative case."""
+    """Elements outside the cycle: 0 in a multiplicative cycle."""
 
     @property
     def n(self) -> int:
@@ -31,7 +31,7 @@ class Cycle:
 
     @property
     def is_multiplicative(self) -> bool:
-        """Whether the cycle runs over discrete logarithms."""
+        """Whether places in the cycle are discrete logarithms."""
         return bool(self.apart)
 
 
@@ -39,19 +39,19 @@ class Cycle:
 class Law:
     """An operation that adds or subtracts along a cycle: x(answer) = x(a) + sign x(b), x being the place in the cycle.
 
-    Lines are rows of the task, n lines of n pairs each. Pairs with an element outside the cycle (0 in ``mul`` and
-    ``div``) are in none.
+    Each index matrix holds rows of the task, as n lines of n pairs. Pairs with an element outside the cycle (0 in
+    ``mul`` and ``div``) lie on no line.
     """
 
     cycle: Cycle
     sign: int
-    """1 or -1."""
+    """1 for a sum, -1 for a difference."""
     by_a: Int64[Tensor, "n n"]
     by_b: Int64[Tensor, "n n"]
     by_answer: Int64[Tensor, "n n"]
     """Line t holds the pairs whose answer is element ``cycle.order[t]``."""
     by_difference: Int64[Tensor, "n n"]
-    """Line d holds the pairs with x(a) - sign x(b) = d, which the answer does not depend on."""
+    """Line d holds the pairs with x(a) - sign x(b) = d; the answer does not depend on d."""
 
     @property
     def n(self) -> int:
@@ -60,7 +60,7 @@ class Law:
 
 
 def find_law(task: Task) -> Law | Unavailable:
-    """The law of the task's operation, found by trying both signs on its table; with neither, the reason."""
+    """The law of the task's operation, found by trying both signs on its table, or the reason why there is none."""
     cycle = find_cycle(task)
     if isinstance(cycle, Unavailable):
         return cycle
@@ -78,19 +78,19 @@ def find_law(task: Task) -> Law | Unavailable:
 
 
 def _lines(rows: Int64[Tensor, "n n"], line: Int64[Tensor, "n n"]) -> Int64[Tensor, "n n"]:
-    """Rows by the number of their line."""
+    """Rows grouped by their line number: row t of the result holds the rows on line t."""
     return rows.flatten()[line.flatten().argsort(stable=True)].view_as(rows)
 
 
 def find_cycle(task: Task) -> Cycle | Unavailable:
-    """The cycle that suits the task's operation.
+    """The cycle of the task's operation, or the reason why there is none.
 
-    Residues under addition for most operations and for composition in C_n; discrete logarithms for
-    ``mul`` and ``div`` (they are diagonal in multiplicative characters; papers: Doshi et al. 2024).
+    Residues under addition for most operations; the powers of a generator for a cyclic group; discrete logarithms for
+    ``mul`` and ``div``, which are diagonal in multiplicative characters (Doshi et al. 2024).
     """
     table = task.table
     if table is None:
-        return Unavailable("this task has no all-pairs table")
+        return Unavailable(NO_TABLE)
     if isinstance(table.structure, str):
         return _group_cycle(table.structure)
     if OPERATIONS[table.op].basis == "additive":
@@ -103,7 +103,7 @@ def find_cycle(task: Task) -> Cycle | Unavailable:
 
 
 def element_orders(structure: str) -> Int64[Tensor, " n"]:
-    """Order of each element of a group: the smallest exponent whose power is the identity."""
+    """Order of each element of a group: the smallest positive exponent at which its power is the identity."""
     table = group(structure).table
     power, orders = torch.arange(len(table)), torch.zeros(len(table), dtype=torch.long)
     for exponent in range(1, len(table) + 1):
@@ -113,7 +113,7 @@ def element_orders(structure: str) -> Int64[Tensor, " n"]:
 
 
 def _group_cycle(structure: str) -> Cycle | Unavailable:
-    """The powers of the first element that generates the group, 1 in C<n>."""
+    """The powers of the first generator of a cyclic group (1 in C<n>), or the reason why there is none."""
     table, orders = group(structure).table, element_orders(structure)
     generators = (orders == len(table)).nonzero().flatten().tolist()
     if not generators:

@@ -17,9 +17,9 @@ TRIPLES = 100
 
 @functools.cache
 def sampled_triples(p: int, count: int = TRIPLES) -> Int64[Tensor, "count 3"]:
-    """The triples (a, b, c) that the published values are means over: the first of a shuffle with seed 42.
+    """The triples (a, b, c) over which published values are averaged: the first ``count`` of a shuffle with seed 42.
 
-    Python's ``random.Random(42).shuffle`` of all p^3 in lexicographic order, by the same draws.
+    The result is that of Python's ``random.Random(42).shuffle`` of all p^3 triples in lexicographic order.
     """
     n = p**3
     state = random.Random(42).getstate()[1]
@@ -38,9 +38,10 @@ def sampled_triples(p: int, count: int = TRIPLES) -> Int64[Tensor, "count 3"]:
 @njit(**COMPILE)
 @no_type_check
 def _shuffle(order, last, words):
-    """Go on shuffling from position ``last`` down as Python does, while there are words; the next position.
+    """Continue Python's shuffle from position ``last`` downwards until the words run out; returns the next position.
 
-    Python draws below m by the leading bits of a word, as many as m has, and again where they are not below m.
+    Python draws an integer below m from the leading bits of a word, as many bits as m has, and draws again where the
+    result is not below m.
     """
     bits = 0
     while (last + 1) >> bits > 0:

@@ -1,4 +1,4 @@
-"""Settings of the model and the task for which a formula holds."""
+"""Checks that a formula holds for the settings of a run's model and task."""
 
 from interp.runs.run import Run
 from train.config.knows import Knows, unknown
@@ -9,22 +9,23 @@ from .memo import NotApplicable
 
 NO_NEURONS = "an attention-only model has no neurons"
 MATRICES: Knows = {**KNOWS, "model.norm": {"none"}}
-"""Settings for which matrices of weights join embeddings, neurons and logits as the papers multiply them."""
+"""Settings under which the papers' products of weight matrices map embeddings to neurons, and neurons to logits."""
 FORWARD = ("task", "model")
-"""Parts of the config that a model's forward depends on."""
+"""Parts of the config that a model's forward pass may depend on."""
 NOT_OF_A_FORWARD = NOT_OF_A_PASS | {f"task.{name}" for name in ("train_frac", "split", "split_seed", "outliers")}
-"""Settings of these that it does not: initialisation, labels and the split, which may be unknown."""
+"""Settings in ``FORWARD`` without effect on a forward pass: initialisation, labels, and the split."""
 
 
 def require(run: Run, knows: Knows, what: str) -> None:
-    """Refuse a run whose model or task a formula was not written for.
+    """Refuse a run with a setting of the model or the task for which a formula was not written.
 
     Args:
-        knows: settings of the model and the task that the formula holds for.
-        what: the formula, as the reason names it.
+        run: the run.
+        knows: values of settings for which the formula holds.
+        what: name of the formula in the reason.
 
     Raises:
-        NotApplicable: the run has a setting of another value.
+        NotApplicable: a setting has another value.
     """
     setting = unknown(knows, run.config, FORWARD, NOT_OF_A_FORWARD)
     if setting is not None:

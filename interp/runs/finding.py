@@ -1,9 +1,10 @@
-"""The one way to open a run: in a REPL, in measures, in reports and in tests."""
+"""Finding a run by its directory or by the beginning of its name: in a REPL, in commands and in tests."""
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
-from train.errors import UsageError
+from train.errors import UsageError, shown
 from train.hints import nearest
 from train.storage.files import is_there
 from train.storage.store import RunStore
@@ -11,32 +12,42 @@ from train.storage.store import RunStore
 from .run import Run
 
 
-def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequence[int] | None = None) -> "Run":
-    """Open a run by its directory or by a unique prefix of its name.
-
-    Args:
-        name: a run's directory, or a prefix of one ("add-p113", "elsewhere/add-p113").
-        root: where a bare prefix is looked for.
-        key_freqs: the frequencies that measures take as key; chosen at the last snapshot where not given.
+def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequence[int] | None = None) -> Run:
+    """Open a run by its directory or by a unique prefix of its name: see ``interp.open_run``.
 
     Raises:
-        UsageError: no such run, several, or a directory that is not a run.
+        UsageError: there is no such run, there are several, or the directory is not a run.
         DataError: the run's files cannot be read.
     """
+    return Run(RunStore.open(find_run(name, root)), key_freqs=key_freqs)
+
+
+def find_run(name: str | Path, root: str | Path = "checkpoints") -> Path:
+    """The directory of a run, from the directory itself, a unique prefix of its name, or a folder that holds one run.
+
+    Args:
+        name: such as "checkpoints/add-p113-s0-3f9c21ab", "add-p113" or "elsewhere/add-p113".
+        root: the folder of runs in which a bare prefix is looked up.
+
+    Raises:
+        UsageError: there is no such run, there are several, or the directory is not a run.
+    """
+    if not isinstance(name, str | PathLike):
+        raise UsageError(f"a run is opened by its directory or by the beginning of its name; got {shown(name)}")
     path = Path(name)
     if is_there(path / "run.json"):
-        return Run(RunStore.open(path), key_freqs=key_freqs)
-    _refuse_what_is_no_run(path)
+        return path
+    _refuse_other_paths(path)
     folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name)
     if folder == Path() and not path.is_dir():
         folder = Path(root)
     runs = find_runs(folder)
-    found = [run for run in runs if run.name.startswith(prefix)]
-    if len(found) == 1:
-        return Run(RunStore.open(found[0]), key_freqs=key_freqs)
-    if found:
+    matches = [run for run in runs if run.name.startswith(prefix)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
         raise UsageError(
-            f"{str(name)!r} is the beginning of {len(found)} runs: {', '.join(map(str, found))}; give more of it"
+            f"{str(name)!r} is the beginning of {len(matches)} runs: {', '.join(map(str, matches))}; give more of it"
         )
     known = ", ".join(run.name for run in runs) or "none"
     raise UsageError(
@@ -44,11 +55,19 @@ def open_run(name: str | Path, root: str | Path = "checkpoints", key_freqs: Sequ
     )
 
 
-def _refuse_what_is_no_run(path: Path) -> None:
-    """Refuse a file, a part of a run and a folder without runs, saying what to give.
+def find_runs(folder: str | Path = "checkpoints") -> list[Path]:
+    """Directories of the runs directly below a folder, sorted by name; empty where there is no such folder."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent for path in folder.glob("[!.]*/run.json"))
+
+
+def _refuse_other_paths(path: Path) -> None:
+    """Refuse a file, a part of a run, and a folder without runs, naming what to give instead.
 
     Raises:
-        UsageError: it is one of them.
+        UsageError: the path is one of them.
     """
     for folder in path.absolute().parents[:2] if path.exists() else ():
         if (folder / "run.json").is_file():
@@ -56,16 +75,9 @@ def _refuse_what_is_no_run(path: Path) -> None:
     if path.is_file():
         raise UsageError(f"{path} is a file: give a run's directory, such as checkpoints/add-p113-s0-...")
     if path.is_dir() and not find_runs(path):
-        rest = sorted(entry.name for entry in path.iterdir())
-        holds = f"it holds {', '.join(rest[:5])}{', ...' if len(rest) > 5 else ''}" if rest else "it is empty"
+        names = sorted(entry.name for entry in path.iterdir())
+        holds = f"it holds {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "it is empty"
         raise UsageError(
             f"{path} is not a run and holds none: there is no run.json in it or in a folder of it ({holds}); "
             "runs are made by python -m train.run"
         )
-
-
-def find_runs(folder: Path) -> list[Path]:
-    """Directories of runs right below ``folder``, sorted by name."""
-    if not folder.is_dir():
-        return []
-    return sorted(path.parent for path in folder.glob("[!.]*/run.json"))

@@ -1,31 +1,35 @@
 """A run's weights at one step, as a model with hooks."""
 
 import functools
+import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from train.model import HookedMLP, HookedTransformer, build_model
-from train.model.sizes import check_sizes
+from interp.html.cards import card
 from train.passes.loss import cross_entropy
 from train.tasks.task import Task
 
+from .facts import evaluation_words
+
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache
+
+    from train.model import HookedMLP, HookedTransformer
 
     from .run import Run
 
 
 CHUNK_ROWS = 16_384
-"""Rows that a model without hooks is given at a time."""
+"""Rows per forward pass of a model without hooks."""
 
 
 def row_scores(
     task: Task, logits: Float[Tensor, "rows n_answers d_vocab_out"]
 ) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
-    """Loss of every row in nats (NaN where its answer is undefined), and whether it is answered right."""
+    """Loss of every row in nats (NaN for rows without a defined answer), and whether the row is answered right."""
     loss = torch.full((len(task.labels),), torch.nan, dtype=torch.float64)
     loss[task.is_defined] = cross_entropy(logits[task.is_defined], task.labels[task.is_defined])
     return loss, (logits.argmax(dim=-1) == task.labels).all(dim=1)
@@ -41,10 +45,18 @@ class Snapshot:
         self.run = run
         self.step = step
         self.kept: dict[tuple[Any, ...], Any] = {}
-        """What measures share: see ``interp.parts.parts``."""
+        """Results that measures share: see ``interp.parts.memo``."""
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.run.name} step {self.step:,}>"
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the step and the log's evaluation there; the model is not run."""
+        evaluated = evaluation_words(self.run.evaluations, self.step) or "not evaluated in the log"
+        return card(f"Snapshot {self.run.name}, step {self.step:,}", {"evaluation": evaluated})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return operator.getitem, (self.run, self.step)
 
     @property
     def task(self) -> Task:
@@ -52,14 +64,21 @@ class Snapshot:
         return self.run.task
 
     def forget(self) -> None:
-        """Let go of what measures have kept."""
+        """Free the memory of the results that measures share."""
         self.kept.clear()
 
     @functools.cached_property
-    def model(self) -> HookedTransformer | HookedMLP:
-        """The model in eval mode, on the CPU."""
+    def model(self) -> "HookedTransformer | HookedMLP":
+        """The model in eval mode, on the CPU.
+
+        Raises:
+            DataError: the weights cannot be read, or do not fit the run's config.
+        """
+        from train.model import build_model  # imports transformer_lens, which reading a log does not need
+        from train.model.sizes import check_sizes
+
         weights = self.run.weights(self.step)
-        config = self.run.store.config  # how weights were drawn may be unknown, and does not matter here
+        config = self.run.store.config  # complete, unlike run.config: an unknown init scheme does not matter here
         check_sizes(config, weights, f"step {self.step} of {self.run.path}")
         model = build_model(config)
         model.load_state_dict(weights)
@@ -69,17 +88,17 @@ class Snapshot:
     def logits(self) -> Float[Tensor, "rows ..."]:
         """Logits at the answer for every row, a-major: [rows, d_vocab_out].
 
-        With several answer positions: [rows, n_answers, d_vocab_out]. Computed once, without hooks in mind:
-        under hooks use ``run_with_cache`` or ``loss``.
+        With several answer positions: [rows, n_answers, d_vocab_out]. Computed once and kept, so hooks added later do
+        not change ``logits``: under hooks use ``run_with_cache``, ``answer_logits`` or ``loss``.
         """
         logits = self.answer_logits()
         return logits[:, 0] if len(self.task.answer_positions) == 1 else logits
 
     @torch.no_grad()
     def answer_logits(self) -> Float[Tensor, "rows n_answers d_vocab_out"]:
-        """Logits at the answers under the hooks that are on; runs the model.
+        """Logits at the answers under the hooks that are currently on; runs the model.
 
-        Hooks may take means over rows, so under them all rows are one batch.
+        Under hooks all rows are one batch, because a hook may take means over rows.
         """
         positions, tokens = list(self.task.answer_positions), self.task.tokens
         is_hooked = any(point.fwd_hooks for point in self.model.hook_points())

@@ -1,4 +1,4 @@
-"""The config of an imported run: what its files do not tell is no value at all, least of all a default."""
+"""The config of an imported run: a field that its files do not record has no value, and no default stands in for it."""
 
 import copy
 import dataclasses
@@ -11,7 +11,7 @@ from .origin import Origin
 
 
 class Unknown:
-    """Stands for a field that nothing tells; shown as "unknown", and refused by whatever would compute with it."""
+    """The value of a field that nothing records: shown as "unknown"; any computation with it is refused."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -23,7 +23,7 @@ class Unknown:
         return self
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise UsageError(f"unknown: the file does not tell {self._name}")
+        raise UsageError(f"unknown: the imported file does not record {self._name}")
 
     __bool__ = __int__ = __float__ = __index__ = __len__ = __iter__ = __hash__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
@@ -34,9 +34,9 @@ class Unknown:
 class ImportedConfig(RunConfig):
     """A RunConfig some of whose fields are Unknown."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Nested dictionary of every field; "unknown" where nothing tells it."""
-        return {name: _shown(value) for name, value in super().to_json().items()}
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionary of every field; "unknown" stands for fields that nothing records."""
+        return {name: _shown(value) for name, value in super().to_dict().items()}
 
 
 def _shown(value: Any) -> Any:
@@ -46,7 +46,7 @@ def _shown(value: Any) -> Any:
 
 
 def known_only(config: RunConfig, origin: Origin) -> RunConfig:
-    """``config`` with an Unknown in place of every field that the origin does not know."""
+    """The config with an Unknown in place of every field that the origin does not know."""
     values = {}
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
@@ -58,13 +58,13 @@ def known_only(config: RunConfig, origin: Origin) -> RunConfig:
 
 
 def _part(part: Any, name: str, origin: Origin) -> Any:
-    """A copy, which no check reads again."""
+    """A copy of a part of the config, made without running the checks of its constructor."""
     unknown = [f.name for f in dataclasses.fields(part) if not origin.knows(f"{name}.{f.name}")]
     return _with(copy.copy(part), {field: Unknown(f"{name}.{field}") for field in unknown})
 
 
 def _with(made: Any, values: dict[str, Any]) -> Any:
-    """Fields of a frozen dataclass set from outside."""
+    """Set fields of a frozen dataclass, bypassing its constructor and checks; returns the object."""
     for name, value in values.items():
         object.__setattr__(made, name, value)
     return made

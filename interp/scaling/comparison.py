@@ -1,6 +1,6 @@
-"""The theory beside a simulation on disk: for each kind of training the one that holds for it.
+"""A simulation on disk beside the theory that applies to its kind of training.
 
-``python -m interp.scaling compare RUN``; in a REPL, ``from interp.scaling.compare import compare``.
+``python -m interp.scaling compare RUN``; in a REPL, ``from interp.scaling.comparison import compare``.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from interp.theory.corrections import corrected_dmft
-from interp.theory.finite import nested, reused
+from interp.theory.finite import kernel_bytes, nested, reused
 from interp.theory.flow import Modes, flow, wide
 from interp.theory.sgd import lazy_sgd
 from interp.theory.spectrum import Spectrum, power_law, tail
@@ -21,79 +21,89 @@ from train.errors import DataError, UsageError
 from train.scaling.config import ScalingConfig
 from train.scaling.store import read_simulation
 
+from .errors import theory_errors
+
 DRAWS = 16
-"""Of A(0) and samples that the theory is averaged over, from another seed than the simulation's."""
+"""Draws of A(0) and of samples that the theory is averaged over; their seed differs from the simulation's."""
 LONGEST = 100
-"""Steps that the mean field theory is solved for: time and memory grow as their square and cube."""
+"""Most steps for which the mean field theory is solved: memory grows as their square, time as their cube."""
 
 Losses = Float[np.ndarray, " times"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A simulation, and what theory says of its mean loss."""
+    """A simulation, and its mean loss as the theory predicts it."""
 
     config: ScalingConfig
     theory: str
-    """Which theory, in words."""
+    """Name of the theory, or the reason why there is none."""
     curves: pd.DataFrame
-    """Columns step, t, loss (mean over seeds), theory (mean over draws; NaN past what it reaches), their standard
-    errors loss_error (NaN of one seed) and theory_error, residual (loss/theory - 1), residual_error (of both), and q
-    (mean over seeds)."""
+    """Columns step, t (eta times updates), loss (mean over seeds), theory (mean over draws; NaN at steps that the
+    theory does not reach), their standard errors loss_error (NaN for one seed) and theory_error, residual (loss/theory
+    - 1), residual_error (of loss and theory together), and q (mean over seeds)."""
 
 
 def compare(path: str | Path) -> Comparison:
-    """Read a simulation that ``python -m train.scaling`` wrote, and compute its theory.
+    """Read a simulation that ``python -m train.scaling`` wrote, and compute the theory that applies to it.
+
+    A theory that cannot be solved is no error: its name then starts with "none:", and its curve is NaN.
 
     Raises:
-        DataError: it cannot be read. Where its theory cannot be solved, ``theory`` says so and is NaN.
+        DataError: the simulation cannot be read.
     """
-    config, found = read_simulation(Path(path))
+    config, simulated = read_simulation(Path(path))
     try:
-        said, theory, theory_error = predicted(config, found.step)
+        name, theory, theory_error = predicted(config, simulated.step)
     except DataError as error:
-        said, theory, theory_error = f"none: {error}", *np.full((2, len(found.step)), np.nan)
-    mean, error = _mean(found.loss)
+        name, theory, theory_error = f"none: {error}", *np.full((2, len(simulated.step)), np.nan)
+    mean, error = _mean(simulated.loss)
     if config.seeds == 1:
         error = np.full(len(mean), np.nan)
-    columns = {"step": found.step, "t": found.t, "loss": mean, "theory": theory, "loss_error": error}
+    columns = {"step": simulated.step, "t": simulated.t, "loss": mean, "theory": theory, "loss_error": error}
     columns |= {"theory_error": theory_error, "residual": mean / theory - 1}
-    columns |= {"residual_error": np.hypot(error, theory_error) / theory, "q": found.q.mean(axis=0)}
-    return Comparison(config, said, pd.DataFrame(columns))
+    columns |= {"residual_error": np.hypot(error, theory_error) / theory, "q": simulated.q.mean(axis=0)}
+    return Comparison(config, name, pd.DataFrame(columns))
 
 
+@theory_errors()
 def predicted(config: ScalingConfig, step: Int[np.ndarray, " times"]) -> tuple[str, Losses, Losses]:
-    """Name of the theory, mean loss at the steps, and the mean's standard error where it is over draws.
+    """Name of the theory, mean loss at the steps, and the standard error of a mean over draws (0 without draws).
 
     Raises:
-        DataError: it cannot be solved, or not in memory.
+        DataError: the theory cannot be solved, or does not fit in memory.
     """
-    is_drawn = config.form != "plain" or config.p is not None
-    numbers = 30 * config.m + 4 * is_drawn * (config.n + (config.p or 0)) * (config.n + config.m)
     try:
-        check_fits(8 * numbers, "the theory of this simulation", "n, m or p")
-    except UsageError as error:
+        check_fits(_bytes(config), "the theory of this simulation", "n, m or p")
+    except UsageError as error:  # no flag of this command was wrong
         raise DataError(str(error)) from error
     if config.b is not None and config.gamma > 0:
         return _mean_field(config, step)
     modes = [wide(_task(config))] if config.form == "plain" and config.p is None else list(_drawn(config))
     drawn = "" if len(modes) == 1 else f", mean over {len(modes)} draws"
     if config.gamma == 0 and config.p is None:
-        said, curves = "lazy recursion, exact", [lazy_sgd(m, config.eta, config.b, step) for m in modes]
+        name, curves = "lazy recursion, exact", [lazy_sgd(m, config.eta, config.b, step) for m in modes]
     else:
-        t, said = config.eta * step, "closed gradient flow"
+        t, name = config.eta * step, "closed gradient flow"
         curves = [flow(m, config.gamma, config.t_max).at(t) for m in modes]
-    return said + drawn, *_mean(np.array(curves))
+    return name + drawn, *_mean(np.array(curves))
+
+
+def _bytes(config: ScalingConfig) -> int:
+    """Bytes of memory that the theory takes."""
+    is_drawn = config.form != "plain" or config.p is not None
+    numbers = 30 * config.m + 4 * is_drawn * (config.n + (config.p or 0)) * (config.n + config.m)
+    return max(8 * numbers, kernel_bytes(config.n, None if config.tail else config.m) if is_drawn else 0)
 
 
 def _mean(curves: Float[np.ndarray, "several times"]) -> tuple[Losses, Losses]:
-    """Mean, and its standard error: 0 of one."""
+    """Mean, and its standard error, which is 0 for a single curve."""
     several = len(curves)
     return curves.mean(axis=0), curves.std(axis=0, ddof=min(1, several - 1)) / np.sqrt(several)
 
 
 def _task(config: ScalingConfig) -> Spectrum:
-    """Mode by mode, as it is simulated."""
+    """The simulated task, mode by mode."""
     k = np.arange(1, config.m + 1.0)
     power = 1 + config.alpha * config.beta
     beyond = tail(power, config.m) if config.tail else 0.0
@@ -101,7 +111,7 @@ def _task(config: ScalingConfig) -> Spectrum:
 
 
 def _drawn(config: ScalingConfig) -> Iterable[Modes]:
-    """Modes of the model for draws of A(0), and of the samples that are used again."""
+    """Modes of the model for draws of A(0) and of reused samples."""
     rng, task = np.random.default_rng([config.seed, 1]), _task(config)
     for _ in range(DRAWS):
         if config.p is None:
@@ -118,7 +128,7 @@ def _mean_field(config: ScalingConfig, step: Int[np.ndarray, " times"]) -> tuple
     task = power_law(config.alpha, config.beta, config.m)
     curve = corrected_dmft(task, config.gamma, config.eta, steps + 1, n, config.b)
     inside = step <= steps
-    said = "mean field theory, whole to first order in 1/N and 1/B"
+    name = "mean field theory, whole to first order in 1/N and 1/B"
     if not inside.all():
-        said += f", solved to step {steps} of {config.steps:,}"
-    return said, np.where(inside, curve[np.minimum(step, steps)], np.nan), np.zeros(len(step))
+        name += f", solved to step {steps} of {config.steps:,}"
+    return name, np.where(inside, curve[np.minimum(step, steps)], np.nan), np.zeros(len(step))

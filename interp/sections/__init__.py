@@ -4,8 +4,8 @@ A section is a file with ``build(run) -> list of blocks`` and one line here. A s
 returns one ``Text`` with the reason; one that raises does not take the page with it (see ``interp.report``).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from interp.html.blocks import Block
 from interp.runs.run import Run
@@ -35,21 +35,25 @@ class Section:
     id: str
     title: str
     build: Callable[[Run], list[Block]]
+    figures: Mapping[str, str] = field(default_factory=dict)
+    """Contents, by id, of the figures that the section can have: which of them it has depends on the run."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Contents of its tables, in the same way."""
 
 
 SECTIONS = [
-    Section("overview", "Overview", overview.build),
-    Section("curves", "Loss and accuracy", curves.build),
-    Section("spectra", "Fourier spectra", spectra.build),
-    Section("progress", "Progress measures", progress.build),
-    Section("keyfreqs", "Key-frequency stability", keyfreqs.build),
-    Section("neurons", "Neurons", neurons.build),
-    Section("attention", "Attention", attention.build),
-    Section("logits", "Logit map", logits.build),
-    Section("maps", "Maps of the output layer", maps.build),
-    Section("pizza", "Clock or pizza", pizza.build),
-    Section("ablations", "Ablations", ablations.build),
-    Section("patching", "Patching", patching.build),
-    Section("norms", "Weight norms", norms.build),
-    Section("grid", "The table, answered", grid.build),
+    Section("overview", "Overview", overview.build, tables=overview.TABLES),
+    Section("curves", "Loss and accuracy", curves.build, curves.FIGURES),
+    Section("spectra", "Fourier spectra", spectra.build, spectra.FIGURES),
+    Section("progress", "Progress measures", progress.build, progress.FIGURES, progress.TABLES),
+    Section("keyfreqs", "Key-frequency stability", keyfreqs.build, keyfreqs.FIGURES, keyfreqs.TABLES),
+    Section("neurons", "Neurons", neurons.build, neurons.FIGURES),
+    Section("attention", "Attention", attention.build, attention.FIGURES),
+    Section("logits", "Logit map", logits.build, logits.FIGURES),
+    Section("maps", "Maps of the output layer", maps.build, maps.FIGURES),
+    Section("pizza", "Clock or pizza", pizza.build, pizza.FIGURES, pizza.TABLES),
+    Section("ablations", "Ablations", ablations.build, ablations.FIGURES, ablations.TABLES),
+    Section("patching", "Patching", patching.build, tables=patching.TABLES),
+    Section("norms", "Weight norms", norms.build, norms.FIGURES),
+    Section("grid", "The table, answered", grid.build, grid.FIGURES),
 ]

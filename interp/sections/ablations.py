@@ -1,4 +1,4 @@
-"""What a snapshot loses when a part of it is taken away."""
+"""Loss and accuracy after ablating heads, neurons and frequencies."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,12 +21,18 @@ from interp.story.keysteps import key_steps
 from interp.story.standing import at, drawn_at
 
 KEY_STEPS = 6
-"""Snapshots: each takes a forward pass over all pairs for every ablation."""
+"""Number of snapshots: each takes a forward pass over all pairs for every ablation."""
 SOURCE = (
     "Heads: attn.hook_z; neurons: the last layer's mlp.hook_post, clusters by the frequency that explains more than "
     f"{FVE:.0%} of a neuron's variance; frequencies: the parts at cos and sin of w(a+b) of neurons or logits, after "
-    "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217). Mean-ablation puts the mean over all pairs in place."
+    "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217). Mean ablation replaces activations by their mean over all "
+    "pairs."
 )
+
+FIGURES = {"effects": "loss and accuracy after each ablation"}
+"""Figures of this section by id: their contents."""
+TABLES = {"at_end": "effects of each ablation at the last snapshot"}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -46,6 +52,7 @@ def build(run: Run) -> list[Block]:
     return [
         *why_not,
         Figure(
+            id="effects",
             fig=fig,
             heading=f"Loss and accuracy over {the} rows after each ablation",
             takeaway=said(ablation_claim(run, steps[-1], last)),
@@ -57,13 +64,14 @@ def build(run: Run) -> list[Block]:
         ),
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
-            f"{at(run, steps[-1])}: effects over {the} rows; changes are against the model as it is.",
+            f"{at(run, steps[-1])}: effects over {the} rows; changes are relative to the model without ablation.",
+            id="at_end",
         ),
     ]
 
 
 def _tracks(fig: Any, frames: Sequence[Any]) -> tuple[Track, ...]:
-    """Where the dots of each trace are at each step: losses and accuracies take turns."""
+    """Positions of the dots of each trace at each step; traces alternate between loss and accuracy."""
     columns = ["loss_nats", "accuracy"] * (len(fig.data) // 2)
     return tuple(
         Track(i, "x", np.stack([frame.loc[frame["how"] == trace.name, column] for frame in frames]))
@@ -72,7 +80,7 @@ def _tracks(fig: Any, frames: Sequence[Any]) -> tuple[Track, ...]:
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
-    """With a column label; the ways of taking out one part stand below each other."""
+    """``frame`` with a column label, sorted so that the ablations of one part stand together."""
     is_whole = frame["kind"] == "none"
     kind = (frame["kind"] + " ").mask(frame["kind"] == "frequency", "")
     found = frame.assign(
@@ -95,7 +103,7 @@ def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
 
 
 def _short(part: str) -> str:
-    """Hooks in words."""
+    """A short name for a part, with hooks in words."""
     ks, _, hook = part.partition(" in ")
     place = "neurons" if hook.endswith("mlp.hook_post") else "logits"
     return f"{ks.replace('k=', 'k = ').replace(',', ', ')} in {place}" if hook else part

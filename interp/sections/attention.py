@@ -1,4 +1,4 @@
-"""What each head looks at from the answer's position."""
+"""Attention of each head from the answer's position."""
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from interp.story.standing import at, drawn_at
 from interp.story.weights import attention_claim
 
 MAX_HEADS = 8
-"""Heads drawn, of the last layers first."""
+"""Largest number of heads drawn; those of later layers come first."""
+FIGURES = {"patterns": "attention from the answer to the first operand, by head"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -32,16 +34,17 @@ def build(run: Run) -> list[Block]:
     heads.sort()
     steps = tuple(image_steps(run.evaluations, run.steps, n, len(heads)))
     patterns = [answer_patterns(run[step], heads) for step in steps]
-    words = [str(word) for word in run.config.task.layout.split()]
-    to_a = np.stack([pattern[:, :, words.index("a")].reshape(len(heads), n, n) for pattern in patterns])
+    words, at_a = run.task.shape.words, run.task.operand_position("a")
+    to_a = np.stack([[run.task.as_grid(head) for head in pattern[:, :, at_a]] for pattern in patterns])
     titles = [f"head {head}" if cfg.n_layers == 1 else f"layer {layer}, head {head}" for layer, head in heads]
-    texts = tuple(_text(run, step, pattern, words, titles) for step, pattern in zip(steps, patterns, strict=True))
+    texts = tuple(_text(run, step, grids, titles) for step, grids in zip(steps, to_a, strict=True))
     left = cfg.n_layers * cfg.n_heads - len(heads)
-    notes = f" {left} heads of earlier layers are left out." if left else ""
+    notes = f" {left} heads of earlier layers are omitted." if left else ""
     if cfg.attn_rate != 1:
         notes += f" The attention rate is {cfg.attn_rate:g}: a pattern is that much softmax, and the rest ones."
     return [
         Figure(
+            id="patterns",
             fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, "attention to a", shared=(0.0, 1.0)),
             heading="Attention from the answer to the first operand",
             takeaway=said(attention_claim(run, patterns[-1], words, titles), notes.strip()),
@@ -69,7 +72,7 @@ def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
     return torch.stack([whole[f"blocks.{layer}.attn.hook_pattern"][:, head] for layer, head in heads]).numpy()
 
 
-def _text(run: Run, step: int, pattern: np.ndarray, words: list[str], titles: list[str]) -> str:
-    to_a = pattern[:, :, words.index("a")]
-    ranges = [f"{title} from {row.min():.2f} to {row.max():.2f}" for title, row in zip(titles, to_a, strict=True)]
+def _text(run: Run, step: int, to_a: np.ndarray, titles: list[str]) -> str:
+    """The range of the attention to a over all pairs, head by head; ``to_a`` is [heads, n, n]."""
+    ranges = [f"{title} from {grid.min():.2f} to {grid.max():.2f}" for title, grid in zip(titles, to_a, strict=True)]
     return f"{at(run, step)} attention to a over all pairs: {'; '.join(ranges)}."

@@ -18,6 +18,8 @@ SOURCE = (
     "the largest logit. Data: log.jsonl, the rows with a test evaluation."
 )
 MAX_POINTS = 2000
+FIGURES = {"loss": "loss over training", "accuracy": "accuracy over training"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -30,6 +32,7 @@ def build(run: Run) -> list[Block]:
     steps = tuple(run.steps)
     logged = rows.set_index("step").reindex(list(steps))
     loss = Figure(
+        id="loss",
         fig=loss_figure(rows, steps[-1]),
         heading="Loss over training",
         takeaway=said(*loss_claims(run)),
@@ -42,6 +45,7 @@ def build(run: Run) -> list[Block]:
     if bool(rows[["train_acc", "test_acc"]].isna().to_numpy().all()):
         return [loss, Text("Accuracies over training are not shown: the log has none.")]
     accuracy = Figure(
+        id="accuracy",
         fig=accuracy_figure(rows, steps[-1]),
         heading="Accuracy over training",
         takeaway=said(*accuracy_claims(run)),
@@ -55,12 +59,12 @@ def build(run: Run) -> list[Block]:
 
 
 def of_the_source(run: Run) -> list[Block]:
-    """Of an imported run: what its file lists, said to be that."""
+    """Figures of an imported run: the values that the source lists, marked as the source's."""
     log: Any = run.log
     steps = tuple(run.steps)
     if log.empty:
         return [Text("Not shown: losses over training come from the log, and this run was imported without one.")]
-    listed = f"as listed in {run.origin.source}: the source's own numbers, none of ours"
+    listed = f"as listed in {run.origin.source}: the source's own numbers, not computed here"
     found: list[Block] = []
     for what, draw in (("loss", loss_figure), ("acc", accuracy_figure)):
         names = [f"{subset}_{what}" for subset in ("train", "test") if log[f"{subset}_{what}"].notna().any()]
@@ -71,6 +75,7 @@ def of_the_source(run: Run) -> list[Block]:
         fig = draw(rows, steps[-1])
         found.append(
             Figure(
+                id=word.lower(),
                 fig=fig,
                 heading=f"{word} over training, as the source lists it",
                 takeaway=said(*listed_claims(run, names)),
@@ -84,7 +89,7 @@ def of_the_source(run: Run) -> list[Block]:
 
 
 def thinned(rows: Any) -> Any:
-    """At most MAX_POINTS of the rows, evenly spread over their number and over its logarithm, the ends with them."""
+    """At most MAX_POINTS of the rows, spread evenly over row number and over its logarithm, with both ends."""
     n = len(rows)
     if n <= MAX_POINTS:
         return rows
@@ -94,7 +99,7 @@ def thinned(rows: Any) -> Any:
 
 
 def _text(run: Run, step: Any, row: Any, what: str) -> str:
-    """Both values of the log at a snapshot's step, where they are."""
+    """The train and test values in the log at a snapshot's step, as a sentence."""
     form, word, unit = (".3g", "loss", " nats") if what == "loss" else (".1%", "accuracy", "")
     parts = [
         f"{name} {word} {row[f'{name}_{what}']:{form}}" for name in ("train", "test") if is_there(row[f"{name}_{what}"])

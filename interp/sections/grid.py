@@ -1,4 +1,4 @@
-"""Which entries of the operation's table are answered right, at a few snapshots."""
+"""The entries of the operation's table that are answered right, at a few snapshots."""
 
 import numpy as np
 import pandas as pd
@@ -14,27 +14,31 @@ from interp.story.behaviour import grid_claim
 from interp.story.claims import said
 from interp.story.keysteps import key_steps
 from interp.story.standing import at, drawn_at
+from train.tasks.task import NO_TABLE
 
 KEY_STEPS = 12
+FIGURES = {"answers": "right and wrong answers in the table of all pairs"}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
     """One figure: the n x n table, right and wrong, with the training cells marked where they are known."""
     table, has_split = run.task.table, run.task.is_train is not None
     if table is None:
-        return [Text("Not shown: this task has no all-pairs table.")]
+        return [Text(f"Not shown: {NO_TABLE}.")]
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
     states = np.stack([answer_states(run[step]).numpy() for step in steps])
-    grids = states.reshape(len(steps), table.n, table.n)
+    grids = np.stack([run.task.as_grid(state) for state in states])
     frame = pd.DataFrame(
         {"a": np.repeat(range(table.n), table.n), "b": list(range(table.n)) * table.n, "state": states[-1]}
     )
     texts = tuple(_text(run, step, state, has_split) for step, state in zip(steps, states, strict=True))
     undefined = int((states[-1] == STATES.index("undefined")).sum())
     note = f"; {undefined:,} entries are undefined" if undefined else ""
-    marked = "The training cells are darker" if has_split else "Which cells were trained on is unknown"
+    marked = "Training cells are darker" if has_split else "Which cells were trained on is unknown"
     return [
         Figure(
+            id="answers",
             fig=answers_figure(frame, has_split),
             heading=f"Right answers in the table of {run.config.task.operation.symbol}",
             takeaway=said(grid_claim(run, _counts(states[-1], has_split), texts[-1]), f"{marked}{note}."),
@@ -49,7 +53,7 @@ def build(run: Run) -> list[Block]:
 
 
 def answer_states(snap: Snapshot) -> Int[Tensor, " rows"]:
-    """For each row, the index into ``STATES``; of an unknown split, into ``WITHOUT_SPLIT``."""
+    """Index of each row's state in ``STATES``, or in ``WITHOUT_SPLIT`` where the split is unknown."""
     task = snap.task
     right = snap.logits.argmax(-1) == task.labels[:, 0]
     state = right.long()
@@ -59,7 +63,7 @@ def answer_states(snap: Snapshot) -> Int[Tensor, " rows"]:
 
 
 def _counts(states: np.ndarray, has_split: bool) -> dict[str, int]:
-    """Cells by state, by its name; states that no cell has are there too, with 0."""
+    """Number of cells by the state's name, 0 included."""
     names = dict(enumerate(STATES)) if has_split else WITHOUT_SPLIT
     return {name: int((states == i).sum()) for i, name in names.items()}
 

@@ -1,4 +1,4 @@
-"""When each key frequency came to dominate, and what other rules would choose."""
+"""When each key frequency became key, and the frequencies that other rules choose."""
 
 import pandas as pd
 
@@ -18,7 +18,7 @@ from interp.story.transition import transition
 FLOOR = 1e-4
 """Smallest share that is drawn."""
 N_LOST = 4
-"""Frequencies drawn that are not key."""
+"""Number of frequencies drawn that are not key."""
 RULES = {
     "key_freqs": "ours: 1% of the centred logits' energy at the end",
     "key_freqs_nanda": "most of some neuron's variance (Nanda et al., notebook)",
@@ -27,6 +27,13 @@ RULES = {
     "key_freqs_reptheory": "cosine of the logits above 0.005 (Chughtai et al.)",
     "key_freqs_pizza": "strongest in one of 8 principal components of W_E (Zhong et al.)",
 }
+FIGURES = {"shares": "share of the logits at each key frequency"}
+"""Figures of this section by id: their contents."""
+TABLES = {
+    "history": "steps at which frequencies became key and stopped being key",
+    "rules": "frequencies chosen by each published rule",
+}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -37,11 +44,14 @@ def build(run: Run) -> list[Block]:
         return [Text(f"Not shown: {reason}.")]
     share = chosen(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
-    caption = (
-        f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not at the last one."
-    )
+    caption = f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not at the last."
     listed = when.assign(key=["yes" if is_key else "no" for is_key in when["key"]])
-    return [Text(said(*key_claims(run))), _figure(run, share, keys, when), Table(listed, caption), _rules(run)]
+    return [
+        Text(said(*key_claims(run))),
+        _figure(run, share, keys, when),
+        Table(listed, caption, id="history"),
+        _rules(run),
+    ]
 
 
 def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataFrame) -> Figure:
@@ -60,6 +70,7 @@ def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataF
         named = ", ".join(f"k = {k} ({value:.1%})" for k, value in above.head(8).items()) or "none"
         texts.append(f"{at(run, step)} above {KEY_SHARE:.0%}: {named}.")
     return Figure(
+        id="shares",
         fig=fig,
         heading="Share of the logits at each key frequency",
         takeaway=said(*history_claims(share, steps, keys, when)),
@@ -79,4 +90,8 @@ def _rules(run: Run) -> Table:
         value = values[name]
         chosen_ks = ", ".join(map(str, sorted(value))) if isinstance(value, dict) else value.reason
         rows.append((name, what, chosen_ks))
-    return Table(pd.DataFrame(rows, columns=["measure", "rule", "frequencies"]), "Rules in use, at the last snapshot.")
+    return Table(
+        pd.DataFrame(rows, columns=["measure", "rule", "frequencies"]),
+        "Rules in use, at the last snapshot.",
+        id="rules",
+    )

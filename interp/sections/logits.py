@@ -1,4 +1,4 @@
-"""The logits as a function of the distance from the right answer: the form that any circuit for addition puts out."""
+"""The logits as a function of the distance from the right answer, a form that every circuit for addition produces."""
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,13 @@ from interp.story.transition import transition
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 
+FIGURES = {
+    "profile": "mean logit round the right answer",
+    "by_answer": "mean logits by right answer",
+    "coefficients": "coefficients of cos w(a+b-c) at the key frequencies",
+}
+"""Figures of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """The profile round the right answer, mean logits by answer, and coefficients over training."""
@@ -47,11 +54,12 @@ def _profile(run: Run) -> Figure:
     untrained = untrained_step(run)
     before = {} if untrained is None else measure_snapshot(run[untrained], ["clock_share"])
     return Figure(
+        id="profile",
         fig=profile_figure(frame),
         heading="Mean logit round the right answer",
         takeaway=said(profile_claim(run, measure_snapshot(run.last, PARTS), before)),
         source="Mean over all pairs of the logit of the d-th answer after the right one along the cycle, less the mean "
-        "over answers; its transform gives the coefficients of cos w(a+b-c). Every circuit for addition puts out this "
+        "over answers; its transform gives the coefficients of cos w(a+b-c). Every circuit for addition has this "
         "form: it does not tell a clock from a pizza.",
         alt="Line chart of the mean logit against distance from the right answer.",
         steps=steps,
@@ -71,12 +79,13 @@ def _by_answer(run: Run) -> Figure:
         for step, share in zip(steps, right, strict=True)
     )
     return Figure(
+        id="by_answer",
         fig=image_figure(grids[-1], "mean logit", x="logit c", y="right answer"),
         heading="Logit map: mean logits by right answer",
         takeaway=said(by_answer_claim(run, steps, right)),
         source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
-        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are among them, so that "
-        f"memorising raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
+        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are included, so that "
+        f"memorisation raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),
@@ -98,6 +107,7 @@ def _coefficients(run: Run) -> list[Block]:
     last = {str(name): float(value) for name, value in wide.loc[steps[-1]].items()}
     return [
         Figure(
+            id="coefficients",
             fig=fig,
             heading="Coefficients of cos w(a+b-c)",
             takeaway=said(coefficient_claim(run, last, texts[-1])),
@@ -111,5 +121,5 @@ def _coefficients(run: Run) -> list[Block]:
 
 
 def _values(row: pd.Series) -> str:
-    """Each frequency's coefficient, three digits of it."""
+    """Each frequency's coefficient, to three digits."""
     return "; ".join(f"{name}: {float(f'{value:.3g}'):,.6g}" for name, value in row.items())

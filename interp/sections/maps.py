@@ -32,30 +32,36 @@ MIN_ROWS = 5
 
 @dataclass(frozen=True)
 class Method:
-    """A way of making maps: its name, what is done over training, and where it comes from."""
+    """A way of making maps: name, treatment of training, and source."""
 
+    id: str
     name: str
     how: str
     source: str
 
 
 PCA = Method(
+    "pca",
     "PCA",
     "every snapshot on the last one's two principal axes",
     "principal component analysis; every snapshot is centred and projected on the last one's axes",
 )
 TSNE = Method(
+    "tsne",
     "t-SNE",
     "each snapshot started from the next one's map",
     "van der Maaten & Hinton 2008, scikit-learn; perplexity min(30, (n-1)/3), fitted backwards from the last snapshot",
 )
 UMAP = Method(
+    "umap",
     "UMAP",
     "a few snapshots, aligned",
     "McInnes et al. 2018, umap-learn's AlignedUMAP",
 )
 FRAME_QUANTILE, MARGIN = 0.98, 1.15
 """The frame holds the last map, this share of the coordinates of half the others, and a margin."""
+FIGURES = {method.id: f"{method.name} of the output layer's rows" for method in (PCA, TSNE, UMAP)}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -116,13 +122,13 @@ class _View:
         return values
 
     def intro(self, cycle: Cycle | Unavailable) -> str:
-        """What the points are, and how the score is to be read."""
+        """What the points are, and how to read the scores."""
         text = (
             f"Each point is a row of the output layer, W_U.T: one of {self.table.n} elements. Trustworthiness is 1 "
             "when the map's neighbours are the rows' neighbours."
         )
         if self.n_steps > 1:
-            text += " The frame is set for the last map: points of wider ones may lie outside it."
+            text += " The axes are scaled to the last map: points of wider maps may lie outside."
         if isinstance(cycle, Unavailable):
             return f"{text} There is no circle score: {cycle.reason}."
         text += (
@@ -160,6 +166,7 @@ class _View:
         arrays = [*walks.values(), *([points] * len(self.colours))]
         tracks = tuple(Track(t, axis, a[:, :, i]) for t, a in enumerate(arrays) for i, axis in enumerate("xy"))
         return Figure(
+            id=method.id,
             fig=map_figure(frame, last, self.is_cyclic, reach),
             heading=f"{method.name} of the output layer's rows",
             takeaway=said(f"{method.name}: {how}." if how else None, self._claim(method, scores[-1], texts[-1])),

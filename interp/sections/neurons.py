@@ -1,4 +1,4 @@
-"""Neurons by frequency, and what single ones do."""
+"""Neurons by frequency, and the activations of single neurons."""
 
 from typing import Any
 
@@ -28,12 +28,20 @@ from interp.story.transition import transition
 from interp.story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
 
 N_CLUSTERS = 6
-"""Clusters with a representative, the largest."""
+"""Number of clusters, the largest first, that are shown by one neuron."""
 N_LINES = 7
 MAX_BYTES = 800_000
-"""Weights are sent along only where they take less than this in the page."""
+"""Largest size at which the weights are put into the page."""
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
+
+FIGURES = {
+    "clusters": "number of neurons of each frequency over training",
+    "scatter": "frequency of every neuron, and the share of variance it explains",
+    "examples": "activations of one neuron of each cluster",
+    "any": "activations of the first neuron (in the page: of any neuron)",
+}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -67,6 +75,7 @@ def _clusters(run: Run) -> Figure:
         for step in steps
     )
     return Figure(
+        id="clusters",
         fig=fig,
         heading="Clusters of neurons by frequency",
         takeaway=said(cluster_claim(run, total, d_mlp)),
@@ -90,11 +99,12 @@ def _scatter(run: Run) -> Figure:
         for step, share, row in zip(steps, shares, fve, strict=True)
     )
     return Figure(
+        id="scatter",
         fig=neurons_figure(frame, FVE),
         heading="Every neuron's frequency",
         takeaway=said(scatter_claim(run, steps, shares.tolist(), FVE)),
         source=f"Share of variance explained by the frequency that explains most of it; {NANDA}, their notebook. A "
-        "neuron that never varies stands at 0.",
+        "neuron that never varies is drawn at 0.",
         alt="Scatter plot of the share of variance explained against the best frequency, a point a neuron.",
         steps=steps,
         tracks=(Track(0, "x", freqs), Track(0, "y", fve)),
@@ -113,7 +123,7 @@ def _representatives(run: Run) -> list[Block]:
     chosen_neurons = [int(share.where(best == k, 0.0).argmax()) for k in ks]
     n = table_of(run).n
     steps = tuple(image_steps(run.evaluations, run.steps, n, len(ks)))
-    grids = np.stack([neurons_of(run[step])[:, chosen_neurons].numpy().reshape(n, n, -1) for step in steps])
+    grids = np.stack([run.task.as_grid(neurons_of(run[step])[:, chosen_neurons].numpy()) for step in steps])
     tops = np.abs(grids).max(axis=(1, 2))
     shares = grids / np.where(tops > 0, tops, 1.0)[:, None, None]
     texts = tuple(
@@ -125,6 +135,7 @@ def _representatives(run: Run) -> list[Block]:
     titles = [f"neuron {neuron} (k = {k})" for neuron, k in zip(chosen_neurons, ks, strict=True)]
     return [
         Figure(
+            id="examples",
             fig=images_figure(
                 [shares[-1, :, :, i] for i in range(len(ks))],
                 titles,
@@ -145,7 +156,6 @@ def _representatives(run: Run) -> list[Block]:
 def _any_neuron(run: Run) -> list[Block]:
     try:
         arrays = neuron_arrays(run.last)
-        n = table_of(run).n
     except NotApplicable as reason:
         return [Text(f"A neuron of your choice is not shown: {reason}.")]
     computed = Computed("neuron", arrays, "Neuron", 0, run.last.model.cfg.d_mlp - 1, 0)
@@ -154,7 +164,8 @@ def _any_neuron(run: Run) -> list[Block]:
         return [Text(f"A neuron of your choice is not shown: the weights would add {size:.1f} MB to this page.")]
     return [
         Figure(
-            fig=image_figure(neurons_of(run.last)[:, 0].numpy().reshape(n, n), "activation"),
+            id="any",
+            fig=image_figure(run.task.as_grid(neurons_of(run.last)[:, 0].numpy()), "activation"),
             heading="Any neuron",
             takeaway="Computed in the page from the last snapshot's weights: type a neuron's number.",
             source=AXES + ".",

@@ -11,6 +11,9 @@ from interp.story.standing import at
 from interp.story.steps import cursor_track
 from interp.story.weights import norm_claims
 
+FIGURES = {"frobenius": "Frobenius norms of the weights over training"}
+"""Figures of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """One figure: the norm of every tensor that is not zero throughout, and of all together."""
@@ -21,6 +24,7 @@ def build(run: Run) -> list[Block]:
     ends = frame[frame["step"] == steps[-1]].set_index("tensor")["frobenius"].drop("total")
     return [
         Figure(
+            id="frobenius",
             fig=norms_figure(frame, steps[-1]),
             heading="Frobenius norms over training",
             takeaway=said(*norm_claims(run, totals, ends)),

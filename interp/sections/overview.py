@@ -12,6 +12,9 @@ from interp.story.transition import brackets
 from interp.story.verdict import verdict_claim, verdict_of
 from train.curves import Bracket, delay_range
 
+TABLES = {"numbers": "numbers that sum the run up", "config": "every field of the config"}
+"""Tables of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """Sentences on the outcome and the circuit, a table of numbers, and the configuration."""
@@ -20,8 +23,8 @@ def build(run: Run) -> list[Block]:
         Text(
             said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza)." if verdict_of(run).scores else None)
         ),
-        Table(_numbers(run), "The numbers that matter. Steps are optimiser updates done; losses in nats."),
-        Table(_config(run), _config_caption(run)),
+        Table(_numbers(run), "Key numbers. Steps are optimiser updates done; losses are in nats.", id="numbers"),
+        Table(_config(run), _config_caption(run), id="config"),
     ]
 
 
@@ -58,7 +61,7 @@ def _written(crossing: Bracket | None) -> str | None:
 
 
 def _final_numbers(run: Run) -> dict[str, Any]:
-    """Of a run without a log: what its last snapshot tells."""
+    """Final numbers of a run without a log, from its last snapshot."""
     snap = run.last
     found: dict[str, Any] = {"last step": snap.step if run.origin.knows("step") else None}
     for name in subsets(run):
@@ -69,12 +72,12 @@ def _final_numbers(run: Run) -> dict[str, Any]:
 def _config_caption(run: Run) -> str:
     if run.origin.kind == "trained":
         return "Configuration (every field), from run.json."
-    return "Configuration (every field); what the imported file does not tell is unknown."
+    return "Configuration (every field); what the imported file does not record is unknown."
 
 
 def _config(run: Run) -> pd.DataFrame:
     rows = []
-    for part, value in run.config.to_json().items():
+    for part, value in run.config.to_dict().items():
         fields = value.items() if isinstance(value, dict) else [(part, value)]
         rows += [(part if isinstance(value, dict) else "run", name, setting) for name, setting in fields]
     frame = pd.DataFrame(rows, columns=["part", "field", "value"])

@@ -1,4 +1,4 @@
-"""Activation patching at the last snapshot: between inputs, and from the snapshot that had only memorised."""
+"""Activation patching at the last snapshot: between inputs, and between the last and the memorising snapshot."""
 
 from typing import Any
 
@@ -19,16 +19,21 @@ from interp.story.transition import crossings
 from train.model import HookedMLP
 
 N_PAIRS = 64
-"""Clean inputs, spread over the table."""
+"""Number of clean inputs, spread over the table."""
+TABLES = {
+    "inputs": "activations that restore the answer when the first operand is corrupted",
+    "snapshots": "activations exchanged between the memorising and the last snapshot",
+}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
-    """Two tables."""
+    """Two tables, or the reasons why one is missing."""
     return [*_between_inputs(run), *_between_snapshots(run)]
 
 
 def _between_inputs(run: Run) -> list[Block]:
-    """The first operand is corrupted; which activations, put back, restore the answer."""
+    """A table of the activations that restore the answer after the first operand was corrupted."""
     snap = run.last
     if isinstance(snap.model, HookedMLP):
         return [Text("Patching between inputs is not shown: it needs heads and a residual stream; an MLP has neither.")]
@@ -36,21 +41,21 @@ def _between_inputs(run: Run) -> list[Block]:
         clean, corrupted = corrupted_pairs(run)
     except NotApplicable as reason:
         return [Text(f"Patching between inputs is not shown: {reason}.")]
-    words = run.config.task.layout.split()
+    words = run.task.shape.words
     found: Any = patch_inputs(snap, clean, corrupted)
-    found["position"] = [str(words[int(p)]) if pd.notna(p) else "all" for p in found["position"]]
+    found["position"] = [words[int(p)] if pd.notna(p) else "all" for p in found["position"]]
     found["head"] = [str(h) if pd.notna(h) else "all" for h in found["head"]]
     shown = found[found["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
     caption = (
         f"{at(run, snap.step)}, between inputs: {len(clean)} pairs whose first operand was replaced by another. "
-        "Effect: what one activation of the right pair adds to the logit of the right answer less that of the other; "
-        "recovered: its share of what all together add. Left out are those below 0.5%."
+        "Effect: how much one activation of the clean pair raises the clean answer's logit over the other's; "
+        "recovered: the effect as a fraction of the effect of all activations together. Rows below 0.5% are omitted."
     )
-    return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)))]
+    return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)), id="inputs")]
 
 
 def corrupted_pairs(run: Run) -> tuple[list[int], list[int]]:
-    """Rows spread over the table, and the same with another first operand and another answer."""
+    """Row numbers spread over the table, and for each a row with another first operand and another answer."""
     n, labels = table_of(run).n, run.task.labels[:, 0]
     rows = torch.arange(n * n)
     other = (rows // n + max(1, n // 3)) % n * n + rows % n
@@ -62,24 +67,24 @@ def corrupted_pairs(run: Run) -> tuple[list[int], list[int]]:
 
 
 def _between_snapshots(run: Run) -> list[Block]:
-    """Parts of the memorising model in the last one, and the reverse."""
+    """A table of the last snapshot with activations of the memorising one, and the reverse."""
     step = crossings(run)["train"]
     early = run.nearest(step) if step is not None else run[run.steps[0]]
     if early.step == run.last.step:
         return [Text(_why_no_other(run))]
     tables = [_swapped(run.last, early), _swapped(early, run.last)]
     caption = said(swap_claim(early.step, run.last.step, step is not None))
-    return [Table(pd.concat(tables, ignore_index=True), caption)]
+    return [Table(pd.concat(tables, ignore_index=True), caption, id="snapshots")]
 
 
 def _why_no_other(run: Run) -> str:
     if len(run.steps) == 1:
-        return "Patching between snapshots is not shown: there is one snapshot alone."
-    return "Patching between snapshots is not shown: the last snapshot is the first that fitted its training rows."
+        return "Patching between snapshots is not shown: there is only one snapshot."
+    return "Patching between snapshots is not shown: the last snapshot is the first that fits its training rows."
 
 
 def _swapped(snap: Snapshot, source: Snapshot) -> pd.DataFrame:
-    """Loss and accuracy of one snapshot with an activation of another, each in turn."""
+    """Loss and accuracy of one snapshot with each activation of another in turn."""
     cfg = snap.model.cfg
     names = [(f"layer {i} {what}", f"blocks.{i}.{hook}") for i in range(cfg.n_layers) for what, hook in _hooks(snap)]
     _, cache = source.run_with_cache(names_filter=[hook for _, hook in names])

@@ -45,6 +45,14 @@ EVIDENCE = (
 )
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
+FIGURES = {
+    "scores": "gradient symmetricity, distance irrelevance and circularity over training",
+    "circles": "closed forms beside the logits of single circles",
+}
+"""Figures of this section by id: their contents."""
+TABLES = {"evidence": "scores behind the verdict, beside published values"}
+"""Tables of this section by id: their contents."""
+
 
 def build(run: Run) -> list[Block]:
     """The verdict and its evidence, scores over training, and the closed forms of single circles at key steps."""
@@ -56,14 +64,15 @@ def build(run: Run) -> list[Block]:
         "A clock multiplies the operands' circles by attention, a pizza adds them. Gradient symmetricity is the mean "
         "cosine between a logit's gradients in the two operands: near 1 in a pizza, lower in a clock. Distance "
         "irrelevance is near 1 where the right answer's logit does not depend on a - b, as in a clock, and 0.1 to 0.4 "
-        "in a pizza. Neither means anything before the model answers, nor where the embedding is not made of circles. "
+        "in a pizza. Neither score is meaningful before the model has learned the operation, or without circles in the "
+        "embedding. "
         f"The rule: symmetricity from {SYMMETRIC} and irrelevance below {IRRELEVANT} is a pizza; symmetricity up to "
         f"{ASYMMETRIC} and irrelevance from {IRRELEVANT} is a clock; symmetricity in between is mixed; scores that "
         "contradict each other are undecided; without attention that depends on the operands there is no clock, and "
-        "symmetricity alone tells a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
+        "symmetricity alone decides for a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
     )
     evidence = evidence_frame(run)
-    table: list[Block] = [Table(evidence, EVIDENCE)] if len(evidence) else []
+    table: list[Block] = [Table(evidence, EVIDENCE, id="evidence")] if len(evidence) else []
     return [*found, Text(intro), *table, _scores(run, chosen(run, PIZZA)), *_circles(run)]
 
 
@@ -86,6 +95,7 @@ def _scores(run: Run, scores: pd.DataFrame) -> Figure:
     fig = lines_figure(scores, steps[-1], "measure", "score", band=transition(run))
     texts = step_texts(run, scores, steps)
     return Figure(
+        id="scores",
         fig=fig,
         heading="Clock or pizza over training",
         takeaway=said(*end_claims(run, scores, "pizza", PIZZA)) or said("No score exists at any snapshot."),
@@ -99,7 +109,7 @@ def _scores(run: Run, scores: pd.DataFrame) -> Figure:
 
 
 def _circles(run: Run) -> list[Block]:
-    """One panel for each circle of the last snapshot that explains the most."""
+    """One panel for each of the circles that follow a closed form best at the last snapshot."""
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
     rows = []
     for step in steps:
@@ -126,6 +136,7 @@ def _circles(run: Run) -> list[Block]:
     )
     return [
         Figure(
+            id="circles",
             fig=fig,
             heading="What one circle of the embedding computes",
             takeaway=said(circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),

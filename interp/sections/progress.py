@@ -1,17 +1,18 @@
 """Progress measures over training: what the circuit does before and after the transition."""
 
+import re
 from typing import Any
 
 import pandas as pd
 
 from interp.figures.progress import lines_figure
 from interp.html.blocks import Block, Figure, Table, Text
-from interp.measures import choose, measure_snapshot
+from interp.measures import charts, choose, measure_snapshot
 from interp.parts.memo import Unavailable
 from interp.runs.run import Run
 from interp.story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
 from interp.story.claims import Said, said
-from interp.story.over_training import LOSSES, SHARES, chosen, progress_of
+from interp.story.over_training import chosen, progress_of
 from interp.story.standing import at
 from interp.story.steps import last_cursor, step_texts
 from interp.story.transition import transition
@@ -19,7 +20,28 @@ from interp.story.transition import transition
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
 NULL = " at random frequencies"
-"""Ends the names of lines that are nulls."""
+"""Suffix of the names of lines that are nulls."""
+SHARED = ("losses", "shares")
+"""Charts of several measures that the section draws itself."""
+
+
+def _slug(chart: str) -> str:
+    """A figure's id for the name of a chart."""
+    return re.sub(r"[^a-z0-9]+", "_", chart.lower()).strip("_")
+
+
+FIGURES = {
+    "losses": "restricted and excluded losses over training",
+    "shares": "shares at the key frequencies, and sparsity, over training",
+    "by_freq": "excluded loss by key frequency over training",
+    **{_slug(name): f"{name} over training" for name in charts() if name not in SHARED},
+}
+"""Figures of this section by id: their contents."""
+TABLES = {
+    "measures": "every measure of the last snapshot that is a single number",
+    "unavailable": "measures that do not apply, with the reason",
+}
+"""Tables of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -32,39 +54,40 @@ def _intro(run: Run) -> Said:
     if keys[0].id == "keys.none":
         return said(*keys, "So there are no restricted and excluded losses by frequency to show.", band_claim(run))
     method = (
-        "Restricted losses leave the model its key frequencies alone: they fall as a circuit of these frequencies "
-        "forms. Excluded losses take the key frequencies away: on the training rows they rise as memory is given up."
+        "Restricted losses keep only the key frequencies: they fall as a circuit at these frequencies forms. Excluded "
+        "losses remove the key frequencies: on the training rows they rise as the model stops relying on memorisation."
     )
-    ahead = "Key frequencies are those of the run's end, so values at earlier snapshots look ahead."
+    ahead = "The same key frequencies are used at every snapshot, so values at earlier snapshots look ahead."
     null = _null_words(run)
     return said(method, *keys, ahead if len(run.steps) > 1 else None, null, band_claim(run))
 
 
 def _null_words(run: Run) -> str | None:
-    """How the dashed lines are to be read, where there are some."""
+    """How to read the dashed lines, if there are some."""
     if not len(progress_of(run).nulls):
         return None
     return (
-        "Dashed lines are the same losses at as many frequencies drawn at random among the others (mean over draws, "
-        "which are the same at every snapshot): what a loss would be if the key frequencies were nothing special."
+        "Dashed lines are the same losses at equally many frequencies drawn at random among the others (mean over "
+        "draws, which are the same at every snapshot): the level to expect if the key frequencies were not special."
     )
 
 
 def _figures(run: Run) -> list[Block]:
     found: list[Block] = []
-    losses = chosen(run, LOSSES)
+    names = {chart: [measure.name for measure in measures] for chart, measures in charts().items()}
+    losses = chosen(run, names["losses"])
     if len(losses):
         source = (
             f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
-            "TransformerLens' Grokking_Demo. Rows of each as its name says; no bias correction in excluded losses."
+            "TransformerLens' Grokking_Demo. The name of each says its rows; excluded losses have no bias correction."
         )
         takeaway = said(*loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss")))
         losses = pd.concat([losses, _null_lines(run)])
         heading = "Restricted and excluded losses"
         if not losses["measure"].str.contains("restricted|excluded").any():
-            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows that the name says."
-        found.append(_figure(run, losses, heading, "loss (nats)", source, takeaway, True))
-    shares = chosen(run, SHARES)
+            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows in the name."
+        found.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
+    shares = chosen(run, names["shares"])
     if len(shares):
         source = (
             f"logit_fve: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}; "
@@ -73,23 +96,37 @@ def _figures(run: Run) -> list[Block]:
         takeaway = said(*share_claims(run, shares))
         has_keys = bool((shares["measure"] == "logit_fve").any())
         heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
-        found.append(_figure(run, shares, heading, "share", source, takeaway, False))
+        found.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
     by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
         source = f"The logits' parts at cos and sin of w(a+b) of one key frequency taken out; training rows. {NANDA}."
         takeaway = said(costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
-        found.append(_figure(run, by_freq, heading, "train loss (nats)", source, takeaway, True))
-    return found
+        found.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True))
+    return [*found, *_own_charts(run)]
+
+
+def _own_charts(run: Run) -> list[Block]:
+    """A figure for each chart that measures ask for beside "losses" and "shares"."""
+    figures: list[Block] = []
+    for chart, measures in charts().items():
+        names = [measure.name for measure in measures]
+        frame = chosen(run, names)
+        if chart not in SHARED and len(frame):
+            source = "; ".join(dict.fromkeys(measure.source for measure in measures))
+            takeaway = said(*end_claims(run, frame, "progress", names))
+            figures.append(_figure(run, _slug(chart), frame, chart, measures[0].unit, f"{source}.", takeaway, False))
+    return figures
 
 
 def _figure(
-    run: Run, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
+    run: Run, id: str, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
 ) -> Figure:
     steps, band = tuple(run.steps), transition(run)
     fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band, dashed=NULL)
     return Figure(
+        id=id,
         fig=fig,
         heading=heading,
         takeaway=takeaway,
@@ -112,13 +149,19 @@ def _tables(run: Run) -> list[Block]:
     values = measure_snapshot(run.last)
     units = {measure.name: measure.unit for measure in choose(None)}
     numbers = [(name, value, units[name]) for name, value in values.items() if isinstance(value, float)]
-    caption = f"{at(run, run.last.step)}, the last snapshot: every measure that is one number; sources: --list."
-    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption)]
+    caption = (
+        f"{at(run, run.last.step)}, the last snapshot: every measure that is a single number; --list gives the sources."
+    )
+    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption, id="measures")]
     reasons: dict[str, list[str]] = {}
     for name, value in values.items():
         if isinstance(value, Unavailable):
             reasons.setdefault(value.reason, []).append(name)
     if reasons:
         rows = [(reason, ", ".join(names)) for reason, names in reasons.items()]
-        found.append(Table(pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here."))
+        found.append(
+            Table(
+                pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here.", id="unavailable"
+            )
+        )
     return found

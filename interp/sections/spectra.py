@@ -11,7 +11,7 @@ from interp.html.blocks import Block, Figure, Text
 from interp.html.tracks import Track
 from interp.maths.characters import zero_energy
 from interp.maths.fourier import constant_energy, frequencies, frequency_energy
-from interp.measures.irreps import Irreps, irreps_of
+from interp.parts.irreps import Irreps, irreps_of
 from interp.parts.memo import NotApplicable, Unavailable
 from interp.parts.readouts import Readout, readouts
 from interp.parts.rows import table_of
@@ -22,9 +22,17 @@ from interp.story.standing import at
 from interp.story.steps import cursor_track, last_cursor
 from interp.story.transition import transition
 from interp.story.weights import irrep_claim, spectrum_claim, strongest_words
+from train.tasks.task import NO_TABLE
 
 N_IRREPS = 8
 """Irreps drawn, those with the largest share at some snapshot."""
+FIGURES = {
+    "W_E": "spectrum of the embedding, by frequency or by irrep",
+    "W_E_b": "spectrum of the second operand's own embedding",
+    "W_U": "spectrum of the output layer",
+    "W_L": "spectrum of the neuron-logit map",
+}
+"""Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
@@ -43,7 +51,7 @@ def build(run: Run) -> list[Block]:
 
 def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
     """Energy of each matrix by irrep over training; for tasks that compose in no group, the reason there are none."""
-    reason = cycle.reason if isinstance(cycle, Unavailable) else "this task has no all-pairs table"
+    reason = cycle.reason if isinstance(cycle, Unavailable) else NO_TABLE
     try:
         irreps, table = irreps_of(run), table_of(run)
     except NotApplicable:
@@ -59,14 +67,15 @@ def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
 def _irrep_figure(run: Run, irreps: Irreps, readout: Readout) -> Figure:
     steps, rows = tuple(run.steps), run.stack(readout.read).double()[:, irreps.order]
     total = rows.square().sum(dim=(1, 2))
-    parts = {str(name): (P @ rows).square().sum(dim=(1, 2)) for name, P in irreps.projectors.items()}
+    parts = {str(name): (basis @ rows).square().sum(dim=(1, 2)) for name, basis in irreps.bases.items()}
     shares = {name: (part / total).where(total > 0, float("nan")).tolist() for name, part in parts.items()}
-    even = {str(name): float(P.diagonal().sum()) / len(P) for name, P in irreps.projectors.items()}
+    even = {str(name): len(basis) / basis.shape[1] for name, basis in irreps.bases.items()}
     kept = sorted(shares, key=lambda name: -max(x if x == x else 0.0 for x in shares[name]))[:N_IRREPS]
     frame = pd.DataFrame({"step": steps} | {name: shares[name] for name in sorted(kept)}).melt("step", var_name="irrep")
     fig = lines_figure(frame, steps[-1], "irrep", "share of squared norm", band=transition(run))
     left = len(shares) - len(kept)
     return Figure(
+        id=readout.name,
         fig=fig,
         heading=f"Irreps of {readout.name}, the {readout.meaning}",
         takeaway=said(irrep_claim(run, readout.name, shares, even)),
@@ -104,6 +113,7 @@ def _figure(run: Run, cycle: Cycle, readout: Readout) -> Figure:
         for i in range(len(steps))
     )
     return Figure(
+        id=readout.name,
         fig=spectrum_figure(frame, steps[-1]),
         heading=f"Spectrum of {readout.name}, the {readout.meaning}",
         takeaway=said(spectrum_claim(run, readout.name, energy, cycle.n)),

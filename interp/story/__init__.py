@@ -1,5 +1,5 @@
-"""What the report says of a run: sentences with their preconditions, their numbers and what these are measured against.
+"""Claims about a run: sentences with their preconditions, their numbers, and the baselines of these numbers.
 
-``claims`` is the form; the other files hold the functions: each takes a run, looks whether its precondition holds, and
-returns the claims that are true of it. Sections join them by ``said``; ``claims_of`` gathers them from a page's blocks.
+``claims`` defines a claim. The other files hold functions that take a run, check their precondition, and return the
+claims that are true of the run. Sections join them by ``said``; ``claims_of`` gathers them from a page's blocks.
 """

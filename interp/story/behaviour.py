@@ -1,4 +1,4 @@
-"""What is said of what the model puts out: logits, single circles, ablations, patching, the table of answers."""
+"""Claims about the model's behaviour: logits, single circles, ablations, patching, the table of answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from .claims import Claim, changed, is_there
 from .standing import at, standing_of
 
 PARTS = ("clock_share", "junk_share", "defect_share", "certified_share")
-"""Measures of the logits' split; the form that the first one is named after is that of any circuit for addition."""
+"""Measures of the logits' decomposition; clock_share does not tell a clock from other circuits for addition."""
 
 
 def profile_claim(run: Run, values: Mapping[str, Any], untrained: Mapping[str, Any]) -> Claim:
-    """How much of the logits depends on the distance from the right answer alone."""
+    """How much of the logits depends only on the distance from the right answer."""
     if not all(is_there(values[name]) for name in PARTS):
         return Claim("logits.none", f"{at(run, run.last.step)} all logits are zero.")
     form, junk, defect, certified = (values[name] for name in PARTS)
     text = (
-        f"{at(run, run.last.step)}, {form:.1%} of the logits' squares are a function of c - (a+b) alone, {junk:.1%} "
-        f"are the same for all answers c, {defect:.1%} are neither; the first part alone decides {certified:.1%} of "
-        "the pairs whatever the rest does."
+        f"{at(run, run.last.step)}, {form:.1%} of the logits' sum of squares is a function of c - (a+b) alone, "
+        f"{junk:.1%} is the same for all answers c, and {defect:.1%} is neither; the first part alone guarantees the "
+        f"right answer for {certified:.1%} of the pairs, whatever the rest is."
     )
     numbers = {name: values[name] for name in PARTS}
     if untrained and is_there(untrained["clock_share"]):
@@ -32,7 +32,7 @@ def profile_claim(run: Run, values: Mapping[str, Any], untrained: Mapping[str, A
 
 
 def by_answer_claim(run: Run, steps: Sequence[int], right: Sequence[float]) -> Claim:
-    """For how many answers the right logit has the largest mean."""
+    """The share of answers whose own logit has the largest mean."""
     what = "The share of answers that have the largest mean logit over their own pairs"
     chance = 1 / law_of(run).n
     found = changed("logits.by_answer", what, steps, right, ".1%", "chance", knows_step(run))
@@ -51,7 +51,7 @@ FORM_WORDS = {
     "pizza, four phases": "the pizza form with four phases",
     "accompanying pizza": "the form of an accompanying pizza",
 }
-"""Closed forms as prose calls them: cos w(a+b-c) is not called a clock, as every circuit for addition puts it out."""
+"""Names of the closed forms in sentences: cos w(a+b-c), which every circuit for addition produces, is no clock."""
 
 
 def circles_claim(run: Run, rows: Any, close: float) -> Claim:
@@ -78,7 +78,7 @@ def circles_claim(run: Run, rows: Any, close: float) -> Claim:
 
 
 def ablation_claim(run: Run, step: int, frame: Any) -> Claim:
-    """The ablation that raises the loss most, or that none does. Rows: the model as it is first, as ``labelled``."""
+    """The ablation that raises the loss most, or that none does; the first row of ``frame`` is without ablation."""
     worst, whole = frame.loc[frame["loss_change_nats"].idxmax()], frame.iloc[0]
     numbers = {
         "loss": whole["loss_nats"],
@@ -87,31 +87,31 @@ def ablation_claim(run: Run, step: int, frame: Any) -> Claim:
         "worst_accuracy": worst["accuracy"],
         "chance": standing_of(run).chance,
     }
-    asis = f"as it is the model has {whole['loss_nats']:.3g} nats and {whole['accuracy']:.1%}"
+    usual = f"without ablation it is {whole['loss_nats']:.3g} nats, accuracy {whole['accuracy']:.1%}"
     if not worst["loss_change_nats"] > 0:
-        return Claim("ablations.none", f"{at(run, step)} no ablation raises the loss; {asis}.", numbers, "chance")
+        return Claim("ablations.none", f"{at(run, step)} no ablation raises the loss; {usual}.", numbers, "chance")
     text = (
         f"{at(run, step)} the loss rises most with {worst['label']} ({worst['how']}): {worst['loss_nats']:.3g} nats, "
-        f"accuracy {worst['accuracy']:.1%}; {asis} (chance: {numbers['chance']:.1%})."
+        f"accuracy {worst['accuracy']:.1%}; {usual} (chance: {numbers['chance']:.1%})."
     )
-    return Claim("ablations.worst", text, numbers, "the model as it is; chance")
+    return Claim("ablations.worst", text, numbers, "the model without ablation; chance")
 
 
 def clean_claim(run: Run, rows: Sequence[int]) -> Claim:
-    """How many of the clean pairs the model answers, without which there is nothing for patching to restore."""
+    """How many of the clean pairs the model answers: patching can restore no others."""
     logits, labels = run.last.logits[list(rows)], run.task.labels[list(rows), 0]
     right, count = int((logits.argmax(dim=1) == labels).sum()), len(rows)
     text = f"{at(run, run.last.step)} the model answers {right} of the {count} clean pairs"
-    poor = "" if 2 * right >= count else ", so there is little that a patch could restore"
+    poor = "" if 2 * right >= count else ", so patches have little to restore"
     return Claim("patching.clean", f"{text}{poor}.", {"right": right, "pairs": count}, "all pairs")
 
 
 def swap_claim(early: int, late: int, is_fitted: bool) -> Claim:
-    """Which two snapshots are patched into each other."""
+    """The two snapshots whose activations are exchanged."""
     which = "the snapshot nearest to the first 99% train accuracy" if is_fitted else "the first snapshot"
     text = (
-        f"Between snapshots, on the same inputs: activations of step {early:,} ({which}) put into the model of step "
-        f"{late:,}, and the reverse."
+        f"Between snapshots, on the same inputs: activations of step {early:,} ({which}) are patched into the "
+        f"model of step {late:,}, and the reverse."
     )
     return Claim("patching.snapshots", text, {"early": early, "late": late})
 

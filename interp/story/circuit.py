@@ -1,4 +1,4 @@
-"""Key frequencies, restricted and excluded losses, and what a null gives in their place."""
+"""Claims about key frequencies and about restricted and excluded losses, beside a null of random frequencies."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ SHARE_NAMES = {
 
 
 def key_claims(run: Run) -> list[Claim]:
-    """Which frequencies are key and how they were chosen, or why there are none; and what they need not be."""
+    """The key frequencies and how they were chosen, or why there are none; and whether they may be no circuit's."""
     try:
         keys = key_freqs_of(run)
     except NotApplicable as reason:
@@ -54,7 +54,7 @@ def key_claims(run: Run) -> list[Claim]:
 
 
 def null_claims(run: Run) -> list[Claim]:
-    """Restricted and excluded loss at the last snapshot beside those of random frequencies and of no training."""
+    """Restricted and excluded loss at the last snapshot, beside random frequencies and the untrained snapshot."""
     return [claim for claim in (_against_null(run, name) for name in NULLS) if claim is not None]
 
 
@@ -95,7 +95,7 @@ def _other(count: int) -> str:
 
 
 def loss_claims(run: Run, losses: pd.DataFrame) -> list[Claim]:
-    """The takeaway of restricted and excluded losses: the turn, if there is one, and the nulls."""
+    """Claims about restricted and excluded losses: the turn, if there is one, and the nulls."""
     explains = has_law(run) and standing_of(run).generalises
     turn = turn_claim(losses, math.log(law_of(run).n) if explains else None)
     return [claim for claim in (turn, *null_claims(run)) if claim is not None]
@@ -124,7 +124,7 @@ def turn_claim(losses: Any, uniform: float | None) -> Claim | None:
 
 
 def share_claims(run: Run, shares: pd.DataFrame) -> list[Claim]:
-    """How shares and sparsity went over training."""
+    """How shares and sparsity changed over training."""
     found = []
     for name, what in SHARE_NAMES.items():
         rows = shares.query("measure == @name")
@@ -156,7 +156,7 @@ def costliest_claim(run: Run, by_freq: Any) -> Claim | None:
 
 
 def end_claims(run: Run, frame: pd.DataFrame, where: str, names: Sequence[str]) -> list[Claim]:
-    """First and last values of measures (columns step, measure, value), called by their own names."""
+    """First and last values of measures (columns step, measure, value), under the measures' names."""
     found = []
     for name in names:
         rows = frame.query("measure == @name")
@@ -168,19 +168,19 @@ def end_claims(run: Run, frame: pd.DataFrame, where: str, names: Sequence[str]) 
 
 
 def band_claim(run: Run) -> Claim | None:
-    """Between which evaluations the transition is shaded, or that none is; None where there is no time to shade."""
+    """The evaluations between which the transition is shaded, or that none is; None for a single snapshot."""
     band, at_99 = transition(run), brackets(run)
     if len(run.steps) < 2:
         return None
     if band is None:
-        text = "No transition is shaded: 99% train, then 99% test accuracy, was not logged."
+        text = "No transition is shaded: the log does not show 99% train accuracy and then 99% test accuracy."
         return Claim("progress.no_transition", text)
     text = f"Shaded: from 99% train accuracy ({at_99['train']}) to 99% test accuracy ({at_99['test']})."
     return Claim("progress.transition", text, {"train": band[0], "test": band[1]})
 
 
 def knows_step(run: Run) -> bool:
-    """Whether steps are updates done."""
+    """Whether the numbers of updates are known."""
     return run.origin.knows("step")
 
 
@@ -190,7 +190,7 @@ FIRST, STAYS = "first snapshot above 1%", "stays above from snapshot"
 
 
 def crossing_times(share: pd.DataFrame, keys: tuple[int, ...]) -> pd.DataFrame:
-    """Key frequencies, and others that were above 1% once, the largest at the end first."""
+    """Key frequencies, and others that were above 1% at some snapshot, sorted by their share at the last one."""
     rows = []
     for k, curve in share.groupby("k"):
         number, steps, values = int(str(k)), curve["step"].tolist(), curve["value"].tolist()
@@ -211,9 +211,9 @@ def settled(share: pd.DataFrame, steps: Sequence[int], keys: tuple[int, ...]) ->
 
 
 def history_claims(share: Any, steps: Sequence[int], keys: tuple[int, ...], when: Any) -> list[Claim]:
-    """When each key frequency came for good, when the set was the final one, and which came and went.
+    """When each key frequency rose above 1% for good, when the set became final, and which frequencies came and went.
 
-    Steps are of snapshots, so each is known between two of them; with one snapshot there is no history to tell.
+    Steps are known up to the distance between snapshots; one snapshot has no history.
     """
     if len(steps) < 2:
         values = share.set_index("k")["value"]
@@ -240,7 +240,7 @@ def history_claims(share: Any, steps: Sequence[int], keys: tuple[int, ...], when
 
 
 def _settled(share: pd.DataFrame, steps: Sequence[int], keys: tuple[int, ...]) -> Claim:
-    """From when on the frequencies above 1% are the final ones."""
+    """The step from which the frequencies above 1% are the final ones."""
     first, stable = settled(share, steps, keys)
     if stable is None:
         return Claim(

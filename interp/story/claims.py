@@ -13,7 +13,7 @@ class Claim:
     """One statement about a run's data.
 
     Attributes:
-        id: what is claimed, such as "outcome.grokked"; tests and readers go by it, not by the wording.
+        id: name of the claim, such as "outcome.grokked", which does not depend on the wording.
         text: the sentence, or the part of one, in the page's markdown.
         numbers: what the text quotes, by name, unrounded; every one is finite (plain floats and ints).
         against: the baseline that the numbers are to be compared with, in words; empty where a count needs none.
@@ -44,7 +44,7 @@ class Said(str):
 
 
 def said(*parts: Claim | str | None) -> Said:
-    """Sentences one after another, those that are None or empty left out. Plain strings are of the method alone."""
+    """Join sentences, leaving out None and empty ones. Plain strings are sentences about the method."""
     kept = [part for part in parts if part]
     claims = tuple(
         claim
@@ -55,7 +55,7 @@ def said(*parts: Claim | str | None) -> Said:
 
 
 def claims_of(blocks: Iterable[Any]) -> list[Claim]:
-    """The claims that the blocks of a page make, in reading order; those under a figure's slider are left out."""
+    """The claims in a page's blocks, in reading order, without those under a figure's slider."""
     found: list[Claim] = []
     for block in blocks:
         assert is_dataclass(block)
@@ -72,12 +72,12 @@ def is_there(value: Any) -> bool:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Words as English lists them: "a", "a and b", "a, b and c"."""
+    """Words as an English list: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def frequencies(ks: Iterable[int]) -> str:
-    """Frequencies by name: "k = 3, 5 and 9"."""
+    """Frequencies as an English list: "k = 3, 5 and 9"."""
     return f"k = {listed(list(map(str, ks)))}"
 
 
@@ -91,7 +91,7 @@ def changed(
     is_step_known: bool = True,
     unit: str = "",
 ) -> Claim | None:
-    """First and last value of a curve where it has two that differ as written; else the one there is; else None.
+    """A sentence on the first and last finite value of a curve, or on its only value; None without a value.
 
     Args:
         id: of the claim.
@@ -100,7 +100,7 @@ def changed(
         values: numbers; those that are not finite are passed over.
         form: format of a value.
         against: baseline, as in ``Claim``.
-        is_step_known: whether steps are updates done; of some imports nothing tells.
+        is_step_known: whether the numbers of updates are known; of some imports they are not.
         unit: follows the last value, such as " nats".
     """
     there = [(step, float(value)) for step, value in zip(steps, values, strict=True) if is_there(value)]

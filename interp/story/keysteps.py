@@ -1,12 +1,12 @@
-"""A few snapshots that tell the story: spread over the steps and over the transition."""
+"""The choice of a few snapshots, spread over the steps and over the transition."""
 
 import numpy as np
 import pandas as pd
 
 IMAGE_BYTES = 480_000
-"""What the images of one figure may take in a page."""
+"""Bytes that the images of one figure may take in a page."""
 WEIGHT_OF_TIME = 0.5
-"""How much the mere passing of (log) steps counts beside the movement of the curves."""
+"""Weight of (log) steps beside the movement of the curves."""
 
 
 def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> list[int]:
@@ -31,13 +31,13 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
     ]
     length = np.zeros(len(steps))
     for curve, weight in curves:
-        if curve.isna().all():  # not evaluated: the others count
+        if curve.isna().all():  # not evaluated: only the other curves count
             continue
         moved = np.abs(np.diff(curve.to_numpy(dtype=float), prepend=curve.iloc[0]))
         length += weight * np.cumsum(moved) / max(moved.sum(), 1e-12)
-    wanted = np.linspace(0, length[-1], count)
-    chosen = {int(np.abs(length - w).argmin()) for w in wanted} | {0, len(steps) - 1}
-    return [steps[i] for i in sorted(chosen)]
+    targets = np.linspace(0, length[-1], count)
+    indices = {int(np.abs(length - w).argmin()) for w in targets} | {0, len(steps) - 1}
+    return [steps[i] for i in sorted(indices)]
 
 
 def image_steps(evaluations: pd.DataFrame, steps: list[int], n: int, images: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What became of a run: whether it fitted its training rows, whether it grokked, and how far it has got."""
+"""The outcome of a run: whether it fitted its training rows, whether it grokked, and how far training got."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ def outcome_claims(run: Run) -> list[Claim]:
         return _imported(run)
     rows = run.evaluations
     if rows.empty:
-        return [Claim("outcome.not_evaluated", "The log holds no evaluation."), *_scores(run)]
+        return [Claim("outcome.not_evaluated", "The log holds no evaluations."), *_scores(run)]
     found = [_fitted(run), *_grokked(run)]
     if not run.is_done:
         last, asked = int(rows["step"].iloc[-1]), run.config.schedule.steps
-        text = f"The run is **not finished**: it stands at step {last:,} of {asked:,}."
+        text = f"The run is **not finished**: it has reached step {last:,} of {asked:,}."
         found.append(Claim("outcome.unfinished", text, {"step": last, "asked": asked}))
     return [claim for claim in found if claim is not None]
 
@@ -39,7 +39,7 @@ def _fitted(run: Run) -> Claim | None:
 
 
 def _grokked(run: Run) -> list[Claim]:
-    """Whether test accuracy came to 99%, how much later, and whether it stayed."""
+    """Whether test accuracy reached 99%, how much later than train accuracy, and whether it stayed."""
     at_99, test = brackets(run), logged(run, "test_acc")
     if not test:
         return []
@@ -71,7 +71,7 @@ def _chance(run: Run) -> float:
 
 
 def _imported(run: Run) -> list[Claim]:
-    """Of a model that was trained elsewhere: how well it answers at its last snapshot, and what is not known."""
+    """Claims about a model that was trained elsewhere: accuracy at the last snapshot, and what is unknown."""
     origin = run.origin
     log = "the losses over training are its source's own" if len(run.log) else "there is no log of its training"
     text = (
@@ -81,16 +81,18 @@ def _imported(run: Run) -> list[Claim]:
     found = [Claim("outcome.imported", text, {"snapshots": len(run.steps)})]
     found += _scores(run)
     if not origin.knows("step"):
-        found.append(Claim("outcome.step_unknown", "How many updates were done is unknown: step 0 stands for it."))
+        found.append(
+            Claim("outcome.step_unknown", "The number of updates is unknown: the snapshot is stored as step 0.")
+        )
     if run.task.is_train is None:
-        found.append(Claim("outcome.split_unknown", "Which rows were trained on is unknown."))
+        found.append(Claim("outcome.split_unknown", "Which rows the model was trained on is unknown."))
     return found + [
         Claim(f"outcome.note_{i}", f"{note[:1].upper()}{note[1:]}.") for i, note in enumerate(origin.notes, start=1)
     ]
 
 
 def _scores(run: Run) -> list[Claim]:
-    """Loss and accuracy of the last snapshot, from its weights."""
+    """Loss and accuracy of the last snapshot, computed from its weights."""
     numbers, parts = {"chance": _chance(run)}, []
     for name in subsets(run):
         loss, accuracy = run.last.loss(name), run.last.accuracy(name)
@@ -102,7 +104,7 @@ def _scores(run: Run) -> list[Claim]:
 
 
 def subsets(run: Run) -> tuple[str, ...]:
-    """Of what rows a loss can be taken: both of a known split that has them, else all."""
+    """Subsets that a loss can be taken over: train and test where the split is known and they have rows, else all."""
     if run.task.is_train is None:
         return ("all",)
     return tuple(name for name in ("train", "test") if len(run.task.rows(name)))
@@ -112,7 +114,7 @@ def subsets(run: Run) -> tuple[str, ...]:
 
 
 def loss_claims(run: Run) -> list[Claim]:
-    """Where test loss was largest, if that was neither at the beginning nor at the end, and the last losses."""
+    """The peak of the test loss, if it was neither at the first nor at the last evaluation, and the last losses."""
     train, test = logged(run, "train_loss"), logged(run, "test_loss")
     found = []
     peak, last = max(test, key=lambda step: test[step]), max(test)
@@ -127,7 +129,7 @@ def loss_claims(run: Run) -> list[Claim]:
 
 
 def accuracy_claims(run: Run) -> list[Claim]:
-    """When accuracies came to 99%; where they did not, what they end at."""
+    """When accuracies reached 99%, or their last values."""
     if crossings(run)["test"] is not None:
         return [claim for claim in (_fitted(run), *_grokked(run)) if claim is not None]
     found = [_fitted(run), _curve("curves.test_acc", "Test accuracy", logged(run, "test_acc"), ".1%")]
@@ -135,7 +137,7 @@ def accuracy_claims(run: Run) -> list[Claim]:
 
 
 def listed_claims(run: Run, names: list[str]) -> list[Claim]:
-    """First and last values of an import's own log, by column; whose they are is said beside them."""
+    """First and last values of an import's own log, by column."""
     found = []
     for name in names:
         rows: Any = run.log[["step", name]].dropna()

@@ -1,4 +1,4 @@
-"""What several sections show of all snapshots: taken in one pass over the run."""
+"""Values over training that several sections show, computed in one pass over the snapshots."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp.measures import table
+from interp.measures import charts, table
 from interp.measures.restricted import excluded_2d, restricted_2d
 from interp.parts.keyfreqs import key_freqs_of
 from interp.parts.memo import NotApplicable, part
@@ -19,35 +19,25 @@ from train.streams import stream
 
 from .keysteps import key_steps
 
-LOSSES = (
-    "train_loss",
-    "test_loss",
-    "restricted_loss_logit2d_all",
-    "restricted_loss_neuron_test",
-    "excluded_loss_logit2d_train",
-    "excluded_loss_logit3d_train",
-    "excluded_loss_neuron_train",
-)
-SHARES = ("train_acc", "test_acc", "logit_fve", "neuron_fraction_fve85", "gini_W_E", "gini_W_L")
 BY_FREQ = ("logit_cos", "logit_coefficient", "excluded_loss_logit2d_train_by_freq", "neuron_clusters")
 PIZZA = ("gradient_symmetricity", "distance_irrelevance", "circularity")
 DRAWS = 8
 """Sets of random frequencies that the null of restricted and excluded losses is taken over."""
 NULL_STEPS = 12
-"""Snapshots at which that null is taken."""
+"""Number of snapshots at which the null of random frequencies is computed."""
 NULLS = {
-    "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks)[0],
-    "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, ks)[0],
+    "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks).loss,
+    "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, "train", ks).loss,
 }
 """Losses that are also taken at random frequencies, as functions of a snapshot and frequencies."""
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Of all snapshots, in the order of the run's steps."""
+    """Values of all snapshots, in the order of the run's steps."""
 
     frame: pd.DataFrame
-    """``interp.measures.table`` of the measures above."""
+    """``interp.measures.table`` of the measures that have a chart, of ``BY_FREQ`` and of ``PIZZA``."""
     profiles: np.ndarray | None
     """``parts.clock_profile`` [n_snapshots, n]; None where the operation has no law."""
     nulls: pd.DataFrame
@@ -56,7 +46,7 @@ class Progress:
 
 @part
 def progress_of(run: Run) -> Progress:
-    """One pass over all snapshots."""
+    """Measures, profiles and nulls of all snapshots, in one pass."""
     profiles: list[np.ndarray] = []
     nulls: list[tuple[int, str, int, float]] = []
     draws, at = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
@@ -69,7 +59,8 @@ def progress_of(run: Run) -> Progress:
         except NotApplicable:
             pass
 
-    frame = table(run, [*LOSSES, *SHARES, *BY_FREQ, *PIZZA], visit=visit)
+    names = [measure.name for measures in charts().values() for measure in measures]
+    frame = table(run, dict.fromkeys([*names, *BY_FREQ, *PIZZA]), visit=visit)
     null_frame = pd.DataFrame(nulls, columns=["step", "measure", "draw", "value"])
     return Progress(frame, np.stack(profiles) if profiles else None, null_frame)
 
@@ -94,7 +85,7 @@ def random_frequencies(run: Run) -> tuple[tuple[int, ...], ...]:
 
 
 def _null(snap: Snapshot, draws: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, str, int, float]]:
-    """Rows of ``Progress.nulls``; of a run without training rows those of the restricted loss alone."""
+    """Rows of ``Progress.nulls`` at one snapshot; without training rows there are only restricted losses."""
     for name, loss in NULLS.items():
         try:
             yield from ((snap.step, name, i, loss(snap, ks)) for i, ks in enumerate(draws))
@@ -103,5 +94,5 @@ def _null(snap: Snapshot, draws: Sequence[tuple[int, ...]]) -> Iterator[tuple[in
 
 
 def chosen(run: Run, names: Sequence[str]) -> pd.DataFrame:
-    """The rows of some measures, those that exist for the run."""
+    """The rows of ``Progress.frame`` of some measures."""
     return progress_of(run).frame.query("measure in @names")

@@ -1,4 +1,4 @@
-"""How well the last snapshot answers, which is the precondition of most that can be said of a run."""
+"""How well the last snapshot answers: the precondition of most claims about a run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ MEMORISED = 0.5
 
 @dataclass(frozen=True)
 class Standing:
-    """Accuracies of the last snapshot, None where there are none, and what they amount to.
+    """Accuracies of the last snapshot (None where undefined), and the kind of model that they show.
 
     Attributes:
         kind: "generalises" (99% of the test rows; of all rows where the split is unknown), "between" (50% to 99% of the
@@ -36,12 +36,12 @@ class Standing:
 
     @property
     def generalises(self) -> bool:
-        """Whether there is something to explain."""
+        """Whether the model generalises, so that there is a circuit to explain."""
         return self.kind == "generalises"
 
     @property
     def answers(self) -> str:
-        """What the model does, as a predicate: "answers 3.1% of the test rows (chance: 0.9%)"."""
+        """The accuracy as a predicate: "answers 3.1% of the test rows (chance: 0.9%)"."""
         name, value = ("the test", self.test) if self.test is not None else ("all", self.every)
         if value is None:
             return "has no known accuracy"
@@ -49,7 +49,7 @@ class Standing:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Accuracies that there are, and chance."""
+        """The accuracies that are defined, and chance."""
         found = {"train_acc": self.train, "test_acc": self.test, "all_acc": self.every, "chance": self.chance}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -75,22 +75,22 @@ def _kind(train: float | None, test: float | None, every: float | None) -> str:
 
 
 def at(run: Run, step: int) -> str:
-    """ "At step 10", or, of an import whose step nothing tells, "At the imported snapshot"."""
+    """ "At step 10", or "At the imported snapshot" for an import whose step is unknown."""
     return f"At step {step:,}" if run.origin.knows("step") else "At the imported snapshot"
 
 
 def drawn_at(count: int) -> str:
-    """How many snapshots a figure shows, for its source line."""
-    return "One snapshot." if count == 1 else f"{count} snapshots, most of them where loss and accuracies moved."
+    """The number of snapshots that a figure shows, for the figure's source line."""
+    return "One snapshot." if count == 1 else f"{count} snapshots, concentrated where loss and accuracies changed."
 
 
 def untrained_step(run: Run) -> int | None:
-    """The step of the snapshot that no update has touched, None where the run has none or only that."""
+    """The step of the untrained snapshot; None if the run has no such snapshot, or no other."""
     return 0 if run.steps[0] == 0 and len(run.steps) > 1 and run.origin.knows("step") else None
 
 
 def memorising_step(run: Run) -> int | None:
-    """The first snapshot that answers 99% of its training rows by the log, if less than half of its test rows then."""
+    """The first snapshot with 99% train accuracy in the log, if its test accuracy is below one half."""
     rows = run.evaluations
     if len(run.steps) < 2 or rows.empty:
         return None

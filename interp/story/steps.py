@@ -1,4 +1,4 @@
-"""What figures over training share: the cursor that follows the slider, and a sentence at each step."""
+"""Parts of figures over training: the cursor that follows the slider, and a sentence for each step."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .standing import at
 
 
 def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
-    """The tracks of a figure whose last trace is the cursor, and which changes in nothing else."""
+    """The tracks of a figure in which only the cursor, its last trace, changes."""
     return (cursor_track(steps, trace=len(fig.data) - 1),)
 
 
@@ -23,7 +23,7 @@ def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
 
 
 def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
-    """Of columns step, measure, value: one sentence a step, with the values that there are."""
+    """One sentence per step with the finite values of a frame with columns step, measure, value."""
     there = frame.dropna(subset=["value"])
     words = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
     return tuple(f"{at(run, step)}: {words.get(step, 'no value')}." for step in steps)

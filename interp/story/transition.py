@@ -1,4 +1,4 @@
-"""When a run learned its training rows and its test rows, as precisely as its evaluations tell."""
+"""When a run learned its training and test rows, up to the distance between evaluations."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ THRESHOLD = 0.99
 
 
 def accuracies(run: Run, subset: str) -> tuple[list[int], list[float]]:
-    """Steps and values of the logged accuracies of "train" or "test"; those not logged are left out."""
+    """Steps and values of the logged accuracies of "train" or "test"."""
     rows = run.evaluations.dropna(subset=[f"{subset}_acc"])
     return rows["step"].tolist(), rows[f"{subset}_acc"].tolist()
 
 
 def crossings(run: Run) -> dict[str, int | None]:
-    """Evaluations at which train and test accuracy are first 99%, from which test accuracy stays, and the delay."""
+    """Evaluations at which train and test accuracy first reach 99% and test accuracy stays there, and the delay."""
     train, test = (
         first_crossing(*accuracies(run, "train"), THRESHOLD),
         first_crossing(*accuracies(run, "test"), THRESHOLD),
@@ -26,13 +26,13 @@ def crossings(run: Run) -> dict[str, int | None]:
 
 
 def brackets(run: Run) -> dict[str, Bracket | None]:
-    """Between which evaluations each of "train", "test" and "test_stable" lies; None where it was not reached."""
+    """The evaluations on either side of "train", "test" and "test_stable"; None where 99% was not reached."""
     at, curves = crossings(run), {"train": "train", "test": "test", "test_stable": "test"}
     return {name: bracket(accuracies(run, subset)[0], at[name]) for name, subset in curves.items()}
 
 
 def transition(run: Run) -> tuple[int, int] | None:
-    """Evaluations at which train and then test accuracy are first 99%; None if not reached in this order."""
+    """Evaluations at which train and then test accuracy first reach 99%; None if not in this order."""
     at = crossings(run)
     if at["train"] is None or at["test"] is None or at["test"] <= at["train"]:
         return None
@@ -40,6 +40,6 @@ def transition(run: Run) -> tuple[int, int] | None:
 
 
 def logged(run: Run, column: str) -> dict[int, float]:
-    """Values of a column of the log by step, where they are."""
+    """Values of a column of the log by step, without missing ones."""
     rows: Any = run.evaluations.dropna(subset=[column])
     return {int(step): float(value) for step, value in zip(rows["step"], rows[column], strict=True)}

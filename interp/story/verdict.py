@@ -196,7 +196,7 @@ def verdict_claim(run: Run) -> Claim:
 
 
 def baseline_claims(run: Run) -> list[Claim]:
-    """What the scores were before there was a circuit, and where they are used outside their range."""
+    """What the scores were before quoted was a circuit, and where they are used outside their range."""
     found, claims, name = verdict_of(run), [], "gradient_symmetricity"
     before = [
         *([f"{found.untrained[name]:.2f} before any update"] if name in found.untrained else []),
@@ -205,8 +205,8 @@ def baseline_claims(run: Run) -> list[Claim]:
     if before and name in found.scores:
         numbers = {"untrained": found.untrained.get(name), "memorising": found.memorising.get(name)}
         text = f"For comparison, gradient symmetricity was {listed(before)}: alone it is no evidence of a circuit."
-        there = {key: value for key, value in numbers.items() if value is not None} | {"last": found.scores[name]}
-        claims.append(Claim("verdict.baseline", text, there, "untrained and memorising snapshots of the run"))
+        quoted = {key: value for key, value in numbers.items() if value is not None} | {"last": found.scores[name]}
+        claims.append(Claim("verdict.baseline", text, quoted, "untrained and memorising snapshots of the run"))
     circularity = found.scores.get("circularity")
     if found.kind in ("clock", "pizza", "mixed") and circularity is not None and circularity < ZHONG_CIRCULARITY:
         text = (

@@ -1,4 +1,4 @@
-"""What is said of the weights: spectra, irreps, norms, maps, neurons, attention."""
+"""Claims about the weights: spectra, irreps, norms, maps, neurons, attention."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from .standing import at, untrained_step
 N_NAMED = 5
 """Frequencies named in the texts."""
 LEAST = 5e-4
-"""Smallest share that is named: less is written as 0.0%."""
+"""Smallest share that is named: a smaller one would be written as 0.0%."""
 
 
 def strongest(energy: Float[Tensor, " n_freqs"]) -> list[tuple[int, float]]:
@@ -28,7 +28,7 @@ def strongest(energy: Float[Tensor, " n_freqs"]) -> list[tuple[int, float]]:
 
 
 def strongest_words(energy: Float[Tensor, " n_freqs"]) -> str:
-    """The strongest frequencies as a clause; of a matrix of zeros, that it is one."""
+    """The strongest frequencies as a clause, or that the matrix is zero."""
     if float(energy.sum()) == 0:
         return "the matrix has no energy at any frequency"
     top = strongest(energy)
@@ -67,7 +67,7 @@ def irrep_claim(run: Run, name: str, shares: Mapping[str, Sequence[float]], even
 
 
 def norm_claims(run: Run, totals: Any, tensors: Any) -> list[Claim]:
-    """How the norm of all weights went, and which tensor is the largest at the end."""
+    """How the norm of all weights changed, and which tensor is the largest at the end."""
     steps = [int(step) for step in totals.index]
     found = [changed("norms.total", "The norm of all weights", steps, totals.tolist(), ".4g", "", knows_step(run))]
     if len(totals) > 2 and steps[0] < totals.idxmax() < steps[-1]:
@@ -83,7 +83,7 @@ def norm_claims(run: Run, totals: Any, tensors: Any) -> list[Claim]:
 
 
 def map_words(run: Run, step: int, trust: float, circle: tuple[float, int] | None, note: str) -> str:
-    """What a map's scores are at a step."""
+    """The scores of a map at a step, as a sentence."""
     parts = [f"trustworthiness {trust:.2f}"] if is_there(trust) else []
     if circle is not None:
         parts.append(f"circle score {circle[0]:.2f} at k = {circle[1]}")
@@ -91,7 +91,7 @@ def map_words(run: Run, step: int, trust: float, circle: tuple[float, int] | Non
 
 
 def map_claim(run: Run, method: str, trust: float, circle: tuple[float, int] | None, n: int | None, text: str) -> Claim:
-    """Scores of the last snapshot's map; beside what 95% of maps without structure stay below."""
+    """Scores of the last snapshot's map, beside the score that 95% of maps without structure stay below."""
     numbers: dict[str, float] = {"trustworthiness": trust} if is_there(trust) else {}
     against = "1, a map that keeps all neighbours"
     if circle is not None and n is not None:
@@ -145,22 +145,23 @@ def scatter_claim(run: Run, steps: Sequence[int], shares: Sequence[float], thres
 
 
 def attention_claim(
-    run: Run, pattern: Float[np.ndarray, "heads rows n_ctx"], words: list[str], titles: list[str]
+    run: Run, pattern: Float[np.ndarray, "heads rows n_ctx"], words: Sequence[str], titles: list[str]
 ) -> Claim:
     """Mean attention of each head at the last snapshot, and how much attention to a differs between pairs."""
-    mean, to_a = pattern.mean(axis=1), pattern[:, :, words.index("a")]
+    at_a = run.task.operand_position("a")
+    mean, to_a = pattern.mean(axis=1), pattern[:, :, at_a]
     names = [word if word in ("a", "b") else f"'{word}'" for word in words]
     each = [", ".join(f"{name} {x:.2f}" for name, x in zip(names, row, strict=True)) for row in mean]
     if len(titles) > 1 and len(set(each)) == 1:
         titles, each = ["every head"], each[:1]
     even, low, high = 1 / len(words), float(to_a.min()), float(to_a.max())
-    numbers = {f"{title} to a": float(row[words.index("a")]) for title, row in zip(titles, mean, strict=False)}
+    numbers = {f"{title} to a": float(row[at_a]) for title, row in zip(titles, mean, strict=False)}
     numbers |= {"least": low, "most": high, "even": even}
-    whole = f"Mean attention {_lower(at(run, run.last.step))} (even: {even:.2f}): "
+    whole = f"Mean attention {_lower(at(run, run.last.step))} (uniform: {even:.2f}): "
     whole += "; ".join(f"{title}: {row}" for title, row in zip(titles, each, strict=True))
     same = f"{low:.2f}" == f"{high:.2f}"
     spread = f"is {low:.2f} for every pair" if same else f"lies between {low:.2f} and {high:.2f}, by head and pair"
-    return Claim("attention.mean", f"{whole}. Attention to a {spread}.", numbers, "even attention")
+    return Claim("attention.mean", f"{whole}. Attention to a {spread}.", numbers, "uniform attention")
 
 
 def _lower(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What the mean field theory leaves out at first order in 1/N and 1/B, and the theory with it put in.
+"""The mean field theory with the terms of first order in 1/N and 1/B that its equations leave out.
 
-The equations of ``dmft`` are exact where very many modes matter equally. In a power law few do, and then terms of the
-same order as those kept are missing: the fluctuation of A(0)^T A(0)/N is that of a real symmetric matrix, of which only
-half the pairings are kept, and inner products such as |w|^2 fluctuate (with batches too, once features are learned).
+The equations of ``dmft`` are exact where very many modes matter equally. In a power law few modes matter, and terms as
+large as those kept are missing: A(0)^T A(0)/N fluctuates as a real symmetric matrix, of whose pairings only half are
+kept, and inner products such as |w|^2 fluctuate (with batches too, once features are learned).
 Here the whole first order is taken: the loss is a function of W = A(0)^T A(0)/N and of the batches' G_t, and
     E L = L(1, Lambda) + (1/N) c_N + (1/B) c_B + ...,  c = half the second derivative along the covariance,
     N Cov W_ij = 1 (i != j), 2 (i = j);  B Cov (G_t v_t) = Lambda L_t + Lambda v_t v_t^T Lambda (normal features).
@@ -20,20 +20,20 @@ from .dmft import dmft
 from .spectrum import Spectrum
 
 EXACT, BINS = 16, 20
-"""Modes that stand alone in the corrections, and bins of the others."""
+"""Modes that are kept one by one in the corrections, and bins for all other modes."""
 EPSILON = 1e-2
-"""Step of second differences along W, whose entries are of order 1, and of batches' noise, in units of its size."""
+"""Step of second differences: along W, whose entries are of order 1; along batches' noise in units of its size."""
 CHUNK = 64
-"""Directions at once."""
+"""Directions that are differentiated at once."""
 NEARLY_INFINITE = 20_000
-"""Width and batch at which the mean field theory's own first order is read off."""
+"""Width and batch size at which the mean field theory's own first order is read off."""
 PRECISE = 1e-11
-"""Relative change of the loss at which it has converged, there."""
+"""Relative change of the loss below which the theory has converged at ``NEARLY_INFINITE``."""
 
 
 @dataclass(frozen=True)
 class FirstOrder:
-    """Loss at infinite width and batch, and the whole first-order coefficients; steps 0..T - 1."""
+    """Loss at infinite width and batch size, and the coefficients of first order, at steps 0..T - 1."""
 
     wide: Float[np.ndarray, " T"]
     per_n: Float[np.ndarray, " T"]
@@ -48,8 +48,8 @@ def corrected_dmft(
     """Mean loss at steps 0..n_steps - 1: the mean field theory, whole to first order in 1/N and 1/B.
 
     Raises:
-        UsageError: as ``dmft``.
-        DataError: as ``dmft``.
+        OutOfRange: as ``dmft``.
+        Unsolvable: as ``dmft``.
     """
     theory = dmft(spectrum, gamma, eta, n_steps, n, b)
     if n is None and b is None:
@@ -87,7 +87,7 @@ def first_order(spectrum: Spectrum, gamma: float, eta: float, n_steps: int) -> F
 
 
 def merged(spectrum: Spectrum) -> Spectrum:
-    """The same task in fewer groups: the corrections are small, and so is what this changes of them."""
+    """The task in fewer groups of modes: the corrections are small, and the coarser groups change them little."""
     if len(spectrum.lam) <= EXACT + BINS:
         return spectrum
     starts = np.unique(np.geomspace(EXACT, len(spectrum.lam), BINS + 1)[:-1].astype(int))
@@ -100,7 +100,7 @@ def merged(spectrum: Spectrum) -> Spectrum:
 
 @dataclass(frozen=True)
 class _Modes:
-    """One mode a group along the target, and one of as many as are left that stands for the others, where w* is 0."""
+    """Each group as one mode along the target and one mode (w* = 0) that stands for all other modes of the group."""
 
     lam: Float[np.ndarray, " modes"]
     w: Float[np.ndarray, " modes"]
@@ -128,7 +128,7 @@ def _descent(
     kicked: int | None = None,
     kicks: Float[np.ndarray, "runs modes"] | None = None,
 ) -> tuple[Float[np.ndarray, "runs T"], Float[np.ndarray, "runs T modes"]]:
-    """Losses and errors v of runs whose W has epsilon added at (i, j) and (j, i), or x of one step has a kick added."""
+    """Losses and errors v of runs with epsilon added to W at (i, j) and (j, i), or a kick added to x at one step."""
     runs, (i, j) = np.arange(len(pairs)), pairs.T
     apart = np.where(i == j, 0.0, epsilon)
 

@@ -1,9 +1,9 @@
 """Dynamical mean field theory of gradient descent in discrete time: finite width and fresh batches, lazy or rich.
 
-Specification, section B4 (the structure of the appendix of Bordelon et al. 2024, 2409.17858): two-time objects are
-T x T matrices, solved by damped iteration. H_k is the response of mode k, R3 and Gw those of the projected gradient and
-of the readout; Q is the noise of the random projection, Sigma2 that of batches. Exact where very many modes matter
-equally; where few do, ``corrections`` has what is missing.
+The structure is that of the appendix of Bordelon et al. 2024 (2409.17858): two-time objects are T x T matrices, solved
+by damped iteration. H_k is the response of mode k, R3 and Gw are those of the projected gradient and of the readout; Q
+is the noise of the random projection, Sigma2 the noise of batches. The equations are exact where very many modes matter
+equally; where few modes matter, ``corrections`` adds the missing terms.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import DataError
-from train.scaling.checks import check_gamma, check_size, check_step_size
-
+from .checks import Unsolvable, check_gamma, check_size, check_step_size
 from .spectrum import Spectrum
 
 DAMPING = 0.7
 """Share of the new value in each iteration."""
 TOLERANCE = 1e-7
-"""Largest relative change of the loss at which the iteration has converged."""
+"""Relative change of the loss below which the iteration has converged."""
 ITERATIONS = 200
 
 Matrix = Float[np.ndarray, "T T"]
@@ -27,7 +25,7 @@ Matrix = Float[np.ndarray, "T T"]
 
 @dataclass(frozen=True)
 class _State:
-    """What an iteration starts from: correlations of the projected gradient and of the readout, response, loss."""
+    """Start of an iteration: correlations of the projected gradient and of the readout, response, loss."""
 
     C3: Matrix
     Cw: Matrix
@@ -48,12 +46,12 @@ def dmft(
 ) -> Float[np.ndarray, " T"]:
     """Mean loss at steps 0..n_steps - 1; infinite width without ``n``, the population's gradient without ``b``.
 
-    Modes that stand for several count as often as they are; time and memory grow as groups times n_steps^2, so few
-    hundred steps are what it is for.
+    A group of modes counts as often as it has modes. Time and memory grow as groups times n_steps^2 at least, so a few
+    hundred steps are the limit in practice.
 
     Raises:
-        UsageError: gamma < 0, eta <= 0, n_steps, n or b below 1.
-        DataError: it does not stay finite, or does not converge: gradient descent is unstable, or nearly so.
+        OutOfRange: gamma < 0, eta <= 0, n_steps, n or b below 1.
+        Unsolvable: the iteration diverges or does not converge: gradient descent is unstable, or nearly so.
     """
     check_gamma(gamma)
     check_step_size(eta)
@@ -66,7 +64,7 @@ def dmft(
         for _ in range(ITERATIONS):
             try:
                 new = _iterated(state, spectrum, gamma, eta, n, b)
-            except np.linalg.LinAlgError:  # of what is not finite
+            except np.linalg.LinAlgError:  # from matrices that are not finite
                 break
             if not all(np.isfinite(x).all() for x in (new.loss, new.C3, new.Cw, new.R3)):
                 break
@@ -74,14 +72,14 @@ def dmft(
             state = _mixed(state, new)
             if change < tolerance:
                 return new.loss
-    raise DataError(
+    raise Unsolvable(
         f"the mean field theory did not converge in {ITERATIONS} iterations at eta = {eta:g}, gamma = {gamma:g}, "
         f"{n_steps} steps: gradient descent is unstable there or nearly so; try eta = {eta / 2:g} or fewer steps"
     )
 
 
 def _iterated(old: _State, spectrum: Spectrum, gamma: float, eta: float, n: int | None, b: int | None) -> _State:
-    """One iteration."""
+    """One iteration, undamped."""
     T = len(old.loss)
     eye, strict = np.eye(T), np.tril(np.ones((T, T)), -1)
     theta, D3, Dw = eta * strict, eta * old.C3 * strict, eta * old.Cw * strict
@@ -104,7 +102,7 @@ def _iterated(old: _State, spectrum: Spectrum, gamma: float, eta: float, n: int 
 def _loss(
     kept: Float[np.ndarray, "k T T"], KH: Float[np.ndarray, "k T T"], spectrum: Spectrum, b: int | None
 ) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "k T"]]:
-    """Loss, and the noise of batches: each feeds the other, but noise acts on later times alone."""
+    """Loss and noise of batches: each feeds the other, but noise acts only on later times."""
     lam, counts = spectrum.lam, spectrum.counts
     diagonal = np.einsum("ktt->kt", kept)
     if b is None:

@@ -1,8 +1,8 @@
 """Exponents and regimes of power-law tasks (alpha, beta).
 
-Sources: Bordelon et al. 2024 (2409.17858), equation 10 (time) and table 1 (compute); 2402.01092 for lazy data and model
-limits. Differs: the model's exponent is alpha min(1, beta), where summaries of these papers say alpha min(2, beta)
-or alpha beta (see docs/scaling_laws.md).
+Sources: Bordelon et al. 2024 (2409.17858), equation 10 (time) and table 1 (compute); 2402.01092 for the lazy limits of
+data and width. Deviation: the exponent of the width is alpha min(1, beta), where summaries of these papers have
+alpha min(2, beta) or alpha beta (see docs/background/scaling_laws.md).
 """
 
 import math
@@ -15,40 +15,43 @@ from scipy.integrate import quad
 from scipy.special import gamma as gamma_function
 from scipy.special import hyp1f1
 
-from train.scaling.checks import check_gamma, check_task
+from .checks import OutOfRange, check_gamma, check_task
 
 ENDS = 60.0
-"""Where integrals over log x are cut; what lies outside is a power, added in closed form."""
+"""Integrals over log x are cut at plus and minus this value; the power-law ends are added in closed form."""
 
 Regime = Literal["hard", "easy", "super-easy"]
 
 
 @dataclass(frozen=True)
 class Exponents:
-    """All positive: loss falls as t^-time, N^-model, P^-data and C^-compute; N* grows as C^n_opt, t* as C^t_opt."""
+    """Exponents, all positive: loss falls as t^-time, N^-model, P^-data and C^-compute; N* grows as C^n_opt.
+
+    The best time t* grows as C^t_opt.
+    """
 
     regime: Regime
     time: float
-    """Of gradient flow."""
+    """Exponent of gradient flow."""
     model: float
-    """Of the plateau at finite width."""
+    """Exponent of the plateau at finite width."""
     data: float | None
-    """Of the plateau with P reused samples; none is claimed for gamma > 0."""
+    """Exponent of the plateau with P reused samples; None for gamma > 0, where none is claimed."""
     compute: float
-    """Of the best loss at compute C = N t, batches of fixed size."""
+    """Exponent of the best loss at compute C = N t."""
     n_opt: float
     t_opt: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The exponents as plain values, for JSON."""
         return asdict(self)
 
 
 def regime(alpha: float, beta: float) -> Regime:
-    """hard: beta < 1; super-easy: beta > 2 - 1/alpha; easy: between (both ends included).
+    """Regime of a task: hard for beta < 1, super-easy for beta > 2 - 1/alpha, easy between (both ends included).
 
     Raises:
-        UsageError: alpha <= 1 or beta <= 0.
+        OutOfRange: alpha <= 1 or beta <= 0.
     """
     check_task(alpha, beta)
     if beta < 1:
@@ -62,12 +65,12 @@ def chi(beta: float) -> float:
 
 
 def exponents(alpha: float, beta: float, gamma: float, infinite_batch: bool = False) -> Exponents:
-    """All exponents of a task; compute-optimal ones for batches of fixed size unless ``infinite_batch``.
+    """All exponents of a task; the compute-optimal ones are for batches of fixed size unless ``infinite_batch``.
 
-    Without the noise of batches the easy row holds for all beta >= 1.
+    Without the noise of batches the easy regime's exponents hold for all beta >= 1.
 
     Raises:
-        UsageError: alpha <= 1, beta <= 0 or gamma < 0.
+        OutOfRange: alpha <= 1, beta <= 0 or gamma < 0.
     """
     kind = regime(alpha, beta)
     check_gamma(gamma)
@@ -84,7 +87,11 @@ def exponents(alpha: float, beta: float, gamma: float, infinite_batch: bool = Fa
 
 
 def lazy_loss(alpha: float, beta: float, t: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
-    """Late loss of the lazy flow at infinite width, Gamma(beta)/alpha (2t)^-beta."""
+    """Late loss of the lazy flow at infinite width, Gamma(beta)/alpha (2t)^-beta.
+
+    Raises:
+        OutOfRange: alpha <= 1 or beta <= 0.
+    """
     check_task(alpha, beta)
     return gamma_function(beta) / alpha * (2 * t) ** -beta
 
@@ -92,23 +99,24 @@ def lazy_loss(alpha: float, beta: float, t: Float[np.ndarray, " times"]) -> Floa
 def rich_loss(alpha: float, beta: float, gamma: float, t: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
     """Late loss of the rich flow on hard tasks, (F/alpha) tau^-beta.
 
-    tau^((1+beta)/2) = (1+beta)/2 sqrt(gamma D/alpha) t.
+    tau^((1+beta)/2) = (1+beta)/2 sqrt(gamma D/alpha) t, with F and D of ``rich_constants``.
 
     Raises:
-        ValueError: beta >= 1 or gamma = 0, where it does not hold.
+        OutOfRange: alpha <= 1, or beta or gamma where the formula does not hold: beta <= 0 or >= 1, gamma <= 0.
     """
     check_task(alpha, beta)
-    if beta >= 1 or gamma <= 0:
-        raise ValueError(f"beta = {beta:g}, gamma = {gamma:g}: the formula needs beta < 1 and gamma > 0")
+    check_gamma(gamma)
+    if beta >= 1 or gamma == 0:
+        raise OutOfRange(f"beta = {beta:g}, gamma = {gamma:g}: the formula needs beta < 1 and gamma > 0")
     F, D = rich_constants(beta)
     tau = ((1 + beta) / 2 * np.sqrt(gamma * D / alpha) * t) ** (2 / (1 + beta))
     return F / alpha * tau**-beta
 
 
 def rich_constants(beta: float) -> tuple[float, float]:
-    """F and D: integrals of x^(beta-1) (1-phi)^2 and of x^(beta-2) phi^2 over x > 0.
+    """Constants F and D: integrals of x^(beta-1) (1-phi)^2 and of x^(beta-2) phi^2 over x > 0.
 
-    phi = x/(1-kappa) 1F1(1; 2-kappa; -x) is what is learned of a mode at x = lambda tau, kappa = (1-beta)/4.
+    phi = x/(1-kappa) 1F1(1; 2-kappa; -x) is the learned share of a mode at x = lambda tau, with kappa = (1-beta)/4.
     """
     kappa = (1 - beta) / 4
 

@@ -1,7 +1,8 @@
-"""Finite width and reused data: the modes of the closed flow for one draw of A(0), or of the data.
+"""Finite width and reused data: modes of the closed flow for one draw of A(0) or of the data.
 
-Specification: K = A0 Lambda A0^T / N, b = A0 Lambda w*; with reused data Lambda is G = Psi^T Psi / P in both, and the
-test loss keeps Lambda. Modes beyond 8 N enter as their mean: K += (sum of lambda) I / N, b += noise of their variance.
+K = A0 Lambda A0^T / N and b = A0 Lambda w*. With reused data both contain G = Psi^T Psi / P instead of Lambda, and only
+the test loss keeps Lambda. Modes beyond 8 N enter by their mean: K += (sum of lambda) I / N, and b gains noise of their
+variance.
 """
 
 from collections.abc import Sequence
@@ -10,24 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.engine.memory import check_fits
-from train.errors import UsageError
-from train.scaling.checks import check_size, check_task
-
+from .checks import OutOfRange, check_size, check_task
 from .flow import Modes
 from .spectrum import tail
 
 ROUNDING = 1e-12
-"""A residual below this share of the loss at the start is none."""
+"""Share of the initial loss below which a residual is rounding error, hence 0."""
 EXACT_PER_N = 8
-"""Modes kept one by one, in units of the width."""
+"""Modes that are kept one by one, in units of the width."""
 
 
 def projected(alpha: float, beta: float, n: int, rng: np.random.Generator, m: int | None = None) -> Modes:
-    """Width n on the population: one draw of A(0). ``m`` modes; infinitely many where not given.
+    """Modes of a model of width n on the population for one draw of A(0); infinitely many modes unless ``m`` is given.
 
     Raises:
-        UsageError: n < 1, alpha <= 1 or beta <= 0.
+        OutOfRange: n < 1, alpha <= 1 or beta <= 0.
     """
     return nested(alpha, beta, [n], rng, m)[0]
 
@@ -35,10 +33,10 @@ def projected(alpha: float, beta: float, n: int, rng: np.random.Generator, m: in
 def nested(
     alpha: float, beta: float, widths: Sequence[int], rng: np.random.Generator, m: int | None = None
 ) -> list[Modes]:
-    """Several widths from one draw: the first n rows of A(0) are the model of width n, so that widths compare.
+    """Modes at several widths from one draw, whose first n rows are the model of width n, so that widths compare.
 
     Raises:
-        UsageError: a width < 1, alpha <= 1 or beta <= 0.
+        OutOfRange: a width < 1, alpha <= 1 or beta <= 0.
     """
     check_task(alpha, beta)
     return [kernel.modes(beta) for kernel in kernels(alpha, widths, rng, m)]
@@ -46,17 +44,17 @@ def nested(
 
 @dataclass(frozen=True)
 class Kernel:
-    """K of one width in its eigenbasis, which serves every beta."""
+    """Kernel K of one width in its eigenbasis; the same for every beta."""
 
     alpha: float
     sigma: Float[np.ndarray, " n"]
     V: Float[np.ndarray, "n n"]
     A: Float[np.ndarray, "n m"]
     rest: Float[np.ndarray, " n"] | None
-    """Standard normal numbers, which stand for A(0) times the target's modes beyond m; None where there are none."""
+    """Standard normal numbers in place of A(0) times the target's modes beyond m; None without such modes."""
 
     def modes(self, beta: float) -> Modes:
-        """Those of the flow for the task of this beta."""
+        """Modes of the flow for the task of this beta."""
         alpha, (n, m) = self.alpha, self.A.shape
         k = np.arange(1, m + 1, dtype=np.float64)
         lam, w_star = k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
@@ -68,30 +66,32 @@ class Kernel:
 
 
 def kernels(alpha: float, widths: Sequence[int], rng: np.random.Generator, m: int | None = None) -> list[Kernel]:
-    """One draw of A(0) at several widths, as ``nested``."""
+    """Kernels of one draw of A(0) at several widths, as in ``nested``.
+
+    Raises:
+        OutOfRange: a width < 1.
+    """
     for n in widths:
         check_size("n", n)
     most = max(widths)
     kept = EXACT_PER_N * most if m is None else m
-    check_fits(8 * (2 * most * kept + 3 * most**2), f"a width of {most:,}", "n")
     A = rng.standard_normal((most, kept))
     K = (A * np.arange(1, kept + 1, dtype=np.float64) ** -alpha) @ A.T
     rest = None
     if m is None:
         K += tail(alpha, kept) * np.eye(most)
         rest = rng.standard_normal(most)
-    found = []
+    drawn = []
     for n in widths:
         sigma, V = np.linalg.eigh(K[:n, :n] / n)
-        found.append(Kernel(alpha, _live(sigma)[::-1], V[:, ::-1], A[:n], None if rest is None else rest[:n]))
-    return found
+        drawn.append(Kernel(alpha, _live(sigma)[::-1], V[:, ::-1], A[:n], None if rest is None else rest[:n]))
+    return drawn
 
 
-def given(A: Float[np.ndarray, "n m"], lam: Float[np.ndarray, " m"], w_star: Float[np.ndarray, " m"]) -> Modes:
-    """The population modes of one A(0)."""
-    sigma, V = np.linalg.eigh((A * lam) @ A.T / len(A))
-    drive = V.T @ (A @ (lam * w_star)) / np.sqrt(len(A))
-    return _modes(_live(sigma)[::-1], drive[::-1], float((lam * w_star**2).sum()))
+def kernel_bytes(n: int, m: int | None = None) -> int:
+    """Bytes of memory that ``kernels`` takes at a largest width n with m modes, or infinitely many."""
+    kept = EXACT_PER_N * n if m is None else m
+    return 8 * (2 * n * kept + 3 * n**2)
 
 
 def _modes(sigma: Float[np.ndarray, " n"], drive: Float[np.ndarray, " n"], start: float) -> Modes:
@@ -101,7 +101,7 @@ def _modes(sigma: Float[np.ndarray, " n"], drive: Float[np.ndarray, " n"], start
 
 
 def _live(sigma: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Eigenvalues, those that are rounding alone as 0."""
+    """Eigenvalues, with those that are only rounding error set to 0."""
     return np.where(sigma > sigma.max() * len(sigma) * np.finfo(float).eps, sigma, 0.0)
 
 
@@ -111,13 +111,13 @@ def reused(
     Psi: Float[np.ndarray, "p m"],
     A: Float[np.ndarray, "n m"] | None = None,
 ) -> Modes:
-    """Training on the rows of ``Psi`` again and again, tested on the population; infinite width where A is not given.
+    """Modes of training on the rows of ``Psi`` at every step, tested on the population; infinite width without A.
 
     Raises:
-        UsageError: values that are not finite.
+        OutOfRange: values that are not finite.
     """
     if not np.isfinite(Psi).all():
-        raise UsageError("the data have values that are not finite: leave out those rows")
+        raise OutOfRange("the data have values that are not finite: leave out those rows")
     A0 = np.sqrt(len(lam)) * np.eye(len(lam)) if A is None else A
     n, features = len(A0), A0 @ Psi.T
     K, b = features @ features.T / (n * len(Psi)), features @ (Psi @ w_star) / len(Psi)

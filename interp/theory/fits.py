@@ -1,42 +1,42 @@
-"""Slopes of loss curves, and when they are no exponents."""
+"""Slopes of loss curves, and reasons why a slope is no exponent."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import UsageError
+from .checks import OutOfRange
 
 PLATEAU = 4.0
-"""A loss below this many times what training leaves in the end is on its way to a plateau."""
+"""A loss below this multiple of the loss after infinite training is approaching a plateau."""
 BENT = 0.05
-"""A slope that falls by more than this share from the first half of the window to the second is bending."""
+"""A curve bends if its slope flattens by more than this share from the first half of the window to the second."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Least squares of log loss against log t."""
+    """Least-squares fit of log loss against log t."""
 
     slope: float
     plateau: str | None
-    """Why the slope is no exponent; None where nothing speaks against it."""
+    """Reason why the slope is no exponent; None if there is none."""
 
 
 def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"], residual: float | None = None) -> Fit:
-    """Slope over the times given; evenly spread in log t they should be.
+    """Slope of a loss curve over the given times, which should be evenly spread in log t.
 
     Args:
         t: times, rising.
         loss: above 0.
-        residual: loss that training leaves in the end, where it is known; otherwise the curve's bend decides.
+        residual: loss after infinite training, if known; otherwise the curve's bend decides.
 
     Raises:
-        UsageError: fewer than 10 points, or values that are not positive and finite.
+        OutOfRange: fewer than 10 points, or values that are not positive and finite.
     """
     if len(t) < 10:
-        raise UsageError(f"{len(t)} points are too few for a slope: give at least 10")
+        raise OutOfRange(f"{len(t)} points are too few for a slope: give at least 10")
     if not (np.isfinite(loss).all() and (loss > 0).all() and (t > 0).all()):
-        raise UsageError("times and losses must be positive and finite to have a slope: leave the others out")
+        raise OutOfRange("times and losses must be positive and finite to have a slope: leave the others out")
     x, y = np.log(t), np.log(loss)
     whole, early, late = (float(np.polyfit(x[part], y[part], 1)[0]) for part in _parts(len(x)))
     plateau = None

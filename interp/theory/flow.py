@@ -1,6 +1,6 @@
 """The closed gradient flow of the projected two-layer linear model: N numbers, any gamma, times to 1e8 and beyond.
 
-Derivation (specification of this package, after Bordelon et al. 2024, 2409.17858): with A(t) = B(t) A(0), gradient flow
+Derived from the model of Bordelon et al. 2024 (2409.17858): with A(t) = B(t) A(0), gradient flow
 conserves B B^T - (gamma/N) w w^T = I. In the eigenbasis of K = A(0) Lambda A(0)^T / N, u = B^T w / sqrt(N) obeys
     du/dt = q (sigma u* - sigma u) + (gamma/q) s u, s = sum u (sigma u* - sigma u), q = (1 + sqrt(1 + 4 gamma |u|^2))/2.
 In units dtau = q dt with g = gamma s / q^2 frozen a step is exact; g is corrected once.
@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from train.errors import DataError, UsageError
-from train.scaling.checks import check_gamma
-
+from .checks import OutOfRange, Unsolvable, check_gamma
 from .spectrum import Spectrum
 
 LATEST = 1e30
@@ -24,19 +22,19 @@ FIRST = 1e-4
 
 @dataclass(frozen=True)
 class Modes:
-    """What the flow needs to know of a task and a model."""
+    """A task and a model as the flow sees them."""
 
     sigma: Float[np.ndarray, " modes"]
     """Eigenvalues of the training kernel."""
     drive: Float[np.ndarray, " modes"]
     """sigma u*, the training gradient at u = 0."""
     residual: float
-    """Test loss of the best fit to the training distribution, where test and training distributions are one."""
+    """Test loss of the best fit to the training distribution, if test and training distributions are the same."""
     test: tuple[float, Float[np.ndarray, " modes"], Float[np.ndarray, "modes modes"]] | None = None
-    """Where they are not: (a, b, Q) of the test loss a - 2 b.u + u.Q u."""
+    """If the distributions differ: (a, b, Q) of the test loss a - 2 b.u + u.Q u."""
 
     def loss(self, u: Float[np.ndarray, " modes"]) -> float:
-        """Test loss."""
+        """Test loss at the state u."""
         if self.test is not None:
             start, linear, quadratic = self.test
             return float(start - 2 * linear @ u + u @ quadratic @ u)
@@ -53,17 +51,17 @@ class Curve:
     loss: Float[np.ndarray, " times"]
     """Test loss, the sum of lambda_k v_k^2 (no 1/2)."""
     q: Float[np.ndarray, " times"]
-    """Scale of the kernel, K(t) = q I + (gamma/q) u u^T: 1 at the start."""
+    """Scale q of the kernel K(t) = q I + (gamma/q) u u^T; 1 at the start."""
 
     def at(self, t: Float[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
-        """Loss at other times, by straight lines between log loss and log t (log loss and t before the first step)."""
-        found = np.exp(np.interp(np.log(np.maximum(t, self.t[1])), np.log(self.t[1:]), np.log(self.loss[1:])))
+        """Loss at other times, with log loss linear in log t between points (in t before the first step)."""
+        late = np.exp(np.interp(np.log(np.maximum(t, self.t[1])), np.log(self.t[1:]), np.log(self.loss[1:])))
         early = np.exp(np.interp(t, self.t[:2], np.log(self.loss[:2])))
-        return np.where(t < self.t[1], early, found)
+        return np.where(t < self.t[1], early, late)
 
 
 def wide(spectrum: Spectrum) -> Modes:
-    """The model of infinite width: sigma is lambda, u* is w*."""
+    """Modes of the model of infinite width, where sigma is lambda and u* is w*."""
     return Modes(spectrum.lam, spectrum.lam * spectrum.w_star, spectrum.beyond)
 
 
@@ -71,14 +69,14 @@ def flow(modes: Modes, gamma: float, t_max: float, steps_per_decade: int = STEPS
     """Loss and kernel scale from t = 0 to ``t_max`` at log-spaced times.
 
     Raises:
-        UsageError: gamma < 0, or t_max not positive.
-        DataError: modes that are not finite.
+        OutOfRange: gamma < 0, or t_max not positive.
+        Unsolvable: modes that are not finite.
     """
     check_gamma(gamma)
     if not 0 < t_max <= LATEST:
-        raise UsageError(f"t_max = {t_max:g} is not allowed: give a time > 0, up to {LATEST:g}")
+        raise OutOfRange(f"t_max = {t_max:g} is not allowed: give a time > 0, up to {LATEST:g}")
     if not all(np.isfinite(x).all() for x in (modes.sigma, modes.drive, np.array(modes.residual))):
-        raise DataError("the kernel or the target has values that are not finite: look at the data")
+        raise Unsolvable("the kernel or the target has values that are not finite: look at the data")
     u, t, tau, q = np.zeros_like(modes.sigma), 0.0, 0.0, 1.0
     following = FIRST / float(modes.sigma.max())
     ratio = 10 ** (1 / steps_per_decade)
@@ -97,7 +95,7 @@ def flow(modes: Modes, gamma: float, t_max: float, steps_per_decade: int = STEPS
 def _step(
     modes: Modes, gamma: float, u: Float[np.ndarray, " modes"], h: float, q: float
 ) -> tuple[Float[np.ndarray, " modes"], float, float]:
-    """One step of length h in tau: new u, the time it took, new q."""
+    """One step of length h in tau: the new u, the time that passes, and the new q."""
     if gamma == 0:
         return _exact(modes, u, h, 0.0), h, 1.0
     before = _growth(modes, gamma, u, q)
@@ -109,7 +107,7 @@ def _step(
 
 
 def _exact(modes: Modes, u: Float[np.ndarray, " modes"], h: float, g: float) -> Float[np.ndarray, " modes"]:
-    """du/dtau = drive - (sigma - g) u solved for frozen g."""
+    """Solution of du/dtau = drive - (sigma - g) u after h, with g frozen."""
     z = (modes.sigma - g) * h
     small = np.abs(z) < 1e-12
     return np.exp(-z) * u + modes.drive * h * np.where(small, 1.0, -np.expm1(-z) / np.where(small, 1.0, z))
@@ -120,7 +118,7 @@ def _growth(modes: Modes, gamma: float, u: Float[np.ndarray, " modes"], q: float
 
 
 def scale(u: Float[np.ndarray, " modes"], gamma: float) -> float:
-    """q = (1 + sqrt(1 + 4 gamma |u|^2)) / 2."""
+    """Scale of the kernel, q = (1 + sqrt(1 + 4 gamma |u|^2)) / 2."""
     return (1 + float(np.sqrt(1 + 4 * gamma * (u @ u)))) / 2
 
 

@@ -1,17 +1,16 @@
 """Stochastic gradient descent of the lazy model, averaged exactly over batches: any width, any number of steps.
 
-Specification: with Gaussian features the mean square error of mode k obeys
+With Gaussian features the mean square error of mode k obeys
     V_k <- (1 - eta lambda_k)^2 V_k + (eta^2/B) (lambda_k L + lambda_k^2 V_k),  L = L_res + sum lambda_k V_k,
-lambda_k being kernel eigenvalues: the population's at infinite width, those of one A(0) at a finite one, whose residual
-is independent of its features. A linear map with a symmetric matrix, up to scales, hence solved for all steps at once.
+where lambda_k are kernel eigenvalues: the population's at infinite width, those of one A(0) at a finite width, whose
+residual is independent of its features. The map is linear with a matrix that is symmetric up to scales, hence it is
+solved for all steps at once.
 """
 
 import numpy as np
 from jaxtyping import Float, Real
 
-from train.errors import DataError
-from train.scaling.checks import check_size, check_step_size
-
+from .checks import Unsolvable, check_size, check_step_size
 from .flow import Modes
 from .spectrum import Spectrum
 
@@ -19,11 +18,11 @@ from .spectrum import Spectrum
 def lazy_sgd(
     of: Spectrum | Modes, eta: float, b: int | None, steps: Real[np.ndarray, " some"]
 ) -> Float[np.ndarray, " some"]:
-    """Mean loss after ``steps`` updates (between whole numbers it is interpolated); the population's where b is None.
+    """Mean loss after ``steps`` updates, interpolated between whole numbers; b None means the population's gradient.
 
     Raises:
-        UsageError: eta <= 0, or b < 1.
-        DataError: a step size that is unstable.
+        OutOfRange: eta <= 0, or b < 1.
+        Unsolvable: a step size that is unstable.
     """
     check_step_size(eta)
     if b is not None:
@@ -36,16 +35,16 @@ def lazy_sgd(
     rates, axes = np.linalg.eigh(np.diag(shrink) - per_b * eta**2 * np.outer(root * lam, root * lam))
     if rates[0] < -1e-12 or eta * lam.max() >= 2:
         safe = min(eta, 2 / (lam.max() + per_b * float((counts * lam).sum()))) / 2
-        raise DataError(f"the step size eta = {eta:g} is unstable with batches of {b or 'everything'}: try {safe:.2g}")
+        raise Unsolvable(f"the step size eta = {eta:g} is unstable with batches of {b or 'everything'}: try {safe:.2g}")
     rates = np.clip(rates, 1e-300, 1)
     kept = np.exp(np.outer(np.log1p(-np.minimum(rates, 1 - 1e-16)), steps))
     source = axes.T @ (root * lam) * per_b * eta**2 * never
-    found = (axes.T @ (V / root))[:, None] * kept + (source / rates)[:, None] * (1 - kept)
-    return (root * lam) @ axes @ found + never
+    modes = (axes.T @ (V / root))[:, None] * kept + (source / rates)[:, None] * (1 - kept)
+    return (root * lam) @ axes @ modes + never
 
 
 def _start(of: Spectrum | Modes) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Eigenvalues, how often each, square errors at the start, and the loss of what is never learned."""
+    """Eigenvalues, their multiplicities, square errors at the start, and the loss of modes that are never learned."""
     if isinstance(of, Spectrum):
         return of.lam, of.counts, of.w_star**2, of.beyond
     live = of.sigma > 0

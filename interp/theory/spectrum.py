@@ -1,6 +1,6 @@
 """Power-law tasks: eigenvalues k^-alpha, target power k^-(1 + alpha beta); mode by mode or in bins, up to 1e12.
 
-Source: Bordelon et al. 2024 (2409.17858), source and capacity; sums over bins are Hurwitz zeta functions.
+Source and capacity conditions as in Bordelon et al. 2024 (2409.17858); sums over bins are Hurwitz zeta functions.
 """
 
 import math
@@ -10,14 +10,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import zeta
 
-from train.errors import UsageError
-from train.scaling.checks import check_task
+from .checks import OutOfRange, check_task
 
 EXACT = 200
-"""Modes that stand alone before bins begin."""
+"""Modes that are kept one by one before bins begin."""
 BINS_PER_DECADE = 40
 INFINITE = 10**12
-"""Modes of an infinite task, or as many as it takes for eigenvalues to fall to ``SMALLEST``, if those are more."""
+"""Modes of an infinite task; more if eigenvalues take longer to fall to ``SMALLEST``."""
 SMALLEST = 1e-24
 
 
@@ -26,15 +25,15 @@ class Spectrum:
     """Kernel eigenvalues and the target's power, in groups of modes that share an eigenvalue."""
 
     lam: Float[np.ndarray, " groups"]
-    """Eigenvalue of each mode of a group, falling."""
+    """Eigenvalue of the modes of each group, in falling order."""
     power: Float[np.ndarray, " groups"]
     """Sum over the group of lambda_k w*_k^2."""
     counts: Float[np.ndarray, " groups"]
     """Modes in each group."""
     beyond: float = 0.0
-    """Power of the modes left out, which count as never learned."""
+    """Power of the modes beyond the last group, which count as never learned."""
     trace_beyond: float = 0.0
-    """Sum of their eigenvalues, each of which is as good as 0."""
+    """Sum of the eigenvalues beyond the last group, each practically 0."""
 
     @property
     def w_star(self) -> Float[np.ndarray, " groups"]:
@@ -53,13 +52,13 @@ class Spectrum:
 
 
 def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:
-    """Modes 1..m (infinitely many where not given): one by one up to ``EXACT``, then in bins.
+    """The task of modes 1..m (infinitely many by default): one by one up to ``EXACT``, then in bins.
 
-    A bin has its exact sums of power and of eigenvalues; its one eigenvalue is the mean of its modes'. There are
-    ``BINS_PER_DECADE`` bins a decade, so eigenvalues within one differ by alpha times 6%.
+    The sums of power and of eigenvalues over a bin are exact; the bin's eigenvalue is the mean of its modes. With
+    ``BINS_PER_DECADE`` bins per decade the eigenvalues within a bin differ by alpha times 6%.
 
     Raises:
-        UsageError: alpha <= 1, beta <= 0, or m < 1.
+        OutOfRange: alpha <= 1, beta <= 0, or m < 1.
     """
     check_task(alpha, beta)
     beyond = trace_beyond = 0.0
@@ -67,7 +66,7 @@ def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:
         m = max(INFINITE, math.ceil(SMALLEST ** (-1 / alpha)))
         beyond, trace_beyond = tail(1 + alpha * beta, m), tail(alpha, m)
     if m < 1:
-        raise UsageError(f"{m} modes are not allowed: give at least 1")
+        raise OutOfRange(f"{m} modes are not allowed: give at least 1")
     n_exact = min(m, EXACT)
     edges = [float(n_exact + 1)]
     if m > n_exact:
@@ -83,7 +82,7 @@ def power_law(alpha: float, beta: float, m: int | None = None) -> Spectrum:
 
 
 def _sums(s: float, low: Float[np.ndarray, " bins"], high: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " bins"]:
-    """Sums of k^-s for low <= k < high: differences of Hurwitz zeta, or the integral where those would cancel."""
+    """Sums of k^-s for low <= k < high: differences of Hurwitz zeta, or the integral where differences cancel."""
     if not len(low):
         return np.zeros(0)
     middle = (low - 0.5) ** (1 - s) - (high - 0.5) ** (1 - s)  # midpoint rule: relative error s(s+1)/24 k^-2

@@ -79,7 +79,7 @@ def test_rows_that_cannot_be_told_apart_are_refused(snap, tmp_path):
 
     with pytest.raises(UsageError, match="rows 3 and 40 have the same answer"):
         patch_inputs(snap, CLEAN, CORRUPTED)
-    with pytest.raises(UsageError, match="1 clean rows and 2 corrupted ones"):
+    with pytest.raises(UsageError, match="got 1 clean and 2 corrupted rows"):
         patch_inputs(snap, [3], [40, 19])
     with pytest.raises(UsageError, match="row 49 is out of range: the task has 49"):
         patch_inputs(snap, [49], [0])
@@ -87,7 +87,7 @@ def test_rows_that_cannot_be_told_apart_are_refused(snap, tmp_path):
     with pytest.raises(UsageError, match=r"row 7, the pair \(1, 0\), has no answer"):
         answer_logit_difference(division, [8], [7])
     mlp = untrained_run(tmp_path / "mlp", task={"layout": "a b"}, arch="mlp").last
-    with pytest.raises(UsageError, match="an MLP has not: patch_from"):
+    with pytest.raises(UsageError, match="an MLP does not have: use patch_from"):
         patch_inputs(mlp, [8], [40])
 
 

@@ -78,7 +78,7 @@ def test_export_refuses_an_option_that_nobody_listed(monkeypatch):
     model = make(attention="bidirectional")
     to_transformer_lens(model)  # control
     monkeypatch.setattr(transformerlens, "CARRIED", transformerlens.CARRIED - {"attention_dir"})
-    with pytest.raises(ValueError, match="no attention_dir = 'bidirectional' of ours"):
+    with pytest.raises(ValueError, match="no attention_dir = 'bidirectional': such a model"):
         to_transformer_lens(model)
 
 
@@ -134,12 +134,12 @@ def test_import_drops_duplicates_and_refuses_strangers():
     assert "x_embed" not in from_transformer_lens(twice, act_fn="relu", normalization_type=None).state_dict()
     W_V = state["blocks.0.attn.W_V"]
     for extra, message in [
-        ({"x_embed": state["embed.W_E"] + 1}, "has x_embed, which the model has no place for"),
+        ({"x_embed": state["embed.W_E"] + 1}, "has x_embed, but the model does not"),
         ({"blocks.0.attn.rotary_sin": torch.ones(2)}, "rotary positions cannot be imported"),
         ({"blocks.0.attn._W_V": W_V}, "grouped-query attention cannot be imported"),
         (
             {"blocks.0.mlp.W_in": torch.ones(WIDTH, 3)},
-            r"blocks.0.mlp.b_in has shape \(8,\); the others ask for \(3,\)",
+            r"blocks.0.mlp.b_in has shape \(8,\); with the other tensors it must be \(3,\)",
         ),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -44,7 +44,7 @@ def _every_stack(kind: Any) -> Iterator[None]:
     from train.engine.stack import Stack
 
     def taken(stack: Any) -> Any:
-        return kind(stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+        return kind(stack.ensemble)
 
     usual = Stack._take_pass
     Stack._take_pass = taken  # type: ignore[method-assign]

@@ -59,7 +59,7 @@ def _case(bench: Bench, name: str, fields: dict[str, Any]) -> None:
 def _elsewhere(bench: Bench, config: Any, folder: Path, kill_at: str) -> int:
     """Exit status of another process that trains there."""
     command = [sys.executable, str(Path(__file__).parent / "trainee.py"), str(folder), str(bench.device), kill_at]
-    text = json.dumps(config.to_json())
+    text = json.dumps(config.to_dict())
     limit = max(bench.left_s, 1)
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=limit)
     if done.returncode not in (0, -signal.SIGKILL):

@@ -35,10 +35,10 @@ def main() -> None:
     from gpu.passes import accelerators_pass
 
     from train.cli.arguments import find_device
-    from train.config.settings import from_json
+    from train.config.run import RunConfig
 
     folder, name, kill_at = sys.argv[1:]
-    device, config = find_device(name), from_json(json.load(sys.stdin))
+    device, config = find_device(name), RunConfig.from_dict(json.load(sys.stdin))
     with accelerators_pass(device):
         train_into(config, Path(folder), device, None if kill_at == "end" else int(kill_at))
 

@@ -21,3 +21,8 @@ def importing(tmp_path, capsys):
         return open_run(path)
 
     return go
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_threaded(one_thread):
+    """One CPU thread for all tests of interp: their models are so small that threads only wait for one another."""

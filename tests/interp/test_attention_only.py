@@ -58,9 +58,9 @@ def test_the_report_is_whole(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"act_fn": "gelu"}, "act_fn = 'gelu' is of the MLP, which an attention-only model has not"),
-        ({"d_mlp": 512}, "d_mlp = 512 is of the MLP"),
-        ({"arch": "mlp"}, "attn_only is of transformers"),
+        ({"act_fn": "gelu"}, "act_fn = 'gelu' belongs to the MLP, and attn_only leaves the MLP out"),
+        ({"d_mlp": 512}, "d_mlp = 512 belongs to the MLP"),
+        ({"arch": "mlp"}, "attn_only needs arch transformer"),
     ],
 )
 def test_settings_of_an_mlp_that_is_not_there_are_refused(fields, says):

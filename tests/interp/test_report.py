@@ -111,10 +111,10 @@ def test_section_that_raises_does_not_take_the_page(tmp_path, capsys, monkeypatc
         raise RuntimeError("boom <script>")
 
     path = handmade_run(tmp_path / "runs")
-    import interp.sections as sections
+    import interp.pages.run as run_page
 
-    listed = [s if s.id != "norms" else type(s)(s.id, s.title, broken) for s in sections.SECTIONS]
-    monkeypatch.setattr(sections, "SECTIONS", listed)
+    listed = [s if s.id != "norms" else type(s)(s.id, s.title, broken) for s in run_page.SECTIONS]
+    monkeypatch.setattr(run_page, "SECTIONS", listed)
     assert norms.build is not broken
     assert report(path, "--out", tmp_path / "r") == 1
     html = (tmp_path / "r/index.html").read_text()

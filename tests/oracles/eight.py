@@ -75,7 +75,7 @@ def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
     from train.tasks.task import make_task
 
     config = RunConfig(
-        task=TaskConfig(op=op, p=p, train_frac=0.5, layout="a b"),
+        task=TaskConfig(op=op, p=p, train_frac=0.5, split="stream", layout="a b"),
         model=ModelConfig(arch="mlp", d_model=p, d_mlp=p * p, outputs="answers"),
         schedule=ScheduleConfig(steps=10),
     )
@@ -103,7 +103,7 @@ def unfinished(root: Path) -> Any:
     from train.storage.store import RunStore
 
     config = RunConfig(
-        task=TaskConfig(p=11, train_frac=0.5),
+        task=TaskConfig(p=11, train_frac=0.5, split="stream"),
         model=ModelConfig(d_model=16, n_heads=2, d_mlp=32),
         schedule=ScheduleConfig(steps=2),
     )
@@ -121,7 +121,7 @@ def imported(root: Path) -> Any:
     from train.storage.imported import write_imported
 
     run = random_run(root / "source", **SHAPES["add"])
-    config = run.config.to_json()
+    config = run.config.to_dict()
     known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
     path = root / "stranger"
     log = [{"step": s, "train_loss": 2.0 - s / 20, "test_loss": 2.5} for s in (0, 10, 20)]

@@ -26,7 +26,7 @@ def handmade_config(p: int, keys: list[int], n_phases: int = 16):
     from train.config.task import TaskConfig
 
     return RunConfig(
-        task=TaskConfig(p=p, train_frac=0.3),
+        task=TaskConfig(p=p, train_frac=0.3, split="stream"),
         model=ModelConfig(
             d_model=4 * len(keys),
             n_heads=N_HEADS,

@@ -10,6 +10,27 @@ from collections.abc import Callable
 UNDEFINED = -1
 
 Symmetry = tuple[int, ...]
+OnResidues = Callable[[int, int, int], int]
+OnSymmetries = Callable[[Symmetry, Symmetry], Symmetry]
+
+RESIDUE_ORACLES: dict[str, OnResidues] = {}
+"""Oracles of (a, b, p), by the operation's name."""
+GROUP_ORACLES: dict[str, OnSymmetries] = {}
+"""Oracles of two symmetries, by the operation's name."""
+ORACLES: dict[str, Callable[..., object]] = {}
+"""All of them."""
+
+
+def on_residues(oracle: OnResidues) -> OnResidues:
+    """Register the oracle of an operation of its own name."""
+    RESIDUE_ORACLES[oracle.__name__] = ORACLES[oracle.__name__] = oracle
+    return oracle
+
+
+def on_symmetries(oracle: OnSymmetries) -> OnSymmetries:
+    """Register the oracle of a group operation of its own name."""
+    GROUP_ORACLES[oracle.__name__] = ORACLES[oracle.__name__] = oracle
+    return oracle
 
 
 # ---- residues -------------------------------------------------------------------------------------------
@@ -28,44 +49,54 @@ def power(x: int, exponent: int, p: int) -> int:
     return result
 
 
+@on_residues
 def add(a: int, b: int, p: int) -> int:
     for _ in range(b):
         a = a + 1 if a + 1 < p else 0
     return a
 
 
+@on_residues
 def sub(a: int, b: int, p: int) -> int:
     return next(c for c in range(p) if (c + b - a) % p == 0)
 
 
+@on_residues
 def mul(a: int, b: int, p: int) -> int:
     return sum(a for _ in range(b)) % p
 
 
+@on_residues
 def div(a: int, b: int, p: int) -> int:
     return quotient(a, b, p)
 
 
+@on_residues
 def div_or_sub(a: int, b: int, p: int) -> int:
     return quotient(a, b, p) if b in range(1, p, 2) else sub(a, b, p)
 
 
+@on_residues
 def x2_y2(a: int, b: int, p: int) -> int:
     return add(power(a, 2, p), power(b, 2, p), p)
 
 
+@on_residues
 def x2_xy_y2(a: int, b: int, p: int) -> int:
     return add(x2_y2(a, b, p), mul(a, b, p), p)
 
 
+@on_residues
 def x2_xy_y2_x(a: int, b: int, p: int) -> int:
     return add(x2_xy_y2(a, b, p), a, p)
 
 
+@on_residues
 def x3_xy(a: int, b: int, p: int) -> int:
     return add(power(a, 3, p), mul(a, b, p), p)
 
 
+@on_residues
 def x3_xy2_y(a: int, b: int, p: int) -> int:
     return add(add(power(a, 3, p), mul(a, power(b, 2, p), p), p), b, p)
 
@@ -88,14 +119,17 @@ def undo(symmetry: Symmetry) -> Symmetry:
     return tuple(symmetry.index(point) for point in range(len(symmetry)))
 
 
+@on_symmetries
 def compose(a: Symmetry, b: Symmetry) -> Symmetry:
     return then(a, b)
 
 
+@on_symmetries
 def conjugate(a: Symmetry, b: Symmetry) -> Symmetry:
     return then(a, b, undo(a))
 
 
+@on_symmetries
 def sandwich(a: Symmetry, b: Symmetry) -> Symmetry:
     return then(a, b, a)
 
@@ -132,25 +166,6 @@ def n_swaps(way: Symmetry) -> int:
 
 
 # ---- every oracle, and tables -----------------------------------------------------------------------------
-
-RESIDUE_ORACLES: dict[str, Callable[[int, int, int], int]] = {
-    "add": add,
-    "sub": sub,
-    "mul": mul,
-    "div": div,
-    "div_or_sub": div_or_sub,
-    "x2_y2": x2_y2,
-    "x2_xy_y2": x2_xy_y2,
-    "x2_xy_y2_x": x2_xy_y2_x,
-    "x3_xy": x3_xy,
-    "x3_xy2_y": x3_xy2_y,
-}
-GROUP_ORACLES: dict[str, Callable[[Symmetry, Symmetry], Symmetry]] = {
-    "compose": compose,
-    "conjugate": conjugate,
-    "sandwich": sandwich,
-}
-ORACLES: dict[str, Callable[..., object]] = {**RESIDUE_ORACLES, **GROUP_ORACLES}
 
 
 def oracle_table(name: str, structure: int | str) -> list[list[int]]:

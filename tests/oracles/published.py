@@ -58,7 +58,7 @@ def agrees(found: float, text: str) -> bool:
 def keys_of(run: Any) -> tuple[Any, ...]:
     """Key frequencies of a run on a cycle, else key irreps."""
     from interp import key_freqs
-    from interp.measures.irreps import key_irreps_of
+    from interp.parts.keyfreqs import key_irreps_of
     from interp.parts.structure import Law, find_law
 
     return key_freqs(run).ks if isinstance(find_law(run.task), Law) else key_irreps_of(run)

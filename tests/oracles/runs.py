@@ -28,7 +28,14 @@ def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **f
     from train.config.settings import override
     from train.model import build_model
 
-    small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_mlp": 24, "train_frac": 0.6, "seed": seed}
+    small: dict[str, Any] = {
+        "d_model": 16,
+        "n_heads": 2,
+        "d_mlp": 24,
+        "train_frac": 0.6,
+        "split": "stream",
+        "seed": seed,
+    }
     small["steps"] = max(steps)
     if fields.get("arch") == "mlp":
         del small["n_heads"]  # it would do nothing, which is refused
@@ -52,7 +59,7 @@ def untrained_run(root: Path, seeds: tuple[int, ...] = (1, 2), task: Any = None,
     from train.model import build_model
 
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_mlp": 32, "biases": "all"}
-    fields: dict[str, Any] = {"p": 7, "train_frac": 0.5} | (task or {})
+    fields: dict[str, Any] = {"p": 7, "train_frac": 0.5, "split": "stream"} | (task or {})
     config = RunConfig(
         task=TaskConfig(**fields),
         model=ModelConfig(**(small | model)),

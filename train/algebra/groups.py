@@ -34,7 +34,7 @@ class GroupName:
 
     @property
     def is_allowed(self) -> bool:
-        """Whether it has at least 2 and at most ``MAX_ORDER`` elements."""
+        """Whether the group has at least 2 and at most ``MAX_ORDER`` elements."""
         return self.n <= MAX_ORDER and 2 <= self.order <= MAX_ORDER
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ def parse_group(name: str) -> GroupName:
     """Parse ``C113``, ``D59``, ``S5`` or ``A5``.
 
     Raises:
-        ValueError: not of that form, fewer than 2 elements, or more than ``MAX_ORDER``.
+        ValueError: ``name`` has another form, or the group fewer than 2 or more than ``MAX_ORDER`` elements.
     """
     match = re.fullmatch(r"([CDSA])(0|[1-9][0-9]*)", name)
     if match is None:
@@ -66,7 +66,7 @@ def parse_group(name: str) -> GroupName:
 
 
 def _hint(name: str) -> str:
-    """The nearest allowed name: capital, without leading zeros; Z<n> is C<n>."""
+    """A hint at the nearest allowed name: upper case, no leading zeros, Z<n> read as C<n>."""
     match = re.fullmatch(r"([CDSAZ])0*([1-9][0-9]{0,8})", name.upper())
     if match is None:
         return ""
@@ -95,6 +95,16 @@ class Group:
         return (self.table == 0).long().argmax(dim=1)
 
 
+def element_names(name: str) -> tuple[str, ...]:
+    """Printable names of a group's elements, in the order of their indices, without building the group's table.
+
+    Raises:
+        ValueError: see ``parse_group``.
+    """
+    parsed = parse_group(name)
+    return _NAMES[parsed.family](parsed.n)
+
+
 def group(name: str) -> Group:
     """Build the group called ``name``; element 0 is the identity.
 
@@ -102,36 +112,31 @@ def group(name: str) -> Group:
         ValueError: see ``parse_group``.
     """
     parsed = parse_group(name)
-    builders = {"C": _cyclic, "D": _dihedral, "S": _symmetric, "A": _alternating}
-    elements, table = builders[parsed.family](parsed.n)
-    return Group(str(parsed), elements, table)
+    tables = {"C": _cyclic, "D": _dihedral, "S": _symmetric, "A": _alternating}
+    return Group(str(parsed), element_names(name), tables[parsed.family](parsed.n))
 
 
-def _cyclic(n: int) -> tuple[tuple[str, ...], "Tensor"]:
-    import torch
-
-    i = torch.arange(n)
-    return tuple(map(str, range(n))), (i[:, None] + i) % n
+# ---- names -----------------------------------------------------------------------------------------
 
 
-def _dihedral(n: int) -> tuple[tuple[str, ...], "Tensor"]:
-    """Elements r^i s^j at index i + n j, with s r = r^-1 s; the product is the word read left to right."""
-    import torch
-
-    index = torch.arange(2 * n)
-    i, j = index % n, index // n
-    turn = (i[:, None] + torch.where(j[:, None] == 1, -i, i)) % n
-    flip = (j[:, None] + j) % 2
-    names = tuple(f"r{k}" for k in range(n)) + tuple(f"r{k}s" for k in range(n))
-    return names, turn + n * flip
+def _cyclic_names(n: int) -> tuple[str, ...]:
+    return tuple(map(str, range(n)))
 
 
-def _symmetric(n: int) -> tuple[tuple[str, ...], "Tensor"]:
-    return _permutation_group(list(itertools.permutations(range(n))))
+def _dihedral_names(n: int) -> tuple[str, ...]:
+    return tuple(f"r{k}" for k in range(n)) + tuple(f"r{k}s" for k in range(n))
 
 
-def _alternating(n: int) -> tuple[tuple[str, ...], "Tensor"]:
-    return _permutation_group([p for p in itertools.permutations(range(n)) if _is_even(p)])
+def _line_notation(permutations: list[tuple[int, ...]]) -> tuple[str, ...]:
+    return tuple("".join(map(str, p)) for p in permutations)
+
+
+def _all_permutations(n: int) -> list[tuple[int, ...]]:
+    return list(itertools.permutations(range(n)))
+
+
+def _even_permutations(n: int) -> list[tuple[int, ...]]:
+    return [p for p in _all_permutations(n) if _is_even(p)]
 
 
 def _is_even(permutation: tuple[int, ...]) -> bool:
@@ -139,8 +144,45 @@ def _is_even(permutation: tuple[int, ...]) -> bool:
     return sum(x > y for x, y in pairs) % 2 == 0
 
 
-def _permutation_group(permutations: list[tuple[int, ...]]) -> tuple[tuple[str, ...], "Tensor"]:
-    """Lexicographic order; a permutation's code in base n is increasing, so products are found by bisection."""
+_NAMES: dict[str, Callable[[int], tuple[str, ...]]] = {
+    "C": _cyclic_names,
+    "D": _dihedral_names,
+    "S": lambda n: _line_notation(_all_permutations(n)),
+    "A": lambda n: _line_notation(_even_permutations(n)),
+}
+
+
+# ---- tables ----------------------------------------------------------------------------------------
+
+
+def _cyclic(n: int) -> "Tensor":
+    import torch
+
+    i = torch.arange(n)
+    return (i[:, None] + i) % n
+
+
+def _dihedral(n: int) -> "Tensor":
+    """Elements r^i s^j at index i + n j, with s r = r^-1 s; the product is the word read left to right."""
+    import torch
+
+    index = torch.arange(2 * n)
+    i, j = index % n, index // n
+    turn = (i[:, None] + torch.where(j[:, None] == 1, -i, i)) % n
+    flip = (j[:, None] + j) % 2
+    return turn + n * flip
+
+
+def _symmetric(n: int) -> "Tensor":
+    return _permutation_table(_all_permutations(n))
+
+
+def _alternating(n: int) -> "Tensor":
+    return _permutation_table(_even_permutations(n))
+
+
+def _permutation_table(permutations: list[tuple[int, ...]]) -> "Tensor":
+    """Products of permutations in lexicographic order: codes in base n increase, so bisection finds a product."""
     import torch
 
     perms = torch.tensor(permutations)
@@ -148,4 +190,4 @@ def _permutation_group(permutations: list[tuple[int, ...]]) -> tuple[tuple[str, 
     weights = degree ** torch.arange(degree - 1, -1, -1)
     codes = perms @ weights
     rows = [torch.searchsorted(codes, perms[:, perm] @ weights) for perm in perms]
-    return tuple("".join(map(str, p)) for p in permutations), torch.stack(rows)
+    return torch.stack(rows)

@@ -1,7 +1,7 @@
 """The binary operations a model can be trained on, as (partial) tables; -1 marks an undefined entry.
 
 The twelve operations of Power et al. 2022 (arXiv 2201.02177, appendix A.1.1), and multiplication.
-A new operation is one decorated function; the name is the function's, the help its first docstring line.
+A new operation is one decorated function: its name and the first line of its docstring are the operation's.
 Torch is imported only where a table is made, so that ``--help`` stays quick.
 """
 
@@ -31,15 +31,15 @@ class Operation:
 
     name: str
     symbol: str
-    """How the operation is written between (or around) a and b."""
+    """The operation in symbols of a and b."""
     doc: str
     domain: Domain
     needs_prime: bool
     basis: Basis
-    """Characters that diagonalise it, where known: of (Z_p, +) or of (Z_p^*, x)."""
+    """Characters that diagonalise the operation, where known: of (Z_p, +) or of (Z_p^*, x)."""
     entries: "Callable[..., Tensor]"
     undefined_columns: int = 0
-    """Second operands at which nothing is defined."""
+    """Number of second operands for which the operation is undefined."""
 
     def n_elements(self, structure: int | str) -> int:
         """Number of elements of the structure, without building its table."""
@@ -97,7 +97,7 @@ def find_operation(name: str) -> Operation:
 
 
 def _operation_meant(name: str) -> str:
-    """What somebody meant by an operation that there is not: a group's name is composition in that group."""
+    """A hint at the operation meant by an unknown name; a group's name means composition in that group."""
     try:
         return f"; did you mean 'compose' with group {str(parse_group(name.upper()))!r}?"
     except ValueError:
@@ -138,7 +138,7 @@ def next_prime(n: int) -> int:
 
 
 def _prime_near(n: int) -> int:
-    """The next prime, or below the largest modulus the last one."""
+    """The next prime, or the largest allowed one if the next is too large."""
     after = next_prime(n)
     return after if after <= MAX_MODULUS else next(m for m in range(MAX_MODULUS, 1, -1) if is_prime(m))
 

@@ -1,7 +1,9 @@
 """Values of flags that several commands take."""
 
+import contextlib
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,26 +17,26 @@ if TYPE_CHECKING:
 
 
 MOST_TOML = 300_000
-"""Bytes of a TOML file: more than any list of settings."""
+"""Bytes of a TOML file; no list of settings needs as many."""
 MOST_DOTS = 100
-"""In a line, those of decimal numbers aside: the parser's time grows as the square of the parts of a dotted name."""
+"""Dots in a line, decimal points aside: the parser's time grows as the square of the parts of a dotted name."""
 MOST_SEEDS = 10_000
 
 
 def read_toml(path: Path, name: str = "") -> dict[str, Any]:
-    """Settings of a TOML file, which messages call by ``name`` and path.
+    """Settings of a TOML file; messages name the file by ``name`` and its path.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read.
     """
     return parse_toml(read_text(path, name), f"{name}{path}")
 
 
 def read_text(path: Path, name: str = "") -> str:
-    """Text of a file that a person wrote: a regular one, UTF-8, of at most ``MOST_TOML`` bytes.
+    """Text of a file that a person wrote: a regular file in UTF-8 of at most ``MOST_TOML`` bytes.
 
     Raises:
-        UsageError: it is something else, or cannot be read.
+        UsageError: the file is something else, or cannot be read.
     """
     try:
         return read_small(path, MOST_TOML).decode()
@@ -47,10 +49,10 @@ def read_text(path: Path, name: str = "") -> str:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Settings of TOML text; messages begin with ``where`` it is.
+    """Settings of TOML text; messages begin with ``where``, the name of its source.
 
     Raises:
-        UsageError: it is not TOML.
+        UsageError: the text is not TOML.
     """
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") > MOST_DOTS and re.sub(r"[0-9]\.[0-9]", "", line).count(".") > MOST_DOTS:
@@ -64,10 +66,11 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds of "0..15", "3,5,8" or both, "0..3,10": in order, each once; counted before they are listed.
+    """The seeds of "0..15", "3,5,8" or both, "0..3,10": in order, each once.
 
     Raises:
-        UsageError: it is something else, or more than ``MOST_SEEDS``.
+        UsageError: the text is something else, or names more than ``MOST_SEEDS`` seeds (counted
+            before they are listed).
     """
     spans: list[range] = []
     for part in text.split(","):
@@ -81,37 +84,44 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seed for span in spans for seed in span))
 
 
-def set_threads(threads: int | None, device: "torch.device") -> None:
-    """Set PyTorch's number of CPU threads, where it is given.
+@contextlib.contextmanager
+def threads_set(threads: int | None, device: "torch.device") -> Iterator[None]:
+    """Within the context, PyTorch uses so many CPU threads; with None, as many as before.
 
     Raises:
-        UsageError: it is below 1, or the device is not the CPU.
+        UsageError: ``threads`` is below 1, or the device is not the CPU.
     """
     import torch
 
     if threads is None:
+        yield
         return
     if threads < 1:
         raise UsageError(f"threads = {threads} is not allowed; it must be at least 1")
     if device.type != "cpu":
         raise UsageError(f"--threads are the CPU's and the run is on {device}: leave it out, or give --device cpu")
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 DEVICES = "auto, cpu, cuda, cuda:<n>"
 ABSENT = {
-    "mps": "the loss is taken in float64, which Apple's GPUs have not",
-    "xpu": "nothing here has been made for or tested on Intel's GPUs",
+    "mps": "the loss is computed in float64, which Apple's GPUs do not have",
+    "xpu": "Intel's GPUs are not supported",
     "meta": "it holds no numbers",
 }
-"""Devices of PyTorch that runs cannot be trained on, and why."""
+"""PyTorch's devices that runs cannot be trained on, and why."""
 
 
 def find_device(name: str) -> "torch.device":
-    """The device called ``name``; auto is cuda where there is one, else cpu.
+    """The device called ``name``; "auto" is cuda where there is one, else cpu.
 
     Raises:
-        UsageError: no such device here.
+        UsageError: this machine has no such device.
     """
     import torch
 

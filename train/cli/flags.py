@@ -1,4 +1,4 @@
-"""A command line before it is parsed: which flags are given, whether they go together, how values may be written."""
+"""A command line before parsing: which flags are present, whether they conflict, and how values may be written."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from train.hints import SETTINGS, meant
 
 
 def types_of(kind: Any) -> dict[str, Any]:
-    """The types of a command's flags, by name with underscores; those of nested dataclasses have no prefix."""
+    """The types of a command's flags, by name with underscores; flags of nested dataclasses have no prefix."""
     found: dict[str, Any] = {}
     for name, annotation in typing.get_type_hints(kind).items():
         found |= types_of(annotation) if dataclasses.is_dataclass(annotation) else {name: annotation}
@@ -21,7 +21,7 @@ def types_of(kind: Any) -> dict[str, Any]:
 
 
 def flag_name(token: str) -> str | None:
-    """``train_frac`` of ``--train-frac`` or ``--train-frac=0.3``; None of what is no flag."""
+    """The name ``train_frac`` of ``--train-frac`` or ``--train-frac=0.3``; None for a token that is not a flag."""
     is_flag = token.startswith("--") and len(token) > 2
     return token[2:].partition("=")[0].replace("-", "_") if is_flag else None
 
@@ -32,14 +32,14 @@ def given(argv: Sequence[str]) -> set[str]:
 
 
 def tidy(kind: Any, argv: Sequence[str], prog: str) -> list[str]:
-    """``argv`` with whole numbers and lists written as the parser takes them.
+    """``argv`` with whole numbers and lists rewritten in the parser's syntax.
 
     ``4e4`` becomes 40000 where a whole number is wanted; ``a,b`` becomes two values where several may be given, and
     such a flag's values are gathered where it is given again. Another flag that is given again replaces the one before,
     as everywhere, so that a script may add to a command.
 
     Raises:
-        UsageError: a flag that there is not (the one that was meant is named), or no whole number.
+        UsageError: an unknown flag (with the flag that was probably meant), or a value that is not a whole number.
     """
     types = types_of(kind)
     lists: dict[str, list[str]] = {}
@@ -64,10 +64,10 @@ def tidy(kind: Any, argv: Sequence[str], prog: str) -> list[str]:
 
 
 def _check_known(types: dict[str, Any], name: str, token: str, prog: str) -> None:
-    """Refuse a flag that there is not; ``no_`` stands before the name of one that is true or false.
+    """Refuse an unknown flag; ``no_`` may stand before the name of a flag that is true or false.
 
     Raises:
-        UsageError: naming the one that was meant.
+        UsageError: naming the flag that was probably meant.
     """
     if name in types or name == "help" or name.startswith("tyro_"):
         return
@@ -79,7 +79,7 @@ def _check_known(types: dict[str, Any], name: str, token: str, prog: str) -> Non
 
 
 def _values(types: dict[str, Any], name: str | None, text: str) -> list[str]:
-    """What a flag's value stands for."""
+    """The values that a flag's text stands for."""
     annotation = types.get(name or "")
     if get_origin(annotation) is tuple:
         parts = [part for part in text.split(",") if part]
@@ -91,7 +91,7 @@ def _values(types: dict[str, Any], name: str | None, text: str) -> list[str]:
 
 
 def _whole(name: str | None, text: str) -> str:
-    """A whole number's digits; 4e4 and 40_000 are such numbers, 4.5 and 40,000 are not."""
+    """The digits of a whole number; 4e4 and 40_000 are whole numbers, 4.5 and 40,000 are refused."""
     for read in (int, float):
         with contextlib.suppress(ValueError):
             number = read(text)
@@ -102,7 +102,7 @@ def _whole(name: str | None, text: str) -> str:
 
 
 def refuse_together(names: set[str], clashes: Iterable[tuple[str, str, str]]) -> None:
-    """Refuse pairs of flags of which one would do nothing.
+    """Refuse pairs of flags that conflict.
 
     Args:
         names: the flags that are given.
@@ -117,7 +117,7 @@ def refuse_together(names: set[str], clashes: Iterable[tuple[str, str, str]]) ->
 
 
 def refuse_beside(names: set[str], alone: str, allowed: Iterable[str] = ()) -> None:
-    """Refuse every other flag beside one that prints something and exits, save those ``allowed``.
+    """Refuse other flags, except ``allowed`` ones, beside a flag that prints something and exits.
 
     Raises:
         UsageError: naming the flag that would do nothing.

@@ -1,4 +1,4 @@
-"""What commands print: text from files and other people, made harmless to a terminal. The one place that prints."""
+"""Printing, with text from files and other people made harmless to a terminal; no other module prints."""
 
 import sys
 import unicodedata
@@ -29,19 +29,19 @@ def _escaped(character: str) -> str:
 
 
 def say(*lines: object) -> None:
-    """Print lines on standard output, each harmless."""
+    """Print lines on standard output, with control characters escaped."""
     for line in lines:
         print(printable(line))
 
 
 def tell(*lines: object) -> None:
-    """Print lines on standard error, at once, each harmless."""
+    """Print lines on standard error, flushed, with control characters escaped."""
     for line in lines:
         print(printable(line), file=sys.stderr, flush=True)
 
 
 def remark(line: str) -> None:
-    """Print one line on standard error that begins with "note: ": something to know, and no failure."""
+    """Print one line on standard error that begins with "note: ", for information that is not an error."""
     tell("note: " + " ".join(line.split()))
 
 
@@ -49,3 +49,11 @@ def tell_error(error: object) -> None:
     """Print one line on standard error that begins with "error: "."""
     text = " ".join(str(error).split())
     tell("error: " + (text if len(text) <= LONGEST else f"{text[:LONGEST]}..."))
+
+
+def confirmed(question: str) -> bool:
+    """Whether a person at the terminal answers yes to a question; false where standard input is not a terminal."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

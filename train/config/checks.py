@@ -9,10 +9,10 @@ from train.errors import shown
 
 
 def typed(field: dataclasses.Field[Any], value: Any) -> Any:
-    """``value``, read from a file, as the type of the config's ``field``: whole numbers become floats where due.
+    """``value``, read from a file, as the type of the config's ``field``; a float field takes whole numbers too.
 
     Raises:
-        ValueError: it is of another type.
+        ValueError: the value is of another type.
     """
     words = []
     for kind in kinds_of(field.type):
@@ -40,12 +40,12 @@ def typed(field: dataclasses.Field[Any], value: Any) -> Any:
 
 
 def kinds_of(annotation: Any) -> tuple[Any, ...]:
-    """The types that an annotation allows: those of a union, or the one."""
+    """The types that an annotation allows: the members of a union, or the annotation itself."""
     return get_args(annotation) if get_origin(annotation) in (UnionType, Union) else (annotation,)
 
 
 def whole(field: dataclasses.Field[Any], value: Any) -> Any:
-    """``value``, as a whole number where it is one written as a float (4e4) and the config's ``field`` wants one."""
+    """``value``, as an int where ``field`` wants an int and ``value`` is a whole number written as a float (4e4)."""
     kinds = kinds_of(field.type)
     is_wanted = int in kinds and float not in kinds
     return int(value) if is_wanted and isinstance(value, float) and value.is_integer() else value
@@ -72,7 +72,7 @@ def check_int(config: Any, name: str, low: int, high: int) -> None:
 
 
 def check_float(config: Any, name: str, low: float, high: float) -> None:
-    """Check a finite number from ``low`` to ``high``, and make it a float: 1 and 1.0 are one identity."""
+    """Check a finite number from ``low`` to ``high``, and store it as a float, so that 1 and 1.0 give one identity."""
     value = getattr(config, name)
     if value is None and _is_optional(config, name):
         return
@@ -84,7 +84,7 @@ def check_float(config: Any, name: str, low: float, high: float) -> None:
 
 
 def _is_finite(value: int | float) -> bool:
-    """Whether a number is neither infinite nor NaN, nor a whole one beyond the range of a float."""
+    """Whether a number is finite, and within the range of a float if it is an int."""
     return abs(value) <= sys.float_info.max
 
 

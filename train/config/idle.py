@@ -1,27 +1,27 @@
 """Settings that would do nothing beside the others: refused where a run is asked for, never where one is read.
 
-A value at its default is never refused, and neither is a value that is the limit of others that act (a
-grokfast_lambda of 0, a decay_to of 1), which sweeps begin or end with.
+A default is never refused, and neither is a value that is the limit of others that act (a grokfast_lambda of 0, a
+decay_to of 1), because sweeps begin or end with such values.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from train.errors import UsageError
 
 from .knows import settings
-from .run import RunConfig
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When fields of the config do something."""
+    """The condition under which fields of the config do something."""
 
     fields: tuple[str, ...]
-    acts: Callable[[RunConfig], bool]
-    """Whether they do, in this config."""
+    acts: Callable[[Any], bool]
+    """Whether the fields do something in this run's config."""
     needs: str
-    """What they need, in words."""
+    """What the fields need, in words."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -37,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("outputs",),
-        lambda c: c.task.d_vocab > c.task.n_elements,
+        lambda c: c.task.d_vocab > c.task.shape.n_labels,
         "tokens that are no answers: a layout with '=' or 'op', or shared_vocabulary false",
     ),
     Rule(("outliers", "batch_size"), lambda c: c.task.n_train > 1, "two training rows or more"),
@@ -57,11 +57,11 @@ RULES: tuple[Rule, ...] = (
         "an earlier grokfast_from, or more steps",
     ),
 )
-"""A field that is in none of them acts in every run."""
+"""A field that no rule names acts in every run."""
 
 
-def refuse_idle_settings(config: RunConfig, only: Iterable[str] | None = None) -> None:
-    """Refuse settings (of ``only`` these names) that would do nothing in ``config``.
+def refuse_idle_settings(config: Any, only: Iterable[str] | None = None) -> None:
+    """Refuse settings that would do nothing in a run's config; ``only`` limits the check to the fields named there.
 
     Raises:
         UsageError: naming the first, what it needs, and its default.

@@ -1,18 +1,18 @@
-"""Every lever on training, with its flags and its source: ``python -m train.run --list-interventions``."""
+"""Every training intervention, with its flags and its source: ``python -m train.run --list-interventions``."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Intervention:
-    """One way to change a run."""
+    """A training intervention."""
 
     doc: str
     flags: tuple[str, ...]
-    """Fields of the config; the first is the one that sets it off."""
+    """Fields of the config; the first one switches the intervention on."""
     source: str
     test: str
-    """Function of tests/train/ that checks it against a hand calculation."""
+    """Name of the function of tests/train/ that checks the intervention against a hand calculation."""
 
 
 POWER = "Power et al. 2022 (2201.02177), A.1.2"
@@ -105,9 +105,9 @@ INTERVENTIONS: tuple[Intervention, ...] = (
         "test_gradients_are_rounded_and_close",
     ),
 )
-"""In the order of the README's table."""
+"""All interventions, in the order of the documentation's table."""
 
 
 def flags_of(intervention: Intervention) -> list[str]:
-    """As they are typed: ``--decay-towards init``."""
+    """The flags of an intervention as they are typed: ``--decay-towards init``."""
     return ["--" + flag.replace("_", "-") for flag in intervention.flags]

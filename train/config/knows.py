@@ -1,15 +1,15 @@
 """Settings of a run by name, and whether a piece of code knows them.
 
 A piece of code that computes what a config asks for says in ``KNOWS`` which settings it implements, and with which
-values. One that it has never heard of is known at its default alone, which means "as if it were not there"; so a field
-added to the config is never ignored by code that was written before it.
+values. A setting that it has never heard of is known at its reference value alone, which means "as if the setting did
+not exist"; so a field added to the config is never ignored by code that was written before it.
 """
 
 import dataclasses
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-from .run import RunConfig
+from .reference import reference_of
 
 Knows = Mapping[str, Container[Any]]
 """Values that are implemented, by setting, such as ``{"model.act_fn": {"relu"}}``."""
@@ -35,14 +35,23 @@ class Setting:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is as if the field were not there."""
+        """Whether the value is the one that a run has where nobody chooses another."""
         return self.value == self.default
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether the value is as if the field did not exist.
+
+        Raises:
+            UndeclaredSetting: the field has no reference value.
+        """
+        return self.value == reference_of(self.name)
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value!r}"
 
 
-def settings(config: RunConfig) -> Iterator[Setting]:
+def settings(config: Any) -> Iterator[Setting]:
     """Every field of a run's config, parts in order."""
     for part in dataclasses.fields(config):
         inner = getattr(config, part.name)
@@ -53,18 +62,21 @@ def settings(config: RunConfig) -> Iterator[Setting]:
             yield Setting(f"{part.name}.{field.name}", getattr(inner, field.name), field.default)
 
 
-def unknown(knows: Knows, config: RunConfig, parts: Container[str] = ANY, but: Container[str] = ()) -> Setting | None:
-    """The first setting that is not implemented: neither at its default, nor of a known value.
+def unknown(knows: Knows, config: Any, parts: Container[str] = ANY, but: Container[str] = ()) -> Setting | None:
+    """The first setting that is not implemented: neither at its reference value, nor at a known one.
 
     Args:
         knows: what is implemented.
         config: the run's.
         parts: which parts of the config the code reads ("task", "model", "optim", ...).
-        but: settings that it does not read, whatever their value.
+        but: settings that the code does not read, whatever their value.
+
+    Raises:
+        UndeclaredSetting: a setting has no reference value.
     """
     for setting in settings(config):
         part = setting.name.partition(".")[0]
-        if part in parts and setting.name not in but and not setting.is_default:
+        if part in parts and setting.name not in but and not setting.is_neutral:
             if setting.name not in knows or setting.value not in knows[setting.name]:
                 return setting
     return None

@@ -42,15 +42,15 @@ class ModelConfig:
     n_heads: int = 4
     """Attention heads."""
     d_head: int | None = None
-    """Width of a head; d_model / n_heads where not given."""
+    """Width of a head; by default d_model / n_heads."""
     d_mlp: int | None = None
-    """Hidden width of the MLP; 4 * d_model where not given."""
+    """Hidden width of the MLP; by default 4 * d_model."""
     attn_only: bool = False
     """Blocks of attention alone, without an MLP."""
     act_fn: Activation = "relu"
     """Activation function of the MLP; gelu_new is GELU's tanh approximation, as in GPT-2."""
     norm: Norm = "none"
-    """Layer norm: none, before each sublayer (and a last one), or after each residual sum."""
+    """Layer norm: none, before each sublayer and the unembedding, or after each residual sum."""
     positions: Positions = "learned"
     """Position embeddings."""
     attention: Attention = "causal"
@@ -58,15 +58,15 @@ class ModelConfig:
     attn_rate: float = 1.0
     """Attention is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
     biases: Biases = "mlp"
-    """Which b_* are trained; the others stay zero."""
+    """Trained biases; the others stay zero."""
     outputs: Outputs = "tokens"
     """Logits over the answers alone, or over every token, "=" included, as in Nanda et al. 2023."""
     init: Init = "nanda"
     """Initialisation scheme."""
     init_scale: float = 1.0
-    """All initial weights are multiplied by this, layer norms aside (Liu et al. 2022)."""
+    """Factor on all initial weights but those of layer norms (Liu et al. 2022)."""
     output_scale: float = 1.0
-    """Logits are multiplied by this: large is lazy (Kumar et al. 2023)."""
+    """Factor on the logits; a large one makes training lazy (Kumar et al. 2023)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -83,24 +83,24 @@ class ModelConfig:
         check_float(self, "output_scale", 1e-6, 1e6)
 
     def _check_attn_only(self) -> None:
-        """Refuse settings of the MLP that such a model has not."""
+        """Refuse settings of the MLP, which an attention-only model does not have."""
         if self.arch == "mlp":
-            raise ValueError("attn_only is of transformers; an mlp has no attention: leave out one of the two")
+            raise ValueError("attn_only needs arch transformer; an mlp has no attention: leave out one of the two")
         for name, default in (("d_mlp", None), ("act_fn", "relu")):
             if getattr(self, name) != default:
                 raise ValueError(
-                    f"{name} = {getattr(self, name)!r} is of the MLP, which an attention-only model has not: leave out "
+                    f"{name} = {getattr(self, name)!r} belongs to the MLP, and attn_only leaves the MLP out: leave out "
                     f"{name}, or attn_only"
                 )
 
     @property
     def head_width(self) -> int:
-        """d_head as used."""
+        """Width of a head that the model uses."""
         return self.d_model // self.n_heads if self.d_head is None else self.d_head
 
     @property
     def mlp_width(self) -> int:
-        """d_mlp as used; 0 where there is no MLP."""
+        """Hidden width of the MLP that the model uses; 0 without an MLP."""
         if self.attn_only:
             return 0
         return 4 * self.d_model if self.d_mlp is None else self.d_mlp

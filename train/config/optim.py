@@ -1,4 +1,4 @@
-"""How a run is updated: optimiser, learning rate, batches, and every intervention on them, each a field."""
+"""The updates of a run: optimiser, learning rate, batches, and every intervention on them, each a field."""
 
 import math
 from dataclasses import dataclass
@@ -32,41 +32,41 @@ class OptimConfig:
     eps: float = 1e-8
     """Adam's epsilon."""
     momentum: float = 0.0
-    """Of sgd."""
+    """Momentum of sgd."""
     warmup_steps: int = 10
     """Update s uses lr * min(s / warmup_steps, 1), s counted from 0."""
     decay_steps: int | None = None
-    """The learning rate falls along a half cosine to decay_to * lr at this step; constant where not given."""
+    """Step at which the learning rate has fallen, along a half cosine, to decay_to * lr; by default it is constant."""
     decay_to: float = 0.1
-    """Share of lr that is left from decay_steps on."""
+    """Fraction of lr that remains from decay_steps on."""
     batch_size: int | Literal["power"] | None = None
-    """Rows per update, drawn without replacement each epoch; power is min(512, half of them); all where not given."""
+    """Rows per update, drawn without replacement each epoch; power: min(512, half of the rows); by default all rows."""
     precision: Precision = "float32"
-    """Of training's matrix products, those of logits aside; tf32 needs a GPU. Weights and evaluations are float32."""
+    """Precision of training's matrix products but the logits'; tf32 needs a GPU. Weights and evaluations: float32."""
     loss: Loss = "softmax"
     """Cross-entropy of the softmax, or of StableMax (Prieto et al. 2025)."""
     loss_precision: LossPrecision = "float64"
-    """Of the loss and its gradient in the logits."""
+    """Precision of the loss and of its gradient with respect to the logits."""
     update_noise: float = 0.0
-    """An update is lr * (step + this * N(0, 1)) (Power et al. 2022)."""
+    """Standard deviation of the noise in an update lr * (step + noise) (Power et al. 2022)."""
     weight_noise: float = 0.0
-    """Gradients are taken at weights + this * N(0, 1), drawn anew at each update (Power et al. 2022)."""
+    """Standard deviation of noise on the weights at which gradients are taken, new each update (Power et al. 2022)."""
     dropout: float = 0.0
-    """Share of what attention and MLP add to the residual stream that is dropped in training (Power et al. 2022)."""
+    """Dropout rate of what attention and MLP add to the residual stream (Power et al. 2022)."""
     muon_momentum: float = 0.95
     """Decay of Muon's momentum."""
     orthogonal_gradient: bool = False
-    """Take out of each tensor's gradient what scales the tensor (Prieto et al. 2025)."""
+    """Remove from each tensor's gradient the component along the tensor (Prieto et al. 2025)."""
     grokfast_alpha: float | None = None
-    """Grokfast-EMA: decay of the moving average that is added to gradients (Lee et al. 2024); none where not given."""
+    """Grokfast-EMA: decay of the moving average added to gradients (Lee et al. 2024); off by default."""
     grokfast_window: int | None = None
-    """Grokfast-MA: the mean of so many last gradients is added, once there are so many; none where not given."""
+    """Grokfast-MA: number of last gradients whose mean is added, once there are that many; off by default."""
     grokfast_lambda: float = 2.0
-    """How many times it is added."""
+    """Factor on the average that Grokfast adds."""
     grokfast_from: int = 0
-    """Update at which Grokfast begins, its average with it."""
+    """Update at which Grokfast and its average begin."""
     norm_clamp: float | None = None
-    """Hold the total norm of the trained weights at so many times their initial one (Liu et al. 2022)."""
+    """Total norm of the trained weights, held at this multiple of the initial norm (Liu et al. 2022)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -89,7 +89,7 @@ class OptimConfig:
         self._check_together()
 
     def _check_together(self) -> None:
-        """Refuse what does not go together; what would do nothing is refused by ``train.config.idle``."""
+        """Refuse conflicting settings; ``train.config.idle`` refuses settings that would do nothing."""
         if self.decay_steps is not None and self.decay_steps <= self.warmup_steps:
             raise ValueError(
                 f"decay_steps = {self.decay_steps} is not allowed; it must be above warmup_steps = {self.warmup_steps}"
@@ -99,24 +99,24 @@ class OptimConfig:
 
     @property
     def grokfast(self) -> Literal["ema", "ma"] | None:
-        """Which average Grokfast adds, if any."""
+        """The average that Grokfast adds, if any."""
         if self.grokfast_alpha is not None:
             return "ema"
         return None if self.grokfast_window is None else "ma"
 
     @property
     def is_coupled(self) -> bool:
-        """Whether weight decay goes through the gradient."""
+        """Whether weight decay is added to the gradient."""
         return self.optimizer in ("adam", "sgd")
 
     @property
     def logs_training_loss(self) -> bool:
-        """Whether an update's loss is that of the model itself on all training rows."""
+        """Whether an update's loss is the model's own loss on all training rows, without noise or dropout."""
         return self.batch_size is None and self.dropout == 0 and self.weight_noise == 0
 
     @property
     def label(self) -> str:
-        """The update in words: ``adamw with weight decay 1`` and what is unusual about it."""
+        """The update in words, such as ``adamw with weight decay 1``, followed by settings that are not the default."""
         unusual = {
             f"momentum {self.momentum:g}": self.momentum > 0,
             "a learning rate that falls": self.decay_steps is not None,
@@ -134,9 +134,3 @@ class OptimConfig:
         decay = f"weight decay {self.weight_decay:g}" + " to the initial weights" * (self.decay_towards == "init")
         words = [decay, *(word for word, there in unusual.items() if there)]
         return f"{self.optimizer} with {', '.join(words)}"
-
-    @property
-    def needs_whole_gradient(self) -> bool:
-        """Whether an update looks at a tensor's gradient as a whole; Adam alone takes number by number."""
-        pulled = self.is_coupled and self.decay_towards == "init"
-        return self.orthogonal_gradient or self.grokfast is not None or self.optimizer in ("muon", "sgd") or pulled

@@ -1,4 +1,4 @@
-"""Published set-ups by name, each with its source and with what differs from it."""
+"""Published set-ups by name, each with its source and its deviations from the source."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ class Preset:
 
     config: RunConfig
     doc: str
-    """What it is, in one line."""
+    """Description, in one line."""
     source: str
-    """Paper or code it reproduces, and deviations."""
+    """Paper or code that is reproduced, and deviations."""
 
 
-_POWER_TASK = TaskConfig(op="div", p=97, train_frac=0.5, layout="a op b =")
+_POWER_TASK = TaskConfig(op="div", p=97, train_frac=0.5, split="stream", layout="a op b =")
 _POWER_MODEL = ModelConfig(n_layers=2, norm="post", positions="sinusoidal", biases="none", init="pytorch")
 _POWER_SOURCE = (
     "Power et al. 2022 (2201.02177) A.1 and openai/grok; deviations: the vocabulary holds this task's tokens "
@@ -30,7 +30,7 @@ _POWER_SOURCE = (
 
 PRESETS: dict[str, Preset] = {
     "nanda": Preset(
-        RunConfig(task=TaskConfig(split="python")),
+        RunConfig(),
         "p=113 addition, 1 layer, full batch; the default",
         "Nanda et al. 2023 (2301.05217), their transformers.py; budget 15,000 steps (theirs: --steps 40000)",
     ),
@@ -67,7 +67,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "zhong": Preset(
         RunConfig(
-            task=TaskConfig(p=59, train_frac=0.8, layout="a b"),
+            task=TaskConfig(p=59, train_frac=0.8, split="stream", layout="a b"),
             model=ModelConfig(attention="bidirectional", init="zhong"),
             optim=OptimConfig(weight_decay=2.0),
             schedule=ScheduleConfig(steps=20_000),
@@ -88,6 +88,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "fast": Preset(
         RunConfig(
+            task=TaskConfig(split="stream"),
             model=ModelConfig(n_heads=8, biases="none", outputs="answers", init="transformerlens"),
             optim=OptimConfig(
                 lr=0.01,
@@ -103,7 +104,7 @@ PRESETS: dict[str, Preset] = {
         "ours, settings chosen on seeds 300 to 303, 400 to 415 and 600 to 623 (tests/benchmarks/fast.py)",
     ),
     "quick": Preset(
-        RunConfig(task=TaskConfig(p=53, train_frac=0.5), schedule=ScheduleConfig(steps=2_000)),
+        RunConfig(task=TaskConfig(p=53, train_frac=0.5, split="stream"), schedule=ScheduleConfig(steps=2_000)),
         "the default's architecture at a smaller p: groks in well under a minute",
         "ours, for tests, demos and impatient people",
     ),

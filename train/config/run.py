@@ -1,17 +1,22 @@
 """What determines a run's numbers: frozen dataclasses of choices, everything else derived by property.
 
-Where a run is written, on which device and with how many threads are arguments of the command, never config.
+``RunConfig()`` is the run that ``python -m train.run`` trains without flags. The folder a run is written to, its device
+and its number of threads change no numbers on a CPU: they are arguments of the command and never part of the config.
 """
 
 import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from train.errors import UsageError
 
 from .checks import check_int
 from .model import ModelConfig
 from .optim import OptimConfig
+from .reference import reference_of, references_in
+from .settings import from_dict, override
 from .task import TaskConfig
 
 
@@ -44,9 +49,14 @@ class RunConfig:
         check_int(self, "seed", 0, 2**63 - 1)
         if self.model.arch == "mlp" and self.task.layout != "a b":
             raise ValueError(f"an mlp reads the layout 'a b'; got {self.task.layout!r}: add --layout 'a b'")
+        if self.model.attention == "bidirectional" and self.task.shape.feeds_answers:
+            raise ValueError(
+                f"layout {self.task.layout!r} feeds answers to the model, which attention 'bidirectional' would read "
+                "ahead: leave out --attention"
+            )
         self._check_rows()
         if self.model.arch == "mlp" and self.optim.dropout > 0:
-            raise ValueError("dropout is of what is added to a residual stream; an mlp has none: leave out dropout")
+            raise ValueError("dropout acts on the residual stream, and an mlp has none: leave out dropout")
         window = self.optim.grokfast_window
         if window is not None and window > self.schedule.steps:
             raise ValueError(
@@ -66,6 +76,19 @@ class RunConfig:
                 "all of them at every step"
             )
 
+    if not TYPE_CHECKING:  # to the type checker a setting that is not here is an error
+
+        def __getattr__(self, name: str) -> Any:
+            """Name the part of the config that has a setting, for whoever looks for it in the whole.
+
+            Raises:
+                AttributeError: always; Python asks here for attributes that the config does not have.
+            """
+            parts = [f for f in dataclasses.fields(type(self)) if dataclasses.is_dataclass(f.type)]
+            homes = [f"config.{part.name}.{name}" for part in parts if hasattr(part.type, name)]
+            where = "" if name.startswith("_") or not homes else f"; use {' or '.join(homes)}"
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{where}")
+
     @property
     def split_seed(self) -> int:
         """Seed of the split as used."""
@@ -80,7 +103,7 @@ class RunConfig:
     @property
     def d_vocab_out(self) -> int:
         """Number of logits."""
-        return self.task.n_elements if self.model.outputs == "answers" else self.task.d_vocab
+        return self.task.shape.n_labels if self.model.outputs == "answers" else self.task.d_vocab
 
     @property
     def run_id(self) -> str:
@@ -91,25 +114,58 @@ class RunConfig:
     def identity(self) -> str:
         """Canonical JSON of what sets this run apart; two runs with one identity are the same run.
 
-        Fields at their defaults are left out, so that a field added later renames no run; the number of
-        steps is left out, so that a run can be extended.
+        Fields at their reference values (see ``train.config.reference``) are left out, so that neither a field added
+        later nor a changed default renames a run. The number of steps is left out, so that a run can be extended.
         """
         return json.dumps(_differences(self), sort_keys=True, separators=(",", ":"))
 
-    def to_json(self) -> dict[str, Any]:
-        """Nested dictionary of every field."""
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionary of every field, in values that JSON has."""
         return dataclasses.asdict(self)
 
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> "RunConfig":
+        """The config that ``to_dict`` wrote.
 
-def _differences(config: Any) -> dict[str, Any]:
-    """Fields (nested) whose value is not the default, except the number of steps."""
-    found: dict[str, Any] = {}
+        A field that is absent takes its reference value (see ``train.config.reference``), for the run was written
+        before there was such a field.
+
+        Raises:
+            ValueError: an unknown field, or a value that is not allowed.
+        """
+        parts = {"task": TaskConfig, "model": ModelConfig, "optim": OptimConfig, "schedule": ScheduleConfig}
+        made = {name: from_dict(cls, _with_references(name, data.get(name, {})), name) for name, cls in parts.items()}
+        rest = {name: value for name, value in data.items() if name not in parts}
+        return from_dict(RunConfig, {"seed": reference_of("seed"), **made, **rest}, "run")
+
+    def with_(self, **fields: Any) -> "RunConfig":
+        """A config with fields replaced by their flat names, as the flags are called: ``config.with_(op="mul")``.
+
+        Giving ``group`` alone drops ``p``, and the reverse. A whole number may be written as a float, as 4e4.
+
+        Raises:
+            UsageError: an unknown name (the nearest is named), or a value that is not allowed, or does nothing.
+        """
+        try:
+            return override(self, fields)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+
+def _with_references(part: str, fields: Any) -> Any:
+    """The fields of a part of a config, with reference values for those that are absent."""
+    return {**references_in(part), **fields} if isinstance(fields, dict) else fields
+
+
+def _differences(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Fields (nested) whose value is not the reference value, except the number of steps."""
+    differences: dict[str, Any] = {}
     for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
+        value, name = getattr(config, f.name), prefix + f.name
         if dataclasses.is_dataclass(value):
-            inner = _differences(value)
+            inner = _differences(value, f"{name}.")
             if inner:
-                found[f.name] = inner
-        elif value != f.default and f.name != "steps":
-            found[f.name] = value
-    return found
+                differences[f.name] = inner
+        elif name != "schedule.steps" and value != reference_of(name):
+            differences[f.name] = value
+    return differences

@@ -1,57 +1,54 @@
-"""Configs from plain values: of JSON, or of settings by their flat names, as TOML files and callers give them."""
+"""Settings of a config by their flat names, such as ``op`` or ``lr``, as TOML files, flags and callers give them."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from train.hints import SETTINGS, nearest
 
 from .checks import typed, whole
 from .idle import refuse_idle_settings
-from .model import ModelConfig
-from .optim import OptimConfig
-from .run import RunConfig, ScheduleConfig
-from .task import TaskConfig
+
+Config = TypeVar("Config")
+"""A run's config; this module reads its fields by name alone, because ``RunConfig.with_`` calls it."""
 
 
-def from_json(data: dict[str, Any]) -> RunConfig:
-    """Inverse of ``RunConfig.to_json``; fields absent from ``data`` take their defaults.
+def from_dict(cls: type[Config], data: Any, where: str) -> Config:
+    """A dataclass from a dictionary of plain values, nested as its fields are.
+
+    Args:
+        cls: the dataclass.
+        data: values by field; an absent field takes its default.
+        where: what messages call the dictionary.
 
     Raises:
         ValueError: an unknown field, or a value that is not allowed.
     """
-    parts = {"task": TaskConfig, "model": ModelConfig, "optim": OptimConfig, "schedule": ScheduleConfig}
-    made = {name: _from_dict(cls, data.get(name, {}), name) for name, cls in parts.items()}
-    rest = {name: value for name, value in data.items() if name not in parts}
-    return _from_dict(RunConfig, {**made, **rest}, "run")
-
-
-def _from_dict(cls: type, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
         raise ValueError(f"{where} = {data!r} is not allowed; it must be a dictionary of fields")
-    known = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(set(data) - known)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
     if unknown:
         raise ValueError(
-            f"unknown field {unknown[0]!r} in {where} configuration; allowed are {', '.join(sorted(known))}"
+            f"unknown field {unknown[0]!r} in {where} configuration; allowed are {', '.join(sorted(fields))}"
         )
-    return cls(**{f.name: _typed(f, data[f.name]) for f in dataclasses.fields(cls) if f.name in data})
+    return cls(**{name: _typed(f, data[name]) for name, f in fields.items() if name in data})
 
 
-def typed_fields(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of the fields of a dataclass, by name, as ``override`` takes them.
+def typed_fields(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a dataclass's fields by name, each as the type of its field, as ``override`` takes them.
 
     Raises:
         ValueError: one is of another type.
     """
-    return {f.name: typed(f, whole(f, given[f.name])) for f in dataclasses.fields(cls) if f.name in given}
+    return {f.name: typed(f, whole(f, values[f.name])) for f in dataclasses.fields(cls) if f.name in values}
 
 
 def _typed(home: dataclasses.Field[Any], value: Any) -> Any:
     return value if dataclasses.is_dataclass(value) else typed(home, value)
 
 
-def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
+def override(config: Config, fields: Mapping[str, Any]) -> Config:
     """``config`` with fields replaced by their flat names, such as ``{"op": "mul", "lr": 3e-4, "steps": 2000}``.
 
     Giving ``group`` alone drops ``p``, and the reverse. A whole number may be written as a float, as 4e4.
@@ -64,15 +61,16 @@ def override(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
     return made
 
 
-def replaced(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
-    """``override`` of a config to which more may be changed: values may do nothing yet.
+def replaced(config: Config, fields: Mapping[str, Any]) -> Config:
+    """``override`` for a config that is not final: a setting that does nothing is accepted.
 
     Raises:
         ValueError: an unknown name (the nearest is named), or a value that is not allowed.
     """
-    parts = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    run: Any = config
+    parts = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
     homes = {f.name: (part, f) for part, value in parts.items() if part != "seed" for f in dataclasses.fields(value)}
-    homes |= {f.name: ("run", f) for f in dataclasses.fields(config) if f.name == "seed"}
+    homes |= {f.name: ("run", f) for f in dataclasses.fields(run) if f.name == "seed"}
     changes: dict[str, dict[str, Any]] = {}
     for name, value in fields.items():
         if name not in homes:
@@ -82,8 +80,8 @@ def replaced(config: RunConfig, fields: Mapping[str, Any]) -> RunConfig:
     task = changes.get("task", {})
     if task.get("group") is not None and "p" not in task:
         task["p"] = None
-    elif task.get("p") is not None and "group" not in task and config.task.group is not None:
+    elif task.get("p") is not None and "group" not in task and run.task.group is not None:
         task["group"] = None
-    run = changes.pop("run", {})
+    of_the_run = changes.pop("run", {})
     made = {part: dataclasses.replace(parts[part], **values) for part, values in changes.items()}
-    return dataclasses.replace(config, **made, **run)
+    return dataclasses.replace(run, **made, **of_the_run)

@@ -1,23 +1,20 @@
-"""The task of a run: an operation, its all-pairs table, and the split into training and test rows."""
+"""The task of a run: an operation, the rows of tokens that ask for it, and the split into training and test rows."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
-from train.algebra.groups import parse_group
 from train.algebra.operations import Operation, find_operation
+from train.algebra.shape import Layout, Request, Shape, shape_of
 
 from .checks import check_choices, check_float, check_int
 
 Split = Literal["stream", "torch", "python"]
 
 
-Layout = Literal["a b =", "a op b =", "a b", "a op b", "eos a op b ="]
-
-
 @dataclass(frozen=True)
 class TaskConfig:
-    """The operation, its all-pairs table, and the split into training and test rows."""
+    """The operation, the rows of tokens that ask for it, and the split into training and test rows."""
 
     op: str = "add"
     """Operation to learn."""
@@ -26,17 +23,17 @@ class TaskConfig:
     group: str | None = None
     """Group of compose, conjugate or sandwich: C<n>, D<n>, S<n> or A<n>."""
     train_frac: float = 0.3
-    """Share of the defined rows that is trained on; the rest is the test set."""
-    split: Split = "stream"
-    """How rows are drawn: our own generator stream, torch.randperm, or Python's random.shuffle (published splits)."""
+    """Fraction of the defined rows in the training set; the rest is the test set."""
+    split: Split = "python"
+    """How rows are shuffled: a random stream of its own, or torch.randperm or random.shuffle (published splits)."""
     split_seed: int | None = None
-    """Seed of the split alone; the run's seed where not given."""
+    """Seed of the split; by default the run's seed."""
     layout: Layout = "a b ="
     """Token layout of a row."""
     shared_vocabulary: bool = True
-    """Whether both operands have the same tokens; otherwise those of b come after those of a."""
+    """Whether both operands use the same tokens; otherwise b has tokens of its own, after those of a."""
     outliers: int = 0
-    """Training rows whose answer is replaced by that of another training row (Power et al. 2022, A.4)."""
+    """Number of training rows whose answer is replaced by another training row's (Power et al. 2022, A.4)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -53,6 +50,13 @@ class TaskConfig:
             )
         check_int(self, "split_seed", 0, 2**63 - 1)
         check_int(self, "outliers", 0, 10**9)
+        _ = self.shape  # refuses a layout that does not suit the operation
+
+    @property
+    def shape(self) -> Shape:
+        """Rows, tokens, answers and names."""
+        assert self.structure is not None
+        return shape_of(Request(self.operation, self.structure, self.layout, self.shared_vocabulary))
 
     @property
     def operation(self) -> Operation:
@@ -67,15 +71,12 @@ class TaskConfig:
     @property
     def n_elements(self) -> int:
         """Number of residues or group elements."""
-        if self.group is not None:
-            return parse_group(self.group).order
-        assert self.p is not None
-        return self.p
+        return len(self.shape.elements)
 
     @property
     def n_defined(self) -> int:
-        """Number of defined entries of the operation's table."""
-        return self.n_elements * (self.n_elements - self.operation.undefined_columns)
+        """Number of rows that have an answer."""
+        return self.shape.n_defined
 
     @property
     def n_train(self) -> int:
@@ -84,23 +85,23 @@ class TaskConfig:
 
     @property
     def d_vocab(self) -> int:
-        """Number of tokens: the elements (of a, then of b, where they are not shared), then the marks."""
-        return self.n_elements * (1 if self.shared_vocabulary else 2) + len(self.marks)
+        """Number of tokens."""
+        return self.shape.d_vocab
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The layout's tokens that are no element, in the order of their numbers: "=", the operator, "eos"."""
-        return tuple(mark for mark in ("=", "op", "eos") if mark in self.layout.split())
+        """Names of the tokens that are not elements, in the order of their token numbers."""
+        return self.shape.marks
 
-    def vocabulary(self, elements: tuple[str, ...]) -> tuple[str, ...]:
-        """Names of the tokens; the second operand's are primed where they are its own."""
-        of_b = () if self.shared_vocabulary else tuple(f"{name}'" for name in elements)
-        return elements + of_b + self.marks
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Printable name of every token."""
+        return self.shape.vocabulary
 
     @property
     def n_ctx(self) -> int:
         """Tokens per row."""
-        return len(self.layout.split())
+        return self.shape.n_ctx
 
     @property
     def label(self) -> str:

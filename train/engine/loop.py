@@ -28,12 +28,12 @@ RESUME_EVERY_S = 30.0
 REPORT_EVERY_S = 0.25
 """Seconds between reports of progress."""
 FLUSH_EVERY = 1000
-"""Losses wait on the device for at most this many steps."""
+"""Most steps whose losses wait on the device before they are read."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a caller may show of a run while it trains."""
+    """How far a run is, for a caller to show."""
 
     step: int
     row: dict[str, Any] | None
@@ -78,9 +78,9 @@ def train_together(
     stop_signal: Callable[[], int | None] = lambda: None,
     stop: StopRule | None = None,
 ) -> list[DivergedError | None]:
-    """Train runs of one shape side by side, each as ``train`` would; what became of each: None is well.
+    """Train runs of one shape side by side, each as ``train`` would. Returns None, or the error that ended it, per run.
 
-    Runs that are finished, or meet the rule ``stop``, leave the stack, and so does one that diverges; the others go on.
+    A run that is finished, meets the rule ``stop`` or diverges leaves the stack; the others continue.
 
     Raises:
         Stopped, DataError, OSError: as ``train``; after Stopped every run is saved.
@@ -101,11 +101,11 @@ def train_together(
 
 @contextlib.contextmanager
 def one_thread_each() -> Iterator[int]:
-    """Our own threads share out the work, each calling libraries that keep to one: sums have one order.
+    """BLAS and PyTorch run single-threaded inside our threads, so floating-point sums have a fixed order.
 
-    Yields how many threads PyTorch was set to use.
+    Yields the number of threads that PyTorch was set to use before.
     """
-    import scipy.linalg.cython_blas  # noqa: F401 - numba's products call it: it must be loaded to be limited
+    import scipy.linalg.cython_blas  # noqa: F401 - numba's matrix products call this BLAS, which can be limited only once it is loaded
 
     threads = torch.get_num_threads()
     with threadpool_limits(1, user_api="blas"):
@@ -117,12 +117,12 @@ def one_thread_each() -> Iterator[int]:
 
 
 def _weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The model's tensors of a resume state, by the model's names."""
+    """The model's tensors in a resume state, by their names in the model."""
     return {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
 
 
 class _Loop:
-    """The state of one training session; ``active`` are the numbers of the runs still in the stack, in its order."""
+    """The state of a training session; ``active`` lists the indices of runs still in the stack, in its order."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _Loop:
                 self.stack.load(k, tensors, recorder.step)
 
     def events(self) -> None:
-        """Evaluate, save and report what is due at this step, before its update; finished runs leave."""
+        """Evaluate, save and report whatever is due before the current step's update; finished runs leave the stack."""
         now = time.monotonic()
         due = [k for k, i in enumerate(self.active) if self.recorders[i].is_evaluation_due]
         if due:
@@ -212,7 +212,7 @@ class _Loop:
             self.errors[i] = error
 
     def _leave(self, stays: Callable[[int], bool]) -> None:
-        """Take runs out of the stack."""
+        """Keep in the stack the runs for which ``stays`` is true."""
         kept = [k for k, i in enumerate(self.active) if stays(i)]
         if len(kept) == len(self.active):
             return

@@ -1,4 +1,4 @@
-"""Which part of the training obeys each setting of a run; one that no part obeys is refused by name."""
+"""Which part of the training obeys each setting of a run. A setting that no part obeys is refused by name."""
 
 from collections.abc import Mapping
 
@@ -26,11 +26,11 @@ READERS: Mapping[str, frozenset[str]] = {
     "schedule": schedule.OBEYS,
     "streams": streams.OBEYS,
 }
-"""Settings by the part that obeys them, as each part declares."""
+"""Settings by the part that obeys them, as declared in each part's ``OBEYS``."""
 
 
 def pass_of(config: RunConfig, device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
-    """The pass of a run, or of a stack of runs like it.
+    """The pass that trains a run, or a stack of runs of one shape.
 
     Raises:
         UndeclaredSetting: a setting that nothing obeys.
@@ -43,11 +43,12 @@ def check_declared(config: RunConfig) -> None:
     """Refuse a setting that nothing obeys.
 
     Raises:
-        UndeclaredSetting: a field that differs from its default is in no part's ``OBEYS``.
+        UndeclaredSetting: a field that is not at its reference value is in no part's ``OBEYS``, or a field has no
+            reference value.
     """
     declared = frozenset().union(*READERS.values())
     for setting in settings(config):
-        if setting.name not in declared and not setting.is_default:
+        if setting.name not in declared and not setting.is_neutral:
             raise UndeclaredSetting(
                 f"{setting} would change nothing: no part of the training declares that it obeys "
                 f"{setting.name!r}; add it to the OBEYS of the part that does ({', '.join(READERS)})"

@@ -15,12 +15,12 @@ from .schedule import SnapshotRule, StopRule, eval_grid, log_grid
 
 
 class Recorder:
-    """The books of one run; ``step`` is how many updates it has had."""
+    """The log, snapshots and resume states of one run; ``step`` is how many updates it has had."""
 
     def __init__(self, config: RunConfig, store: RunStore, stop: StopRule | None = None) -> None:
         self.config, self.store, self.stop = config, store, stop
         self.held_since: int | None = None
-        """Evaluation from which on the test accuracy is as high as the stop rule asks."""
+        """First of the latest evaluations whose test accuracies are all as high as the stop rule asks."""
         self.rule = SnapshotRule()
         self.last = config.schedule.steps
         self.snapshot_steps = set(log_grid(config.schedule.per_decade, self.last))
@@ -32,14 +32,14 @@ class Recorder:
         self.started = self.saved_at = time.monotonic()
 
     def resume(self) -> dict[str, Tensor] | None:
-        """Go to the resume state on disk, if there is one, and drop log rows after it; its tensors.
+        """Go to the resume state on disk, if there is one, and drop log rows after it. Returns the state's tensors.
 
         Raises:
             DataError: files of the run that are needed are damaged; nothing was changed.
         """
-        found = self.store.begin()
-        if found is not None:
-            state = found[1]
+        saved = self.store.begin()
+        if saved is not None:
+            state = saved[1]
             self.step, self.wall_before = state["step"], state["wall_s"]
             self.rule = SnapshotRule(**state["rule"])
         self.eval_steps |= set(self.store.steps)
@@ -47,23 +47,23 @@ class Recorder:
             if "test_acc" in row:
                 self._hold(row["step"], row["test_acc"])
         self.last_snapshot = max((s for s in self.store.steps if s <= self.step), default=None)
-        return None if found is None else found[0]
+        return None if saved is None else saved[0]
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last step is reached, or the stop rule met at this one."""
+        """Whether the last step is reached, or the stop rule is met at the current one."""
         return self.step >= self.last or self._has_held()
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether this step has a test evaluation."""
+        """Whether the current step has a test evaluation."""
         return self.step in self.eval_steps
 
     def losses(self, values: list[float]) -> None:
-        """Log the losses of the updates just made, except where an evaluation wrote that step.
+        """Log the losses of the latest updates, except of a step that an evaluation has logged.
 
         Raises:
-            DivergedError: one is not finite; those before it are logged.
+            DivergedError: one is not finite; the losses before it are logged.
         """
         first = self.step - len(values)
         name = "train_loss" if self.config.optim.logs_training_loss else "batch_loss"
@@ -79,7 +79,7 @@ class Recorder:
     def evaluated(
         self, scores: Mapping[str, float], weights: Callable[[], Mapping[str, Tensor]], save: Callable[[], None]
     ) -> None:
-        """Log an evaluation; save a snapshot of ``weights()`` where one is due, and then ``save()`` to resume.
+        """Log an evaluation; where a snapshot is due, save ``weights()`` as one and then call ``save()``.
 
         Raises:
             DivergedError: the training or the test loss is not finite; nothing is written then.
@@ -106,13 +106,13 @@ class Recorder:
             self.held_since = step
 
     def _has_held(self) -> bool:
-        """Whether the stop rule is met at this step, which is one with an evaluation."""
+        """Whether the current step has an evaluation and the stop rule is met there."""
         if self.stop is None or self.held_since is None or self.step not in self.eval_steps:
             return False
         return self.step - self.held_since >= self.stop.steps
 
     def save_resume(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replace the resume state; the log is on disk up to this step."""
+        """Replace the resume state; the log is on disk up to the current step."""
         self.store.save_resume(tensors, {"step": self.step, "wall_s": self._wall_s(), "rule": vars(self.rule)})
         self.saved_at = time.monotonic()
 
@@ -124,20 +124,14 @@ class Recorder:
         return self.wall_before + time.monotonic() - self.started
 
 
-def next_step(config: RunConfig, store: RunStore) -> tuple[int, bool]:
-    """The step that a run goes on from, and whether it has all of ``config``'s steps already.
-
-    Where it has not, the run is made ready to be trained on: see ``RunStore.begin``. The caller holds its lock.
+def finished_step(config: RunConfig, store: RunStore) -> int | None:
+    """The step up to which a run is trained, where that is all of ``config``'s steps or more; else None.
 
     Raises:
-        DataError: files of the run that are needed are damaged.
+        DataError: ``DONE``, or every resume state, is damaged.
     """
     done = store.done_step
-    if done is not None and done >= config.schedule.steps:
-        return done, True
-    if done is None:
-        saved = store.load_resume()
-        if saved is not None and saved[1]["step"] > config.schedule.steps:
-            return saved[1]["step"], True
-    saved = store.begin()
-    return (0 if saved is None else saved[1]["step"]), False
+    if done is not None:
+        return done if done >= config.schedule.steps else None
+    saved = store.load_resume()
+    return saved[1]["step"] if saved is not None and saved[1]["step"] > config.schedule.steps else None

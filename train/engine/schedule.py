@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from train.errors import UsageError
 
 OBEYS = frozenset({"schedule.steps", "schedule.per_decade"})
-"""Settings that are obeyed here."""
+"""Settings that this module obeys."""
 EVALS_PER_DECADE = 96
 MAX_EVAL_GAP = 100
 """Steps between test evaluations never exceed this."""
@@ -35,12 +35,12 @@ def eval_grid(last: int) -> list[int]:
 
 @dataclass(frozen=True)
 class StopRule:
-    """When a run may end before its last step: its test accuracy has been so high for so many steps."""
+    """A rule that ends a run before its last step, once its test accuracy has stayed high for long enough."""
 
     test_acc: float = 0.99
     """Least test accuracy at every evaluation, from 0 to 1."""
     steps: int = 1_000
-    """Updates for which it has to hold."""
+    """Number of updates for which the accuracy has to stay there."""
 
     def __post_init__(self) -> None:
         if not 0 < self.test_acc <= 1:
@@ -69,7 +69,7 @@ class SnapshotRule:
         return moved > LOG10_LOSS_MOVE or abs(test_acc - self.test_acc) > ACCURACY_MOVE
 
     def saved(self, test_loss: float, test_acc: float, *, extra: bool) -> None:
-        """Take note of a snapshot just saved."""
+        """Make the snapshot just saved the reference."""
         self.n_extra += extra
         self.test_loss, self.test_acc = test_loss, test_acc
 

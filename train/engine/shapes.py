@@ -1,4 +1,4 @@
-"""How many runs may train side by side: what must be alike, and what fits in memory."""
+"""Which runs may share a stack, and how many fit in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     import torch
 
 Alike = Callable[[RunConfig], Any]
-"""From a run to what of a setting has to be equal in all runs of a stack."""
+"""A function from a run's config to what all runs of a stack must have in common of a setting."""
 
 
 def _nothing(config: RunConfig) -> None:
-    """Of a setting that each run of a stack may have its own value of."""
+    """Nothing in common: each run of a stack may have its own value."""
+
+
+def _operation_in_the_rows(config: RunConfig) -> str | None:
+    """The operation where its answers are tokens of the rows, which the runs of a stack share."""
+    return config.task.op if config.task.shape.feeds_answers else None
 
 
 def _kind_of_update(config: RunConfig) -> str:
-    """Adam with coupled and decoupled weight decay are one kind, except where decay to the initial weights is added."""
+    """The kind of update: coupled and decoupled weight decay are one kind of Adam, unless weights decay to "init"."""
     optim = config.optim
     is_adam = optim.optimizer in ("adam", "adamw") and optim.decay_towards == "origin"
     return "adam" if is_adam else optim.optimizer
@@ -29,7 +34,8 @@ def _kind_of_update(config: RunConfig) -> str:
 
 PER_RUN: Mapping[str, Alike] = {
     "seed": _nothing,
-    **{f"task.{name}": _nothing for name in ("op", "train_frac", "split", "split_seed", "outliers")},
+    "task.op": _operation_in_the_rows,
+    **{f"task.{name}": _nothing for name in ("train_frac", "split", "split_seed", "outliers")},
     "task.p": lambda config: config.task.n_elements,  # of residues or a group
     "task.group": _nothing,
     **{f"model.{name}": _nothing for name in ("init", "init_scale")},
@@ -44,11 +50,11 @@ PER_RUN: Mapping[str, Alike] = {
     "optim.dropout": lambda config: config.optim.dropout > 0,
     **{f"schedule.{name}": _nothing for name in ("steps", "per_decade")},
 }
-"""Settings that runs of one stack need not share, and what of them has to be alike; every other must be equal."""
+"""Settings that may differ within a stack, with what must still agree; every other setting must be equal."""
 
 
 def shape_of(config: RunConfig) -> dict[str, Any]:
-    """What runs in one stack have in common, by setting."""
+    """What a run must have in common with the other runs of a stack, by setting."""
     return {s.name: PER_RUN[s.name](config) if s.name in PER_RUN else s.value for s in settings(config)}
 
 
@@ -70,21 +76,21 @@ def check_shapes(configs: Sequence[RunConfig]) -> None:
 
 
 def bytes_per_run(config: RunConfig) -> int:
-    """Memory that each further run of a stack takes: weights and what the optimiser keeps, the task, its training rows.
+    """Bytes that each further run of a stack takes: weights, optimiser state, the task, its training rows.
 
-    Counted, not measured; what a step needs besides is shared by all.
+    Counted, not measured. The temporary memory of a step is shared by all runs and not included.
     """
     from train.model import count_weights
     from train.optim.optimizer import numbers_held
 
     task, model = config.task, config.model
-    tokens = task.n_elements**2 * 8 * (task.n_ctx + 5)
+    tokens = task.shape.n_rows * 8 * (task.n_ctx + 5)
     rows = task.n_train * 4 * (2 * task.n_ctx + task.n_ctx * model.n_heads + 4)
     return numbers_held(config.optim) * 4 * count_weights(config) + tokens + rows
 
 
 def check_memory(configs: Sequence[RunConfig], device: "torch.device") -> None:
-    """Refuse more runs than fit.
+    """Refuse more runs than fit in memory.
 
     Raises:
         UsageError: naming the largest number that fits.

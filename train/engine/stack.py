@@ -1,4 +1,4 @@
-"""K models of one shape that train side by side: one update steps them all. A single run is a stack of one."""
+"""A stack of K models of one shape that train side by side, one update for all; a single run is a stack of one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from train.model.precision import check_precision
 from train.optim.noise import add_weight_noise
 from train.optim.optimizer import Optimizer
 from train.passes.arrays import Array
-from train.passes.protocol import Pass, score
+from train.passes.protocol import Ensemble, Pass, score
 from train.passes.threads import Map, Threads
 from train.passes.weights import StackedWeights
 from train.tasks.batches import Batches
@@ -27,14 +27,14 @@ class Stack:
     """Models, optimisers and batches of K runs.
 
     Every run keeps its own step, data, hyper-parameters and optimiser state. Model k's numbers do not depend
-    on the others: on a CPU they are, bit for bit, those of a stack of one.
+    on the other models: on a CPU they equal those of a stack of one, bit for bit.
     """
 
     def __init__(self, configs: Sequence[RunConfig], device: torch.device, threads: int = 1) -> None:
-        """Initial weights of each config.
+        """Build each config's model with its initial weights.
 
         Raises:
-            UsageError: the configs are not of one shape, or the device has not their precision.
+            UsageError: the configs do not have one shape, or the device lacks their precision.
         """
         check_shapes(configs)
         check_precision(configs[0], device)
@@ -58,9 +58,14 @@ class Stack:
         ]
 
     def _take_pass(self) -> Pass:
-        """The pass of the first run, which is that of all: they share every setting that decides it."""
+        """The first run's pass, which serves all runs: they share every setting that the choice depends on."""
         kind = pass_of(self.configs[0], self.device, self.weights.values.dtype).kind
-        return kind(self.model, self.configs, self.tasks, self.weights, self.threads)
+        return kind(self.ensemble)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The models that are in the stack now, as a pass takes them."""
+        return Ensemble(self.model, self.configs, self.tasks, self.weights, self.threads)
 
     def __len__(self) -> int:
         return len(self.configs)
@@ -68,7 +73,7 @@ class Stack:
     # ---- training --------------------------------------------------------------------------------
 
     def update(self) -> Float[Tensor, " K"]:
-        """One optimiser step of every model; the losses before it, in nats, stay on the device."""
+        """One optimiser step of every model. Returns the losses before the step, in nats, on the device."""
         batches, steps = [self._batch(k) for k in range(len(self))], list(self.optimizer.steps)
         if self.configs[0].optim.weight_noise == 0:
             return self.taken.backward(batches, steps, self.optimizer.update)
@@ -88,9 +93,9 @@ class Stack:
         return self.taken.prepare(k, self.batches[k].at(self.optimizer.steps[k])) if full is None else full
 
     def evaluate(self, chosen: Sequence[int]) -> list[dict[str, float]]:
-        """Loss (nats) and accuracy of these models over their training and their test rows.
+        """Loss (nats) and accuracy of the chosen models over their training rows and over their test rows.
 
-        A row is right if all its answers are.
+        A row counts as right if all its answers are right.
         """
 
         def one(i: int, each: Map) -> dict[str, float]:
@@ -130,7 +135,7 @@ class Stack:
                 into.copy_(tensors[f"{key}.{name}"])
 
     def keep(self, chosen: Sequence[int]) -> None:
-        """Drop all runs but these."""
+        """Drop all runs but the chosen ones."""
         self.weights.keep(chosen)
         self.optimizer.keep(chosen)
         self.configs = [self.configs[k] for k in chosen]

@@ -1,4 +1,4 @@
-"""The models: a hooked transformer and a hooked MLP. The only part of train that imports transformer_lens."""
+"""The models, a hooked transformer and a hooked MLP: the only part of train that imports transformer_lens."""
 
 from .config import HookedTransformerConfig, hooked_config
 from .init import build_model, count_weights, parameter_shapes

@@ -1,4 +1,4 @@
-"""What the hooked models have in common."""
+"""The base class of the hooked models, and their activation cache."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -45,7 +45,7 @@ class HookedModel(NamedTokens, HookedRootModule):
         remove_batch_dim: bool = False,
         **kwargs: Any,
     ) -> tuple[Any, Any]:
-        """Output, and an ActivationCache (a plain dictionary if not ``return_cache_object``)."""
+        """The model's output, and an ActivationCache (a plain dictionary if not ``return_cache_object``)."""
         out, cache = super().run_with_cache(*model_args, remove_batch_dim=remove_batch_dim, **kwargs)
         if return_cache_object:
             cache = Cache(cache, self, has_batch_dim=not remove_batch_dim)  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ class HookedModel(NamedTokens, HookedRootModule):
         """TransformerLens's context of temporary hooks.
 
         Raises:
-            UsageError: a hook that this model does not have, before any is set.
+            UsageError: the model does not have one of the hooks; none is set.
         """
         self.check_hook_names(name for name, _ in (*fwd_hooks, *bwd_hooks) if isinstance(name, str))
         return super().hooks(fwd_hooks, bwd_hooks, reset_hooks_end, clear_contexts)
@@ -103,7 +103,7 @@ class HookedModel(NamedTokens, HookedRootModule):
         """Columns of W_U: the directions that the logits of these tokens read. One token gives one vector.
 
         Raises:
-            UsageError: a token that has no logit, such as the -1 of a row without an answer.
+            UsageError: a token has no logit, such as the -1 of a row without an answer.
         """
         if isinstance(tokens, str):
             tokens = self.to_single_token(tokens)
@@ -117,7 +117,7 @@ class HookedModel(NamedTokens, HookedRootModule):
 
     @property
     def W_gate(self) -> None:
-        """Gates of the MLPs, which these models have not; TransformerLens says so in the same way."""
+        """None: these MLPs are not gated. TransformerLens also returns None there."""
         return
 
     def process_weights_(
@@ -131,15 +131,15 @@ class HookedModel(NamedTokens, HookedRootModule):
         """Rewrite the weights in place so that they are easier to read; probabilities stay, as in TransformerLens 3.9.
 
         Args:
-            fold_ln: move scale and shift of layer norms into what reads them, and centre that; the norms stay, with 1
-                and 0 (TransformerLens puts others in their place).
-            center_writing_weights: centre what writes to the residual stream, where layer norms read it.
-            center_unembed: centre the logits; they change by one number a row.
+            fold_ln: move scale and shift of layer norms into the weights that read them, and centre those; the norms
+                stay, with scale 1 and shift 0 (TransformerLens replaces them).
+            center_writing_weights: centre the weights that write to the residual stream, where layer norms read it.
+            center_unembed: centre the logits, which changes each row by a constant.
             fold_value_biases: move the value biases into b_O.
-            refactor_factored_attn_matrices: make each head's pairs of matrices even, by singular value decomposition.
+            refactor_factored_attn_matrices: balance each head's pairs of matrices by singular value decomposition.
 
         Raises:
-            UsageError: the probabilities would change: post-norm, or an attention rate with value biases.
+            UsageError: probabilities would change: the model has post-norm, or an attention rate with value biases.
         """
         process_weights(
             self,
@@ -155,7 +155,7 @@ class Cache(ActivationCache):
     """TransformerLens's cache, to which a task's labels [rows, n_answers] may be given as tokens."""
 
     def logit_attrs(self, residual_stack: Tensor, tokens: Any, incorrect_tokens: Any = None, **kwargs: Any) -> Tensor:
-        """TransformerLens's; a single answer's axis is dropped where the stack has no axis of positions."""
+        """TransformerLens's ``logit_attrs``; drops a single answer's axis if the stack has no axis of positions."""
         has_positions = residual_stack.ndim == 4
 
         def per_row(t: Any) -> Any:
@@ -165,10 +165,10 @@ class Cache(ActivationCache):
 
 
 def as_batch(tokens: Int[Tensor, "*batch pos"]) -> Int[Tensor, "batch pos"]:
-    """Rows of tokens; one row may come without the axis of rows, as TransformerLens takes it.
+    """Rows of tokens; a single row may come as [pos], as in TransformerLens.
 
     Raises:
-        UsageError: another number of axes.
+        UsageError: ``tokens`` has another number of axes.
     """
     if tokens.ndim not in (1, 2):
         raise UsageError(f"tokens of shape {tuple(tokens.shape)}: give rows [batch, pos], or one row [pos]")

@@ -1,6 +1,6 @@
-"""Parts of a hooked transformer: TransformerLens's parameter names, shapes and hook names, in our own words.
+"""Parts of a hooked transformer, with TransformerLens's parameter names, shapes and hook names.
 
-Every bias exists, zero; ``train.model.init`` says which are trained. Weights are zero until initialised.
+Every bias exists; ``HookedModel.finish`` freezes untrained ones at zero. Weights are zero until initialised.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ ACTIVATIONS = {
     "tanh": torch.tanh,
     "square": torch.square,
 }
-"""By ``act_fn``; square is Gromov 2023's (2301.02679), gelu_new TransformerLens's name of GELU's approximation."""
+"""Activation functions by name; square: Gromov 2023 (2301.02679); gelu_new: GELU's tanh approximation."""
 
 
 def zeros(cfg: HookedTransformerConfig, *shape: int) -> nn.Parameter:
@@ -122,7 +122,7 @@ class Attention(nn.Module):
         self.hook_attn_scores = HookPoint()  # [batch, head, query, key]
         self.hook_pattern = HookPoint()  # [batch, head, query, key]
         self.hook_result = HookPoint()  # [batch, pos, head, d_model]
-        # Where TransformerLens 4 has the split inputs; the block applies them, next to its own (3.9's place).
+        # TransformerLens 4's place for the split inputs; the block calls them beside its own (3.9's place).
         self.hook_q_input = HookPoint()  # [batch, pos, head, d_model]
         self.hook_k_input = HookPoint()
         self.hook_v_input = HookPoint()
@@ -143,7 +143,7 @@ class Attention(nn.Module):
         key_input: Float[Tensor, "batch pos *head d_model"],
         value_input: Float[Tensor, "batch pos *head d_model"],
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Attend; inputs with a head dimension are read by each head separately."""
+        """Attend; each head reads its own input where the inputs have a head dimension."""
         q = self.hook_q(_per_head(query_input, self.W_Q) + self.b_Q)
         k = self.hook_k(_per_head(key_input, self.W_K) + self.b_K)
         v = self.hook_v(_per_head(value_input, self.W_V) + self.b_V)
@@ -164,7 +164,7 @@ class Attention(nn.Module):
 def _per_head(
     x: Float[Tensor, "batch pos *head d_model"], W: Float[Tensor, "n_heads d_model d_head"]
 ) -> Float[Tensor, "batch pos n_heads d_head"]:
-    """Multiply every head's input (one for all where there is no head dimension) by its matrix."""
+    """Multiply every head's input, or the one input of all heads, by the head's matrix."""
     return torch.einsum("bpm,hmd->bphd" if x.ndim == 3 else "bphm,hmd->bphd", x, W)
 
 
@@ -182,7 +182,7 @@ class MLP(nn.Module):
         self.hook_post = HookPoint()  # [batch, pos, d_mlp]
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """Read, activate, write."""
+        """The output of the hidden layer, before it is added to the residual stream."""
         pre = self.hook_pre(x @ self.W_in + self.b_in)
         return self.hook_post(self.activation(pre)) @ self.W_out + self.b_out
 
@@ -190,15 +190,15 @@ class MLP(nn.Module):
 class TransformerBlock(nn.Module):
     """Attention, then MLP, each added to the residual stream; attention alone where ``cfg.attn_only``.
 
-    A block of attention alone has, as TransformerLens 3.9's, no ln2, no mlp and no hook_resid_mid; its hook_mlp_in and
-    hook_mlp_out are there and never fire.
+    A block of attention alone has, as in TransformerLens 3.9, no ln2, no mlp and no hook_resid_mid; its hook_mlp_in
+    and hook_mlp_out exist and never fire.
 
     With norm "LNPost" (Power et al. 2022's openai/grok) the norms act on the sums, and ``hook_resid_mid`` and
-    ``hook_resid_post`` hold what comes out of them, which is what the next part reads.
+    ``hook_resid_post`` hold the normed sums, which the next part reads.
     """
 
     hook_out_is_single_residual_stream = True
-    """TransformerLens 4's logit lens asks for this."""
+    """Read by TransformerLens 4's logit lens."""
 
     def __init__(self, cfg: HookedTransformerConfig):
         super().__init__()
@@ -235,15 +235,15 @@ class TransformerBlock(nn.Module):
         return self.hook_resid_post(self._after(self.ln2, resid_mid + mlp_out))
 
     def _before(self, norm: nn.Module, x: Tensor) -> Tensor:
-        """What a sublayer reads."""
+        """The input of a sublayer: normed, except in a post-norm model."""
         return x if self.cfg.normalization_type == "LNPost" else norm(x)
 
     def _after(self, norm: nn.Module, x: Tensor) -> Tensor:
-        """What a residual sum becomes."""
+        """A residual sum: normed in a post-norm model."""
         return norm(x) if self.cfg.normalization_type == "LNPost" else x
 
     def _attention_inputs(self, resid_pre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What queries, keys and values are made from: the stream, or copies of it per head under a flag."""
+        """Inputs of queries, keys and values: the residual stream, or a copy of it per head under a flag."""
         if not (self.cfg.use_split_qkv_input or self.cfg.use_attn_in):
             return resid_pre, resid_pre, resid_pre
         x = repeat(resid_pre, "batch pos d_model -> batch pos head d_model", head=self.cfg.n_heads)
@@ -270,7 +270,7 @@ class Unembed(nn.Module):
         self.hook_out = HookPoint()  # [batch, pos, d_vocab_out]
 
     def forward(self, x: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_vocab_out"]:
-        """Logits, in the weights' own precision whatever autocast has made of ``x``: their differences are the loss."""
+        """Logits, in the weights' precision even under autocast: the loss depends on small differences of logits."""
         x = self.hook_in(x)
         with unrounded(x.device):
             return self.hook_out(self.scale * (x.to(self.W_U.dtype) @ self.W_U + self.b_U))

@@ -1,4 +1,4 @@
-"""What a model is made of, in TransformerLens's words, every value resolved.
+"""A model's configuration under TransformerLens's names, with every value resolved.
 
 ``HookedTransformerConfig`` carries the fields that TransformerLens's tools read from ``model.cfg``. It is
 mutable, because those tools switch the ``use_*`` flags.
@@ -11,31 +11,23 @@ from typing import Any, Literal
 
 import torch
 
-from train.algebra.groups import group
-from train.config.model import Activation, Attention, Biases, Init
+from train.config.model import Activation, Attention, Biases, Init, ModelConfig
 from train.config.run import RunConfig
 from train.errors import UsageError
 from train.hints import nearest
 
 Normalization = Literal["LN", "LNPost"]
 NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "post": "LNPost"}
-"""``ModelConfig.norm`` in TransformerLens's words; LNPost, after each residual sum, is ours alone."""
+"""``ModelConfig.norm`` under TransformerLens's names; LNPost, after each residual sum, is an addition to them."""
 POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard", "sinusoidal": "sinusoidal"}
-
-OBEYS = frozenset(
-    f"model.{name}"
-    for name in (
-        *("arch", "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "attn_only", "act_fn", "norm", "positions"),
-        *("attention", "attn_rate", "biases", "outputs", "output_scale"),
-    )
-)
-"""Settings that the modules of this folder obey, through ``hooked_config``: an option of the architecture is declared
-here, and is then taken by the passes that know it, or else by the plain one."""
 
 
 @dataclass
 class HookedTransformerConfig:
-    """Configuration of a HookedTransformer (d_mlp is 0 where attn_only) or a HookedMLP (n_heads and d_head are 0)."""
+    """Configuration of a HookedTransformer (d_mlp is 0 where attn_only) or a HookedMLP (n_heads and d_head are 0).
+
+    A field with the name of a field of ``ModelConfig`` takes its value, and the modules of this folder obey it.
+    """
 
     n_layers: int
     d_model: int
@@ -59,12 +51,12 @@ class HookedTransformerConfig:
     """Which b_* are trained: none, b_in and b_out, or all."""
     init_mode: Init = "nanda"
     init_scale: float = 1.0
-    """Initial weights, layer norms aside, are those of the scheme times this."""
+    """Factor on all initial weights but those of layer norms."""
     seed: int | None = None
     vocabulary: tuple[str, ...] = ()
-    """Printable names of the tokens; the numbers 0, 1, ... where not given."""
+    """Printable names of the tokens; by default the numbers 0, 1, ..."""
     operator: str | None = None
-    """How the operation is written between two elements, where it is: to_tokens understands it."""
+    """The operation's sign between two elements, if it has one; ``to_tokens`` accepts it."""
     model_name: str = "groklens"
     eps: float = 1e-5
     """Added to the variance in a layer norm."""
@@ -76,7 +68,7 @@ class HookedTransformerConfig:
     use_attn_in: bool = field(default=False, init=False)
     use_hook_mlp_in: bool = field(default=False, init=False)
 
-    # Facts about our models that TransformerLens's tools ask for.
+    # Constants that TransformerLens's tools read.
     gated_mlp: bool = field(default=False, init=False)
     parallel_attn_mlp: bool = field(default=False, init=False)
     final_rms: bool = field(default=False, init=False)
@@ -91,15 +83,15 @@ class HookedTransformerConfig:
             raise ValueError(f"{len(self.vocabulary)} token names for d_vocab = {self.d_vocab}: give one each")
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as TransformerLens's config gives them."""
+        """Every field by name, as in TransformerLens's config."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any]) -> "HookedTransformerConfig":
-        """Inverse of ``to_dict``; fields that are left out take their defaults.
+        """Inverse of ``to_dict``; omitted fields take their defaults.
 
         Raises:
-            UsageError: a field that there is not, or one that is needed and not given.
+            UsageError: a field is unknown, or a required one is missing.
         """
         fields = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(config_dict) - set(fields))
@@ -116,7 +108,7 @@ class HookedTransformerConfig:
 
     @property
     def attn_scale(self) -> float:
-        """Scores are divided by this."""
+        """Divisor of the attention scores."""
         return math.sqrt(self.d_head)
 
     @property
@@ -125,39 +117,38 @@ class HookedTransformerConfig:
         return 0.8 / math.sqrt(self.d_model)
 
 
+_OURS = {f.name for f in dataclasses.fields(HookedTransformerConfig) if f.init}
+SAME = tuple(f.name for f in dataclasses.fields(ModelConfig) if f.name in _OURS)
+"""Fields of ``ModelConfig`` that ``HookedTransformerConfig`` has under the same name."""
+OBEYS = frozenset(
+    f"model.{name}" for name in (*SAME, "arch", "norm", "positions", "attention", "outputs") if name != "init_scale"
+)
+"""Settings that the modules of this folder obey, through ``hooked_config``.
+
+A field in both configs is an option of the architecture: runs that use it take a pass that knows it, or the plain one.
+"""
+
+
 def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
     """The model's configuration in a run."""
     model, task = run_config.model, run_config.task
     has_heads = model.arch == "transformer"
     symbol = task.operation.symbol.split()
-    return HookedTransformerConfig(
-        n_layers=model.n_layers,
-        d_model=model.d_model,
-        n_heads=model.n_heads if has_heads else 0,
-        d_head=model.head_width if has_heads else 0,
-        d_mlp=model.mlp_width,
-        n_ctx=task.n_ctx,
-        d_vocab=task.d_vocab,
-        d_vocab_out=run_config.d_vocab_out,
-        attn_only=model.attn_only,
-        act_fn=model.act_fn,
-        normalization_type=NORMALIZATION[model.norm] if has_heads else None,
-        positional_embedding_type=POSITIONS[model.positions],
-        attention_dir=model.attention,
-        attn_rate=model.attn_rate,
-        output_scale=model.output_scale,
-        biases=model.biases,
-        init_mode=model.init,
-        init_scale=model.init_scale,
-        seed=run_config.seed,
-        vocabulary=_vocabulary(run_config),
-        operator=symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,
-        model_name=task.label,
-    )
-
-
-def _vocabulary(run_config: RunConfig) -> tuple[str, ...]:
-    """Names of the tokens, as in the run's Task."""
-    task = run_config.task
-    elements = tuple(map(str, range(task.n_elements))) if task.group is None else group(task.group).elements
-    return task.vocabulary(elements)
+    fields: dict[str, Any] = {name: getattr(model, name) for name in SAME}
+    fields |= {
+        "n_heads": model.n_heads if has_heads else 0,
+        "d_head": model.head_width if has_heads else 0,
+        "d_mlp": model.mlp_width,
+        "n_ctx": task.n_ctx,
+        "d_vocab": task.d_vocab,
+        "d_vocab_out": run_config.d_vocab_out,
+        "normalization_type": NORMALIZATION[model.norm] if has_heads else None,
+        "positional_embedding_type": POSITIONS[model.positions],
+        "attention_dir": model.attention,
+        "init_mode": model.init,
+        "seed": run_config.seed,
+        "vocabulary": task.vocabulary,
+        "operator": symbol[1] if len(symbol) == 3 and symbol[::2] == ["a", "b"] else None,
+        "model_name": task.label,
+    }
+    return HookedTransformerConfig(**fields)

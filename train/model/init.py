@@ -22,11 +22,11 @@ from .mlp import HookedMLP
 from .transformer import HookedTransformer
 
 OBEYS = frozenset({"model.init", "model.init_scale"})
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 
 
 def build_model(run_config: RunConfig, device: str | torch.device = "cpu") -> HookedTransformer | HookedMLP:
-    """A run's model with its initial weights, which are drawn on the CPU, the same for every device."""
+    """A run's model with its initial weights, drawn on the CPU so that they are the same on every device."""
     model = _empty_model(hooked_config(run_config))
     initialize(model, run_config.seed)
     return model.to(device)
@@ -37,14 +37,14 @@ def _empty_model(cfg: HookedTransformerConfig) -> HookedTransformer | HookedMLP:
 
 
 def parameter_shapes(cfg: HookedTransformerConfig) -> dict[str, torch.Size]:
-    """Shape of every parameter by name, without memory for any of them."""
+    """Shape of every parameter by name, without allocating the parameters."""
     with torch.device("meta"):
         model = _empty_model(cfg)
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
 def count_weights(run_config: RunConfig) -> int:
-    """Numbers of a run's model, trained or not."""
+    """Number of weights of a run's model, trained or not."""
     return sum(shape.numel() for shape in parameter_shapes(hooked_config(run_config)).values())
 
 
@@ -72,7 +72,7 @@ def initialize(model: HookedModel, seed: int) -> None:
 
 
 def _nanda_width(cfg: HookedTransformerConfig, name: str, weight: Tensor) -> int:
-    """The schemes nanda and zhong divide by the square root of this."""
+    """The number whose square root the schemes nanda and zhong divide by."""
     if cfg.n_heads == 0:
         return cfg.d_model if name == "W_E" else _fan_in(name, weight)
     special = {"W_U": cfg.d_vocab} | ({"W_in": cfg.d_mlp} if cfg.init_mode == "zhong" else {})
@@ -80,5 +80,5 @@ def _nanda_width(cfg: HookedTransformerConfig, name: str, weight: Tensor) -> int
 
 
 def _fan_in(name: str, weight: Tensor) -> int:
-    """How many numbers each output of a matrix is a weighted sum of; all heads are summed over in W_O."""
+    """Number of inputs of each output of a matrix; W_O sums over all heads."""
     return weight.shape[0] * weight.shape[1] if name == "W_O" else weight.shape[-2]

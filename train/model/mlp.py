@@ -1,4 +1,4 @@
-"""HookedMLP: hidden layers on the concatenated embeddings of a row, with the transformer's names."""
+"""HookedMLP: hidden layers on a row's concatenated embeddings, with the transformer's parameter and hook names."""
 
 import torch
 from einops import rearrange
@@ -14,7 +14,7 @@ from .config import HookedTransformerConfig
 
 
 class HiddenLayer(nn.Module):
-    """One hidden layer; its one row stands at a position of its own, so that shapes are a transformer's."""
+    """One hidden layer; activations have an axis of one position, so that their shapes are like a transformer's."""
 
     def __init__(self, cfg: HookedTransformerConfig, d_in: int):
         super().__init__()
@@ -25,12 +25,12 @@ class HiddenLayer(nn.Module):
         self.hook_post = HookPoint()  # [batch, 1, d_mlp]
 
     def forward(self, x: Float[Tensor, "batch 1 d_in"]) -> Float[Tensor, "batch 1 d_mlp"]:
-        """Read and activate."""
+        """Activations of the layer."""
         return self.hook_post(self.activation(self.hook_pre(x @ self.W_in + self.b_in)))
 
 
 class HookedMLP(HookedModel):
-    """Embeddings, concatenated, through hidden layers to logits; ``unembed.W_U`` is [d_mlp, d_vocab_out].
+    """A model from concatenated embeddings through hidden layers to logits; ``unembed.W_U`` is [d_mlp, d_vocab_out].
 
     The logits are repeated at every position (a view, no copy), so that ``logits[:, answer_position]`` reads
     as it does for a transformer.
@@ -46,10 +46,10 @@ class HookedMLP(HookedModel):
         self.finish()
 
     def forward(self, tokens: Int[Tensor, "*batch n_ctx"]) -> Float[Tensor, "batch n_ctx d_vocab_out"]:
-        """Logits; one row may come without the axis of rows.
+        """Logits; a single row may come as [pos].
 
         Raises:
-            UsageError: rows of another length than the model's.
+            UsageError: rows have another length than the model's.
         """
         tokens = as_batch(tokens)
         if tokens.shape[1] != self.cfg.n_ctx:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 _IN_TF32: ContextVar[bool] = ContextVar("in_tf32", default=False)
 """Whether this thread is within ``products("tf32")``; PyTorch's own switch is the whole process's."""
 OBEYS = frozenset({"optim.precision"})
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 
 
 def check_precision(config: RunConfig, device: "torch.device") -> None:
-    """Refuse what the device does not have.
+    """Refuse a precision that the device does not support.
 
     Raises:
-        UsageError: tf32 on another device than a GPU.
+        UsageError: tf32 is asked for on another device than a GPU.
     """
     if config.optim.precision == "tf32" and device.type != "cuda":
         raise UsageError(f"precision = tf32 needs a CUDA device, not {device}; allowed there are float32, bfloat16")
@@ -29,9 +29,9 @@ def check_precision(config: RunConfig, device: "torch.device") -> None:
 
 @contextlib.contextmanager
 def products(precision: str, device: "torch.device") -> Iterator[None]:
-    """PyTorch's products within are taken so: bfloat16 by autocast, tf32 by cuBLAS's mode.
+    """A context in which PyTorch's matrix products have this precision: bfloat16 by autocast, tf32 by cuBLAS's mode.
 
-    On CUDA, float32 is float32 whatever the caller has set for the process.
+    On CUDA, float32 means float32 whatever the process has set.
     """
     import torch
 
@@ -46,7 +46,7 @@ def products(precision: str, device: "torch.device") -> Iterator[None]:
 def gradients(
     loss: "torch.Tensor", leaves: "Sequence[torch.Tensor]", precision: str, device: "torch.device"
 ) -> "tuple[torch.Tensor, ...]":
-    """Gradients of a loss that was taken within ``products``, zeros where it does not depend on a leaf.
+    """Gradients of a loss that was computed within ``products``; zeros for a leaf that the loss does not depend on.
 
     Autocast is for the forward pass: backward, a product has the precision of its saved factors, so the logits' product
     is not rounded on its way back either. TF32 is a switch that backward products read too.
@@ -59,7 +59,7 @@ def gradients(
 
 @contextlib.contextmanager
 def unrounded(device: "torch.device") -> Iterator[None]:
-    """Within ``products``, a place where they are in the factors' own precision after all.
+    """Turns autocast off inside ``products`` (for the logits).
 
     Under tf32 this holds for the forward pass alone: PyTorch's switch is read when a product is taken, and those of
     the backward pass are taken later.
@@ -76,7 +76,7 @@ def unrounded(device: "torch.device") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tf32(is_allowed: bool) -> Iterator[None]:
-    """cuBLAS may, or may not, round the factors of float32 products to TF32; afterwards as before.
+    """A context that sets whether cuBLAS rounds the factors of float32 products to TF32, and restores the setting.
 
     PyTorch 2.9 has a new name for that switch; setting one name makes reading the other an error, or a warning.
     """

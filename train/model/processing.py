@@ -1,6 +1,6 @@
 """Weights rewritten so that they are easier to read while probabilities stay: TransformerLens 3.9's processing.
 
-What does not apply to a model is passed over, as TransformerLens does; what would change its probabilities is refused.
+Steps that do not apply are skipped, as in TransformerLens; steps that would change probabilities are refused.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ def process_weights(
 
 
 def _check(model: Any, touches_norms: bool, moves_value_biases: bool) -> None:
-    """Refuse what would change the model's probabilities.
+    """Refuse steps that would change the model's probabilities.
 
     Raises:
         UsageError: with the flags to leave out.
@@ -68,7 +68,7 @@ def _check(model: Any, touches_norms: bool, moves_value_biases: bool) -> None:
 def _fold_into(norm: Any, readers: list[tuple[Tensor, Tensor]]) -> None:
     """Move a norm's shift and scale into what reads it: matrices [..., d_model, d_out], biases [..., d_out].
 
-    Columns of the matrices are centred, which does not matter to a centred vector.
+    Columns of the matrices are centred, which leaves products with a centred vector unchanged.
     """
     for W, b in readers:
         b += (norm.b[:, None] * W).sum(dim=-2)
@@ -79,7 +79,7 @@ def _fold_into(norm: Any, readers: list[tuple[Tensor, Tensor]]) -> None:
 
 
 def _writing(model: Any) -> list[Tensor]:
-    """Tensors whose last axis is the residual stream's."""
+    """Tensors that write to the residual stream along their last axis."""
     tensors = [model.embed.W_E, model.pos_embed.W_pos]
     for block in model.blocks:
         tensors += [block.attn.W_O, block.attn.b_O]

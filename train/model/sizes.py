@@ -1,4 +1,4 @@
-"""Whether saved tensors are those of a config's model, found out without building it."""
+"""A check that saved tensors fit a config's model, without building the model."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from .transformer import HookedTransformer
 
 
 def check_sizes(config: RunConfig, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Refuse tensors that are not those of the config's model: another number of layers, other names or shapes.
+    """Refuse tensors that do not fit the config's model: another number of layers, other names or shapes.
 
     The layers are counted first, and the model is then made of tensors without storage: a config that asks for 10,000
     layers, or for a width that no memory holds, takes neither time nor memory.

@@ -1,4 +1,4 @@
-"""Tokens as text: what a tokenizer does for a language model, for a vocabulary of a few named tokens."""
+"""Tokens as text: a tokenizer for a vocabulary of a few named tokens."""
 
 import torch
 from jaxtyping import Int
@@ -20,7 +20,7 @@ class NamedTokens:
     def to_tokens(self, text: str | list[str], prepend_bos: bool | None = None) -> Int[Tensor, "batch pos"]:
         """Token numbers of a text (one row), or of several of equal length.
 
-        Tokens are separated by spaces. The operation's sign may stand where the layout has no token for it.
+        Tokens are separated by spaces. The operation's sign is dropped where the layout has no token for it.
 
         Raises:
             ValueError: a word that is no token, or rows of unequal length.

@@ -1,7 +1,7 @@
-"""HookedTransformer: TransformerLens's model of that name, small, for versions 3.9 and 4.
+"""HookedTransformer: a small version of TransformerLens's model of that name, for versions 3.9 and 4.
 
 Names, shapes and methods are those that ActivationCache, ``transformer_lens.patching`` and the analysis tools
-of TransformerLens use; written anew, because version 4 removed the class. It adds post-norm, sinusoidal
+of TransformerLens use; version 4 removed the class, so this is a new implementation. It adds post-norm, sinusoidal
 positions, an attention rate and frozen biases.
 """
 
@@ -86,7 +86,7 @@ class HookedTransformer(HookedModel):
     # ---- flags -----------------------------------------------------------------------------------
 
     def set_use_attn_result(self, use_attn_result: bool) -> None:
-        """Compute each head's output apart, at attn.hook_result."""
+        """Compute each head's output separately, at attn.hook_result."""
         self.cfg.use_attn_result = use_attn_result
 
     def set_use_split_qkv_input(self, use_split_qkv_input: bool) -> None:
@@ -100,7 +100,7 @@ class HookedTransformer(HookedModel):
         self.cfg.use_attn_in = use_attn_in
 
     def set_use_hook_mlp_in(self, use_hook_mlp_in: bool) -> None:
-        """Hook what the MLP reads apart from the residual stream.
+        """Hook the MLP's input separately from the residual stream.
 
         Raises:
             ValueError: there is no MLP.
@@ -118,7 +118,7 @@ class HookedTransformer(HookedModel):
         """Refuse hooks that would never fire (called by ``add_hook``).
 
         Raises:
-            ValueError: the hook's flag is off, or it is an MLP's and there is none.
+            ValueError: the hook's flag is off, or the hook is an MLP's in an attention-only model.
         """
         if self.cfg.attn_only and hook_point_name.endswith(("hook_mlp_in", "hook_mlp_out")):
             raise ValueError(f"hook {hook_point_name} never fires: an attention-only model has no MLP")

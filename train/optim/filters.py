@@ -1,25 +1,121 @@
-"""What is done to gradients before the optimiser, and to weights after it. Rows of R models at once, in place."""
+"""Changes to gradients before the optimiser's step, and the clamp of the norm after it; R models at once, in place.
 
-from collections.abc import Mapping, Sequence
+A filter of gradients is one function marked ``@gradient_filter`` with the settings that it obeys. The filters that a
+config asks for run in the order of this file.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from train.config.optim import OptimConfig
+
 Tensors = Mapping[str, Float[Tensor, "R ..."]]
 TINY = 1e-30
-OBEYS = frozenset(
-    f"optim.{name}"
-    for name in (
-        *("orthogonal_gradient", "norm_clamp"),
-        *("grokfast_alpha", "grokfast_window", "grokfast_lambda", "grokfast_from"),
-    )
-)
-"""Settings that are obeyed here; ``optim`` hands them over."""
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(OptimConfig)}
+
+
+@dataclass(frozen=True)
+class Update:
+    """R models of a stack at one update, as a filter sees them: gradients are changed in place."""
+
+    configs: Sequence[OptimConfig]
+    steps: Sequence[int]
+    """Number of updates that each model has had."""
+    values: Float[Tensor, "R n"]
+    grads: Float[Tensor, "R n"]
+    state: Mapping[str, Tensor]
+    """Optimiser state [R, ..., n] by name: see ``optimizer.state_shapes``."""
+    split: Callable[[Tensor], Tensors]
+    """From rows of numbers to views of them as the model's tensors, by name."""
+
+
+@dataclass(frozen=True)
+class GradientFilter:
+    """A change to gradients, and the settings that it obeys; it acts where the first is not at its default."""
+
+    settings: tuple[str, ...]
+    change: Callable[[Update], None]
+
+    def acts(self, config: OptimConfig) -> bool:
+        """Whether the config asks for this filter."""
+        return getattr(config, self.settings[0]) != DEFAULTS[self.settings[0]]
+
+
+FILTERS: list[GradientFilter] = []
+"""Every filter, in the order in which they act."""
+
+
+def gradient_filter(*settings: str) -> Callable[[Callable[[Update], None]], Callable[[Update], None]]:
+    """Register a function in ``FILTERS``, with the fields of ``OptimConfig`` that it obeys."""
+
+    def register(change: Callable[[Update], None]) -> Callable[[Update], None]:
+        FILTERS.append(GradientFilter(settings, change))
+        return change
+
+    return register
+
+
+def column(numbers: Sequence[float], like: Tensor) -> Float[Tensor, "K 1"]:
+    """One setting of K models as a column on the device of ``like``."""
+    return columns([(number,) for number in numbers], like)[0]
+
+
+def columns(rows: Sequence[tuple[Any, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
+    """Several settings of K models (one row a model) as columns on the device of ``like``, copied without a sync."""
+    table = torch.tensor(rows, dtype=like.dtype)
+    if like.device.type == "cuda":
+        table = table.pin_memory()
+    return table.to(like.device, non_blocking=True).split(1, dim=1)
+
+
+# ---- filters ---------------------------------------------------------------------------------------
+
+
+@gradient_filter("orthogonal_gradient")
+def orthogonal_gradient(update: Update) -> None:
+    """Remove from each tensor's gradient the component along the tensor."""
+    take_out_scaling(update.split(update.grads), update.split(update.values))
+
+
+@gradient_filter("grokfast_alpha", "grokfast_lambda", "grokfast_from")
+def grokfast_ema(update: Update) -> None:
+    """Add a multiple of the moving average of the gradients."""
+    ages, strengths = _grokfast(update)
+    alphas = [config.grokfast_alpha for config in update.configs]
+    firsts = [float(age == 0) for age in ages]
+    alpha, strength, first = columns(list(zip(alphas, strengths, firsts, strict=True)), update.grads)
+    amplify_slow(update.grads, update.state["grokfast"], alpha, strength, first > 0)
+
+
+@gradient_filter("grokfast_window", "grokfast_lambda", "grokfast_from")
+def grokfast_ma(update: Update) -> None:
+    """Add a multiple of the mean of the last gradients."""
+    ages, strengths = _grokfast(update)
+    add_mean(update.grads, update.state["last_grads"], column(strengths, update.grads), ages)
+
+
+def _grokfast(update: Update) -> tuple[list[int], list[float]]:
+    """Updates since Grokfast began, and what it multiplies the average by (0 before), of each model."""
+    ages = [step - config.grokfast_from for config, step in zip(update.configs, update.steps, strict=True)]
+    strengths = [config.grokfast_lambda * (age >= 0) for config, age in zip(update.configs, ages, strict=True)]
+    return ages, strengths
+
+
+OBEYS = frozenset(f"optim.{name}" for one in FILTERS for name in one.settings) | {"optim.norm_clamp"}
+"""Settings that this file obeys."""
+
+
+# ---- formulas --------------------------------------------------------------------------------------
 
 
 def take_out_scaling(grads: Tensors, values: Tensors) -> None:
-    """Orthogonal gradient: of each tensor's gradient the part along the tensor goes, and its length is restored.
+    """Orthogonal gradient: remove the component of each gradient along its tensor, and restore the gradient's norm.
 
     A step along a tensor scales it, which lowers the loss of a model that has memorised without changing what it
     answers. Prieto et al. 2025 (2501.04697), section 5, and their code.
@@ -41,8 +137,8 @@ def amplify_slow(
 ) -> None:
     """Grokfast-EMA: add ``strength`` times a moving average of gradients, which begins as the first of them.
 
-    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. A strength of 0 is
-    that of a model whose filter has not begun.
+    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. A strength of 0
+    belongs to a model whose filter has not started.
     """
     average.mul_(alpha).add_((1 - alpha) * grads)
     average.copy_(torch.where(is_first, grads, average))
@@ -55,15 +151,15 @@ def add_mean(
     strength: Float[Tensor, "R 1"],
     ages: Sequence[int],
 ) -> None:
-    """Grokfast-MA: add ``strength`` times the mean of the last gradients, this one with them, once there are so many.
+    """Grokfast-MA: add ``strength`` times the mean of the last gradients, including this one, once the window is full.
 
     Lee et al. 2024 (2405.20233) and their code, whose filter waits for the window to be full.
 
     Args:
         grads: of R models, in place.
-        last: each model's last gradients, in turn; this one takes the place of the oldest.
+        last: each model's last gradients as a ring buffer; this one replaces the oldest.
         strength: lambda.
-        ages: how many gradients each has seen before this one; below 0 it has not begun.
+        ages: number of gradients that each model's filter has seen before this one; below 0 it has not started.
     """
     window = last.shape[1]
     for row, age in enumerate(ages):

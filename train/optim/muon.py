@@ -6,13 +6,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 MATRICES = ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")
-"""Weights that it steps, a head at a time; embeddings, unembedding, biases and norms are AdamW's."""
+"""Weights that Muon steps, head by head; AdamW steps embeddings, unembedding, biases and norms."""
 QUINTIC = (3.4445, -4.775, 2.0315)
 ITERATIONS = 5
 
 
 def is_stepped(name: str) -> bool:
-    """Whether a parameter is one that Muon steps."""
+    """Whether Muon steps a parameter."""
     return name.rpartition(".")[2] in MATRICES
 
 

@@ -9,7 +9,7 @@ from train.config.run import RunConfig
 from train.streams import normal
 
 OBEYS = frozenset({"optim.weight_noise"})
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 
 
 def add_weight_noise(values: Float[Tensor, "K n"], configs: Sequence[RunConfig], steps: Sequence[int]) -> None:

@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from train.config.optim import OptimConfig
@@ -15,7 +13,7 @@ from train.passes.weights import StackedWeights
 from train.streams import normal
 
 from .adam import adam
-from .filters import add_mean, amplify_slow, set_norm, take_out_scaling
+from .filters import FILTERS, Update, column, columns, set_norm
 from .muon import is_stepped, muon
 from .sgd import sgd
 
@@ -26,16 +24,16 @@ OBEYS = frozenset(
         *("warmup_steps", "decay_steps", "decay_to", "update_noise"),
     )
 )
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 CHUNK = 65_536
-"""Numbers that a thread updates at a time."""
+"""Numbers that a thread updates in one call."""
 
 
 def state_shapes(config: OptimConfig) -> dict[str, tuple[int, ...]]:
-    """What an optimiser keeps of each trained number from update to update, by name: () is one number.
+    """Shape of the optimiser state of each trained number, by name; () is one number.
 
-    Adam's moments (of its matrices, Muon keeps the momentum in the first; SGD too); Grokfast's average, or its window
-    of last gradients. All of it is in the resume state.
+    Adam's moments (Muon and SGD keep their momentum in the first); Grokfast's average, or its window of last
+    gradients. The resume state holds all of it.
     """
     shapes: dict[str, tuple[int, ...]] = {"exp_avg": ()}
     if config.optimizer != "sgd":
@@ -53,7 +51,7 @@ def numbers_saved(config: OptimConfig) -> int:
 
 
 def numbers_held(config: OptimConfig) -> int:
-    """Numbers in memory for each trained number: itself, its gradient, the state, what it decays to if not to zero."""
+    """Numbers in memory for each trained number: itself, gradient, state, and a target of decay other than 0."""
     return 2 + numbers_saved(config) + (config.decay_towards == "init")
 
 
@@ -61,7 +59,7 @@ class Optimizer:
     """Steps K models, each a row of trained numbers with settings and a step count of its own.
 
     Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, SGD,
-    or Muon on matrices and AdamW on the rest; ``filters`` and noise before and after, where they are asked for.
+    or Muon on matrices and AdamW on the rest; with the filters, noise and norm clamp that the config asks for.
     """
 
     def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights, seeds: Sequence[int]) -> None:
@@ -72,20 +70,21 @@ class Optimizer:
         self.configs, self.steps, self.weights, self.seeds = list(configs), [0] * len(configs), weights, list(seeds)
         values = weights.values
         clamps = [1.0 if config.norm_clamp is None else config.norm_clamp for config in configs]
-        self.norms = values.norm(dim=1, keepdim=True) * _column(clamps, values)
+        self.norms = values.norm(dim=1, keepdim=True) * column(clamps, values)
         if self.configs[0].norm_clamp is not None:
             set_norm(values, self.norms)
         self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
-        """Where weights decay to, if not to zero."""
+        """Target of weight decay, if not zero."""
+        self.filters = [one for one in FILTERS if one.acts(self.configs[0])]
         self.spans = self._spans()
         self.state = {
             name: values.new_zeros(len(values), *shape, values.shape[1])
             for name, shape in state_shapes(self.configs[0]).items()
         }
-        """See ``state_shapes``."""
+        """Optimiser state [K, ..., n_trained] by name: see ``state_shapes``."""
 
     def _spans(self) -> list[slice]:
-        """Which of a model's numbers Adam steps: all, or tensors that are not Muon's."""
+        """Slices of a model's numbers that Adam steps: all, or the tensors that Muon does not step."""
         if self.configs[0].optimizer != "muon":
             return [slice(0, self.weights.values.shape[1])]
         spans, last = [], 0
@@ -96,7 +95,7 @@ class Optimizer:
         return spans
 
     def keep(self, chosen: Sequence[int]) -> None:
-        """Drop all models but these; the weights have done so."""
+        """Drop all models but these, after the weights have dropped theirs."""
         index = list(chosen)
         self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
         self.norms, self.seeds = self.norms[index], [self.seeds[k] for k in index]
@@ -107,16 +106,16 @@ class Optimizer:
     def update(self, models: range, each: Map, more: Sequence[Array] = ()) -> None:
         """One step of these models; ``each`` maps over chunks of a model's numbers.
 
-        Rows ``more`` are first added to the gradient of the one model.
+        The rows ``more`` are first added to the gradient, if there is one model.
         """
         steps = [self.steps[k] for k in models]
         for k in models:
             self.steps[k] += 1
         values, config = self.weights.values, self.configs[0]
         is_cpu = values.device.type == "cpu"
-        for group in [range(k, k + 1) for k in models] if is_cpu else [models]:  # a model's numbers are its own
+        for group in [range(k, k + 1) for k in models] if is_cpu else [models]:
             step = steps[group.start - models.start : group.stop - models.start]
-            if config.needs_whole_gradient:
+            if self.needs_whole_gradient:
                 for row in more:
                     self.weights.grads[group.start] += torch.from_numpy(row)
                 more = ()
@@ -147,9 +146,9 @@ class Optimizer:
         list(each(chunk, [slice(first, min(first + CHUNK, last)) for first, last in ends]))
 
     def _together(self, models: range, steps: list[int]) -> None:
-        """The same update in PyTorch, for other devices and precisions, of all rows at once: see ``optim.adam``."""
+        """The update of ``optim.adam`` in PyTorch, for all rows at once, on other devices and in other precisions."""
         factors = [_factors(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
-        shrink, coupled, beta1, beta2, size, floor = _columns(factors, self.weights.values)
+        shrink, coupled, beta1, beta2, size, floor = columns(factors, self.weights.values)
         for span in self.spans:
             values, grads, mean, square = (t[models.start : models.stop, span] for t in self._numbers())
             grads = torch.addcmul(grads, coupled, values)
@@ -163,34 +162,30 @@ class Optimizer:
 
     # ---- before and after ------------------------------------------------------------------------
 
-    def _filter(self, models: range, steps: list[int]) -> None:
-        rows, config = slice(models.start, models.stop), self.configs[0]
-        grads = self.weights.grads[rows]
-        if config.orthogonal_gradient:
-            take_out_scaling(self.weights.split(grads), self.weights.split(self.weights.values[rows]))
-        if config.grokfast is not None:
-            self._grokfast(models, steps)
-        if self.initial is not None and config.is_coupled:
-            grads.addcmul_(_column([self.configs[k].weight_decay for k in models], grads), self.initial[rows], value=-1)
+    @property
+    def needs_whole_gradient(self) -> bool:
+        """Whether the update reads a tensor's gradient as a whole; Adam alone takes number by number."""
+        config = self.configs[0]
+        is_pulled = config.is_coupled and config.decay_towards == "init"
+        return bool(self.filters) or config.optimizer in ("muon", "sgd") or is_pulled
 
-    def _grokfast(self, models: range, steps: list[int]) -> None:
-        rows = slice(models.start, models.stop)
+    def _filter(self, models: range, steps: list[int]) -> None:
+        """Apply the filters of gradients, then the pull of coupled weight decay to initial weights."""
+        rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         grads = self.weights.grads[rows]
-        ages = [step - self.configs[k].grokfast_from for k, step in zip(models, steps, strict=True)]
-        strengths = [self.configs[k].grokfast_lambda * (age >= 0) for k, age in zip(models, ages, strict=True)]
-        if self.configs[0].grokfast == "ema":
-            alphas = [self.configs[k].grokfast_alpha for k in models]
-            firsts = [float(age == 0) for age in ages]
-            alpha, strength, first = _columns(list(zip(alphas, strengths, firsts, strict=True)), grads)
-            amplify_slow(grads, self.state["grokfast"][rows], alpha, strength, first > 0)
-        else:
-            add_mean(grads, self.state["last_grads"][rows], _column(strengths, grads), ages)
+        if self.filters:
+            state = {name: tensor[rows] for name, tensor in self.state.items()}
+            update = Update(configs, steps, self.weights.values[rows], grads, state, self.weights.split)
+            for one in self.filters:
+                one.change(update)
+        if self.initial is not None and configs[0].is_coupled:
+            grads.addcmul_(column([config.weight_decay for config in configs], grads), self.initial[rows], value=-1)
 
     def _sgd(self, models: range, steps: list[int]) -> None:
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         given = [(c.momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
         values, grads = self.weights.values[rows], self.weights.grads[rows]
-        sgd(values, grads, self.state["exp_avg"][rows], *_columns(given, values))
+        sgd(values, grads, self.state["exp_avg"][rows], *columns(given, values))
 
     def _after(self, models: range, steps: list[int]) -> None:
         """The pull of decoupled weight decay to initial weights, noise, and the norm."""
@@ -198,9 +193,9 @@ class Optimizer:
         values = self.weights.values[rows]
         if self.initial is not None and not configs[0].is_coupled:
             pulls = [lr_at(step, c) * c.weight_decay for c, step in zip(configs, steps, strict=True)]
-            values.addcmul_(_column(pulls, values), self.initial[rows])
+            values.addcmul_(column(pulls, values), self.initial[rows])
         if configs[0].update_noise > 0:
-            sizes = _column([lr_at(step, c) * c.update_noise for c, step in zip(configs, steps, strict=True)], values)
+            sizes = column([lr_at(step, c) * c.update_noise for c, step in zip(configs, steps, strict=True)], values)
             for i, k in enumerate(models):
                 values[i] += sizes[i] * normal(self.seeds[k], f"update_noise/{steps[i]}", values[i])
         if configs[0].norm_clamp is not None:
@@ -212,13 +207,13 @@ class Optimizer:
             self.weights.split(t[rows]) for t in (self.weights.values, self.weights.grads, self.state["exp_avg"])
         )
         given = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
-        settings = _columns(given, self.weights.values)
+        settings = columns(given, self.weights.values)
         for name in filter(is_stepped, values):
             muon(values[name], grads[name], momentum[name], *settings)
 
 
 def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
-    """What Adam's update made at ``step`` (0 is the first) depends on: Kingma and Ba 2015 (1412.6980), section 2.
+    """Factors of Adam's update made at ``step`` (0 is the first): Kingma and Ba 2015 (1412.6980), section 2.
 
     Returns:
         shrink: multiplies values, by decoupled weight decay (Loshchilov and Hutter 2019, 1711.05101, algorithm 2).
@@ -236,18 +231,6 @@ def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
         lr * correction / (1 - config.beta1 ** (step + 1)),
         config.eps * correction,
     )
-
-
-def _column(numbers: Sequence[float], like: Tensor) -> Float[Tensor, "K 1"]:
-    return _columns([(number,) for number in numbers], like)[0]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], like: Tensor) -> Sequence[Float[Tensor, "K 1"]]:
-    """Each setting as a column on the device of ``like``, to which nothing waits for their way there."""
-    table = torch.tensor(rows, dtype=like.dtype)
-    if like.device.type == "cuda":
-        table = table.pin_memory()
-    return table.to(like.device, non_blocking=True).split(1, dim=1)
 
 
 def lr_at(step: int, config: OptimConfig) -> float:

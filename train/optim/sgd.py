@@ -12,6 +12,6 @@ def sgd(
     lr: Float[Tensor, "R 1"],
     weight_decay: Float[Tensor, "R 1"],
 ) -> None:
-    """Gradient descent with heavy-ball momentum and coupled weight decay, as torch.optim.SGD; ``velocity`` from 0."""
+    """Gradient descent with heavy-ball momentum and coupled weight decay, as torch.optim.SGD."""
     velocity.mul_(momentum).add_(grads).addcmul_(weight_decay, values)
     values.addcmul_(lr, velocity, value=-1)

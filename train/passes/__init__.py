@@ -1,1 +1,1 @@
-"""Ways to take a training loss and its gradient: ``protocol`` says what each offers, ``choose`` which is taken."""
+"""Ways to compute a training loss and its gradient: ``protocol`` is their interface, ``choose`` picks one for a run."""

@@ -1,4 +1,4 @@
-"""Arrays that the steps of a training run use again and again."""
+"""Arrays that are reused at every training step."""
 
 import math
 import threading
@@ -8,15 +8,15 @@ from jaxtyping import Float32
 
 Array = np.ndarray
 quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-"""A run that diverges is noticed by its loss, and told in one line."""
+"""Silences numpy's warnings: a run that diverges is detected by its loss and reported in one line."""
 
 _kept = threading.local()
 ALIGNED = 16
-"""Numbers to a cache line: rows that begin on one are read faster."""
+"""Float32 numbers per cache line: rows that begin on a cache line are read faster."""
 
 
 def buffer(name: str, *shape: int) -> Float32[Array, "..."]:
-    """Memory of this thread's own, kept from step to step; its values are whatever was there."""
+    """An uninitialised array in thread-local memory that is kept from step to step, by name."""
     size = math.prod(shape)
     kept = getattr(_kept, name, None)
     if kept is None or len(kept) < size:
@@ -30,6 +30,6 @@ def buffer(name: str, *shape: int) -> Float32[Array, "..."]:
 def side_by_side(
     W: Float32[Array, "*B n_heads d_model d_head"],
 ) -> Float32[Array, "*B d_model heads_times_d_head"]:
-    """All heads' matrices in one."""
+    """The heads' matrices side by side, as one matrix."""
     *B, n_heads, d_model, d_head = W.shape
     return W.swapaxes(-3, -2).reshape(*B, d_model, n_heads * d_head)

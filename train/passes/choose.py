@@ -1,4 +1,4 @@
-"""Which pass trains a run: the fastest that knows its settings, else the plain one."""
+"""The choice of the pass that trains a run: the fastest that knows all its settings, else the plain one."""
 
 from dataclasses import dataclass
 
@@ -15,30 +15,30 @@ from .protocol import unknown_to
 from .vmapped import VmappedPass
 
 PASSES = (TablePass, LayerPass, FunctionalPass, VmappedPass, PlainPass)
-"""The fastest first."""
+"""All passes, the fastest first."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A pass, and what kept the faster ones from being taken."""
+    """A pass, and the setting that ruled out the faster ones."""
 
     kind: type[TablePass | LayerPass | FunctionalPass | VmappedPass | PlainPass]
     because: Setting | None
-    """The setting that no faster pass of this device knows; None where the fastest is taken."""
+    """The setting that no faster pass on this device knows; None if the pass is the fastest one."""
 
     @property
     def name(self) -> str:
-        """As ``run.json`` calls it."""
+        """The pass's name in ``run.json``."""
         return self.kind.NAME
 
     @property
     def record(self) -> dict[str, str]:
-        """For ``run.json``."""
+        """Entries of a session in ``run.json``."""
         return {"pass": self.name} | ({"pass_because_of": str(self.because)} if self.is_slow else {})
 
     @property
     def is_slow(self) -> bool:
-        """Whether it is the plain pass."""
+        """Whether the pass is the plain one."""
         return self.kind is PlainPass
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""How our loops are compiled."""
+"""Settings with which numba compiles the package's loops."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from numba import njit
 
 
 def settings() -> dict[str, Any]:
-    """numba's settings: no lock held, no short cut with NaN or infinity, kept on disk where there is a place.
+    """numba's settings: the GIL is released, NaN and infinity are respected, and compiled code is cached on disk.
 
-    numba keeps compiled code beside the source file, or in the user's cache; with neither writable it refuses
-    to be asked, and every process compiles anew, for some seconds.
+    numba caches beside the source file or in the user's cache directory; if neither is writable, caching is off and
+    each process recompiles for a few seconds.
     """
     found: dict[str, Any] = {
         "nogil": True,
@@ -27,15 +27,16 @@ def settings() -> dict[str, Any]:
 
 
 def _probe() -> None:
-    """Never called."""
+    """A function to try the settings on; never called."""
 
 
 COMPILE = settings()
 
 WITHIN: dict[str, Any] = COMPILE | {"inline": "always"}
-"""For a function that another compiled one of the same file calls. It becomes part of the caller.
+"""Settings for a function that another compiled function of the same file calls: it is inlined into the caller.
 
-As a function of its own it would be compiled twice, apart and in the caller's surroundings, to different machine
-code. The process that compiles runs the one, those that load the caller from disk the other, and sums differ in
-their last bits. And what lies on disk is compiled anew when its own file changes, whatever happens to others.
+Without inlining, numba compiles the function twice, alone and as part of the caller, to different machine code. The
+process that compiles runs one version and processes that load the caller from the cache run the other, so that sums
+differ in their last bits. Callers stay in the same file because numba recompiles a cached function only when its own
+file changes.
 """

@@ -1,4 +1,4 @@
-"""Residual dropout: which numbers of what a sublayer adds to the residual stream stay, of every row of an update."""
+"""Residual dropout: masks for what each sublayer adds to the residual stream, drawn for every row of an update."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,20 +10,20 @@ from torch import Tensor
 from train.streams import stream
 
 OBEYS = frozenset({"optim.dropout"})
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 Masks = Mapping[str, Float[Tensor, "rows queries d_model"]]
-"""By hook name: 0, or 1/(1 - rate)."""
+"""Masks by hook name; entries are 0 or 1/(1 - rate)."""
 Drop = Callable[[str, Tensor], Tensor]
-"""From a sublayer's hook name and its output to what is added to the residual stream."""
+"""A function from a sublayer's hook name and output to what is added to the residual stream."""
 
 
 def keep_all(name: str, output: Tensor) -> Tensor:
-    """Without dropout."""
+    """The output as it is: no dropout."""
     return output
 
 
 def sites(cfg: Any, n_answers: int) -> dict[str, int]:
-    """Hook names of what is added to the residual stream, and at how many positions it is computed."""
+    """Hook names of the sublayers' outputs, and the number of positions at which each output is computed."""
     queries = [cfg.n_ctx] * (cfg.n_layers - 1) + [n_answers]
     parts = ("attn",) if cfg.attn_only else ("attn", "mlp")
     return {f"blocks.{i}.hook_{part}_out": n for i, n in enumerate(queries) for part in parts}
@@ -32,10 +32,10 @@ def sites(cfg: Any, n_answers: int) -> dict[str, int]:
 def masks(
     seed: int, step: int, rate: float, rows: int, cfg: Any, n_answers: int, device: torch.device | str
 ) -> dict[str, Float[Tensor, "rows queries d_model"]]:
-    """Of the update made at ``step``.
+    """Masks of the update made at ``step``.
 
-    Vaswani et al. 2017 (1706.03762), section 5.4, without that of embeddings; Power et al. 2022 (2201.02177), A.1.2.
-    Their code drops out the MLP's output alone.
+    Vaswani et al. 2017 (1706.03762), section 5.4, without dropout of embeddings; Power et al. 2022 (2201.02177), A.1.2,
+    whose code drops out the MLP's output alone.
     """
     generator = stream(seed, f"dropout/{step}", device)
     shapes = {name: (rows, n, cfg.d_model) for name, n in sites(cfg, n_answers).items()}
@@ -43,6 +43,6 @@ def masks(
     return {name: (uniform >= rate).float() / (1 - rate) for name, uniform in drawn.items()}
 
 
-def dropping(found: Masks) -> Drop:
-    """What the masks do."""
-    return lambda name, output: output * found[name].to(output.dtype)
+def dropping(masks: Masks) -> Drop:
+    """A function that multiplies a sublayer's output by its mask."""
+    return lambda name, output: output * masks[name].to(output.dtype)

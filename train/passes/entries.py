@@ -1,4 +1,4 @@
-"""Which (position, token) pairs the rows of a task are made of, found once."""
+"""The distinct (position, token) pairs of a task's rows, found once."""
 
 from dataclasses import dataclass, replace
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch of rows needs: the distinct (position, token) pairs and where each row uses them."""
+    """The distinct (position, token) pairs of a batch, and where each row uses them."""
 
     table_tokens: Int[Tensor, " pairs"]
     table_positions: Int[Tensor, " pairs"]
     index: Int[Tensor, "rows n_ctx"]
     """Entry of the table at each position of each row."""
     query_entries: Int[Tensor, " queries"]
-    """Entries of the table that layer 0 asks from: those at the answers, or all if it is not the last layer."""
+    """Entries of the table that are queries of layer 0: those at the answers, or all if there are more layers."""
     query_index: Int[Tensor, "rows n_queries"]
-    """Which of ``query_entries`` each querying position is."""
+    """Index into ``query_entries`` of each query position."""
     answer_positions: tuple[int, ...]
 
     def select(self, rows: Int[Tensor, " chosen"]) -> "Plan":

@@ -1,4 +1,4 @@
-"""The training forward: only what the loss sees, equal to the plain model in logits and gradients.
+"""The training forward: computes only what the loss reads, with the plain model's logits and gradients.
 
 The loss reads the answer positions alone, so (a) layer 0's queries, keys and values come from a table
 over the distinct (position, token) pairs, computed once per step, instead of once per row, and its
@@ -27,7 +27,7 @@ TASKS: Knows = {
     "task.layout": {"a b =", "a op b =", "a b", "a op b", "eos a op b ="},
     "task.shared_vocabulary": {True, False},
 }
-"""Tasks that passes know: they read rows of tokens, whatever these stand for, and labels."""
+"""Settings of the task that passes know: they read rows of tokens and labels, whatever the tokens mean."""
 KNOWS: Knows = {
     **TASKS,
     **{f"model.{name}": ANY for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp")},
@@ -47,30 +47,30 @@ Params = Mapping[str, Tensor]
 Take = Callable[[Tensor, Tensor], Tensor]
 """``take(table [T, width], index [...])``: rows of the table, [..., width]."""
 Keep = Callable[[str, Tensor], None]
-"""Told of activations by their hook's name, at the positions that are computed."""
+"""Callback that receives activations by their hook's name, at the positions that are computed."""
 
 
 def forget(name: str, activation: Tensor) -> None:
-    """Keep nothing."""
+    """Ignore an activation."""
 
 
 def take_rows(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Tensor, "*n width"]:
-    """By PyTorch's own gather, whose gradient is a scattered sum."""
+    """Rows of a table by PyTorch's embedding lookup, whose gradient is a scattered sum."""
     return F.embedding(index, table)
 
 
 def answer_logits(
     params: Params, cfg: Any, plan: Plan, take: Take = take_rows, keep: Keep = forget, drop: Drop = keep_all
 ) -> Float[Tensor, "rows n_answers d_vocab_out"]:
-    """Logits of a HookedTransformer at the answer positions. No value is read by the host.
+    """Logits of a HookedTransformer at the answer positions. Nothing is copied to the host.
 
     Args:
         params: the model's parameters by name.
         cfg: its HookedTransformerConfig.
         plan: the rows.
         take: how rows of tables are gathered.
-        keep: told of each layer's ``mlp.hook_post`` [rows, queries, d_mlp]; in the last layer, queries are the answers.
-        drop: what becomes of the outputs of attention and MLP [rows, queries, d_model] in training.
+        keep: receives each layer's ``mlp.hook_post`` [rows, queries, d_mlp]; in the last layer queries are the answers.
+        drop: applied to the outputs of attention and MLP [rows, queries, d_model] in training.
     """
     table = params["embed.W_E"][plan.table_tokens] + params["pos_embed.W_pos"][plan.table_positions]
     answers = list(plan.answer_positions)
@@ -93,7 +93,7 @@ def answer_logits(
 def mlp_logits(
     params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"], take: Take = take_rows, keep: Keep = forget
 ) -> Float[Tensor, "rows d_vocab_out"]:
-    """Logits of a HookedMLP, which has one row of them for all positions; ``keep`` is told of hidden layers."""
+    """Logits of a HookedMLP, the same at every position; ``keep`` receives the hidden layers' activations."""
     x = take(params["embed.W_E"], tokens).flatten(1)
     for layer in range(cfg.n_layers):
         pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
@@ -118,7 +118,7 @@ def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Kee
 
 
 def _unembed(params: Params, cfg: Any, x: Tensor) -> Tensor:
-    """Logits, in the weights' own precision whatever autocast has made of ``x``: their differences are the loss."""
+    """Logits, in the weights' precision even under autocast: the loss depends on small differences of logits."""
     W_U = params["unembed.W_U"]
     with unrounded(x.device):
         return cfg.output_scale * (x.to(W_U.dtype) @ W_U + params["unembed.b_U"])

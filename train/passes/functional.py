@@ -1,4 +1,4 @@
-"""The frugal forward (an MLP's own) under autograd, a piece of a batch at a time: most models, on a CPU."""
+"""The frugal forward (or an MLP's forward) under autograd, one piece of a batch at a time, on a CPU."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,19 +8,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import ANY, Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
+from train.model import HookedMLP
 from train.model.precision import gradients, products
-from train.tasks.task import Task
 
 from . import frugal
 from .dropout import Drop, dropping, keep_all, masks
 from .entries import make_plan
 from .frugal import answer_logits, mlp_logits
 from .loss import training_loss
-from .protocol import PIECE, AfterGradients, Reader, check_knows
-from .threads import Map, Threads
-from .weights import StackedWeights
+from .protocol import PIECE, AfterGradients, Ensemble, Reader, check_knows
+from .threads import Map
 
 LOSSES: Knows = {
     "optim.loss": {"softmax", "stablemax"},
@@ -28,42 +25,33 @@ LOSSES: Knows = {
     "optim.dropout": ANY,
     "optim.precision": {"float32", "tf32", "bfloat16"},
 }
-"""Settings of the loss and of how it is taken that autograd handles, whatever the model."""
+"""Settings of the loss and its precision that autograd handles for every model."""
 
 
 class FunctionalPass:
-    """See ``protocol.Pass``."""
+    """A ``protocol.Pass`` by autograd over ``frugal``."""
 
     NAME: ClassVar[str] = "functional"
     KNOWS: ClassVar[Knows] = {**frugal.KNOWS, **LOSSES}
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        self.weights, self.threads, self.configs = weights, threads, configs
-        self.loss = training_loss(configs[0].optim)
-        device = weights.values.device
-        self.tokens = tasks[0].tokens.to(device)
-        self.labels = [task.labels.to(device) for task in tasks]
-        self.positions = tasks[0].answer_positions
-        self.is_mlp = isinstance(model, HookedMLP)
-        self.cfg = model.cfg
-        self.plan = make_plan(self.tokens, self.positions, model.cfg.n_layers)
+    def __init__(self, models: Ensemble) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        self.weights, self.threads, self.configs = models.weights, models.threads, models.configs
+        self.cfg, self.is_mlp = models.model.cfg, isinstance(models.model, HookedMLP)
+        self.loss = training_loss(models.configs[0].optim)
+        device = models.weights.values.device
+        self.tokens, self.labels = models.tokens.to(device), models.labels()
+        self.positions = models.answer_positions
+        self.plan = make_plan(self.tokens, self.positions, self.cfg.n_layers)
         self.piece = PIECE if device.type == "cpu" else len(self.tokens)
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On a CPU."""
+        """Whether the device is a CPU."""
         return device.type == "cpu"
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Any]:
-        """What the model reads, and the labels, in pieces."""
+        """The model's inputs and the labels, in pieces."""
         pieces = rows.to(self.tokens.device).split(self.piece)
         return [(self.tokens[r] if self.is_mlp else self.plan.select(r), self.labels[k][r]) for r in pieces]
 
@@ -75,7 +63,7 @@ class FunctionalPass:
         return answer_logits(own, self.cfg, inputs, drop=drop)
 
     def backward(self, batches: Sequence[list[Any]], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
-        """Pieces' gradients are added up in order."""
+        """Losses and gradients; the pieces' gradients are summed in order."""
 
         def one(k: int, each: Map) -> Tensor:
             leaves = [self.weights.own[k][name] for name in self.weights.trained]
@@ -99,7 +87,7 @@ class FunctionalPass:
         return torch.stack(self.threads.over(one, len(batches)))
 
     def _drops(self, k: int, step: int, sizes: Sequence[int]) -> list[Drop]:
-        """Dropout of each piece: the whole batch's masks, cut up."""
+        """Dropout of each piece, from masks drawn for the whole batch."""
         rate = self.configs[k].optim.dropout
         if rate == 0:
             return [keep_all] * len(sizes)
@@ -108,5 +96,5 @@ class FunctionalPass:
         return [dropping({name: pieces[i] for name, pieces in cut.items()}) for i in range(len(sizes))]
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same forward in float32, in pieces."""
+        """A reader by the same forward in float32, in pieces."""
         return lambda rows: torch.cat([self.logits(k, inputs) for inputs, _ in self.prepare(k, rows)])

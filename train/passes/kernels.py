@@ -2,13 +2,15 @@
 
 Each row of a task mixes a few rows of a table (one per head and position), so its MLP input costs a few
 multiplications per hidden unit, where the matrix product that it replaces costs hundreds. One pass over a row
-does all that fits in cache. The functions hold no lock, so threads may run them side by side, and they take
-no short cut with NaN or infinity.
+does all that fits in cache. The functions release the GIL, so that threads run side by side, and respect NaN and
+infinity.
 
 Shapes: n rows, J positions, H heads, T table entries, Q query entries. A table's columns (into
 the hidden units, then straight into the logits) are stored as X blocks of ``COLUMNS``, none of them shared by
 hidden units and logits: its shape is [X, H * T, COLUMNS], row h * T + t being entry t for head h. A block
 stays in a core's cache while all rows pass. All numbers are float32 but the loss.
+
+The file is long because functions that are inlined into compiled ones share their file: see ``compiling.WITHIN``.
 """
 
 from typing import no_type_check

@@ -1,4 +1,4 @@
-"""The loss of a row, in one place."""
+"""Losses of rows: cross-entropy of the softmax, or of StableMax, averaged over a row's answers."""
 
 import functools
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from torch import Tensor
 from train.config.optim import OptimConfig
 
 OBEYS = frozenset({"optim.loss", "optim.loss_precision"})
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 RowLosses = Callable[[Tensor, Tensor], Float[Tensor, " rows"]]
-"""From logits [rows, answers, d_vocab_out] and labels [rows, answers] to the loss of each row, float64."""
+"""A function from logits [rows, answers, d_vocab_out] and labels [rows, answers] to each row's loss in float64."""
 
 
 def cross_entropy(
@@ -35,9 +35,9 @@ def stablemax(
     labels: Int[Tensor, "rows answers"],
     dtype: torch.dtype = torch.float64,
 ) -> Float[Tensor, " rows"]:
-    """As ``cross_entropy``, with s(x) = x + 1 for x >= 0 and 1/(1 - x) below in the place of exp(x).
+    """``cross_entropy`` with exp(x) replaced by s(x) = x + 1 for x >= 0 and 1/(1 - x) for x < 0.
 
-    Prieto et al. 2025 (2501.04697): losses go to 0 as a power of the logits, not exponentially.
+    Prieto et al. 2025 (2501.04697): the loss falls as a power of the logits, not exponentially.
     """
     x = logits.to(dtype)
     s = torch.where(x >= 0, x + 1, 1 / (1 - x.clamp(max=0)))
@@ -46,6 +46,6 @@ def stablemax(
 
 
 def training_loss(optim: OptimConfig) -> RowLosses:
-    """The loss that a run is trained on, and that its log holds."""
+    """The loss that a run is trained on and that its log records."""
     kinds = {"softmax": cross_entropy, "stablemax": stablemax}
     return functools.partial(kinds[optim.loss], dtype=getattr(torch, optim.loss_precision))

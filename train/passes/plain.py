@@ -1,4 +1,4 @@
-"""The hooked model itself under autograd: right whatever the model is, on any device."""
+"""The hooked model itself under autograd: correct for every model, on any device."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -10,69 +10,58 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import ANY, Knows
-from train.config.run import RunConfig
 from train.model import HookedMLP, HookedTransformer
 from train.model.precision import gradients, products
-from train.tasks.task import Task
 
 from .dropout import masks
 from .loss import training_loss
-from .protocol import AfterGradients, Reader
+from .protocol import AfterGradients, Ensemble, Reader
 from .scope import OF_A_PASS
-from .threads import Map, Threads
-from .weights import StackedWeights
+from .threads import Map
 
 PIECE = 4096
-"""Rows whose gradient is taken at once: it bounds the memory of a pass."""
+"""Rows whose gradient is computed at once: bounds the memory of a pass."""
 
 
 class PlainPass:
-    """See ``protocol.Pass``. A model's pieces come one after the other: its modules may keep state of their own."""
+    """A ``protocol.Pass`` by autograd. Pieces of a batch run one after the other: modules may keep state."""
 
     NAME: ClassVar[str] = "plain"
     KNOWS: ClassVar[Knows] = {name: ANY for names in OF_A_PASS.values() for name in names}
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        self.weights, self.threads, self.configs, self.cfg = weights, threads, configs, model.cfg
-        self.loss = training_loss(configs[0].optim)
-        self.device = weights.values.device
-        self.tokens = tasks[0].tokens.to(self.device)
-        self.labels = [task.labels.to(self.device) for task in tasks]
-        self.positions = list(tasks[0].answer_positions)
-        self.models = [_sharing(model, own) for own in weights.own]
+    def __init__(self, models: Ensemble) -> None:
+        self.weights, self.threads, self.configs = models.weights, models.threads, models.configs
+        self.cfg, self.loss = models.model.cfg, training_loss(models.configs[0].optim)
+        self.device = models.weights.values.device
+        self.tokens, self.labels = models.tokens.to(self.device), models.labels()
+        self.positions = list(models.answer_positions)
+        self.models = [_sharing(models.model, own) for own in models.weights.own]
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """Everywhere."""
+        """True: the plain pass runs on every device."""
         return True
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
-        """The numbers themselves, on the device."""
+        """The row numbers themselves, on the device."""
         return rows.to(self.device)
 
     def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
-        """Pieces' gradients are added up in order."""
+        """Losses and gradients; the pieces' gradients are summed in order."""
 
         def one(k: int, each: Map) -> Tensor:
             leaves = [p for p in self.models[k].parameters() if p.requires_grad]
-            kept = self._masks(k, steps[k], len(batches[k]))
+            drop_masks = self._masks(k, steps[k], len(batches[k]))
             losses = []
             self.weights.grads[k].zero_()
             for first in range(0, len(batches[k]), PIECE):
                 some = slice(first, first + PIECE)
                 rows = batches[k][some]
-                cut = {name: mask[some] for name, mask in kept.items()}
-                with products(self.configs[k].optim.precision, self.device), self._dropping(k, cut):
+                piece_masks = {name: mask[some] for name, mask in drop_masks.items()}
+                with products(self.configs[k].optim.precision, self.device), self._dropping(k, piece_masks):
                     loss = self.loss(self._logits(k, rows), self.labels[k][rows]).sum() / len(batches[k])
-                found = gradients(loss, leaves, self.configs[k].optim.precision, self.device)
-                self.weights.grads[k] += torch.cat([gradient.flatten() for gradient in found])
+                piece_grads = gradients(loss, leaves, self.configs[k].optim.precision, self.device)
+                self.weights.grads[k] += torch.cat([gradient.flatten() for gradient in piece_grads])
                 losses.append(loss.detach())
             then(range(k, k + 1), each, [])
             return torch.stack(losses).sum()
@@ -83,7 +72,7 @@ class PlainPass:
         return self.models[k](self.tokens[rows])[:, self.positions]
 
     def _masks(self, k: int, step: int, n_rows: int) -> Mapping[str, Tensor]:
-        """This update's dropout by hook; empty where there is none."""
+        """This update's dropout masks by hook name; empty without dropout."""
         config = self.configs[k]
         if config.optim.dropout == 0:
             return {}
@@ -107,7 +96,7 @@ class PlainPass:
         return self.models[k].hooks(fwd_hooks=[(name, hook(mask)) for name, mask in kept.items()])
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same model, in float32."""
+        """A reader by the same model, in float32."""
         return lambda rows: self._logits(k, rows.to(self.device))
 
 
@@ -130,7 +119,7 @@ def plain_forward(
     """Logits at the answers of the hooked model with other weights, and one hook's activations [rows, pos, ...].
 
     Args:
-        model: left as it is; hooks that are on act.
+        model: not changed; hooks that are set act.
         weights: by parameter name.
         tokens: rows.
         positions: where the answers are read.

@@ -1,9 +1,10 @@
-"""What a pass offers: the loss of K models and its gradient, and logits to evaluate them by.
+"""The interface of a pass: the loss of K models and its gradient, and their logits for evaluations.
 
-Passes agree up to rounding, and neither the number of threads nor the models beside it change a model's numbers.
+Passes agree up to rounding. A model's numbers depend neither on the number of threads nor on the other models.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -13,11 +14,14 @@ from torch import Tensor
 from train.config.knows import Knows, Setting, unknown
 from train.config.run import RunConfig
 from train.errors import UndeclaredSetting
+from train.model import HookedMLP, HookedTransformer
+from train.tasks.task import Task
 
 from .arrays import Array
 from .loss import RowLosses
 from .scope import NOT_OF_A_PASS
-from .threads import Map
+from .threads import Map, Threads
+from .weights import StackedWeights
 
 Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""
@@ -36,41 +40,73 @@ DEVICE_EVAL_ROWS = 65_536
 """Rows evaluated at once elsewhere: all of p <= 256; all of p = 997 would take tens of gigabytes."""
 
 
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """K models of one shape that train side by side: what a pass is made from."""
+
+    model: HookedTransformer | HookedMLP
+    """A model of their shape; its own weights are not read."""
+    configs: Sequence[RunConfig]
+    tasks: Sequence[Task]
+    """The rows of tokens are the same in all; labels and splits may differ."""
+    weights: StackedWeights
+    threads: Threads
+
+    @property
+    def tokens(self) -> Int[Tensor, "rows n_ctx"]:
+        """Rows of tokens, on the CPU."""
+        return self.tasks[0].tokens
+
+    @property
+    def answer_positions(self) -> tuple[int, ...]:
+        """The position at which each answer is read."""
+        return self.tasks[0].answer_positions
+
+    def labels(self) -> list[Int[Tensor, "rows n_answers"]]:
+        """Labels of all rows, by model, on the device of the weights."""
+        return [task.labels.to(self.weights.values.device) for task in self.tasks]
+
+
 @runtime_checkable
 class Pass(Protocol):
-    """A way to take the training loss of K models and its gradient. ``labels`` are those of all rows, by model."""
+    """A way to compute the training loss of K models and its gradient; made from an ``Ensemble``."""
 
     NAME: ClassVar[str]
-    """As ``run.json`` and the display call it."""
+    """The pass's name in ``run.json`` and in the display."""
     KNOWS: ClassVar[Knows]
-    """Settings of the model, the task and the loss that it implements."""
+    """Settings of the model, the task and the loss that the pass implements."""
     labels: list[Tensor]
+    """Labels of all rows [rows, n_answers], by model."""
     loss: RowLosses
     """The loss that is trained on, and that evaluations report."""
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether it can be taken there, with weights of that precision."""
+        """Whether the pass supports a device, with weights of that precision."""
         ...
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Any:
-        """Rows of model ``k``'s task, as ``backward`` takes them."""
+        """Rows of model ``k``'s task, in the form that ``backward`` takes."""
         ...
 
     def backward(self, batches: Sequence[Any], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
-        """Mean loss of each model over its batch, in nats; its gradient becomes the weights'. Then calls ``then``.
+        """Mean loss of each model over its batch, in nats.
 
-        ``steps`` are the updates that each model has had: they name the random streams of this update.
+        Writes the gradients into the weights' ``grads``, then calls ``then``. ``steps`` counts the updates that each
+        model has had: the random streams of this update are named by it.
         """
         ...
 
     def reader(self, k: int, each: Map) -> Reader:
-        """Reads rows of model ``k``'s task at the present weights; ``each`` maps over pieces of what that takes."""
+        """A function from rows of model ``k``'s task to their logits at the present weights.
+
+        ``each`` maps over the pieces of work that making it takes.
+        """
         ...
 
 
 def score(taken: Pass, k: int, rows: Int[Tensor, " chosen"], each: Map) -> Score:
-    """Scores of rows of model ``k``'s task; ``each`` maps over pieces of them."""
+    """Scores of rows of model ``k``'s task; ``each`` maps over pieces of the rows."""
     logits, labels = taken.reader(k, each), taken.labels[k]
 
     @torch.no_grad()
@@ -84,7 +120,7 @@ def score(taken: Pass, k: int, rows: Int[Tensor, " chosen"], each: Map) -> Score
 
 
 def unknown_to(knows: Knows, config: RunConfig) -> Setting | None:
-    """The first setting that a pass would have to implement and does not."""
+    """The first setting of a run that a pass with these ``KNOWS`` does not implement; None if it knows all."""
     return unknown(knows, config, but=NOT_OF_A_PASS)
 
 

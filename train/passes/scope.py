@@ -1,4 +1,4 @@
-"""Settings that a pass computes, and those that it never reads."""
+"""Settings that a pass implements, and settings that no pass reads."""
 
 from collections.abc import Mapping
 
@@ -17,11 +17,11 @@ OF_A_PASS: Mapping[str, frozenset[str]] = {
     "dropout": dropout.OBEYS,
     "precision": precision.OBEYS,
 }
-"""Settings that a pass has to know, by the part of it that obeys them."""
+"""Settings that a pass has to know, by the part that obeys them."""
 
 
 def _is_read(name: str) -> bool:
-    """Whether a pass reads a setting; one of the task or the model that nothing declares is, and so is refused."""
+    """Whether passes read a setting; an undeclared one of the task or the model counts as read, and so is refused."""
     if name.partition(".")[0] in ("task", "model"):
         return name not in init.OBEYS
     return any(name in names for names in OF_A_PASS.values())

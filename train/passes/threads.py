@@ -1,4 +1,4 @@
-"""Threads that share out the models of a stack, or the pieces of a model's rows where the models are too few."""
+"""Threads that share out the models of a stack, or pieces of one model's rows where models are too few."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -8,18 +8,18 @@ from typing import Any
 import torch
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""As the built-in ``map``; all of it must be consumed."""
+"""A function like the built-in ``map``, whose result must be consumed."""
 
 
 class Threads:
-    """``count`` threads, the caller's among them; what runs on them must release Python's lock to gain by it."""
+    """``count`` threads including the caller's; work gains by them only where it releases the GIL."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._pool = ThreadPoolExecutor(count - 1, "groklens", torch.set_num_threads, (1,)) if count > 1 else None
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """``[function(item) for item in items]``, each item taken by the next free thread."""
+        """``[function(item) for item in items]``, with each item processed by the next free thread."""
         todo = list(items)
         if self._pool is None or len(todo) < 2:
             return [function(item) for item in todo]

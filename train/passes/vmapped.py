@@ -1,7 +1,7 @@
-"""K models as one on an accelerator: every operation of the forward and of autograd is taken for all at once.
+"""K models together on an accelerator: each operation of the forward and of autograd is one operation for all models.
 
-The rows of each model are numbers on the device, so a step copies a few integers there and reads nothing back. On
-CUDA the whole pass is recorded once, as a graph, and replayed with one launch.
+A step copies a few row numbers to the device and reads nothing back. On CUDA the whole pass is captured once as a graph
+and replayed with one launch.
 """
 
 import functools
@@ -13,32 +13,29 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
+from train.model import HookedMLP
 from train.model.precision import gradients, products
-from train.tasks.task import Task
 
 from .dropout import Drop, dropping, keep_all, masks, sites
 from .entries import make_plan
 from .frugal import answer_logits, mlp_logits, take_rows
 from .functional import FunctionalPass
 from .loss import training_loss
-from .protocol import AfterGradients, Reader, check_knows
-from .threads import Map, Threads
-from .weights import StackedWeights
+from .protocol import AfterGradients, Ensemble, Reader, check_knows
+from .threads import Map
 
 MOST_ENTRIES = 1024
-"""Tables of up to so many rows have their gradients summed by a product; larger ones by sorting."""
+"""Largest table whose gradient is summed by a matrix product; larger ones are summed by sorting."""
 WARM_UP = 3
-"""Passes before a graph is recorded, in which libraries settle."""
+"""Passes before a graph is captured, in which libraries set up their workspaces."""
 FREE_SHARE = 0.6
-"""Share of the free memory that the passes of models at a time may take."""
+"""Share of the free memory that the models computed together may take."""
 
 
 class _TakeByProduct(torch.autograd.Function):
-    """Rows of a table; the gradient is a product with the rows' indicators.
+    """Rows of a table; the gradient is a matrix product with a one-hot matrix.
 
-    A scattered sum is either not reproducible (atomic additions) or slow where one row is taken by all, as "=" is.
+    A scattered sum is either not reproducible (atomic additions) or slow where all rows take one entry, such as "=".
     """
 
     generate_vmap_rule = True
@@ -62,7 +59,7 @@ class _TakeByProduct(torch.autograd.Function):
 
 
 def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Tensor, "*n width"]:
-    """Rows of a table, with a gradient that is the same at every run."""
+    """Rows of a table, with a reproducible gradient."""
     if table.shape[0] > MOST_ENTRIES:
         return take_rows(table, index)
     return _TakeByProduct.apply(table, index)  # type: ignore[return-value]
@@ -70,15 +67,15 @@ def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Ten
 
 @functools.cache
 def _side_stream(device: torch.device) -> Any:
-    """The stream on which a device's graphs are recorded: libraries keep a workspace for each stream they meet."""
+    """The stream on which a device's graphs are captured: one for all, as libraries keep a workspace per stream."""
     return torch.cuda.Stream(device)
 
 
 class Replay:
-    """Calls of a function that reads and writes the same tensors each time: on CUDA a graph, recorded at the first.
+    """Calls of a function that reads and writes the same tensors each time: on CUDA a graph, captured once.
 
-    The function comes with each call and is not kept. A pass and its replay would hold each other, and a pass that is
-    dropped would keep its graph's memory until Python looks for cycles.
+    The function is passed to each call and not stored: a pass and its replay would form a reference cycle, and a
+    dropped pass would hold its graph's memory until garbage collection.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -86,7 +83,7 @@ class Replay:
         self._graph: Any = None
 
     def __call__(self, function: Callable[[], None]) -> None:
-        """Call the function, or replay what it did."""
+        """Call the function, or replay its graph."""
         if self.device.type != "cuda":
             function()
             return
@@ -95,8 +92,8 @@ class Replay:
         self._graph.replay()
 
     def _record(self, function: Callable[[], None]) -> Any:
-        # by default a graph is recorded on a stream of whatever device is the current one: of work elsewhere it
-        # records nothing, and says so only by a warning
+        # by default a graph is captured on a stream of the current device: work on another device is not captured,
+        # with no more than a warning
         with torch.cuda.device(self.device):
             aside, here = _side_stream(self.device), torch.cuda.current_stream(self.device)
             aside.wait_stream(here)
@@ -111,35 +108,26 @@ class Replay:
 
 
 class VmappedPass:
-    """See ``protocol.Pass``; it works on a CPU too, where tests run it.
+    """A ``protocol.Pass`` for accelerators, which shares out the work itself; it runs on a CPU too, for tests.
 
     Args:
-        model, configs, tasks, weights: the stack's.
-        threads: not used: the device shares out the work.
-        at_once: models whose pass is taken together; by the device's memory where not given.
+        models: the ensemble.
+        at_once: number of models computed together; by default as many as fit in the device's memory.
     """
 
     NAME: ClassVar[str] = "vmapped"
     KNOWS: ClassVar[Knows] = FunctionalPass.KNOWS
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-        at_once: int | None = None,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        self.weights, self.configs, self.loss = weights, configs, training_loss(configs[0].optim)
-        self.device = weights.values.device
-        self.cfg, self.is_mlp = model.cfg, isinstance(model, HookedMLP)
-        self.tokens, self.positions = tasks[0].tokens.to(self.device), tasks[0].answer_positions
-        self.plan = make_plan(tasks[0].tokens, self.positions, model.cfg.n_layers).to(self.device)
-        self.stacked_labels = torch.stack([task.labels for task in tasks]).to(self.device)
+    def __init__(self, models: Ensemble, at_once: int | None = None) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        self.weights, self.configs, self.loss = models.weights, models.configs, training_loss(models.configs[0].optim)
+        self.device = models.weights.values.device
+        self.cfg, self.is_mlp = models.model.cfg, isinstance(models.model, HookedMLP)
+        self.tokens, self.positions = models.tokens.to(self.device), models.answer_positions
+        self.plan = make_plan(models.tokens, self.positions, self.cfg.n_layers).to(self.device)
+        self.stacked_labels = torch.stack(models.labels())
         self.labels = list(self.stacked_labels)
-        K = len(tasks)
+        K = len(self.labels)
         self.losses = torch.zeros(K, dtype=torch.float64, device=self.device)
         self._batches: list[Tensor] = []
         self._leaves: list[tuple[slice, dict[str, Tensor]]] = []
@@ -148,15 +136,15 @@ class VmappedPass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On an accelerator."""
+        """Whether the device is an accelerator."""
         return device.type != "cpu"
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Int[Tensor, " chosen"]:
-        """The numbers themselves."""
+        """The row numbers themselves."""
         return rows
 
     def backward(self, batches: Sequence[Tensor], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
-        """Nothing is awaited: the losses stay on the device."""
+        """Losses and gradients, without a sync: the losses stay on the device."""
         self._load(list(batches))
         self._draw(steps)
         if not self._leaves:
@@ -166,7 +154,7 @@ class VmappedPass:
         return self.losses.clone()
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same forward in float32, a model at a time."""
+        """A reader by the same forward in float32, one model at a time."""
         own = {name: tensor.detach() for name, tensor in self.weights.own[k].items()}
 
         return lambda rows: self._logits(own, rows.to(self.device))
@@ -185,16 +173,16 @@ class VmappedPass:
         return (self.loss(logits, labels[rows]) * share).sum()
 
     def _pass(self, some: slice, leaves: dict[str, Tensor]) -> None:
-        """Losses and gradients of some models, into the stack's."""
+        """Compute losses and gradients of some models, and write them into the stack's."""
         params = leaves | {name: tensor[some] for name, tensor in self.weights.frozen.items()}
-        kept = {name: mask[some] for name, mask in self.masks.items()}
+        drop_masks = {name: mask[some] for name, mask in self.masks.items()}
         with products(self.configs[0].optim.precision, self.device):
             per_model = torch.vmap(self._loss)(
-                params, self.stacked_labels[some], self.rows[some], self.share[some], kept
+                params, self.stacked_labels[some], self.rows[some], self.share[some], drop_masks
             )
-        found = gradients(per_model.sum(), list(leaves.values()), self.configs[0].optim.precision, self.device)
+        grads = gradients(per_model.sum(), list(leaves.values()), self.configs[0].optim.precision, self.device)
         self.losses[some] = per_model.detach()
-        for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), found, strict=True):
+        for into, gradient in zip(self.weights.split(self.weights.grads[some]).values(), grads, strict=True):
             into.copy_(gradient)
 
     def _all(self) -> None:
@@ -204,7 +192,7 @@ class VmappedPass:
     # ---- memory ----------------------------------------------------------------------------------
 
     def _load(self, batches: list[Tensor]) -> None:
-        """Bring the rows' numbers to the device, with zero shares where a model has fewer of them."""
+        """Copy the row numbers to the device, padded with zero shares where a model has fewer rows."""
         if len(batches) == len(self._batches) and all(a is b for a, b in zip(batches, self._batches, strict=True)):
             return
         most = max(map(len, batches))
@@ -213,7 +201,7 @@ class VmappedPass:
         rows = torch.zeros(self.rows.shape, dtype=torch.int64)
         share = torch.zeros(self.share.shape, dtype=torch.float64)
         for k, batch in enumerate(batches):
-            rows[k] = batch[0]  # where there is no more: one of its own, for rows that are not defined have no label
+            rows[k] = batch[0]  # padding is a row of the batch: rows that are not defined have no label
             rows[k, : len(batch)] = batch
             share[k, : len(batch)] = 1 / len(batch)
         if self.device.type == "cuda":
@@ -223,7 +211,7 @@ class VmappedPass:
         self._batches = batches
 
     def _draw(self, steps: Sequence[int]) -> None:
-        """This update's dropout, of each model's own stream."""
+        """Draw this update's dropout masks, from each model's own stream."""
         if not self.masks:
             return
         for k, (config, step, batch) in enumerate(zip(self.configs, steps, self._batches, strict=True)):
@@ -237,29 +225,29 @@ class VmappedPass:
         self.share = torch.zeros(K, n, dtype=torch.float64, device=self.device)
         queries = sites(self.cfg, len(self.positions)) if self.configs[0].optim.dropout > 0 else {}
         self.masks = {name: torch.ones(K, n, q, self.cfg.d_model, device=self.device) for name, q in queries.items()}
-        self._leaves = []  # how many models are taken at once depends on the rows
+        self._leaves = []  # the number of models computed together depends on the number of rows
         self._replay = Replay(self.device)
 
     def _split(self) -> None:
-        """Leaves of as many models as are taken at once."""
+        """Cut the ensemble into groups of models that are computed together."""
         K = len(self.labels)
         size = self._at_once or self._fitting()
         chunks = [slice(first, min(first + size, K)) for first in range(0, K, size)]
         self._leaves = [(some, self.weights.leaves(self.weights.values[some])) for some in chunks]
 
     def _fitting(self) -> int:
-        """How many models' passes fit in the device's memory, from what one takes."""
+        """Number of models whose pass fits in the device's memory, measured on one model."""
         K = len(self.labels)
         if self.device.type != "cuda":
             return K
         one = slice(0, 1)
         leaves = self.weights.leaves(self.weights.values[one])
-        self._pass(one, leaves)  # libraries take their memory at the first
+        self._pass(one, leaves)  # libraries allocate their workspace at the first call
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
         self._pass(one, leaves)
         need = max(1, torch.cuda.max_memory_allocated(self.device) - before)
-        torch.cuda.empty_cache()  # what earlier passes left is free as well
+        torch.cuda.empty_cache()  # memory cached by earlier passes is free as well
         free = torch.cuda.mem_get_info(self.device)[0]
         most = max(1, int(FREE_SHARE * free / need))
         return -(-K // -(-K // most))

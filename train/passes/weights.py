@@ -31,7 +31,7 @@ class StackedWeights:
         self.own = [self.leaves(row) | {name: t[k] for name, t in self.frozen.items()} for k, row in enumerate(values)]
 
     def leaves(self, values: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
-        """Rows of trained numbers as tensors by name, to take gradients in: views."""
+        """Rows of trained numbers as tensors by name that require gradients: views."""
         return {name: value.detach().requires_grad_() for name, value in self.split(values).items()}
 
     def split(self, flat: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Simulate the solvable model: ``python -m train.scaling NAME``, NAME a preset; flags change its fields.
+"""Simulate the solvable model: ``python -m train.scaling NAME``, where NAME is a preset whose fields flags change.
 
 The last line of standard output is the run's directory. Exit status 0; 2 for bad input; 3 for an unstable step size.
 """
@@ -25,15 +25,15 @@ class Options:
 
     config: Annotated[ScalingConfig, tyro.conf.arg(name="")]
     out: Path = Path("checkpoints")
-    """Folder of runs."""
-    list: bool = False
+    """Folder in which the run's directory is made."""
+    list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the presets, and exit."""
-    quiet: bool = False
-    """Print the run's directory alone."""
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print only the run's directory."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
-    """Entry point of ``python -m train.scaling``."""
+    """Entry point of ``groklens-simulate`` and ``python -m train.scaling``."""
     return run_command(lambda: _main(sys.argv[1:] if argv is None else argv))
 
 
@@ -43,7 +43,9 @@ def _main(argv: "list[str]") -> int:
         raise UsageError(f"no preset {name!r}{nearest(name, PRESETS)}; allowed are {', '.join(PRESETS)}")
     refuse_beside(given(argv) | ({"NAME"} if name is not None else set()), "list")
     default = Options(ScalingConfig() if name is None else PRESETS[name])
-    options: Options = parse(Options, argv if name is None else argv[1:], "python -m train.scaling NAME", default)
+    options: Options = parse(
+        Options, argv if name is None else argv[1:], "python -m train.scaling NAME", default, pairs=True
+    )
     if options.list:
         for preset, config in PRESETS.items():
             say(f"{preset:16} {config.name}")
@@ -56,12 +58,13 @@ def _main(argv: "list[str]") -> int:
 
     path = options.out / options.config.name
     if (path / "run.json").is_file():
-        found = read_simulation(path)[1]
+        simulated = read_simulation(path)[1]
     else:
-        found = simulate(options.config)
-        write_simulation(path, options.config, found)
+        simulated = simulate(options.config)
+        write_simulation(path, options.config, simulated)
     if not options.quiet:
-        say(f"loss {found.loss[:, 0].mean():.4g} at t = 0, {found.loss[:, -1].mean():.4g} at t = {found.t[-1]:g}")
+        loss = simulated.loss.mean(axis=0)
+        say(f"loss {loss[0]:.4g} at t = 0, {loss[-1]:.4g} at t = {simulated.t[-1]:g}")
     say(path)
     return 0
 
@@ -70,7 +73,7 @@ def _refuse_idle(config: ScalingConfig) -> None:
     """Refuse a seed where nothing is drawn.
 
     Raises:
-        UsageError: it would do nothing.
+        UsageError: the seed would have no effect.
     """
     if config.seed != 0 and config.form == "plain" and config.b is None and config.p is None:
         raise UsageError(

@@ -5,7 +5,7 @@ import math
 from train.errors import UsageError
 
 LARGEST = 20.0
-"""Of alpha and beta: past it eigenvalues and powers leave the range of a float64."""
+"""Largest alpha and beta: beyond, eigenvalues and powers leave the range of float64."""
 
 
 def check_task(alpha: float, beta: float) -> None:
@@ -25,17 +25,17 @@ def check_task(alpha: float, beta: float) -> None:
 
 
 def check_gamma(gamma: float) -> None:
-    """Refuse strengths of feature learning that are none.
+    """Refuse a strength of feature learning outside 0 to 1e12.
 
     Raises:
-        UsageError: gamma < 0 or not finite.
+        UsageError: gamma < 0, above 1e12, or not a number.
     """
     if not 0 <= gamma <= 1e12:
         raise UsageError(f"gamma = {gamma:g} is not allowed: give gamma >= 0 (0 is lazy), up to 1e12")
 
 
 def check_step_size(eta: float) -> None:
-    """Refuse step sizes that are none.
+    """Refuse a step size that is not positive.
 
     Raises:
         UsageError: eta <= 0 or not finite.
@@ -45,20 +45,20 @@ def check_step_size(eta: float) -> None:
 
 
 def check_seed(seed: int) -> None:
-    """Refuse seeds below 0.
+    """Refuse a seed below 0.
 
     Raises:
-        UsageError: it is.
+        UsageError: the seed is below 0.
     """
     if seed < 0:
         raise UsageError(f"seed = {seed} is not allowed: give a whole number from 0")
 
 
 def check_size(name: str, value: int) -> None:
-    """Refuse a number of things below 1.
+    """Refuse a count below 1.
 
     Raises:
-        UsageError: it is.
+        UsageError: the value is below 1.
     """
     if value < 1:
         raise UsageError(f"{name} = {value} is not allowed: give a whole number of at least 1")

@@ -1,4 +1,4 @@
-"""What determines a simulation: the task, the model and its training."""
+"""Config of a simulation: the task, the model and its training."""
 
 import hashlib
 import json
@@ -18,34 +18,34 @@ class ScalingConfig:
     """The projected two-layer linear model of Bordelon et al. 2024 (2409.17858) on a power-law task."""
 
     alpha: float = 1.5
-    """Capacity, > 1: eigenvalues of the kernel are k^-alpha."""
+    """Capacity, > 1: the kernel's eigenvalues are k^-alpha."""
     beta: float = 0.5
     """Source, > 0: the target's power at k is k^-(1 + alpha beta); below 1 the task is hard."""
     gamma: float = 1.0
     """Strength of feature learning; 0 is lazy."""
     form: Form = "projected"
-    """random_features: only the readout is trained (gamma is 0). projected: so is the first layer, in the row space of
-    A(0). plain: A(0) = sqrt(N) I, N = M, a two-layer linear net without a bottleneck of width."""
+    """random_features: only the readout is trained (gamma is 0). projected: the first layer is trained too, in the row
+    space of A(0). plain: A(0) = sqrt(N) I with N = M, a two-layer linear network without a bottleneck."""
     n: int = 64
-    """Width N; M where the form is plain."""
+    """Width N; equal to M in the plain form."""
     m: int = 512
-    """Modes M."""
+    """Number of modes M."""
     b: int | None = None
-    """Fresh samples a step; the whole population where not given."""
+    """Fresh samples per step; the whole population by default."""
     p: int | None = None
-    """Samples that are used again at every step; not together with b."""
+    """Samples that are reused at every step; not together with b."""
     tail: bool = False
-    """Take the modes beyond M in: as their mean in kernel and target, and in the loss. Population only."""
+    """Include the modes beyond M: by their mean in kernel and target, and in the loss. Population only."""
     eta: float = 0.05
     """Step size."""
     steps: int = 1_000
-    """Updates; time t = eta times updates."""
+    """Number of updates; time t is eta times updates."""
     seeds: int = 4
-    """Independent draws of A(0) and data, side by side."""
+    """Independent draws of A(0) and data, trained side by side."""
     seed: int = 0
-    """Of the first of them."""
+    """Seed of the first draw; the others follow."""
     dynamics: Dynamics = "reduced"
-    """matrix: A(t) itself, N x M numbers. reduced: A(t) = B(t) A(0), the same to rounding, N x N numbers."""
+    """matrix: A(t) itself, N x M numbers. reduced: B(t) of A(t) = B(t) A(0), N x N numbers; equal up to rounding."""
 
     def __post_init__(self) -> None:
         check_task(self.alpha, self.beta)
@@ -75,12 +75,12 @@ class ScalingConfig:
         return self.eta * self.steps
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain values, for JSON."""
         return asdict(self)
 
     @property
     def name(self) -> str:
-        """Folder of its run: form, exponents and 8 digits of the SHA-256 of all fields."""
+        """Name of the run's directory: form, exponents and 8 digits of the SHA-256 of all fields."""
         digest = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:8]
         return f"scaling-{self.form}-a{self.alpha:g}-b{self.beta:g}-g{self.gamma:g}-{digest}"
 
@@ -95,4 +95,4 @@ PRESETS: dict[str, ScalingConfig] = {
     "narrow": ScalingConfig(gamma=0.0, n=64, tail=True, steps=20_000, eta=0.1),
     "few-samples": ScalingConfig(gamma=0.0, n=512, m=512, form="plain", p=64, steps=20_000, eta=0.1),
 }
-"""By the name that the command takes."""
+"""Presets by the name that the command takes."""

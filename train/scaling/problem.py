@@ -1,4 +1,4 @@
-"""The task and the frozen part of the model: A(0), kernels, samples, for every seed."""
+"""The task and the frozen part of the model (A(0), kernels and samples) for every seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from .config import ScalingConfig
 
 @dataclass(frozen=True)
 class Problem:
-    """What dynamics need; everything float64, seeds first."""
+    """The task and the frozen part of the model as the dynamics use them; float64, with seeds as the first axis."""
 
     loss: Callable[[Float[Tensor, "seeds n"]], Float[Tensor, " seeds"]]
     """Population loss of f = h^T A(0) psi / N."""
     gradient: Callable[[Float[Tensor, "seeds n"]], Float[Tensor, "seeds n"]]
-    """A(0) G v, of a fresh batch at each call where batches are fresh."""
+    """A(0) G v; with fresh batches each call draws one."""
     mode_gradient: Callable[[Float[Tensor, "seeds m"]], Float[Tensor, "seeds m"]]
-    """G v from what A^T w / N is, likewise."""
+    """G v as a function of A^T w / N; with fresh batches each call draws one."""
     features: Callable[[], Float[Tensor, "seeds n m"]]
-    """A(0)."""
+    """The features A(0)."""
     stiffness: Float[Tensor, " seeds"]
-    """Largest eigenvalue of the kernel that is trained on, A(0) G A(0)^T / N; with fresh batches the population's, and
-    its trace over B, which their noise adds."""
+    """Largest eigenvalue of the training kernel A(0) G A(0)^T / N; with fresh batches that of the population's kernel
+    plus its trace over B, the contribution of their noise."""
     farthest: Float[Tensor, " seeds"]
-    """|h|^2 / N of the best fit, where training ends."""
+    """|h|^2 / N of the best fit, at which training ends."""
 
 
 def make_problem(config: ScalingConfig) -> Problem:
@@ -43,7 +43,7 @@ def make_problem(config: ScalingConfig) -> Problem:
 
 
 def _sampler(config: ScalingConfig, lam: Tensor) -> Callable[[], Float[Tensor, "seeds rows m"]] | None:
-    """Samples psi = sqrt(lambda) z: new ones at every call, or always the same; None for the population."""
+    """A function that returns samples psi = sqrt(lambda) z, new or reused ones; None for the population."""
     rows = config.b if config.p is None else config.p
     if rows is None:
         return None
@@ -71,7 +71,7 @@ def _mode_gradient(lam: Tensor, w_star: Tensor, sample: Callable[[], Tensor] | N
 
 
 def _plain(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
-    """A(0) = sqrt(N) I: h / sqrt(N) is the learned function, mode by mode; modes beyond M stay unlearned."""
+    """The plain form, A(0) = sqrt(N) I: h / sqrt(N) is the learned function by mode; modes beyond M stay unlearned."""
     beyond = _tails(config)[2] if config.tail else 0.0
     root = float(config.n) ** 0.5
     sample = _sampler(config, lam)
@@ -90,7 +90,7 @@ def _plain(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
 
 
 def _projected(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
-    """A(0) with independent standard normal entries."""
+    """The projected form: A(0) has independent standard normal entries."""
     n, m = config.n, config.m
     generators = [stream(config.seed + i, "features") for i in range(config.seeds)]
     A0 = torch.stack([torch.randn(n, m, dtype=torch.float64, generator=g) for g in generators])
@@ -126,7 +126,7 @@ def _projected(config: ScalingConfig, lam: Tensor, w_star: Tensor) -> Problem:
 def _stiffness(
     config: ScalingConfig, K: Float[Tensor, "*seeds n n"], reused: Float[Tensor, "seeds p n"] | None
 ) -> Float[Tensor, " seeds"]:
-    """Largest eigenvalue of the kernel of ``reused`` rows, or of K, the population's, and what batches add."""
+    """Largest eigenvalue of the kernel of ``reused`` rows, or else of K, plus the noise of fresh batches."""
     if reused is not None:
         return torch.linalg.matrix_norm(reused, ord=2) ** 2 / len(reused[0])
     largest = torch.linalg.eigvalsh(K)[..., -1]

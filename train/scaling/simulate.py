@@ -1,10 +1,10 @@
 """Gradient descent on the solvable model, all seeds side by side.
 
-Specification (after Bordelon et al. 2024, 2409.17858): f(x) = w^T A psi(x) / N, w(0) = 0, v = w* - A^T w / N,
+The model of Bordelon et al. 2024 (2409.17858): f(x) = w^T A psi(x) / N, w(0) = 0, v = w* - A^T w / N,
     w <- w + eta A G v,   A <- A + eta gamma w (G v)^T A0^T A0 / N,
-G being Lambda, or Psi^T Psi / B of fresh samples, or of the same P samples. With A = B A0, h = B^T w and g = A0 G v:
+where G is Lambda, or Psi^T Psi / B of fresh or of reused samples. With A = B A0, h = B^T w and g = A0 G v:
     w <- w + eta B g,     B <- B + eta gamma w g^T / N,
-which is the same to rounding. The loss is the population's, sum lambda_k v_k^2 (no 1/2).
+which is equal up to rounding. The loss is the population's, sum lambda_k v_k^2 (no 1/2).
 """
 
 import itertools
@@ -23,9 +23,9 @@ from .problem import Problem, make_problem
 from .store import Simulated
 
 PER_DECADE = 40
-"""Evaluations, log-spaced."""
+"""Evaluations per decade of steps."""
 SAFE = 0.9
-"""Share of the largest stable step size that is called safe."""
+"""Share of the largest stable step size that an error message recommends."""
 
 
 def simulate(config: ScalingConfig) -> Simulated:
@@ -33,7 +33,7 @@ def simulate(config: ScalingConfig) -> Simulated:
 
     Raises:
         DataError: a step size that is unstable, eta q(t) sigma_max >= 2 at any step, or a loss that is not finite.
-        UsageError: it does not fit in memory.
+        UsageError: the simulation does not fit in memory.
     """
     copies = 3 if config.dynamics == "matrix" else 1
     check_fits(8 * config.seeds * (copies * config.n * config.m + 3 * config.n**2), "this simulation", "n, m or seeds")
@@ -54,13 +54,13 @@ def simulate(config: ScalingConfig) -> Simulated:
 
 
 def evaluated(n_steps: int) -> list[int]:
-    """Log-spaced steps from 0 to ``n_steps``."""
+    """Steps that are evaluated: log-spaced, from 0 to ``n_steps``."""
     count = int(np.log10(max(n_steps, 1)) * PER_DECADE) + 2
     return sorted({0, *np.geomspace(1, n_steps, count).round().astype(int).tolist()})
 
 
 def _reduced(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[Float[Tensor, "seeds n"]]:
-    """h = B^T w at the steps that are due."""
+    """Yields h = B^T w at the steps ``due``, by the reduced dynamics."""
     seeds, n = config.seeds, config.n
     w = torch.zeros(seeds, n, dtype=torch.float64)
     B = torch.eye(n, dtype=torch.float64).repeat(seeds, 1, 1) if config.gamma > 0 else None
@@ -77,7 +77,7 @@ def _reduced(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator
 
 
 def _matrix(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[Float[Tensor, "seeds n"]]:
-    """The same from A(t) itself; h solves A0^T h = A^T w, which lies in the row space of A0."""
+    """Yields h at the steps ``due`` from A(t) itself: h solves A0^T h = A^T w, which lies in the row space of A0."""
     n, A0 = config.n, problem.features()
     w, A = torch.zeros(config.seeds, n, dtype=torch.float64), A0.clone()
     for step in itertools.count():
@@ -93,19 +93,19 @@ def _matrix(config: ScalingConfig, problem: Problem, due: set[int]) -> Iterator[
 
 
 def _scale(config: ScalingConfig, square: Float[Tensor, " seeds"]) -> Float[Tensor, " seeds"]:
-    """Scale q of the kernel where |h|^2 / N is ``square``."""
+    """Scale q of the kernel as a function of ``square``, which is |h|^2 / N."""
     return (1 + (1 + 4 * config.gamma * square).sqrt()) / 2
 
 
 def _check(config: ScalingConfig, problem: Problem, step: int, w: Float[Tensor, "seeds n"]) -> None:
-    """Gradient descent is stable where eta q sigma_max < 2; q is 1 + gamma |w|^2 / N, up to the step size."""
+    """Refuse eta q sigma_max >= 2, where gradient descent is unstable; q is 1 + gamma |w|^2 / N for small eta."""
     q = 1 + config.gamma * (w**2).sum(dim=1) / config.n
     if not (config.eta * q * problem.stiffness < 2).all():
         raise _unstable(config, problem, step, q)
 
 
 def _unstable(config: ScalingConfig, problem: Problem, step: int, q: Float[Tensor, " seeds"]) -> DataError:
-    """The safe step size is that of the largest q there can be, at the end of training; and below the one given."""
+    """The error with a safe step size: stable at the largest q, that of the end of training, and at most eta / 2."""
     limit = _scale(config, problem.farthest)
     safe = min(SAFE * 2 / float((limit * problem.stiffness).max()), config.eta / 2)
     most = config.eta * float((q * problem.stiffness).max())

@@ -23,7 +23,7 @@ from .config import ScalingConfig
 FORMAT = "scaling 1"
 CURVES = ("step", "t", "loss", "q")
 MOST_CURVES = 100_000_000
-"""Bytes of the curves, packed or unpacked."""
+"""Largest size of the curves in bytes, packed or unpacked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,18 +33,22 @@ class Simulated:
     step: np.ndarray
     """Updates done, [times]."""
     t: Float[np.ndarray, " times"]
-    """eta times updates."""
+    """Time, eta times updates."""
     loss: Float[np.ndarray, "seeds times"]
-    """Population loss, sum lambda_k v_k^2."""
+    """Population loss, the sum of lambda_k v_k^2."""
     q: Float[np.ndarray, "seeds times"]
-    """Scale of the kernel, (1 + sqrt(1 + 4 gamma |h|^2 / N)) / 2."""
+    """Scale q of the kernel, (1 + sqrt(1 + 4 gamma |h|^2 / N)) / 2."""
 
 
-def write_simulation(path: Path, config: ScalingConfig, found: Simulated) -> None:
-    """Write it; ``run.json`` last, so that a directory that has it is whole."""
+def write_simulation(path: Path, config: ScalingConfig, simulated: Simulated) -> None:
+    """Write a simulation to the directory ``path``; ``run.json`` comes last, so a directory that has it is whole.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     path.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: getattr(found, name) for name in CURVES})
+    np.savez(buffer, **{name: getattr(simulated, name) for name in CURVES})
     write_atomic(path / "curves.npz", buffer.getvalue())
     about = {"format": FORMAT, "id": config.name, "config": config.to_json(), "curves": _sha256(buffer.getvalue())}
     write_json(path / "run.json", about | {"versions": versions(), "git": git_state()})
@@ -55,7 +59,7 @@ def _sha256(data: bytes) -> str:
 
 
 def is_simulation(path: Path) -> bool:
-    """Whether a directory holds one, readable or not."""
+    """Whether a directory holds a simulation, readable or not."""
     try:
         about = read_json(path / "run.json")
     except (OSError, ValueError):
@@ -64,7 +68,7 @@ def is_simulation(path: Path) -> bool:
 
 
 def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
-    """Config and curves.
+    """Config and curves of the simulation in the directory ``path``.
 
     Raises:
         DataError: a file is missing or broken, or holds what no simulation writes.
@@ -74,31 +78,31 @@ def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
         config, data = _config(about), read_small(path / "curves.npz", MOST_CURVES)
         if "curves" in about and about["curves"] != _sha256(data):  # earlier versions wrote none
             raise ValueError("the SHA-256 of its curves.npz is not the one in its run.json")
-        found = _read_curves(data, config)
-        _check_curves(config, found)
-        return config, Simulated(**found)
+        curves = _read_curves(data, config)
+        _check_curves(config, curves)
+        return config, Simulated(**curves)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is no simulation that can be read: {error}") from error
 
 
 def _config(about: Any) -> ScalingConfig:
-    """The config of a ``run.json``; ValueError where it holds none."""
+    """The config in the content of a ``run.json``. Raises ValueError if there is none."""
     if not isinstance(about, dict) or not isinstance(about.get("config"), dict):
         raise ValueError("its run.json holds no config")
     if about.get("format") != FORMAT:
         raise ValueError(f"its format is {shown(about.get('format'))}, not {FORMAT!r}")
-    given, fields = about["config"], dataclasses.fields(ScalingConfig)
+    values, fields = about["config"], dataclasses.fields(ScalingConfig)
     names = {f.name for f in fields}
-    if given.keys() != names:
-        raise ValueError(f"its config lacks or adds {', '.join(sorted(names ^ given.keys()))[:MOST_SHOWN]}")
-    config = ScalingConfig(**{f.name: typed(f, given[f.name]) for f in fields})
+    if values.keys() != names:
+        raise ValueError(f"its config lacks or adds {', '.join(sorted(names ^ values.keys()))[:MOST_SHOWN]}")
+    config = ScalingConfig(**{f.name: typed(f, values[f.name]) for f in fields})
     if "id" in about and about["id"] != config.name:  # earlier versions wrote none
         raise ValueError(f"its config is that of {config.name}, not of {shown(about['id'])}")
     return config
 
 
 def _read_curves(data: bytes, config: ScalingConfig) -> dict[str, np.ndarray]:
-    """The arrays of a ``curves.npz`` as ``write_simulation`` writes it; ValueError where it is none.
+    """The arrays of a ``curves.npz`` as ``write_simulation`` writes it. Raises ValueError for any other content.
 
     Sizes are compared before anything is unpacked: a small file may unpack to gigabytes.
     """
@@ -115,13 +119,13 @@ def _read_curves(data: bytes, config: ScalingConfig) -> dict[str, np.ndarray]:
 
 
 def _array(data: bytes, seeds: int) -> np.ndarray:
-    """The array of .npy data: numbers of 8 bytes, one- or two-dimensional; ValueError where it is none."""
+    """The array of .npy data: numbers of 8 bytes in one or two dimensions. Raises ValueError for any other content."""
     file = io.BytesIO(data)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("its curves are of another version of NumPy's format")
     try:
         shape, is_columnwise, dtype = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # NumPy reads it as Python, whose parser has many ways to fail
+    except Exception as error:  # NumPy parses the header as Python, which fails in many ways
         raise ValueError(f"its curves have no header of NumPy's: {error}") from error
     rest = data[file.tell() :]
     if dtype not in (np.float64, np.int64) or is_columnwise or len(shape) not in (1, 2) or shape[0] < 1:
@@ -131,18 +135,18 @@ def _array(data: bytes, seeds: int) -> np.ndarray:
     return np.frombuffer(rest, dtype).reshape(shape).copy()
 
 
-def _check_curves(config: ScalingConfig, found: dict[str, np.ndarray]) -> None:
-    """Shapes and values that a simulation of this config has; ValueError where not."""
-    step, times = found["step"], len(found["t"])
+def _check_curves(config: ScalingConfig, curves: dict[str, np.ndarray]) -> None:
+    """Refuse shapes and values that no simulation of this config has. Raises ValueError."""
+    step, times = curves["step"], len(curves["t"])
     if not np.issubdtype(step.dtype, np.integer) or step.ndim != 1 or not (np.diff(step) > 0).all() or step[0] != 0:
         raise ValueError("its steps are not whole numbers that rise from 0")
     if len(step) != times or step[-1] != config.steps:
         raise ValueError(f"its steps do not end at the {config.steps} of its config, or have not one time each")
     for name in ("loss", "q"):
-        values = found[name]
+        values = curves[name]
         if values.shape != (config.seeds, times) or values.dtype != np.float64:
             raise ValueError(f"its {name} is not a number for each of {config.seeds} seeds and {times} times")
         if not np.isfinite(values).all() or not (values > 0).all():
             raise ValueError(f"its {name} has values that are not finite and above 0")
-    if not np.array_equal(found["t"], config.eta * step):
+    if not np.array_equal(curves["t"], config.eta * step):
         raise ValueError("its times are not eta times its steps")

@@ -11,6 +11,7 @@ from typing import Any
 from train.errors import DataError
 
 from .files import read_regular
+from .json_files import parse_json
 from .strict import (
     Shape,
     checked,
@@ -22,7 +23,6 @@ from .strict import (
     mapping,
     nullable,
     number,
-    parse,
     record,
     text,
 )
@@ -138,7 +138,7 @@ def read_document(path: Path, kind: str, shape: Shape, old_shape: Shape | None) 
         DataError: it cannot be read, its content is not what its seal says, or not of the shape.
     """
     most_bytes, most_values = BOUND[kind]
-    value = parse(read_regular(path, most_bytes), path, most_values)
+    value = parse_json(read_regular(path, most_bytes), path, most_values)
     if old_shape is not None and not (isinstance(value, dict) and "sha256" in value):
         return checked(value, old_shape, path), False
     if not isinstance(value, dict) or type(value.get("sha256")) is not str:

@@ -17,8 +17,10 @@ from typing import Any
 from train.errors import DataError, MissingFile
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-QUIET_OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+QUIET_OPEN = 0
 """Flags with which opening a planted link fails, and opening a planted pipe does not wait for its other end."""
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # Windows has the last alone
+    QUIET_OPEN |= getattr(os, _name, 0)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -51,7 +53,8 @@ def read_small(path: Path, most: int) -> bytes:
         raise ValueError("it is no regular file")
     if state.st_size > most:
         raise ValueError(f"it has {state.st_size:,} bytes, more than the {most:,} that such a file may have")
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe put there now would make us wait
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb") as file:  # a pipe put there now would make us wait
         return file.read(most)
 
 
@@ -66,7 +69,8 @@ def write_temporary(path: Path, data: bytes) -> Path:
         try:
             try:
                 _write_all(fd, data)
-                os.fchmod(fd, 0o666 & ~_umask())
+                if hasattr(os, "fchmod"):  # mkstemp's files are the owner's alone; Windows has no such modes
+                    os.fchmod(fd, 0o666 & ~_umask())
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -94,7 +98,7 @@ def append(path: Path, data: bytes, size: int) -> None:
         OSError: the disk refuses; part of ``data`` may have been written.
     """
     with naming_space(path, len(data)):
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | QUIET_OPEN, 0o666)
+        fd = _quiet_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             found = _regular(fd, path).st_size
             if found != size:
@@ -113,7 +117,7 @@ def overwrite(path: Path, data: bytes) -> None:
         OSError: the disk refuses.
     """
     with naming_space(path, len(data)):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | QUIET_OPEN, 0o666)
+        fd = _quiet_open(path, os.O_WRONLY | os.O_CREAT)
         try:
             _regular(fd, path)
             os.ftruncate(fd, 0)
@@ -161,7 +165,7 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
         DataError: it is no regular file, has another size, or cannot be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | QUIET_OPEN)
+        fd = _quiet_open(path, os.O_RDONLY)
     except FileNotFoundError as error:
         raise MissingFile(f"{path} cannot be read: {error.strerror}") from error
     except OSError as error:
@@ -178,8 +182,22 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
         os.close(fd)
 
 
+def check_plain(path: Path) -> None:
+    """Refuse a name that is taken by something else than a regular file; the file itself is not opened.
+
+    Raises:
+        DataError: there is a link, a folder, a pipe or a device.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{path} is {'a link' if stat.S_ISLNK(mode) else 'not a regular file'}")
+
+
 def is_there(path: Path) -> bool:
-    """Whether anything has this name, be it a link that leads nowhere."""
+    """Whether anything has this name, even a dangling link."""
     return os.path.lexists(path)
 
 
@@ -209,7 +227,9 @@ def signature(path: Path) -> tuple[int, int, int] | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable."""
+    """Make a rename in ``folder`` durable, where the system lets a folder be opened: Windows does not."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -223,7 +243,7 @@ def naming_space(path: Path, n_bytes: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_SPACE:
+        if error.errno is None or error.errno not in NO_SPACE:
             raise
         try:
             left = f"; {shutil.disk_usage(path.parent).free:,} are free"
@@ -231,6 +251,13 @@ def naming_space(path: Path, n_bytes: int) -> Iterator[None]:
             left = ""
         text = f"{os.strerror(error.errno)}: {path} needs {n_bytes:,} bytes{left}; make room and run again"
         raise OSError(error.errno, text) from error
+
+
+def _quiet_open(path: Path, flags: int) -> int:
+    """A descriptor of a file; a link is refused with ELOOP, and nothing is waited for."""
+    if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return os.open(path, flags | QUIET_OPEN, 0o666)
 
 
 def _regular(fd: int, path: Path) -> os.stat_result:

@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor
 
-from train.config.settings import from_json
+from train.config.run import RunConfig
 from train.errors import UsageError
 
 from .documents import FORMAT, sealed
@@ -31,7 +31,7 @@ def write_imported(
 
     Args:
         path: the run's directory.
-        config: the fields that are known, as ``RunConfig.to_json`` names them.
+        config: the fields that are known, as ``RunConfig.to_dict`` names them.
         origin: source (file name), sha256 (of the file), layout, unknown (names of config fields and parts).
         snapshots: weights by TransformerLens name, by step.
         is_train: which of all rows, a-major, are trained on; None where that is unknown.
@@ -51,7 +51,7 @@ def write_imported(
     partial = RunStore(path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     try:
         (partial.path / "steps").mkdir(parents=True)
-        run = run_id_of(about, from_json(about["config"]))
+        run = run_id_of(about, RunConfig.from_dict(about["config"]))
         write_json(partial.path / "run.json", sealed({"format": FORMAT, "run": run, **about, "sessions": []}))
         for step in sorted(snapshots):
             partial.save_snapshot(step, snapshots[step])

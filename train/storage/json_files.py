@@ -1,53 +1,100 @@
-"""JSON from files, as JSON is defined: nothing that Python would read beyond it, and nothing too large or too deep."""
+"""Strict reading of JSON files: no value that the JSON standard lacks, and nothing too large or nested too deep."""
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
+from train.errors import DataError
+
 from .files import read_small
 
-MOST_JSON = 10_000_000
-"""Bytes of a JSON file. Of all texts, nested lists take most memory when read: 24 times their length."""
+INT_MAX = 2**63 - 1
+MOST_BYTES = 10_000_000
+"""Bytes of a JSON file."""
+MOST_VALUES = 1_000_000
+"""Values in a JSON file."""
 
 
-def read_json(path: Path, most: int = MOST_JSON) -> Any:
-    """The value in a JSON file, a regular one of at most ``most`` bytes.
+def read_json(path: Path) -> Any:
+    """The value in a JSON file, a regular file of at most ``MOST_BYTES`` bytes and ``MOST_VALUES`` values.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no regular file, too large, or not JSON.
+        OSError: the file cannot be read.
+        ValueError: the file is not regular, is too large, or holds no such JSON as ``parse_json`` reads.
     """
-    return parse_json(read_small(path, most))
+    return loads(read_small(path, MOST_BYTES), MOST_VALUES)
 
 
-def parse_json(data: bytes) -> Any:
-    """The value of JSON text in UTF-8.
+def parse_json(data: bytes, path: object, most_values: int) -> Any:
+    """The JSON value in ``data``, in UTF-8.
+
+    NaN, infinities, whole numbers beyond 64 bits, a name given twice in an object, NUL and lone surrogates are refused.
+
+    Args:
+        data: the bytes; their number is the caller's to limit.
+        path: named in errors.
+        most_values: upper limit on the number of values, which bounds time and memory.
 
     Raises:
-        ValueError: it is not JSON, holds numbers that are not finite or a name twice, or is nested too deeply.
+        DataError: the data are no such JSON.
     """
     try:
-        return json.loads(
-            data.decode(), parse_constant=_constant, parse_float=_finite, object_pairs_hook=_without_repeats
+        return loads(data, most_values)
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON that can be read: {error}") from error
+
+
+def loads(data: bytes, most_values: int) -> Any:
+    """The JSON value in ``data``, as ``parse_json`` reads it.
+
+    Raises:
+        ValueError: the data are no such JSON; the message is the reason alone.
+    """
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > most_values:
+        raise ValueError(f"it holds more than {most_values:,} values")
+    try:
+        text = data.decode()
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite, parse_int=_small
         )
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is beyond the numbers there are")
+        if "\\u" in text:
+            _check_escapes(value)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     return value
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return found
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("an object has a name twice")
+    return names
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is out of a float's range")
+    return value
+
+
+def _small(digits: str) -> int:
+    if len(digits) > 20 or not -INT_MAX - 1 <= int(digits) <= INT_MAX:
+        raise ValueError("a whole number takes more than 64 bits")
+    return int(digits)
+
+
+def _check_escapes(value: Any) -> None:
+    plain = json.dumps(value, ensure_ascii=False)
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text holds half of a surrogate pair") from None
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", plain):
+        raise ValueError("a text holds NUL")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from train.errors import Busy, DataError, MissingFile
+from train.errors import Busy, DataError
 
-from .files import is_there, overwrite, own_folder, read_regular
+from .files import check_plain, is_there, overwrite, own_folder, read_regular
 from .manifest import FOLDER
 
 LARGEST = 1_000_000
@@ -27,15 +27,15 @@ def held(path: Path) -> Iterator[None]:
         DataError: ``LOCK`` or ``steps`` is a link, or no file or folder of ours.
     """
     home = path / "LOCK"
-    with contextlib.suppress(MissingFile):
-        read_regular(home, LARGEST)
+    check_plain(home)
     lock = FileLock(home, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise Busy(f"{path} is being trained by {_holder(home)}: wait for it, or stop it") from None
     try:
-        overwrite(home, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
+        with contextlib.suppress(PermissionError):  # Windows locks the file's first byte for this process as well
+            overwrite(home, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
         _sweep(path)
         yield
     finally:

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor
 
 from train.config.run import RunConfig
-from train.config.settings import from_json
 from train.errors import DataError, MissingFile
 
 from .documents import OLD_DONE, OLD_RUN, SEALED_DONE, SEALED_RUN, check_run, digest, read_document
@@ -69,7 +68,7 @@ class RunReader:
         home = self.path / "run.json"
         info, is_sealed = read_document(home, "run", SEALED_RUN, OLD_RUN)
         try:
-            config = from_json(info["config"])
+            config = RunConfig.from_dict(info["config"])
             run = run_id_of(info, config)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{home} holds no valid config: {error}") from error
@@ -105,7 +104,7 @@ class RunReader:
     def _read_witness(self) -> Witness | None:
         home = self.path / "DONE"
         if is_there(home):
-            found, is_sealed = self._read_done()
+            found, is_sealed = self.read_done()
             if not is_sealed:
                 return None
             counts = found["snapshots"], found["sessions"]
@@ -148,7 +147,8 @@ class RunReader:
 
     # ---- DONE ------------------------------------------------------------------------------------
 
-    def _read_done(self) -> tuple[dict[str, Any], bool]:
+    def read_done(self) -> tuple[dict[str, Any], bool]:
+        """Contents of ``DONE`` without its seal, and whether it has one."""
         home = self.path / "DONE"
         found, is_sealed = read_document(home, "done", SEALED_DONE, OLD_DONE if self.is_old else None)
         if is_sealed:
@@ -158,7 +158,7 @@ class RunReader:
     def done_step(self) -> int | None:
         """Step at which the run was finished; None while it is not."""
         try:
-            return self._read_done()[0]["step"]
+            return self.read_done()[0]["step"]
         except MissingFile:
             if is_there(self.path / "DONE"):
                 raise
@@ -166,7 +166,7 @@ class RunReader:
 
     def says_split(self) -> bool:
         """Whether DONE knows of a split that was saved."""
-        return is_there(self.path / "DONE") and self._read_done()[0].get("split", False)
+        return is_there(self.path / "DONE") and self.read_done()[0].get("split", False)
 
     # ---- snapshots -------------------------------------------------------------------------------
 

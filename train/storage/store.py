@@ -1,16 +1,16 @@
-"""A run on disk: snapshots, resume states, log, manifest and lock; what is read is verified, or not used.
+"""A run on disk: snapshots, resume states, log, manifest and lock; a file is verified when it is read.
 
 ``run.json`` config and provenance · ``log.jsonl`` one row a step · ``steps/*.safetensors`` weights, written
-once · ``manifest.json`` what a reader may trust · ``resume.safetensors`` latest state, ``resume.previous.safetensors``
-the one before · ``LOCK`` · ``DONE``. How each of them is made and checked is in ``train.storage``.
+once · ``manifest.json`` which snapshots may be trusted · ``resume.safetensors`` the latest state,
+``resume.previous.safetensors`` the one before · ``LOCK`` · ``DONE``. Each kind of file has a module in
+``train.storage``.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -19,9 +19,9 @@ from train.config.settings import override
 from train.errors import DataError, UsageError
 
 from .documents import FORMAT, SESSION, STATE, sealed
-from .files import append, is_there, signature, sync_folder, write_atomic, write_json
+from .files import is_there, sync_folder, write_atomic, write_json
 from .locking import held, is_unborn
-from .log import End, Mark
+from .log_file import LogFile
 from .manifest import NAME, Entries, file_of, pack_snapshot, render_manifest, write_snapshot
 from .mending import mend
 from .reading import RunReader
@@ -29,6 +29,8 @@ from .resume import pack_resume, write_resume
 from .split import NAME as SPLIT
 from .split import read_split, write_split
 from .strict import checked
+from .tensors import same_bits
+from .thinning import drop_snapshots
 from .upgrade import upgrade
 
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
@@ -40,14 +42,14 @@ class RunStore:
 
     Attributes:
         path: the directory.
-        notes: what was found damaged and set right, a line each: for the user, and for the record of the session.
+        notes: what was found damaged and repaired, a line each; shown to the user and recorded with the session.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notes: list[str] = []
         self._reader = RunReader(path)
-        self._end: End | None = None
+        self._log = LogFile(self._reader)
 
     # ---- the run itself --------------------------------------------------------------------------
 
@@ -75,7 +77,7 @@ class RunStore:
         if store.path.exists() and not is_unborn(store.path):
             raise UsageError(f"{store.path} exists but is not a run: choose another --out, or move it away")
         (store.path / "steps").mkdir(parents=True, exist_ok=True)
-        content = {"format": FORMAT, "run": config.run_id, "config": config.to_json(), "sessions": []}
+        content = {"format": FORMAT, "run": config.run_id, "config": config.to_dict(), "sessions": []}
         write_json(store.path / "run.json", sealed(content))
         return store
 
@@ -110,7 +112,7 @@ class RunStore:
 
     @property
     def doubt(self) -> str | None:
-        """One line that says why the run's files cannot be verified, for those of the format before; else None."""
+        """Why the run's files cannot be verified, in one line, for a run of the older format; else None."""
         if not self._reader.is_old:
             return None
         return f"{self.path} is of an older format, whose files carry no checksums of their own: not verified"
@@ -124,7 +126,7 @@ class RunStore:
         session = {**session, "notes": list(self.notes)} if self.notes else session
         steps = max(config.schedule.steps, self.config.schedule.steps)
         home, sessions = self.path / "run.json", [*self.info["sessions"], checked(session, SESSION, "the session")]
-        content = {**self.info, "config": override(config, {"steps": steps}).to_json(), "sessions": sessions}
+        content = {**self.info, "config": override(config, {"steps": steps}).to_dict(), "sessions": sessions}
         write_json(home, sealed(content))
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
@@ -140,7 +142,7 @@ class RunStore:
 
     @property
     def manifest(self) -> Entries:
-        """Snapshots that may be trusted, by step in rising order: step, file, bytes, sha256."""
+        """The snapshots that may be trusted, by rising step; each entry has step, file, bytes and sha256."""
         return self._reader.manifest()
 
     @property
@@ -172,7 +174,7 @@ class RunStore:
                 raise
             write_snapshot(self.path, step, data)  # the bytes that the manifest vouches for
             return
-        if on_disk.keys() != tensors.keys() or not all(_same(on_disk[name], tensors[name]) for name in on_disk):
+        if not same_bits(on_disk, tensors):
             raise DataError(
                 f"{self.path / file_of(step)} differs from the weights just computed for step {step}: "
                 "the run was continued on another machine, thread count or version; start it in another --out"
@@ -183,18 +185,28 @@ class RunStore:
 
         Raises:
             KeyError: no snapshot at that step.
-            DataError: the file is missing, or is not what the manifest says was written.
+            DataError: the file is missing, or is not the one that the manifest describes.
         """
         return self._reader.snapshot(step)
+
+    def drop_snapshots(self, steps: Iterable[int]) -> None:
+        """Delete the snapshots at these steps; what remains is verified as before, opens, and can be trained on.
+
+        Raises:
+            UsageError: there is no snapshot at one of the steps, or none would remain.
+            DataError: files of the run are damaged; nothing is deleted then.
+        """
+        self._upgrade()
+        drop_snapshots(self._reader, steps)
 
     # ---- of imported runs ------------------------------------------------------------------------
 
     def save_split(self, is_train: Bool[Tensor, " rows"]) -> None:
-        """Save which rows are trained on, of a run whose config does not say."""
+        """Save which rows an imported run was trained on, where its config does not tell."""
         write_split(self.path, is_train, self.run_id)
 
     def load_split(self) -> Bool[Tensor, " rows"] | None:
-        """Which rows are trained on, where that was saved.
+        """Which rows an imported run was trained on; None where that was not saved.
 
         Raises:
             DataError: the file cannot be read, or is another run's.
@@ -206,19 +218,19 @@ class RunStore:
     # ---- resume state ----------------------------------------------------------------------------
 
     def begin(self) -> Saved | None:
-        """Make the run ready to be trained on, and say where from; None where it starts at step 0.
+        """Prepare the run for training. Returns the state to resume from, or None where training starts at step 0.
 
-        What is damaged and can be set right is, with a line in ``notes`` each; log rows after the resume state are
-        dropped, and so is DONE. A run of the format before is upgraded.
+        Damage that can be repaired is, with a line in ``notes`` each; log rows after the resume state are dropped, and
+        so is ``DONE``. A run of the older format is upgraded.
 
         Raises:
-            DataError: what is needed cannot be read; nothing was changed.
+            DataError: files that training needs cannot be read; nothing was changed.
         """
         self._upgrade()
         point = self._reader.point()
         self.clear_done()
         self.notes += [note for note in mend(self._reader, point) if note not in self.notes]
-        self._end = None
+        self._log.forget()
         return None if point is None else (point.resume.tensors, point.resume.state)
 
     def _upgrade(self) -> None:
@@ -231,7 +243,7 @@ class RunStore:
     def save_resume(self, tensors: Mapping[str, Tensor], state: dict[str, Any]) -> None:
         """Replace the resume state: tensors and ``state`` in one file; the one before is kept beside it."""
         step = checked(state, STATE, "the resume state")["step"]
-        kept, logged = self._log_end().mark_before(step), self._log_end().marks[1]
+        kept, logged = self._log.end().mark_before(step), self._log.end().marks[1]
         if kept is None:
             log = self._reader.log()
             kept = log.mark_at(log.rows_before(step))
@@ -242,10 +254,12 @@ class RunStore:
         return {"snapshots": n_snapshots, "sessions": len(self.info["sessions"])}
 
     def load_resume(self) -> Saved | None:
-        """The latest resume state that is good, as is its part of the log; None where there is none. Changes nothing.
+        """The latest resume state that verifies, as does its part of the log; None where the run has no state.
+
+        Nothing on disk is changed.
 
         Raises:
-            DataError: there are some, and none is good.
+            DataError: the run has resume states, and none verifies.
         """
         point = self._reader.point()
         return None if point is None else (point.resume.tensors, point.resume.state)
@@ -253,28 +267,8 @@ class RunStore:
     # ---- log -------------------------------------------------------------------------------------
 
     def append_log(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows in one durable write.
-
-        Raises:
-            DataError: one is no row of a log (see ``train.storage.log``), or the log is damaged.
-        """
-        path = self.path / "log.jsonl"
-        data, end = self._log_end().lines(rows, path)
-        size, self._end = end.size - len(data), None
-        append(path, data, size)
-        self._end = end
-
-    def _log_end(self) -> End:
-        """Where the log ends, which is remembered while nobody else writes to it."""
-        on_disk = signature(self.path / "log.jsonl")
-        size = 0 if on_disk is None else on_disk[1]
-        if self._end is None or self._end.size != size:
-            log = self._reader.log()
-            if log.fault is not None or log.torn or log.is_old:
-                raise DataError(f"{self.path / 'log.jsonl'} cannot be added to: it does not end in a whole row of ours")
-            self._end = log.end()
-            self._reader.forget_log()
-        return self._end
+        """Append rows in one durable write; raises DataError for no row of a log, and where the log is damaged."""
+        self._log.append(rows)
 
     def read_log(self) -> list[dict[str, Any]]:
         """All whole rows; a torn last line is left out.
@@ -289,14 +283,13 @@ class RunStore:
     # ---- done ------------------------------------------------------------------------------------
 
     def mark_done(self, step: int) -> None:
-        """Say that training reached ``step``; the last file written."""
-        mark: Mark = self._log_end().marks[1]
-        has_split = is_there(self.path / SPLIT)
-        content = {"run": self.run_id, "step": step, "log": vars(mark), **self._counts(step), "split": has_split}
+        """Write ``DONE``, the last file of a run: training has reached ``step``."""
+        mark, has_split = vars(self._log.end().marks[1]), is_there(self.path / SPLIT)
+        content = {"run": self.run_id, "step": step, "log": mark, **self._counts(step), "split": has_split}
         write_json(self.path / "DONE", sealed(content))
 
     def clear_done(self) -> None:
-        """Take that back, before a run is extended."""
+        """Remove ``DONE``, before a run is extended."""
         if is_there(self.path / "DONE"):
             (self.path / "DONE").unlink()
             sync_folder(self.path)
@@ -305,11 +298,3 @@ class RunStore:
     def done_step(self) -> int | None:
         """Step at which the run was finished; None while it is not."""
         return self._reader.done_step()
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are the same, bit for bit."""
-    a, b = (t.detach().cpu().contiguous() for t in (a, b))
-    return (
-        a.shape == b.shape and a.dtype == b.dtype and a.view(-1).view(torch.uint8).equal(b.view(-1).view(torch.uint8))
-    )

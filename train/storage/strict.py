@@ -1,10 +1,9 @@
-"""JSON from files that anything may have happened to: read strictly, and checked against a declared shape.
+"""Declared shapes of JSON values, which values from files are checked against.
 
-A shape is a function of a value and of the place it stands at; it raises ``Malformed`` where the value is not of it.
-Shapes are put together from the ones below: ``record({"step": integer()}, {"note": text()})``.
+A shape is a function of a value and of its place in the document; it raises ``Malformed`` where the value does not have
+the shape. Shapes are put together from the ones below: ``record({"step": integer()}, {"note": text()})``.
 """
 
-import json
 import math
 import re
 import reprlib
@@ -13,9 +12,10 @@ from typing import Any
 
 from train.errors import DataError
 
+from .json_files import INT_MAX
+
 Shape = Callable[[Any, str], None]
 
-INT_MAX = 2**63 - 1
 TEXT_MAX = 100_000
 """Longest text, in characters; a command line may be long."""
 DEPTH_MAX = 8
@@ -23,76 +23,7 @@ DEPTH_MAX = 8
 
 
 class Malformed(ValueError):
-    """A value is not of the shape it should have."""
-
-
-def parse(data: bytes, path: object, most_values: int) -> Any:
-    """The JSON value in ``data``, in UTF-8.
-
-    NaN, infinities, whole numbers beyond 64 bits, a name given twice in an object, NUL and lone surrogates are refused.
-
-    Args:
-        data: the bytes; their number is the caller's to limit.
-        path: named in errors.
-        most_values: upper limit on the number of values, which bounds time and memory.
-
-    Raises:
-        DataError: it is no such JSON.
-    """
-    try:
-        return loads(data, most_values)
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON that can be read: {error}") from error
-
-
-def loads(data: bytes, most_values: int) -> Any:
-    """As ``parse``. Raises ValueError, with the reason alone."""
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > most_values:
-        raise ValueError(f"it holds more than {most_values:,} values")
-    try:
-        text = data.decode()
-        value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite, parse_int=_small
-        )
-        if "\\u" in text:
-            _check_escapes(value)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object has a name twice")
-    return found
-
-
-def _refused(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits[:20]} is out of a float's range")
-    return value
-
-
-def _small(digits: str) -> int:
-    if len(digits) > 20 or not -INT_MAX - 1 <= int(digits) <= INT_MAX:
-        raise ValueError("a whole number takes more than 64 bits")
-    return int(digits)
-
-
-def _check_escapes(value: Any) -> None:
-    plain = json.dumps(value, ensure_ascii=False)
-    try:
-        plain.encode()
-    except UnicodeEncodeError:
-        raise ValueError("a text holds half of a surrogate pair") from None
-    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", plain):
-        raise ValueError("a text holds NUL")
+    """A value does not have the declared shape."""
 
 
 def _no(value: Any, where: str, must: str) -> Malformed:
@@ -100,7 +31,7 @@ def _no(value: Any, where: str, must: str) -> Malformed:
 
 
 def integer(low: int = 0, high: int = INT_MAX) -> Shape:
-    """A whole number from ``low`` to ``high``; true and false are none."""
+    """A whole number from ``low`` to ``high``; true and false are not numbers."""
 
     def check(value: Any, where: str) -> None:
         if type(value) is not int or not low <= value <= high:
@@ -140,7 +71,7 @@ def flag(value: Any, where: str) -> None:
 
 
 def constant(expected: Any) -> Shape:
-    """One value alone."""
+    """Exactly one value."""
 
     def check(value: Any, where: str) -> None:
         if type(value) is not type(expected) or value != expected:
@@ -150,7 +81,7 @@ def constant(expected: Any) -> Shape:
 
 
 def nullable(shape: Shape) -> Shape:
-    """Null, or ``shape``."""
+    """Null, or a value of ``shape``."""
 
     def check(value: Any, where: str) -> None:
         if value is not None:
@@ -217,10 +148,10 @@ def free(value: Any, where: str) -> None:
 
 
 def checked(value: Any, shape: Shape, path: object) -> Any:
-    """``value``, if it has this shape.
+    """Returns ``value`` if it has this shape.
 
     Raises:
-        DataError: it has not.
+        DataError: the value does not have the shape.
     """
     try:
         shape(value, "")

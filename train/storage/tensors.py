@@ -13,13 +13,15 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from train.errors import DataError
 
 from .documents import METADATA, OLD_METADATA
 from .files import read_head, read_regular
-from .strict import checked, integer, listed, loads, mapping, record, text
+from .json_files import loads
+from .strict import checked, integer, listed, mapping, record, text
 
 MAX_HEADER = 1_000_000
 """Longest header that is read, in bytes."""
@@ -131,6 +133,18 @@ def _check_layout(header: dict[str, Any], n_bytes: int) -> None:
         end += size
     if end != n_bytes:
         raise ValueError("its tensors do not fill it")
+
+
+def same_bits(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether two sets of named tensors are equal, bit for bit (NaN and the sign of zero included)."""
+    return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    a, b = (t.detach().cpu().contiguous() for t in (a, b))
+    return (
+        a.shape == b.shape and a.dtype == b.dtype and a.view(-1).view(torch.uint8).equal(b.view(-1).view(torch.uint8))
+    )
 
 
 def check_like(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:

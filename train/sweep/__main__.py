@@ -1,7 +1,7 @@
-"""Train a sweep: ``python -m train.sweep SPEC.toml [flags]``; its flags are the fields of ``Options``.
+"""Train a sweep: ``python -m train.sweep SPEC.toml [flags]``; the flags are the fields of ``Options``.
 
-The last line of standard output is the sweep's directory. Run the same command again to go on: finished runs are not
-touched. Exit status 0; 2 for bad input, before anything starts; 4 if some runs failed (the others are there).
+The last line of standard output is the sweep's directory. Run the same command again to resume: finished runs are not
+touched. Exit status 0; 2 for bad input, before anything starts; 4 if some runs failed (the others are trained).
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from train.cli.command import parse, run_command, signals
+from train.cli.command import parse, required, run_command, signals
 from train.cli.flags import given, refuse_together
 from train.cli.terminal import say, tell, tell_error
 from train.errors import Stopped, UsageError
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
 
 PROG = "python -m train.sweep"
 SOME_FAILED = 4
-CLASHES = (("dry_run", "quiet", "what a dry run is for is what it prints"),)
+CLASHES = (("dry_run", "quiet", "all that a dry run does is print"),)
 MOST_ROWS = 100
-"""Of the table that is printed."""
+"""Rows of the table that are printed."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Train every run of a sweep."""
 
-    spec: Annotated[Path | None, tyro.conf.Positional] = None
+    spec: Annotated[Path | None, tyro.conf.Positional, required("SPEC.toml")] = None
     """TOML file of [base], [axes], [arms], seeds and [stop]."""
     out: Path = Path("checkpoints")
     """Folder that the sweep's directory, named as the file, is made in."""
     engine: Literal["local", "dask", "slurm"] = "local"
     """Processes of this machine, a running dask cluster, or jobs of Slurm ([slurm] in the file)."""
     address: str | None = None
-    """Of the dask scheduler, tcp://host:port."""
+    """Address of the dask scheduler, tcp://host:port."""
     shard: str | None = None
     """i/n: train only every n-th stack from the i-th on (0 to n - 1), for job arrays."""
     workers: int | None = None
     """Processes of the local engine; one for each four cores where not given."""
     stack: int | None = None
-    """Runs of one shape trained side by side by a worker."""
+    """Runs of one shape that a worker trains side by side; 8, or as many as fit in memory, where not given."""
     tries: int = 3
-    """Workers that a run may lose without getting on, before it has failed."""
+    """Workers that a run may lose without progress before it counts as failed."""
     device: str = "auto"
     """cpu, cuda, cuda:1 ...; auto takes cuda where there is one."""
     dry_run: bool = False
-    """Print the runs and what they will cost, and train nothing."""
+    """Print the runs and their cost, and train nothing."""
     quiet: bool = False
     """Print nothing but the sweep's directory (and errors)."""
 
@@ -126,7 +126,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if not options.quiet:
         say(*_shown(table, spec).split("\n"))
-        say(_said(table))
+        say(_in_words(table))
     for outcome in failed:
         tell_error(f"{outcome.run_id} failed: {outcome.error}")
     say(root)
@@ -151,7 +151,7 @@ def _shown(table: "pd.DataFrame", spec: "Spec") -> str:
     return short + (f"\nand {len(table) - MOST_ROWS} more" if len(table) > MOST_ROWS else "")
 
 
-def _said(table: "pd.DataFrame") -> str:
+def _in_words(table: "pd.DataFrame") -> str:
     statuses, reached = table["status"].tolist(), table["test_99"].notna().tolist()
     words = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     grokked = sum(status == "done" and at for status, at in zip(statuses, reached, strict=True))
@@ -162,7 +162,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     """i and n of "i/n"; (0, 1) where not given.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text is something else.
     """
     if text is None:
         return 0, 1

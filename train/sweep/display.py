@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a live table on a terminal, a line now and then elsewhere. From the workers' files."""
+"""The progress of a sweep: a live table on a terminal, plain lines elsewhere, read from the workers' files."""
 
 import contextlib
 import sys
@@ -14,13 +14,13 @@ from .work import STATUS
 
 PLAIN_EVERY_S = 30.0
 STALE_S = 60.0
-"""A worker that has said nothing for so long is not shown: it was killed."""
+"""Seconds after which a worker whose file has not changed counts as killed, and is not shown."""
 MOST_ROWS = 24
 
 
 @contextlib.contextmanager
 def watching(root: Path, names: set[str], total: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Yields what to call now and then; ``names`` are the runs to train, of ``total`` in the sweep."""
+    """Yields a function to call regularly: it shows the progress of the runs ``names``, of ``total`` in the sweep."""
     if quiet:
         yield lambda: None
         return
@@ -36,26 +36,26 @@ def watching(root: Path, names: set[str], total: int, quiet: bool) -> Iterator[C
 
 class _Lines:
     def __init__(self, root: Path, names: set[str], total: int) -> None:
-        self.root, self.names, self.total, self.said = root, names, total, 0.0
+        self.root, self.names, self.total, self.shown_at = root, names, total, 0.0
 
     def __call__(self) -> None:
         now = time.monotonic()
-        if now - self.said >= PLAIN_EVERY_S or not self.said:
-            self.said = now
+        if now - self.shown_at >= PLAIN_EVERY_S or not self.shown_at:
+            self.shown_at = now
             tell(summary(self.root, self.names, self.total))
 
 
 def running(root: Path) -> dict[str, dict[str, Any]]:
-    """What workers say of the runs they train: step, train_acc, test_acc by run."""
+    """Step, train_acc and test_acc of the runs in training, as their workers report them."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((root / STATUS).glob("*.json")) if (root / STATUS).is_dir() else ():
-        with contextlib.suppress(OSError, ValueError):  # it is being replaced, or is none of ours
-            found |= _said(read_json(path))
+        with contextlib.suppress(OSError, ValueError):  # the file is being replaced, or no worker wrote it
+            found |= _rows_of(read_json(path))
     return found
 
 
-def _said(value: Any) -> dict[str, dict[str, Any]]:
-    """What a worker's file says of its runs, if it was written lately; nothing of a file that no worker wrote."""
+def _rows_of(value: Any) -> dict[str, dict[str, Any]]:
+    """The runs in a worker's file, if it was written recently; none of a file that no worker wrote."""
     at, runs = (value.get("at"), value.get("runs")) if isinstance(value, dict) else (None, None)
     if not isinstance(at, int | float) or not isinstance(runs, dict) or time.time() - at >= STALE_S:
         return {}
@@ -68,7 +68,7 @@ def _is_row(row: Any) -> bool:
 
 
 def summary(root: Path, names: set[str], total: int) -> str:
-    """In a line: how many runs are done, in training, and waiting."""
+    """How many runs are done, in training, and waiting, in one line."""
     at, left = running(root), [name for name in names if not (root / name / "DONE").exists()]
     training = [name for name in left if name in at]
     high = sum((at[name]["test_acc"] or 0) >= 0.99 for name in training)

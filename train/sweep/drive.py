@@ -1,4 +1,4 @@
-"""Train what is missing of a sweep: hand stacks to an engine, and again those whose worker was lost."""
+"""Train the unfinished runs of a sweep: stacks are handed to an engine, and again where a worker was lost."""
 
 import dataclasses
 from collections import deque
@@ -19,7 +19,7 @@ POLL_S = 0.2
 
 @dataclasses.dataclass
 class _Job:
-    """A stack, how often its worker was lost in vain, and what was saved of it when it was last handed out."""
+    """A stack, how often its worker was lost without progress, and its snapshots when it was last handed out."""
 
     runs: list[RunConfig]
     lost: int = 0
@@ -36,15 +36,15 @@ def drive(
     tries: int = 3,
     watch: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Train every stack; what became of each run.
+    """Train every stack. Returns the outcome of each run.
 
     A lost worker (killed, out of memory, its machine gone) costs what it had not saved. A stack that loses ``tries``
     workers without a new snapshot is tried run by run, as many times each; a run that loses them all so has failed.
-    ``watch`` is called now and then.
+    ``watch`` is called several times a second.
 
     Raises:
         Stopped: a worker was stopped by a signal, or ``watch`` raised it; everything is saved.
-        UsageError: the engine is not there.
+        UsageError: the engine cannot be reached, or is not installed.
     """
     queue = deque(_Job(list(runs)) for runs in stacks)
     rule = None if stop is None else dataclasses.asdict(stop)
@@ -52,7 +52,7 @@ def drive(
 
     def submit(executor: Executor, job: _Job) -> "Future[list[Outcome]]":
         job.saved = _snapshots(root, job.runs)
-        given = [run.to_json() for run in job.runs]
+        given = [run.to_dict() for run in job.runs]
         return executor.submit(train_stack, str(root.absolute()), given, device, engine.threads, rule)
 
     def lost(job: _Job, error: Exception) -> None:
@@ -67,7 +67,7 @@ def drive(
                 job = queue.popleft()
                 try:
                     jobs[submit(executor, job)] = job
-                except Exception as error:  # the engine is not what it was
+                except Exception as error:  # the engine has failed
                     lost(job, error)
             done, _ = wait(jobs, timeout=POLL_S, return_when=FIRST_COMPLETED)
             watch()
@@ -83,7 +83,7 @@ def drive(
 
 
 def _lost(root: Path, job: _Job, error: Exception, tries: int) -> tuple[list[_Job], list[Outcome]]:
-    """What to try again of a stack whose worker was lost, and what to give up."""
+    """The jobs to try again after a stack lost its worker, and the outcomes of runs that are given up."""
     job.lost = 1 if _snapshots(root, job.runs) > job.saved else job.lost + 1
     if job.lost < tries:
         return [job], []

@@ -1,4 +1,4 @@
-"""Where stacks are trained: processes here, a dask cluster, or Slurm; all of them ``concurrent.futures`` executors."""
+"""Engines that train stacks: local processes, a dask cluster, or Slurm, each a ``concurrent.futures`` executor."""
 
 import contextlib
 import multiprocessing
@@ -26,18 +26,18 @@ MANY = 10_000
 
 @dataclass(frozen=True)
 class Engine:
-    """A place that trains stacks."""
+    """How stacks are trained."""
 
     opened: Callable[[], contextlib.AbstractContextManager[Executor]]
-    """Makes the executor."""
+    """A function that makes the executor's context."""
     threads: int | None = None
-    """Of a worker; as many as dask gives it where not given."""
+    """CPU threads of a worker; as many as dask gives it where None."""
     in_flight: int = MANY
-    """Stacks handed out at a time."""
+    """Largest number of stacks handed out at a time."""
 
 
 def local(workers: int, threads: int) -> Engine:
-    """Processes of this machine, each with so many threads."""
+    """An engine of ``workers`` processes on this machine, each with ``threads`` threads."""
 
     @contextlib.contextmanager
     def opened() -> Iterator[Executor]:
@@ -47,7 +47,7 @@ def local(workers: int, threads: int) -> Engine:
             with _Processes(workers) as executor:
                 try:
                     yield executor
-                except BaseException:  # they save what they have
+                except BaseException:  # the workers save their runs when they are terminated
                     for child in multiprocessing.active_children():
                         child.terminate()
                     raise
@@ -68,7 +68,7 @@ class _Processes(Executor):
             self.idle.put(i)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """To an idle process, when there is one."""
+        """Hand a call to an idle process, and wait for one where all are busy."""
         i = self.idle.get()
         pool = self.pools[i]
         if pool is None:
@@ -96,7 +96,7 @@ class _Processes(Executor):
 
 
 def dask(address: str) -> Engine:
-    """A running dask scheduler; its workers see the sweep's folder, and have this package."""
+    """An engine on a running dask scheduler, whose workers share the sweep's folder and have groklens installed."""
 
     @contextlib.contextmanager
     def opened() -> Iterator[Executor]:
@@ -112,7 +112,7 @@ def dask(address: str) -> Engine:
 
 
 def slurm(options: dict[str, Any]) -> Engine:
-    """Jobs of Slurm, each a dask worker that trains a stack at a time on all of its cores."""
+    """An engine of Slurm jobs, each a dask worker that trains one stack at a time on all of its cores."""
 
     @contextlib.contextmanager
     def opened() -> Iterator[Executor]:
@@ -126,10 +126,10 @@ def slurm(options: dict[str, Any]) -> Engine:
 
 
 def slurm_cluster(options: dict[str, Any]) -> Any:
-    """dask-jobqueue's cluster, without a job yet: ``job_script()`` shows what is submitted.
+    """A dask-jobqueue cluster without jobs; its ``job_script()`` is the script that would be submitted.
 
     Raises:
-        UsageError: an option that there is not.
+        UsageError: an unknown option.
     """
     for name in options:
         if name not in SLURM:

@@ -1,4 +1,4 @@
-"""A sweep's directory: ``sweep.json``, which says what it is, its runs, and ``sweep.parquet``."""
+"""A sweep's directory: ``sweep.json``, which describes the sweep, the runs' directories, and ``sweep.parquet``."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ FORMAT = "sweep 1"
 
 
 def write_info(root: Path, spec: Spec) -> None:
-    """Make the directory, with what it is."""
+    """Make a sweep's directory and write its ``sweep.json``."""
     root.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "name": spec.name, "spec": spec.text, "versions": versions(), "git": git_state()}
     runs = {cell.config.run_id: {**cell.at, "seed": cell.config.seed} for cell in spec.cells}
@@ -23,15 +23,15 @@ def write_info(root: Path, spec: Spec) -> None:
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a directory is a sweep's."""
+    """Whether a directory holds a sweep."""
     return (path / INFO).is_file()
 
 
 def read_info(root: Path) -> Spec:
-    """The sweep of a directory.
+    """The sweep that a directory holds.
 
     Raises:
-        DataError: its ``sweep.json`` cannot be read, or is another version's.
+        DataError: ``sweep.json`` cannot be read, or is of another version.
     """
     try:
         about = read_json(root / INFO)

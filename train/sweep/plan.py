@@ -1,4 +1,4 @@
-"""How a sweep is cut into stacks, and what it will cost."""
+"""Cutting a sweep into stacks, and estimating its cost."""
 
 import shutil
 import time
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     import torch
 
 STACK = 8
-"""Runs that are trained side by side, where not told otherwise: more gain little, and lose more with a worker."""
+"""Default number of runs in a stack: larger ones gain little speed and lose more when a worker dies."""
 TIMED_STEPS = 5
 BYTES_PER_ROW = 90
-"""Of the log, a step, with its checksum."""
+"""Bytes of a log row, with its checksum."""
 GENERATIONS = 3
-"""Resume states on the disk while one is written: it, and the two before it."""
+"""Resume states on disk while one is being written: the new one and the two before."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a sweep costs at most."""
+    """An upper limit on the cost of a sweep's unfinished runs."""
 
     runs: int
     stacks: int
     disk_bytes: int
     seconds: float
-    """On this machine, one stack after the other."""
+    """Training time on this machine, one stack after the other."""
 
     def __str__(self) -> str:
         size = f"{self.disk_bytes / 1e9:.2g} GB" if self.disk_bytes >= 1e9 else f"{self.disk_bytes / 1e6:.2g} MB"
@@ -46,7 +46,7 @@ class Estimate:
 
 
 def stacks_of(configs: Sequence[RunConfig], size: int) -> list[list[RunConfig]]:
-    """Runs of one shape and length in groups of at most ``size``, in order; the same cut whatever is done already."""
+    """Stacks of at most ``size`` runs of one shape and length, in order; finished runs count, so the cut is fixed."""
     shapes: dict[str, list[RunConfig]] = {}
     for config in configs:
         shapes.setdefault(f"{shape_of(config)} {config.schedule.steps}", []).append(config)
@@ -54,7 +54,7 @@ def stacks_of(configs: Sequence[RunConfig], size: int) -> list[list[RunConfig]]:
 
 
 def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
-    """Whether a run is finished: at its last step, or where the stop rule held.
+    """Whether a run is finished: it reached its last step, or the stop rule held.
 
     Raises:
         DataError: its files cannot be read.
@@ -71,7 +71,7 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
 
 
 def is_left(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
-    """Whether a run is to be handed to a worker: it is not finished, or damaged, which then fails it alone."""
+    """Whether a run is handed to a worker. A damaged run is: there, only that run fails."""
     try:
         return not is_done(root, config, stop)
     except DataError:
@@ -79,7 +79,7 @@ def is_left(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
 
 
 def has_held(store: RunStore, stop: StopRule) -> bool:
-    """Whether the log ends with an accuracy that has held as long as the rule asks."""
+    """Whether, at the end of the log, the test accuracy has held for as long as the stop rule asks."""
     rows = evaluations(store)
     since = stable_crossing([row["step"] for row in rows], [row["test_acc"] for row in rows], stop.test_acc)
     return since is not None and rows[-1]["step"] - since >= stop.steps
@@ -89,22 +89,22 @@ def evaluations(store: RunStore) -> list[dict[str, Any]]:
     """Rows of a run's log that hold an evaluation.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the log cannot be read.
     """
     return [row for row in store.read_log() if "test_acc" in row]
 
 
 def missing(root: Path, stacks: Sequence[Sequence[RunConfig]], stop: StopRule | None) -> list[list[RunConfig]]:
-    """Of each stack the runs that are not finished, or damaged; stacks without any are left out."""
+    """The unfinished (or damaged) runs of each stack; stacks without any are left out."""
     left = [[config for config in stack if is_left(root, config, stop)] for stack in stacks]
     return [stack for stack in left if stack]
 
 
 def fitting(configs: Sequence[RunConfig], size: int, device: "torch.device") -> int:
-    """How many runs may stand side by side: ``size``, or as many as the memory holds of the largest.
+    """The size of a stack: ``size``, or as many runs as fit in memory if all were as large as the largest.
 
     Raises:
-        UsageError: not even one.
+        UsageError: not even one run fits.
     """
     largest = max(map(bytes_per_run, configs))
     most = int(FREE_SHARE * free_bytes(device) / largest)
@@ -117,7 +117,7 @@ def fitting(configs: Sequence[RunConfig], size: int, device: "torch.device") -> 
 
 
 def disk_bytes(config: RunConfig) -> int:
-    """Most that a run can take: its snapshots, those added while the test loss moves, the resume state and the log."""
+    """An upper limit on a run's bytes on disk: scheduled and extra snapshots, resume states, and the log."""
     from train.model import count_weights
     from train.optim.optimizer import numbers_saved
 
@@ -129,10 +129,10 @@ def disk_bytes(config: RunConfig) -> int:
 
 
 def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.device", threads: int) -> Estimate:
-    """Cost of these stacks, with a few updates of one of each shape timed.
+    """The cost of stacks, from a few timed updates of one stack of each shape.
 
     Raises:
-        UsageError: the disk has not the room.
+        UsageError: the disk does not have enough room.
     """
     rates: dict[str, float] = {}
     sizes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The sweep's table, from the files of its runs: ``sweep.parquet``, a row a run."""
+"""The table of a sweep, one row per run, made from the runs' files and saved as ``sweep.parquet``."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from .work import FAILED
 
 TABLE = "sweep.parquet"
 HIGH = 0.99
-"""Accuracy that counts as learned."""
+"""Accuracy at which a run counts as having learned."""
 
 
 def table(root: Path, spec: Spec) -> pd.DataFrame:
-    """A row for each run.
+    """The table of a sweep, one row per run.
 
     Columns: run_id; arm and axes as the spec names them; seed; status (done, failed, unfinished, missing);
     train_99, test_99, test_99_stable (steps: first of 99% train accuracy, first of 99% test accuracy, first from which
@@ -37,7 +37,7 @@ def table(root: Path, spec: Spec) -> pd.DataFrame:
 
 
 def write_table(root: Path, spec: Spec) -> pd.DataFrame:
-    """The table, also to ``sweep.parquet``, which appears whole."""
+    """The table of a sweep, also written to ``sweep.parquet``, atomically."""
     found = table(root, spec)
     temporary = root / f".{TABLE}.tmp"
     found.to_parquet(temporary, index=False)
@@ -59,7 +59,7 @@ def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
         except (DataError, UsageError) as problem:
             found["status"], error, log = "failed", str(problem), []
     if failed.exists():
-        found["status"], error = "failed", _told(failed)
+        found["status"], error = "failed", _error_in(failed)
     return found | _statistics(log) | {"seconds": seconds, "error": error}
 
 
@@ -81,17 +81,17 @@ def _statistics(log: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _seconds(store: RunStore, log: list[dict[str, Any]]) -> float | None:
-    """Wall-clock time of its stack, divided by the runs that shared it; of the last session's number of runs."""
+    """Wall-clock seconds of a run's stack, divided by the number of runs that shared the last session."""
     if not log:
         return None
     sessions = store.info["sessions"] or [{}]
     return float(log[-1].get("wall_s", 0.0)) / max(1, sessions[-1].get("side_by_side", 1))
 
 
-def _told(path: Path) -> str:
+def _error_in(path: Path) -> str:
     try:
-        said = read_json(path)
+        failure = read_json(path)
     except (OSError, ValueError):
-        said = None
-    error = said.get("error") if isinstance(said, dict) else None
+        failure = None
+    error = failure.get("error") if isinstance(failure, dict) else None
     return error if isinstance(error, str) else f"{path} cannot be read"

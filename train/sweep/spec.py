@@ -1,4 +1,4 @@
-"""What a sweep trains: a TOML file of a base, axes, arms, seeds, a stop rule, and the grid that they span."""
+"""The specification of a sweep: a TOML file of base, axes, arms, seeds and stop rule, and the grid that they span."""
 
 import dataclasses
 import itertools
@@ -18,47 +18,47 @@ from train.errors import UsageError, shown
 from train.hints import nearest
 
 PARTS = ("base", "axes", "arms", "seeds", "stop", "slurm")
-"""What a file may hold: tables of settings, of lists, named tables, seeds, the rule to stop, and of Slurm's options."""
+"""Keys of a file: a table of settings, of lists, of named tables of settings; seeds; the stop rule; Slurm's options."""
 
 MOST_RUNS = 10_000
-"""Of a sweep: what is known of them is kept in memory, and in one JSON file."""
+"""Largest number of runs of a sweep, all of which are kept in memory and in one JSON file."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of the grid."""
+    """One run of a sweep's grid."""
 
     config: RunConfig
     at: dict[str, Any]
-    """Where it stands: arm (if there are any) and the axes' values."""
+    """The run's coordinates: its arm (if the sweep has arms) and its value on each axis."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A sweep, checked: every combination is a run that can be trained."""
+    """A checked specification: every combination is a run that can be trained."""
 
     name: str
     text: str
-    """The file as it was read."""
+    """Text of the file."""
     axes: tuple[str, ...]
-    """Names of what differs, arm first, seed aside."""
+    """Names of what differs between runs: "arm" first, then the axes; not the seed."""
     cells: tuple[Cell, ...]
     stop: StopRule | None
     slurm: dict[str, Any]
 
 
 def read_spec(path: Path) -> Spec:
-    """A sweep's file.
+    """The specification in a file.
 
     Raises:
-        UsageError: it cannot be read, names what there is not, spans no run, or holds a combination that cannot be.
+        UsageError: the file cannot be read, has an unknown name, spans no run, or has an impossible combination.
     """
     text = read_text(path)
     return parse_spec(parse_toml(text, str(path)), path.stem, text, path)
 
 
 def parse_spec(given: dict[str, Any], name: str, text: str, where: str | Path) -> Spec:
-    """A sweep from a file's contents; messages begin with ``where`` it is.
+    """The specification in a file's parsed contents; messages begin with ``where``, the name of the file.
 
     Raises:
         UsageError: as ``read_spec``.
@@ -119,7 +119,7 @@ def _axes(given: dict[str, Any], base: RunConfig) -> dict[str, list[Any]]:
 
 
 def _arms(given: dict[str, Any], axes: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
-    """Settings of each arm; one without a name where there are none."""
+    """Settings of each arm, by name; a single arm without a name where the file has none."""
     for name, settings in given.items():
         if not isinstance(settings, dict):
             raise UsageError(f"arm {name} = {shown(settings)} is not allowed; it must be a table of settings")
@@ -140,10 +140,10 @@ def _seeds(given: Any) -> list[int]:
 
 
 def _stop(given: dict[str, Any]) -> StopRule:
-    """The rule of a [stop] table.
+    """The stop rule of a [stop] table.
 
     Raises:
-        ValueError: a name that there is not, or a value of another type or out of range.
+        ValueError: an unknown name, or a value of another type or out of range.
     """
     for name in given:
         if name not in ("test_acc", "steps"):
@@ -152,10 +152,10 @@ def _stop(given: dict[str, Any]) -> StopRule:
 
 
 def _count(axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: list[int]) -> None:
-    """Refuse more runs than can be listed, before they are.
+    """Refuse a grid of more than ``MOST_RUNS`` runs before the runs are listed.
 
     Raises:
-        UsageError: with their number.
+        UsageError: with the number of runs.
     """
     parts = {"arms": arms, **axes, "seeds": seeds}
     count = math.prod(map(len, parts.values()))
@@ -167,7 +167,7 @@ def _count(axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: l
 def _cells(
     base: RunConfig, axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: list[int]
 ) -> list[Cell]:
-    """The product, seeds fastest; a combination that cannot be is named."""
+    """The runs of the grid, seeds varying fastest; raises UsageError for an impossible combination, by name."""
     cells: dict[str, Cell] = {}
     for (arm, settings), values in itertools.product(arms.items(), itertools.product(*axes.values())):
         at = ({"arm": arm} if arm else {}) | dict(zip(axes, values, strict=True))

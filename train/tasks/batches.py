@@ -1,4 +1,4 @@
-"""Training rows of each step: all of them, or a piece of the epoch's shuffle, a function of the step."""
+"""Training rows of each step: all of them, or a batch of the epoch's shuffle, as a function of the step."""
 
 import torch
 from jaxtyping import Int
@@ -10,11 +10,11 @@ from train.streams import stream
 from .task import Task
 
 OBEYS = frozenset({"optim.batch_size"})
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
 
 
 class Batches:
-    """A run's training rows by step."""
+    """The training rows of a run's updates."""
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         self.rows = task.rows("train")

@@ -1,19 +1,23 @@
-"""Tasks: which token rows a model sees, where it answers, and what is right.
+"""Tasks: the rows of tokens that a model sees, where it answers, and which answers are right.
 
-``Task`` is general: rows of tokens, one or several answer positions, a mask for the split. The all-pairs
-table is one way to make one; what needs the table says so by asking for ``task.table``.
+``Task`` is general: rows of tokens, one or several answer positions, a mask for the split. The all-pairs table belongs
+to one kind of task; code that needs the table asks for ``task.table``, or reads values by ``as_grid``.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from train.algebra.groups import group
+from train.algebra.shape import Shape
 from train.config.run import RunConfig
 from train.config.task import Split, TaskConfig
+from train.errors import UsageError
 from train.streams import stream
 
 OBEYS = frozenset(
@@ -23,7 +27,10 @@ OBEYS = frozenset(
         *("layout", "shared_vocabulary", "outliers"),
     )
 )
-"""Settings that are obeyed here."""
+"""Settings that this file obeys."""
+NO_TABLE = "this task has no all-pairs table"
+"""The reason given where a table is needed and there is none."""
+Values = TypeVar("Values", Tensor, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Table:
 
     op: str
     structure: int | str
-    """Modulus, or the group's name."""
+    """The modulus, or the group's name."""
     elements: tuple[str, ...]
     """Printable names of the n elements."""
     values: Int[Tensor, "n n"]
@@ -48,24 +55,33 @@ class Table:
 class Task:
     """Rows to train and test on.
 
-    ``labels`` has one column per answer position; rows that are not defined hold -1 there. The test rows
-    are the defined rows that are not trained on; where ``is_train`` is None the split is unknown.
+    ``labels`` has one column per answer position, and -1 in rows that are not defined. The test rows are the defined
+    rows that are not training rows; where ``is_train`` is None the split is unknown.
     """
 
+    shape: Shape
     pairs: Int[Tensor, "rows 2"]
     tokens: Int[Tensor, "rows n_ctx"]
     labels: Int[Tensor, "rows n_answers"]
-    answer_positions: tuple[int, ...]
     is_defined: Bool[Tensor, " rows"]
     is_train: Bool[Tensor, " rows"] | None
-    vocabulary: tuple[str, ...]
     table: Table | None = None
+
+    @property
+    def answer_positions(self) -> tuple[int, ...]:
+        """The position at which each answer is read."""
+        return self.shape.answer_positions
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Printable name of every token."""
+        return self.shape.vocabulary
 
     def rows(self, subset: str) -> Int[Tensor, " chosen"]:
         """Row numbers of ``subset``: "train", "test" or "all" (all defined rows).
 
         Raises:
-            ValueError: another name, or a train/test subset where the split is unknown.
+            ValueError: ``subset`` is another name, or "train" or "test" where the split is unknown.
         """
         if subset == "all":
             return self.is_defined.nonzero().flatten()
@@ -76,59 +92,87 @@ class Task:
         mask = self.is_train if subset == "train" else ~self.is_train
         return (mask & self.is_defined).nonzero().flatten()
 
+    def operand_position(self, operand: str) -> int:
+        """The position of the token of operand "a" or "b" in a row.
+
+        Raises:
+            UsageError: another operand, or a task without an all-pairs table, whose operands may take several tokens.
+        """
+        self._need_table()
+        if operand not in ("a", "b"):
+            raise UsageError(f"unknown operand {operand!r}; choose 'a' or 'b'")
+        return self.shape.words.index(operand)
+
+    def as_grid(self, values: Values) -> Values:
+        """``values`` [rows, ...], a tensor or an array, as [n, n, ...]: operand a down, b to the right.
+
+        Raises:
+            UsageError: a task without an all-pairs table, or another number of rows than the task's.
+        """
+        n = self._need_table().n
+        if len(values) != n * n:
+            raise UsageError(f"{len(values)} values for the {n * n} rows of the table: give one a row")
+        return values.reshape(n, n, *values.shape[1:])
+
+    def _need_table(self) -> Table:
+        if self.table is None:
+            raise UsageError(NO_TABLE)
+        return self.table
+
 
 def make_task(config: RunConfig) -> Task:
-    """The all-pairs task of a run, with its split."""
-    task = all_pairs_task(config.task)
+    """The task of a run, with its split."""
+    task = unsplit_task(config.task)
     is_train = split_mask(task.is_defined, config.task.n_train, config.task.split, config.split_seed)
     task = with_split(task, is_train)
     return task if config.task.outliers == 0 else with_outliers(task, config.task.outliers, config.split_seed)
 
 
-def make_table(op: str, structure: int | str, values: Int[Tensor, "n n"]) -> Table:
-    """A table with its elements' printable names."""
-    n = values.shape[0]
-    elements = group(structure).elements if isinstance(structure, str) else tuple(map(str, range(n)))
-    return Table(op, structure, elements, values)
+def unsplit_task(config: TaskConfig) -> Task:
+    """All rows of a task, of whatever kind, without a split."""
+    return MAKERS[config.shape.kind](config)
+
+
+# ---- kinds of task ---------------------------------------------------------------------------------
 
 
 def all_pairs_task(config: TaskConfig) -> Task:
-    """All n^2 rows of the operation's table in a-major order, without a split.
-
-    Tokens: 0..n-1 the elements (then n..2n-1, those of b, where they are not shared), then the layout's marks; the
-    answer is read at the last position.
-    """
+    """All n^2 rows of the operation's table in a-major order, without a split: see ``algebra.shape.all_pairs``."""
     assert config.structure is not None
-    table = make_table(config.op, config.structure, config.operation.table(config.structure))
-    n = table.n
+    shape, n = config.shape, config.n_elements
+    table = Table(config.op, config.structure, shape.elements, config.operation.table(config.structure))
     a, b = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
-    first_mark = config.d_vocab - len(config.marks)
     column = {"a": a, "b": b if config.shared_vocabulary else b + n}
-    column |= {mark: torch.full_like(a, first_mark + i) for i, mark in enumerate(config.marks)}
-    words = config.layout.split()
+    column |= {mark: torch.full_like(a, shape.vocabulary.index(mark)) for mark in shape.marks}
     labels = table.values.reshape(-1, 1).long()
     return Task(
+        shape=shape,
         pairs=torch.stack([a, b], dim=1),
-        tokens=torch.stack([column[word] for word in words], dim=1),
+        tokens=torch.stack([column[word] for word in shape.words], dim=1),
         labels=labels,
-        answer_positions=(len(words) - 1,),
         is_defined=labels[:, 0] >= 0,
         is_train=None,
-        vocabulary=config.vocabulary(table.elements),
         table=table,
     )
 
 
+MAKERS: dict[str, Callable[[TaskConfig], Task]] = {"all pairs": all_pairs_task}
+"""The function that makes the rows, without a split, of each kind of task in ``train.algebra.shape.KINDS``."""
+
+
+# ---- splits and outliers ---------------------------------------------------------------------------
+
+
 def with_split(task: Task, is_train: Bool[Tensor, " rows"]) -> Task:
-    """The same task with a split."""
+    """``task`` with a split."""
     return replace(task, is_train=is_train & task.is_defined)
 
 
 def with_outliers(task: Task, k: int, seed: int) -> Task:
-    """The same task with the answers of ``k`` training rows replaced by those of other training rows.
+    """``task`` with the answers of ``k`` random training rows replaced by those of other random training rows.
 
-    Rows and donors are drawn at random, a row's donor never itself; donors' answers may be the same by chance. Power et
-    al. 2022 (2201.02177), A.4. ``task.table`` keeps what is right.
+    A row is never its own donor, but a donor's answers may be the same by chance. ``task.table`` keeps the right
+    answers. Source: Power et al. 2022 (2201.02177), A.4.
     """
     rows, generator = task.rows("train"), stream(seed, "outliers")
     order = torch.randperm(len(rows), generator=generator)
@@ -139,11 +183,11 @@ def with_outliers(task: Task, k: int, seed: int) -> Task:
 
 
 def split_mask(is_defined: Bool[Tensor, " rows"], n_train: int, scheme: Split, seed: int) -> Bool[Tensor, " rows"]:
-    """Training rows: the first ``n_train`` of the shuffled defined rows.
+    """Mask of the training rows: the first ``n_train`` of the shuffled defined rows.
 
     Schemes: ``torch`` is ``torch.manual_seed(seed); torch.randperm(n)`` (TransformerLens' demo,
     rep-theory), ``python`` is ``random.seed(seed); random.shuffle(list)`` (Nanda et al. 2023), ``stream``
-    is a generator of our own, independent of every other use of the seed.
+    is a generator of its own, independent of every other use of the seed.
     """
     defined = is_defined.nonzero().flatten()
     if scheme == "python":

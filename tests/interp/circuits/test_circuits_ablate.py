@@ -91,14 +91,14 @@ def test_a_mean_is_taken_over_rows_at_each_position(part, tmp_path):
 
 def test_means_do_not_depend_on_how_rows_are_split_among_passes(tmp_path, monkeypatch):
     from interp.circuits import ablate_neurons
-    from interp.runs import run as runs
+    from interp.runs import snapshot
 
     snap = untrained_run(tmp_path).last
     hooks = ablate_neurons(range(20), how="mean")
     with snap.model.hooks(fwd_hooks=hooks):
         whole = snap.loss("all")
     plain = snap.loss("all")
-    monkeypatch.setattr(runs, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(snapshot, "CHUNK_ROWS", 10)
     with snap.model.hooks(fwd_hooks=hooks):
         assert snap.loss("all") == whole
     assert snap.loss("all") == pytest.approx(plain, rel=1e-6) and abs(whole - plain) > 1e-3

@@ -69,7 +69,7 @@ def test_bad_interventions_are_refused_before_anything_is_run(tmp_path):
 
     run = untrained_run(tmp_path)
     snap, law = run.last, find_law(run.task)
-    with pytest.raises(UsageError, match="'none' is the row without an intervention"):
+    with pytest.raises(UsageError, match="'none' names the row without an intervention"):
         effects(snap, {"none": ablate_heads([0])})
     with pytest.raises(UsageError, match="no hook 'blocks.3.attn.hook_z'"):
         effects(snap, {"some": ablate_heads([0], 3)})

@@ -119,7 +119,7 @@ def test_bad_patches_are_refused_in_one_line(tmp_path):
     for message, (source, name, chosen) in refused.items():
         with pytest.raises(UsageError, match=message):
             patch_from(source, name, **chosen)
-    with pytest.raises(UsageError, match=r"came as \(49, 3, 32\) and the source's is \(49, 3, 16\)"):
+    with pytest.raises(UsageError, match=r"has shape \(49, 3, 32\) here and \(49, 3, 16\) in the source"):
         hooked_logits(snap, patch_from(wide, "blocks.0.mlp.hook_post"))
     with pytest.raises(ValueError, match="hook_attn_in is off"):
         patch_from(snap, "blocks.0.hook_attn_in")

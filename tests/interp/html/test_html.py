@@ -1,9 +1,7 @@
 import base64
 import hashlib
 import json
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from interp.html.blocks import Figure, Table, Text
-from interp.html.page import PageSection, render_page, write_page
+from interp.html.page import Page, PageSection, render_page
 from interp.html.tracks import Track
 
 STEPS = (0, 10, 100, 1000)
@@ -46,7 +44,8 @@ def moving() -> Figure:
 
 def page(*blocks, title="Title", labels=("0", "10", "100", "1000"), provenance=None) -> str:
     sections = [PageSection("first", "First", list(blocks))]
-    return render_page(title, "Subtitle", sections, STEPS, labels, {"seed": 0} if provenance is None else provenance)
+    provenance = {"seed": 0} if provenance is None else provenance
+    return render_page(Page(title, "Subtitle", sections, provenance, STEPS, labels))
 
 
 def plain(fig: Any) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def test_the_page_is_little_more_than_plotly():
     fig = go.Figure([go.Scatter(x=np.zeros(113), y=np.zeros(113))] * 5)
     tracks = tuple(Track(i, attr, rng.normal(size=(60, 113))) for i in range(5) for attr in ("x", "y"))
     figures = [Figure(fig, steps=steps, tracks=tracks, **WORDS)] * 2
-    html = render_page("t", "s", [PageSection("a", "A", figures)], steps, tuple(map(str, steps)), {})
+    html = render_page(Page("t", "s", [PageSection("a", "A", figures)], {}, steps, tuple(map(str, steps))))
     packed_bytes = 2 * 10 * 60 * 113 * 2 * 4 / 3
     assert packed_bytes < len(html) - len(get_plotlyjs()) < packed_bytes + 30_000
     assert len(page_data(html)["templates"]) == 1
@@ -174,29 +173,11 @@ def test_the_page_is_little_more_than_plotly():
 def test_pages_that_do_not_fit_are_refused():
     one = PageSection("a", "A", [])
     with pytest.raises(ValueError, match="1 step_labels for 2 steps"):
-        render_page("t", "s", [one], (0, 1), ("x",), {})
+        Page("t", "s", [one], {}, (0, 1), ("x",))
     with pytest.raises(ValueError, match="not unique"):
-        render_page("t", "s", [one, one], (), (), {})
+        Page("t", "s", [one, one], {})
     with pytest.raises(ValueError, match="the page has no steps"):
-        render_page("t", "s", [PageSection("a", "A", [moving()])], (), (), {})
+        Page("t", "s", [PageSection("a", "A", [moving()])], {})
     with pytest.raises(ValueError, match="section id 'A b'"):
         PageSection("A b", "title", [])
-    assert "page.slider" not in render_page("t", "s", [one], (), (), {}).split("<main>")[0]
-
-
-def test_write_page_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "new" / "index.html"
-    write_page(path, "old\n–")
-    assert path.read_bytes() == "old\n–".encode()
-
-    def full_disk(_: int) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        write_page(path, "new")
-    assert [p.name for p in path.parent.iterdir()] == ["index.html"]
-    assert path.read_bytes() == "old\n–".encode()
-    monkeypatch.undo()
-    write_page(path, "new")
-    assert path.read_text() == "new"
+    assert "page.slider" not in render_page(Page("t", "s", [one], {})).split("<main>")[0]

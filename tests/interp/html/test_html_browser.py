@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Download, Page
 
 from interp.html.blocks import Figure, Table, Text
-from interp.html.page import PageSection, render_page, write_page
+from interp.html.page import Page as OurPage
+from interp.html.page import PageSection, render_page
 from interp.html.tracks import Track
 from tests.browser import OpenedPage, launched, opened_in, wait_until
 
@@ -67,9 +68,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sections = [PageSection("words", HOSTILE, [Text(HOSTILE), table])]
     sections += [PageSection(name, name, [figure]) for name, figure in FIGURES.items()]
     labels = tuple(f"step {step:,} · {HOSTILE}" for step in STEPS)
-    html = render_page(HOSTILE, HOSTILE, sections, STEPS, labels, {HOSTILE: HOSTILE})
     made = tmp_path_factory.mktemp("a page") / "index.html"
-    write_page(made, html)
+    made.write_text(render_page(OurPage(HOSTILE, HOSTILE, sections, {HOSTILE: HOSTILE}, STEPS, labels)))
     return made
 
 

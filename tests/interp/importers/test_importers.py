@@ -1,5 +1,7 @@
 """Importers: the committed models of every layout give the logits of a plain forward pass in that layout."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from oracles import foreign, foreign_forward
@@ -18,9 +20,13 @@ def test_logits_are_those_of_a_plain_forward_pass(importing, name):
 
 
 def test_fixtures_are_what_their_generator_makes():
+    """Those of ``foreign.files``; any other fixture is named by the test of its own layout."""
     made = foreign.files()
-    others = {"transformerlens_demo_object.pth"}  # of tests/oracles/demo.py
-    assert {p.name for p in foreign.HERE.iterdir() if p.suffix != ".json"} - others == set(made)
+    names = {path.name for path in foreign.HERE.iterdir() if path.suffix != ".json"}
+    tests = "".join(
+        path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path.name != Path(__file__).name
+    )
+    assert set(made) <= names and [name for name in names - set(made) if name not in tests] == []
 
     def same(a, b):
         if isinstance(a, torch.Tensor):
@@ -39,7 +45,7 @@ def test_control_heads_read_the_wrong_way_round_are_seen(importing, name, layout
         return W_O.reshape(n_heads, -1, W_O.shape[0]).contiguous()  # not transposed
 
     for module in ("nanda", "grok"):
-        monkeypatch.setattr(f"interp.importers.layouts.{module}.split_heads", wrong)
+        monkeypatch.setattr(f"interp.importers.{module}.split_heads", wrong)
     _, flags, expected = FORWARDS[name]
     assert not close(importing(name, layout, *flags).last.logits, expected())
 
@@ -187,11 +193,18 @@ def test_grok_positions_that_are_not_sinusoids_are_kept(importing, tmp_path):
 
 
 def test_the_command_knows_every_layout():
-    from interp.importers.__main__ import NAMES
-    from interp.importers.layouts import LAYOUTS
+    """Every module that reads a layout is listed, every listed name has its module, and every layout its fixture."""
+    import re
 
-    assert tuple(LAYOUTS) == NAMES
-    assert {layout for layout, _, _ in FORWARDS.values()} == set(NAMES)
+    from interp.importers.layouts import LAYOUTS, reader
+    from interp.importers.layouts import __file__ as listing
+
+    files = Path(str(listing)).parent.glob("*.py")
+    assert {path.stem for path in files if re.search(r"^def read\(", path.read_text(), re.MULTILINE)} == set(LAYOUTS)
+    assert all(reader(layout).__module__ == f"interp.importers.{layout}" for layout in LAYOUTS)
+    fixtures = [path.name for path in foreign.HERE.iterdir()]
+    assert [name for name in LAYOUTS if not any(fixture.startswith(name) for fixture in fixtures)] == []
+    assert {layout for layout, _, _ in FORWARDS.values()} <= set(LAYOUTS)
 
 
 def test_folded_norms_are_norms_without_scale_and_shift(importing, tmp_path):

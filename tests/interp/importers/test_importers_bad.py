@@ -74,7 +74,7 @@ FILES = {
     "a list": ("nanda", ADD, None, [NANDA], "holds a list"),
     "rubbish": ("nanda", ADD, None, b"not a model", "damaged"),
     "cut off": ("nanda", ADD, None, (foreign.HERE / "nanda.pth").read_bytes()[:700], "cut off"),
-    "epochs": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [0]}, "not one whole number for each"),
+    "epochs": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [0]}, "have one whole number for each"),
     "same epoch": ("nanda", ADD, None, {"state_dicts": [NANDA, NANDA], "epochs": [7, 7]}, "1 different steps"),
     "json": ("nanda", ADD, "{p: 5", NANDA, "is not JSON"),
     "json too deep": ("nanda", ADD, "[" * 100_000, NANDA, "is not JSON"),
@@ -121,9 +121,9 @@ FLAGS = {
     "step twice": ("nanda", (*ADD, "--step", "3"), None, {"model": NANDA, "epoch": 9}, "leave --step out"),
     "attn_coeff": ("pizza", (), None, PIZZA, "give --config"),
     "B or C": ("pizza", (), None, foreign.linear("B", 1), "B and C"),
-    "no group": ("reptheory", (), None, foreign.reptheory(1, 5), "do not tell the group"),
+    "no group": ("reptheory", (), None, foreign.reptheory(1, 5), "do not record the group"),
     "not composed": ("reptheory", ("--op", "mul"), C5, foreign.reptheory(1, 5), "leave --op out"),
-    "act_fn": ("transformerlens", ADD, None, foreign.transformerlens(1, 6, 6), "does not tell act_fn"),
+    "act_fn": ("transformerlens", ADD, None, foreign.transformerlens(1, 6, 6), "does not record act_fn"),
     "grok": ("grok", ("--op", "sandwich", "--p", "97"), None, foreign.grok(1), "leave --p and --group out"),
 }
 

@@ -165,7 +165,7 @@ def test_bombs_take_neither_time_nor_memory(read, case, monkeypatch):
     try:
         made = read(BOMBS[case])
         assert case in ("memo", "frame", "a key of a tower", "a set of a tower", "a tower shown")
-        from interp.importers.unwrapping import short
+        from interp.importers.names import short
 
         assert len(short(made)) < 2000
     except DataError as error:

@@ -61,11 +61,12 @@ def test_the_pizza_exemplar(importing):
 
 def test_every_model_of_the_folder_is_imported(importing):
     """But for the sweep, which holds loss curves and no model: one line says so."""
-    from interp.importers.__main__ import NAMES, main
+    from interp.importers.__main__ import main
+    from interp.importers.layouts import LAYOUTS
 
     for path in sorted(Path(str(FOLDER)).glob("*.p*t*")):
         layout = path.name.partition("_")[0]
-        if layout not in NAMES:
+        if layout not in LAYOUTS:
             continue
         if path.name == "nanda_frac_train_sweep.pth":
             assert main([str(path), "--layout", layout, "--op", "add", "--out", str(path.stem)]) == 3

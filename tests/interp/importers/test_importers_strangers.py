@@ -53,7 +53,7 @@ def test_prefixes_of_wrappers_are_taken_off_in_every_layout(importing, tmp_path,
             (tmp_path / f"{i}.json").write_text(told.read_text())
         run = importing(tmp_path / f"{i}.pt", layout, *flags, out=f"run{i}")
         assert close(run.last.logits, expected()), prefix
-        assert any(note.startswith("the names of its tensors are without") for note in run.origin.notes)
+        assert any("of a wrapper was removed from the names of tensors" in note for note in run.origin.notes)
 
 
 def i_of(name):
@@ -140,7 +140,7 @@ def test_an_untrained_model_of_three_tokens_is_taken_for_the_usual_row(tmp_path)
     ("tokens", "says"),
     [
         ("a b", "the model reads 4 tokens"),
-        ("a 5 b 5", "each mark another one"),
+        ("a 5 b 5", "marks have different numbers"),
         ("a 5 b 9", "numbered 0 to 6"),
         ("b 5 a 6", "is not allowed"),
         ("a + b =", "is not allowed"),
@@ -160,7 +160,7 @@ def test_a_flag_for_a_layout_whose_rows_are_known_is_refused(tmp_path, capsys, n
     layout, flags, _ = FORWARDS[name]
     command = [str(foreign.HERE / name), "--layout", layout, "--out", str(tmp_path / "run"), "--tokens", "a b"]
     assert main([*command, *flags]) == 2
-    assert "leave it out" in capsys.readouterr().err
+    assert "leave --tokens out" in capsys.readouterr().err
 
 
 def test_marks_before_the_elements(tmp_path):
@@ -221,7 +221,7 @@ def test_the_curves_section_shows_them_as_the_sources(tmp_path):
     blocks: Any = curves.build(run)
     loss, accuracy = blocks
     assert "as the source lists it" in loss.heading and "as listed in m.pt" in loss.source
-    assert "none of ours" in loss.source and "Accuracy" in accuracy.heading
+    assert "not computed here" in loss.source and "Accuracy" in accuracy.heading
     assert list(loss.fig.data[0].y) == CURVE
     claim = loss.takeaway.claims[0]
     assert (claim.id, claim.numbers["first"], claim.numbers["last"]) == ("curves.listed_train_loss", 1, CURVE[-1])
@@ -363,13 +363,13 @@ def test_no_default_stands_for_what_is_unknown(importing):
         lr = run.config.optim.lr
         assert repr(lr) == str(lr) == f"{lr}" == "unknown" and "lr=unknown" in repr(run.config)
         for use in (lambda x: x + 1, lambda x: 2 * x, bool, float, lambda x: x == 1e-3, lambda x: x < 1, hash):
-            with pytest.raises(UsageError, match="unknown: the file does not tell optim.lr"):
+            with pytest.raises(UsageError, match="unknown: the imported file does not record optim.lr"):
                 use(lr)
-        with pytest.raises(UsageError, match="does not tell"):
+        with pytest.raises(UsageError, match="does not record"):
             _ = run.config.batch_rows
-        with pytest.raises(UsageError, match="does not tell"):
+        with pytest.raises(UsageError, match="does not record"):
             _ = run.config.identity
-        shown = json.loads(json.dumps(run.config.to_json()))
+        shown = json.loads(json.dumps(run.config.to_dict()))
         assert shown["optim"]["lr"] == "unknown" and shown["schedule"]["steps"] == "unknown"
 
 

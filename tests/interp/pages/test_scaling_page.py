@@ -19,11 +19,12 @@ def test_the_page_has_what_the_theory_says(small, tmp_path):
     """Curves of each task against the functions that it shows, where the selects put it."""
     from browser import opened, wait_until
 
+    from interp.pages.writing import write
     from interp.theory.exponents import exponents
     from interp.theory.flow import flow, wide
     from interp.theory.spectrum import power_law
 
-    path = small.build(tmp_path / "page")
+    path = write(small.build(), tmp_path / "page")
     assert path == tmp_path / "page/index.html" and path.stat().st_size < 8e6
     with opened(path) as open_page:
         page = open_page.page
@@ -55,7 +56,7 @@ def test_the_page_has_what_the_theory_says(small, tmp_path):
 
 
 def test_choices_that_are_no_grid_are_refused():
-    from interp.html.page import PageSection, render_page
+    from interp.html.page import Page, PageSection
 
     with pytest.raises(ValueError, match="2 steps are not the grid"):
-        render_page("t", "s", [PageSection("a", "A", [])], (0, 1), ("x", "y"), {}, {"a": ("1", "2", "3")})
+        Page("t", "s", [PageSection("a", "A", [])], {}, (0, 1), ("x", "y"), {"a": ("1", "2", "3")})

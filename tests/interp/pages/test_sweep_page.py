@@ -82,11 +82,11 @@ def test_every_run_has_a_tile_that_leads_to_its_report(sweep, reported, tmp_path
 
 
 def test_reports_of_runs_are_built_where_there_are_none(sweep, reported, tmp_path, monkeypatch):
-    import interp.report
+    import interp.pages.run as run_page
 
     built = []
-    real = interp.report._build
-    monkeypatch.setattr(interp.report, "_build", lambda run, *rest: built.append(run.name) or real(run, *rest))
+    real = run_page.build
+    monkeypatch.setattr(run_page, "build", lambda run, *rest, **flags: built.append(run) or real(run, *rest, **flags))
     flags = ("--out", tmp_path / "page", "--with-runs", "--only", "curves", "--quiet")
     assert reported(sweep, *flags)[0] == 0
     assert len(built) == 8 and len(list((tmp_path / "page").glob("*/index.html"))) == 8
@@ -110,7 +110,8 @@ def test_a_broken_sweep_is_one_line(sweep, reported, tmp_path, damage, status, s
 
 def test_flags_that_are_not_for_it(sweep, reported, tiny_run):
     for argv, says in (
-        ((sweep, "--only", "curves"), "is a sweep"),
+        ((sweep, "--only", "curves"), "give --with-runs, or leave it out"),
+        ((sweep, "--key-freqs", "3"), "--key-freqs is for the report of a run, and this is the report of a sweep"),
         ((tiny_run, "--with-runs"), "for the report of a sweep"),
     ):
         status, _, err = reported(*argv)

@@ -20,7 +20,7 @@ def imported(tmp_path):
         from train.storage.imported import write_imported
 
         run = random_run(tmp_path / "source", **{**SHAPES[shape], **more})
-        config = run.config.to_json()
+        config = run.config.to_dict()
         known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
         path = tmp_path / "out" / "stranger"
         snapshots = {step: run.weights(step) for step in run.steps[-1:]}
@@ -100,7 +100,7 @@ def test_a_failure_leaves_nothing(imported, tmp_path):
 
     run, _ = imported()
     with pytest.raises(ValueError, match="max"):
-        write_imported(tmp_path / "empty" / "run", run.config.to_json(), ORIGIN, {}, None)
+        write_imported(tmp_path / "empty" / "run", run.config.to_dict(), ORIGIN, {}, None)
     assert list((tmp_path / "empty").iterdir()) == []
 
 
@@ -115,8 +115,9 @@ def test_it_cannot_be_trained_on(imported, tmp_path):
 
 
 def test_the_training_command_refuses_it_in_a_line(imported, capsys):
+    from train.cli.request import DEFAULT_PRESET
     from train.config.presets import find_preset
-    from train.run import DEFAULT_PRESET, main
+    from train.run import main
 
     _, path = imported()
     path = path.rename(path.with_name(find_preset(DEFAULT_PRESET).config.run_id))
@@ -146,7 +147,7 @@ def test_its_report_says_what_is_unknown(imported, tmp_path, shape, more, says, 
     assert main([str(path), "--out", str(tmp_path / "report"), "--quiet"]) == 0, capsys.readouterr().err
     html = (tmp_path / "report/index.html").read_text()
     assert "optimiser unknown" in html and "stranger.pt" in html and "ab" * 32 in html
-    assert "trained on an unknown part" in html and "Which rows were trained on is unknown" in html
+    assert "trained on an unknown part" in html and "Which rows the model was trained on is unknown" in html
     assert "seed 0" not in html.partition("</h1>")[0]
     assert says in html
     assert not (tmp_path / "report/errors.txt").exists()

@@ -88,11 +88,11 @@ def test_hooks_act_in_the_loss_and_go_away(run):
 
 
 def test_rows_are_one_batch_under_hooks_alone(run, monkeypatch):
-    from interp.runs import run as runs
+    from interp.runs import snapshot as snapshots
 
     snap, seen = run.last, []
     before = snap.loss("all")
-    monkeypatch.setattr(runs, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(snapshots, "CHUNK_ROWS", 50)
     with snap.model.hooks(fwd_hooks=[("hook_embed", lambda x, hook: seen.append(len(x)))]):
         assert snap.loss("all") == before
     assert seen == [121]

@@ -57,9 +57,53 @@ def test_flow_as_json(theory):
     assert len(theory("flow", *TASK, "--t-max", "10")[1].splitlines()) == 11
 
 
+def test_late_losses_are_the_flows(theory):
+    """The closed forms, lazy by the gamma function and rich on a hard task, beside the numerical flow."""
+    import math
+
+    lazy = json.loads(theory("late", *TASK[:4], "--gamma", "0", "--t", "1e5,1e6", "--json")[1])
+    assert lazy["formula"] == pytest.approx([math.gamma(0.5) / 1.5 * (2 * t) ** -0.5 for t in (1e5, 1e6)], rel=1e-12)
+    rich = json.loads(theory("late", *TASK[:4], "--gamma", "100", "--t", "1e6", "--json")[1])
+    for found in (lazy, rich):
+        assert found["ratio"] == pytest.approx([1] * len(found["t"]), abs=0.02)
+        assert found["ratio"] == [a / b for a, b in zip(found["flow"], found["formula"], strict=True)]
+    early = json.loads(theory("late", *TASK[:4], "--gamma", "0", "--t", "0.1", "--json")[1])
+    assert abs(early["ratio"][0] - 1) > 0.1  # control: the formula is of late times
+    assert len(theory("late", *TASK[:4], "--gamma", "0")[1].splitlines()) == 5
+
+
+def test_plateaus_of_width_and_samples(theory):
+    """On an easy task the plateau falls as N^-alpha with the width, and as P^-(alpha beta) with the samples."""
+    import math
+
+    found = json.loads(theory("plateaus", "--alpha", "1.5", "--beta", "1.5", "--sizes", "1000,4000", "--json")[1])
+    slopes = {name: math.log(found[name][1] / found[name][0]) / math.log(4) for name in ("width", "samples")}
+    assert slopes == {"width": pytest.approx(-1.5, abs=0.05), "samples": pytest.approx(-2.25, abs=0.05)}
+    out = theory("plateaus", "--alpha", "1.5", "--beta", "1.5")[1].splitlines()
+    assert out[0].split() == ["size", "width", "samples"] and len(out) == 5
+
+
+def test_a_front_and_its_exponents(theory):
+    """With batches, too, which takes the exact mean over batches instead of the flow."""
+    flags = ("front", "--alpha", "1.5", "--beta", "0.5", "--gamma", "0", "--widths", "8,16,32,64,128")
+    found = json.loads(theory(*flags, "--draws", 2, "--json")[1])
+    assert found["predicted"] == pytest.approx([0.3, 0.4]) and found["measured"] == pytest.approx([0.3, 0.4], abs=0.1)
+    assert found["compute"] == sorted(found["compute"]) and len(found["n"]) >= 3
+    batches = json.loads(theory(*flags, "--draws", 1, "--b", 2, "--eta", 0.2, "--json")[1])
+    assert batches["loss"] != found["loss"]
+    assert "loss falls as C^-0.300" in theory(*flags, "--draws", 1)[1].splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
+        (("late", "--alpha", "1.5", "--beta", "1.5", "--gamma", "1"), "the formula needs beta < 1"),
+        (("late", *TASK, "--t", "0"), "t = 0 is not allowed"),
+        (("late", *TASK, "--t"), "--t"),
+        (("plateaus", *TASK[:4], "--sizes", "0"), "size = 0 is not allowed"),
+        (("front", *TASK, "--widths", "16,32"), "2 widths are too few"),
+        (("front", *TASK, "--widths", "16,32,64", "--b", "4"), "give gamma 0, or leave out b"),
+        (("front", *TASK, "--widths", "16,32,64,10000000"), "a width of 10,000,000 needs"),
         (("flow", "--alpha", "1", "--beta", "0.5", "--gamma", "1", "--t-max", "10"), "alpha = 1 is not allowed"),
         (("flow", "--alpha", "1.5", "--beta", "0", "--gamma", "1", "--t-max", "10"), "beta = 0 is not allowed"),
         (("flow", "--alpha", "nan", "--beta", "1", "--gamma", "1", "--t-max", "10"), "alpha = nan is not allowed"),
@@ -218,6 +262,7 @@ def test_the_report_of_a_simulation(ran, made, tmp_path):
         assert names[1][1] > 20 and names[1][2] and not names[0][2]
         assert "standard errors at most" in open_page.page.inner_text("body")
         assert open_page.problems == [] and open_page.requests == []
+    assert ran(main, path, "--out", tmp_path / "page", "--quiet")[0] == 0
     status, _, err = ran(main, path, "--only", "curves")
     assert status == 2 and "leave out --only" in err and len(err.splitlines()) == 1
 
@@ -294,22 +339,14 @@ def test_a_theory_that_cannot_be_solved_leaves_the_simulation(theory, ran, made,
     assert "There is no theory to compare with" in (tmp_path / "page/index.html").read_text()
 
 
-def test_theory_never_imports_the_simulator():
-    """Pages show both, and what is on disk is read without it; the theory itself knows nothing of train.scaling."""
-    import ast
-    from pathlib import Path
+def test_comparing_needs_no_simulator():
+    """What is on disk is read without ``train.scaling.simulate``, and without PyTorch."""
+    import subprocess
+    import sys
 
-    import interp.scaling
+    def loaded(module):
+        script = f"import sys, {module}; print('torch' in sys.modules, 'train.scaling.simulate' in sys.modules)"
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
-    names = {}
-    for path in Path(str(interp.scaling.__file__)).parent.glob("*.py"):
-        found = set()
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module is not None:
-                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-            elif isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-        names[path.stem] = {name for name in found if name.startswith("train.scaling")}
-    assert "train.scaling.simulate" in names.pop("page")
-    assert "train.scaling.store" in (compared := names.pop("compare")) and "train.scaling.simulate" not in compared
-    assert len(names) > 10 and not any(names.values())
+    assert loaded("interp.scaling.comparison") == ["False", "False"]
+    assert loaded("interp.pages.overview") == ["True", "True"]  # control

@@ -109,7 +109,7 @@ def test_the_page_computes_any_neuron(tmp_path, run):
     """In a browser: numbers of the picture against the model's activations; a number out of range is put right."""
     from browser import launched, opened_in, wait_until
 
-    from interp.html.page import PageSection, render_page, write_page
+    from interp.html.page import Page, PageSection, render_page
     from interp.parts.activations import neurons_of
     from interp.sections import neurons
 
@@ -120,7 +120,7 @@ def test_the_page_computes_any_neuron(tmp_path, run):
         for i, (some, neuron) in enumerate(((run, 37), *((other, 11) for other in runs))):
             page = PageSection("neurons", "Neurons", [of_kind(neurons.build(some), "Figure")[-1]])
             labels = ("",) * len(some.steps)
-            write_page(tmp_path / f"{i}.html", render_page("t", "s", [page], tuple(some.steps), labels, {}))
+            (tmp_path / f"{i}.html").write_text(render_page(Page("t", "s", [page], {}, tuple(some.steps), labels)))
             every = neurons_of(some.last).numpy()
             n = math.isqrt(len(every))
             with opened_in(browser, tmp_path / f"{i}.html") as opened:

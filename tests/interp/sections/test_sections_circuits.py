@@ -215,4 +215,4 @@ def test_patching_of_one_snapshot_says_so(tmp_path):
 
     found = random_run(tmp_path, **SHAPES["add"])
     texts = [block.markdown for block in of_kind(patching.build(Run(found.store, without=[0])), "Text")]
-    assert texts == ["Patching between snapshots is not shown: there is one snapshot alone."]
+    assert texts == ["Patching between snapshots is not shown: there is only one snapshot."]

@@ -160,7 +160,7 @@ def importing_shape(tmp_path):
         from train.storage.imported import write_imported
 
         run = random_run(tmp_path / "source", **SHAPES[shape])
-        config = run.config.to_json()
+        config = run.config.to_dict()
         known = {"task": {n: v for n, v in config["task"].items() if "split" not in n and n != "train_frac"}}
         path = tmp_path / "out" / "stranger"
         snapshots = {step: run.weights(step) for step in run.steps[-1:]}

@@ -41,12 +41,12 @@ def test_the_kernel_is_that_of_a_wide_network(n_hidden):
 
 
 def test_exponents_of_the_sobolev_task():
+    from interp.theory.checks import OutOfRange
     from interp.theory.circle import sobolev_exponents
     from interp.theory.exponents import regime
-    from train.errors import UsageError
 
     assert sobolev_exponents(1.0) == (2.0, 0.5) and sobolev_exponents(1.75) == (2.0, 1.25)
     assert regime(*sobolev_exponents(1.49)) == "hard" and regime(*sobolev_exponents(1.51)) == "easy"
     for q, q_phi in ((0.5, 1.0), (1.0, 0.5)):
-        with pytest.raises(UsageError, match="is not allowed"):
+        with pytest.raises(OutOfRange, match="is not allowed"):
             sobolev_exponents(q, q_phi)

@@ -156,11 +156,11 @@ def test_modes_in_groups_count_as_often_as_they_are():
 
 
 def test_it_says_when_it_does_not_converge():
+    from interp.theory.checks import OutOfRange, Unsolvable
     from interp.theory.dmft import dmft
-    from train.errors import DataError, UsageError
 
-    with pytest.raises(DataError, match=r"did not converge .* try eta = 1"):
+    with pytest.raises(Unsolvable, match=r"did not converge .* try eta = 1"):
         dmft(task(0.5), 2.0, 2.0, 64, 48)
     for bad in ({"eta": 0.0}, {"n_steps": 0}, {"n": 0}, {"b": 0}, {"gamma": -1.0}):
-        with pytest.raises(UsageError, match="is not allowed"):
+        with pytest.raises(OutOfRange, match="is not allowed"):
             dmft(task(0.5), **{"gamma": 1.0, "eta": 0.1, "n_steps": 5, **bad})

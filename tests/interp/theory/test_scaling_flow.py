@@ -100,23 +100,27 @@ def test_f1_dynamics_are_those_of_a_plain_loop(gamma, b):
 
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 10.0])
 def test_f2_flow_is_gradient_descent(gamma):
-    from interp.theory.finite import given
+    from oracles.theory import modes_at
+
     from interp.theory.flow import flow
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
 
     config = ScalingConfig(gamma=gamma, **SMALL)
     found = simulate(config)
-    A0, _, lam, w_star = drawn(config)
-    curve = flow(given(A0, lam, w_star), gamma, config.t_max)
+    A0 = drawn(config)[0]
+    curve = flow(modes_at(A0, config.alpha, config.beta), gamma, config.t_max)
     assert np.abs(curve.at(found.t) / found.loss[0] - 1).max() < 0.005
-    assert np.abs(flow(given(A0, lam, w_star), gamma + 0.5, config.t_max).at(found.t) / found.loss[0] - 1).max() > 0.005
+    control = flow(modes_at(A0, config.alpha, config.beta), gamma + 0.5, config.t_max)
+    assert np.abs(control.at(found.t) / found.loss[0] - 1).max() > 0.005
     assert curve.q[-1] == pytest.approx(found.q[0, -1], rel=0.005)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 5.0])
 def test_f2_flow_on_reused_data_is_gradient_descent(gamma):
-    from interp.theory.finite import given, reused
+    from oracles.theory import modes_at
+
+    from interp.theory.finite import reused
     from interp.theory.flow import flow
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
@@ -126,7 +130,7 @@ def test_f2_flow_on_reused_data_is_gradient_descent(gamma):
     A0, Psi, lam, w_star = drawn(config)
     curve = flow(reused(lam, w_star, Psi, A0), gamma, config.t_max)
     assert np.abs(curve.at(found.t) / found.loss[0] - 1).max() < 0.005
-    population = flow(given(A0, lam, w_star), gamma, config.t_max)
+    population = flow(modes_at(A0, config.alpha, config.beta), gamma, config.t_max)
     assert np.abs(population.at(found.t) / found.loss[0] - 1).max() > 0.02  # the control
 
 
@@ -282,19 +286,19 @@ def test_grouped_modes_are_the_modes():
 
 
 def test_bad_tasks_are_refused():
+    from interp.theory.checks import OutOfRange
     from interp.theory.finite import projected, reused
     from interp.theory.flow import flow, wide
     from interp.theory.spectrum import power_law
-    from train.errors import UsageError
 
     for alpha, beta in ((1.0, 0.5), (0.5, 0.5), (math.nan, 1.0), (1.5, 0.0), (1.5, -1.0)):
-        with pytest.raises(UsageError, match="is not allowed"):
+        with pytest.raises(OutOfRange, match="is not allowed"):
             power_law(alpha, beta)
     modes = wide(power_law(1.5, 0.5, 50))
     for gamma, t_max in ((-1.0, 10.0), (math.nan, 1.0), (1.0, 0.0), (1.0, math.inf)):
-        with pytest.raises(UsageError, match="is not allowed"):
+        with pytest.raises(OutOfRange, match="is not allowed"):
             flow(modes, gamma, t_max)
-    with pytest.raises(UsageError, match="n = 0"):
+    with pytest.raises(OutOfRange, match="n = 0"):
         projected(1.5, 0.5, 0, np.random.default_rng(0))
-    with pytest.raises(UsageError, match="not finite"):
+    with pytest.raises(OutOfRange, match="not finite"):
         reused(np.ones(3), np.ones(3), np.array([[1.0, np.nan, 0.0]]))

@@ -62,11 +62,11 @@ def test_alignment_is_one_for_the_target_itself():
 
 
 def test_bad_settings_are_refused():
+    from interp.theory.checks import OutOfRange, Unsolvable
     from interp.theory.lazyrich import quadratic_data, train_committee
-    from train.errors import DataError, UsageError
 
     data = quadratic_data(5, 10, 10, np.random.default_rng(0))
-    with pytest.raises(UsageError, match="alpha = 0"):
+    with pytest.raises(OutOfRange, match="alpha = 0"):
         train_committee(data, 0.0, 0.2, 1.0, 3)
-    with pytest.raises(DataError, match="not finite at step"), np.errstate(all="ignore"):
+    with pytest.raises(Unsolvable, match="not finite at step"), np.errstate(all="ignore"):
         train_committee(data, 1.0, 5.0, 1e6, 200)

@@ -23,9 +23,10 @@ def slope_of(x, y):
 @pytest.mark.parametrize(("alpha", "beta"), PLATEAUS)
 def test_f10_model_plateau(alpha, beta):
     """The best fit in the row space of A(0), by projecting the target onto it: 6 draws."""
-    from interp.theory.finite import given
+    from oracles.theory import modes_at
+
+    from interp.theory.plateaus import model_plateau
     from interp.theory.spectrum import power_law
-    from interp.theory.static import model_plateau
 
     lam, w_star = modes_of(alpha, beta, M)
     found = np.zeros((6, len(SIZES)))
@@ -36,7 +37,7 @@ def test_f10_model_plateau(alpha, beta):
             best = np.linalg.lstsq(rows.T, target, rcond=None)[0]
             found[draw, i] = ((target - rows.T @ best) ** 2).sum()
             if draw == 0 and n == 64:
-                assert given(A[:n], lam, w_star).residual == pytest.approx(found[draw, i], rel=1e-6)
+                assert modes_at(A[:n], alpha, beta).residual == pytest.approx(found[draw, i], rel=1e-6)
     theory = [model_plateau(power_law(alpha, beta, M), n) for n in SIZES]
     measured, expected = slope_of(SIZES, found.mean(axis=0)), slope_of(SIZES, theory)
     assert measured == pytest.approx(expected, abs=0.12)
@@ -49,8 +50,8 @@ def test_f10_model_plateau(alpha, beta):
 @pytest.mark.parametrize(("alpha", "beta"), PLATEAUS)
 def test_f11_data_plateau(alpha, beta):
     """Ridgeless regression in the sample's kernel: 6 draws."""
+    from interp.theory.plateaus import data_plateau
     from interp.theory.spectrum import power_law
-    from interp.theory.static import data_plateau
 
     lam, w_star = modes_of(alpha, beta, M)
     found = np.zeros((6, len(SIZES)))
@@ -70,8 +71,8 @@ def test_f11_data_plateau(alpha, beta):
 def test_reused_data_end_at_the_data_plateau():
     from interp.theory.finite import reused
     from interp.theory.flow import flow
+    from interp.theory.plateaus import data_plateau
     from interp.theory.spectrum import power_law
-    from interp.theory.static import data_plateau
 
     lam, w_star = modes_of(1.5, 0.5, 400)
     ends = []
@@ -138,10 +139,10 @@ def test_f15_compute_fronts():
 
 
 def test_a_front_needs_widths():
+    from interp.theory.checks import OutOfRange
     from interp.theory.fronts import fronts
-    from train.errors import UsageError
 
-    with pytest.raises(UsageError, match="2 widths"):
+    with pytest.raises(OutOfRange, match="2 widths"):
         fronts(1.5, [(0.5, 0.0)], [16, 32])
 
 
@@ -209,8 +210,8 @@ def test_all_steps_at_once_are_the_recursion(b):
 def test_batches_at_a_finite_width_are_the_mean_of_simulations():
     """One A(0), drawn as the simulator draws it: only batches differ from run to run."""
     import torch
+    from oracles.theory import modes_at
 
-    from interp.theory.finite import given
     from interp.theory.sgd import lazy_sgd
 
     lam, w_star = modes_of(1.5, 0.8, 60)
@@ -225,9 +226,9 @@ def test_batches_at_a_finite_width_are_the_mean_of_simulations():
         w += eta * ((z @ far[:, :, None]).mT @ z)[:, 0] @ Phi.T / b
     loss = torch.stack(losses, dim=1).numpy()
     mean, error = loss.mean(axis=0), loss.std(axis=0, ddof=1) / math.sqrt(runs)
-    theory = lazy_sgd(given(A, lam, w_star), eta, b, np.arange(41))
+    theory = lazy_sgd(modes_at(A, 1.5, 0.8), eta, b, np.arange(41))
     assert (np.abs(theory - mean)[1:] < 4 * error[1:]).all()
-    still = lazy_sgd(given(A, lam, w_star), eta, None, np.arange(41))
+    still = lazy_sgd(modes_at(A, 1.5, 0.8), eta, None, np.arange(41))
     assert (np.abs(still - mean)[20:] > 10 * error[20:]).all()  # the control: no noise of batches
 
 
@@ -254,35 +255,35 @@ def test_front_of_a_super_easy_task_with_batches():
     ],
 )
 def test_fronts_with_batches_refuse(given, says):
+    from interp.theory.checks import OutOfRange
     from interp.theory.fronts import fronts
-    from train.errors import UsageError
 
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(OutOfRange, match=says):
         fronts(1.5, [(2.0, given.pop("gamma"))], [4, 8, 16], **given)
 
 
 def test_unstable_step_sizes_are_refused():
+    from interp.theory.checks import OutOfRange, Unsolvable
     from interp.theory.sgd import lazy_sgd
     from interp.theory.spectrum import power_law
-    from train.errors import DataError, UsageError
 
-    with pytest.raises(DataError, match=r"eta = 2.5 is unstable with batches of 32: try 0.9"):
+    with pytest.raises(Unsolvable, match=r"eta = 2.5 is unstable with batches of 32: try 0.9"):
         lazy_sgd(power_law(1.5, 0.5, 50), 2.5, 32, np.arange(10))
-    with pytest.raises(DataError, match=r"eta = 2.5 is unstable with batches of everything"):
+    with pytest.raises(Unsolvable, match=r"eta = 2.5 is unstable with batches of everything"):
         lazy_sgd(power_law(1.5, 0.5, 50), 2.5, None, np.arange(10))
-    with pytest.raises(UsageError, match="eta = 0 is not allowed"):
+    with pytest.raises(OutOfRange, match="eta = 0 is not allowed"):
         lazy_sgd(power_law(1.5, 0.5, 50), 0.0, 32, np.arange(10))
 
 
 def test_a_fit_needs_numbers():
+    from interp.theory.checks import OutOfRange
     from interp.theory.fits import fit_slope
-    from train.errors import UsageError
 
     t = np.arange(1, 20.0)
     for bad in (np.full(19, np.nan), np.zeros(19), -t):
-        with pytest.raises(UsageError, match="positive and finite"):
+        with pytest.raises(OutOfRange, match="positive and finite"):
             fit_slope(t, bad)
-    with pytest.raises(UsageError, match="3 points"):
+    with pytest.raises(OutOfRange, match="3 points"):
         fit_slope(t[:3], t[:3])
 
 
@@ -321,8 +322,8 @@ def test_flows_of_flat_spectra_have_no_plateau_where_modes_end():
 
 
 def test_plateaus_count_what_is_left_out_and_end_where_there_are_no_more_modes():
+    from interp.theory.plateaus import data_plateau, model_plateau
     from interp.theory.spectrum import power_law
-    from interp.theory.static import data_plateau, model_plateau
 
     flat = power_law(1.1, 0.02)
     assert flat.loss > model_plateau(flat, 64) > flat.beyond > 1

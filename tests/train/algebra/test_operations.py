@@ -189,7 +189,7 @@ def test_number_of_elements_needs_no_table():
 def test_no_torch_until_a_table_is_made():
     """So that --help stays quick."""
     script = (
-        "import sys, train.config, train.presets, train.schedule, train.curves; "
+        "import sys, train.config.run, train.config.presets, train.algebra.shape, train.curves; "
         "assert not {'torch', 'numpy', 'transformer_lens'} & set(sys.modules); "
         "from train.algebra.operations import OPERATIONS; OPERATIONS['compose'].check('S5'); "
         "assert 'torch' not in sys.modules; OPERATIONS['add'].table(2); assert 'torch' in sys.modules"

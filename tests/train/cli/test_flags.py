@@ -130,12 +130,14 @@ def test_no_flag_of_a_command_is_ignored(tmp_path, monkeypatch, capsys, module, 
 def test_threads_are_the_cpus():
     import torch
 
-    from train.cli.arguments import set_threads
+    from train.cli.arguments import threads_set
     from train.errors import UsageError
 
     with pytest.raises(UsageError, match="--threads are the CPU's and the run is on cuda:1"):
-        set_threads(2, torch.device("cuda:1"))
-    set_threads(None, torch.device("cuda:1"))
+        with threads_set(2, torch.device("cuda:1")):
+            pass
+    with threads_set(None, torch.device("cuda:1")):
+        pass
 
 
 def test_every_word_is_one_settings_and_names_are_ours():

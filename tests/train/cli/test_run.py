@@ -345,10 +345,11 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(run, tmp_path):
 
 
 def test_default_preset_is_nanda():
+    from train.cli.request import read_request
     from train.config.presets import PRESETS
-    from train.run import _starting_config
+    from train.config.run import RunConfig
 
-    assert _starting_config([]) == PRESETS["nanda"].config
+    assert read_request([]).configs == [PRESETS["nanda"].config] == [RunConfig()]
     assert PRESETS["nanda"].config.schedule.steps == 15_000
 
 
@@ -382,11 +383,10 @@ def test_session_is_recorded(run):
     assert set(first["versions"]) >= {"torch", "groklens", "transformer-lens"}
 
 
-def test_threads_are_set(run):
+def test_threads_are_set_for_the_run_alone(run):
     import torch
 
-    try:
-        run(*TINY, "--threads", 2)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(1)
+    path = Path(run(*TINY, "--threads", 2)[1][-1])
+    (session,) = json.loads((path / "run.json").read_text())["sessions"]
+    assert session["threads"] == 2
+    assert torch.get_num_threads() == 1

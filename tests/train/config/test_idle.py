@@ -134,7 +134,7 @@ def test_every_value_is_seen_or_refused(seen_in_context, context):
 
     configs, seen = seen_in_context
     base, wrong, tried = configs[context], [], 0
-    parts = [part for part in base.to_json().values() if isinstance(part, dict)]
+    parts = [part for part in base.to_dict().values() if isinstance(part, dict)]
     flat = {"seed": base.seed} | {name: value for part in parts for name, value in part.items()}
     for field in every_field(ONLY.get(context, {"task", "model", "optim", "schedule", "seed"})):
         for value in other_values(field):
@@ -187,11 +187,11 @@ def test_rules_name_fields_that_there_are():
 
 def test_old_runs_with_idle_settings_are_read_and_new_ones_are_not_asked_for():
     from train.config.run import RunConfig
-    from train.config.settings import from_json, override, replaced
+    from train.config.settings import override, replaced
     from train.errors import UsageError
 
     idle = replaced(RunConfig(), MLP | {"norm": "pre"})
-    assert from_json(json.loads(json.dumps(idle.to_json()))) == idle
+    assert RunConfig.from_dict(json.loads(json.dumps(idle.to_dict()))) == idle
     assert override(idle, {"steps": 9}).schedule.steps == 9, "only what is given is looked at"
     with pytest.raises(UsageError, match="norm = 'pre' does nothing here: it needs arch transformer"):
         override(RunConfig(), MLP | {"norm": "pre"})

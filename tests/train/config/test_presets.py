@@ -14,7 +14,7 @@ def preset(name):
 
 def flat(name):
     """Every setting of a preset by its flat name."""
-    data = preset(name).config.to_json()
+    data = preset(name).config.to_dict()
     sections = [value for value in data.values() if isinstance(value, dict)]
     return {"seed": data["seed"], **{key: value for section in sections for key, value in section.items()}}
 
@@ -27,12 +27,12 @@ def test_the_presets_of_the_readme():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_whole(name):
-    from train.config.settings import from_json
+    from train.config.run import RunConfig
 
     found = preset(name)
     assert found.doc and found.source and "\n" not in found.doc + found.source
     assert found.config.run_id.startswith(f"{found.config.task.label}-s{found.config.seed}-")
-    assert from_json(found.config.to_json()) == found.config
+    assert RunConfig.from_dict(found.config.to_dict()) == found.config
 
 
 def test_no_two_are_one_run():
@@ -182,8 +182,10 @@ def test_quick_has_the_default_s_architecture():
     assert quick.schedule.steps < nanda.schedule.steps
 
 
-def test_the_default_run_is_nanda_but_for_its_split():
-    """The config's defaults are the published run's, so that its identity is short and stays."""
+def test_the_default_run_is_nanda():
+    from train.config.run import RunConfig
+
+    assert preset("nanda").config == RunConfig()
     assert preset("nanda").config.identity == '{"task":{"split":"python"}}'
 
 

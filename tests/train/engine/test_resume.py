@@ -296,7 +296,7 @@ def test_signals_save_and_exit(tmp_path, mode, unbroken, forked, signum, expecte
     store = RunStore(tmp_path / mode.run_id)
     step = resume_step(store)
     assert status == expected
-    assert err == f"stopped by signal {signum:d} at step {step}; saved: run again to go on\n"
+    assert err == f"stopped by signal {signum:d} at step {step}; saved: run the command again to resume\n"
     assert out == ""
     assert 0 < step < STEPS
     assert store.done_step is None

@@ -25,7 +25,7 @@ def variants(tiny_config, changes):
     """Runs of one shape that differ in everything that may differ."""
     from train.config.settings import override
 
-    base = override(tiny_config, {"steps": 60, **changes})
+    base = override(tiny_config, {"steps": 60, "per_decade": 5, **changes})
     other = "adam" if base.optim.optimizer == "adamw" else base.optim.optimizer
     return [
         base,
@@ -73,19 +73,33 @@ def assert_same_run(store, alone):
         assert torch.equal(found[0][name], tensor), name
 
 
-@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, tiny_config, train_run):
+    """``alone(case)``: its runs, each trained by itself, once for all numbers of threads."""
+    trained = {}
+
+    def go(case):
+        if case not in trained:
+            root = tmp_path_factory.mktemp("alone")
+            trained[case] = [train_run(root, config) for config in variants(tiny_config, CASES[case])]
+        return trained[case]
+
+    return go
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_each_run_is_the_run_it_would_be_alone(tmp_path, tiny_config, train_run, side_by_side, changes, threads):
+def test_each_run_is_the_run_it_would_be_alone(tmp_path, tiny_config, alone, side_by_side, case, threads):
     """Different steps, so runs leave the stack one by one; 3 threads: a block of models on each, or of rows."""
-    configs = variants(tiny_config, changes)
+    configs = variants(tiny_config, CASES[case])
     torch.set_num_threads(threads)
     try:
         stores, errors = side_by_side(tmp_path / "together", configs)
     finally:
         torch.set_num_threads(1)
     assert errors == [None] * len(configs)
-    for config, store in zip(configs, stores, strict=True):
-        assert_same_run(store, train_run(tmp_path / "alone", config))
+    for expected, store in zip(alone(case), stores, strict=True):
+        assert_same_run(store, expected)
     assert stores[0].manifest != stores[1].manifest  # control: they are different runs
 
 

@@ -31,7 +31,7 @@ def stack_of(config, precision, vmapped=False):
 
     stack = Stack([override(config, {"precision": precision, "lr": 0.0})], torch.device("cpu"))
     if vmapped:
-        stack.taken = VmappedPass(stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+        stack.taken = VmappedPass(stack.ensemble)
         stack.full = [stack.batches[0].rows]
     return stack
 
@@ -62,7 +62,7 @@ def test_evaluations_are_float32(config):
 
     plain, rounded = (stack_of(config, precision) for precision in ("float32", "bfloat16"))
     assert isinstance(rounded.taken, FunctionalPass)
-    plain.taken = FunctionalPass(plain.model, plain.configs, plain.tasks, plain.weights, plain.threads)
+    plain.taken = FunctionalPass(plain.ensemble)
     assert plain.evaluate([0]) == rounded.evaluate([0])
 
 

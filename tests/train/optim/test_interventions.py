@@ -167,7 +167,7 @@ def test_dropout_is_the_plain_model_with_masks(trained, n_layers, way, monkeypat
     for module in (functional, plain):
         monkeypatch.setattr(module, "PIECE", 16)
     stack, model, config = trained(dropout=0.3, n_layers=n_layers)
-    stack.taken = kinds[way](stack.model, stack.configs, stack.tasks, stack.weights, stack.threads)
+    stack.taken = kinds[way](stack.ensemble)
     stack.full = [stack.taken.prepare(0, stack.batches[0].rows)]
     task = stack.tasks[0]
     found = masks(config.seed, 0, 0.3, len(task.rows("train")), model.cfg, 1, "cpu")
@@ -363,7 +363,7 @@ def test_every_intervention_names_fields_and_a_test():
     from train.config.task import TaskConfig
 
     fields = {f.name for config in (TaskConfig, ModelConfig, OptimConfig) for f in dataclasses.fields(config)}
-    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    sources = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("*.py"))
     tests = set(re.findall(r"^def (test_\w+)", sources, re.M))
     for one in INTERVENTIONS:
         assert {flag.split()[0] for flag in one.flags} <= fields, one.doc

@@ -222,7 +222,7 @@ def test_memory_that_ends_is_one_line(capsys):
 
     assert run_command(lambda: body(torch.OutOfMemoryError(said))) == 3
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: the device's memory ends: CUDA out of memory: lower --batch-size")
+    assert line.startswith("error: the device is out of memory: CUDA out of memory: lower --batch-size")
     assert run_command(lambda: body(RuntimeError(said))) == 1  # control: another error is ours
 
 

@@ -30,7 +30,7 @@ def make(task=None, model=None, dtype=torch.float64):
 def passes(built, task, config):
     """The passes that know the model and are written for its precision, and a stack's weights that hold this model."""
     from train.passes.choose import PASSES
-    from train.passes.protocol import unknown_to
+    from train.passes.protocol import Ensemble, unknown_to
     from train.passes.threads import Threads
     from train.passes.weights import StackedWeights
 
@@ -39,7 +39,7 @@ def passes(built, task, config):
     for kind in PASSES:
         runs = kind.runs_on(torch.device("cpu"), built.cfg.dtype) or kind.NAME == "vmapped"
         if runs and unknown_to(kind.KNOWS, config) is None and (kind.NAME != "tables" or has_last_answer(task)):
-            found[kind.NAME] = kind(built, [config], [task], weights, Threads(2))
+            found[kind.NAME] = kind(Ensemble(built, [config], [task], weights, Threads(2)))
     return weights, found
 
 
@@ -191,11 +191,13 @@ def test_several_answer_positions():
     import dataclasses
 
     built, task, config = make(model={"n_layers": 2})
-    two = dataclasses.replace(task, labels=task.labels.repeat(1, 2), answer_positions=(1, 2))
-    compare(built, two, config, two.rows("train"))
-    one, also_one, config = make(model={"n_layers": 1})
-    two = dataclasses.replace(also_one, labels=also_one.labels.repeat(1, 2), answer_positions=(0, 2))
-    compare(one, two, config, two.rows("train"))
+    for n_layers, positions in ((2, (1, 2)), (1, (0, 2))):
+        for dtype, names in ((torch.float64, ()), (torch.float32, ("layers",))):
+            built, task, config = make(model={"n_layers": n_layers}, dtype=dtype)
+            shape = dataclasses.replace(task.shape, answer_positions=positions)
+            labels = torch.cat([task.labels, task.labels.roll(1, dims=0)], dim=1)
+            two = dataclasses.replace(task, shape=shape, labels=labels)
+            compare(built, two, config, two.rows("train"), names)
 
 
 @pytest.mark.parametrize("options", [{}, {"n_layers": 3}, {"act_fn": "gelu", "biases": "all"}], ids=str)
@@ -253,15 +255,16 @@ def test_control_a_changed_weight_is_seen():
 def test_tables_refuse_an_answer_that_does_not_see_the_whole_row():
     import dataclasses
 
+    from train.passes.protocol import Ensemble
     from train.passes.tables.table_pass import TablePass
     from train.passes.threads import Threads
     from train.passes.weights import StackedWeights
 
     built, task, config = make(dtype=torch.float32)
-    early = dataclasses.replace(task, answer_positions=(1,))
+    early = dataclasses.replace(task, shape=dataclasses.replace(task.shape, answer_positions=(1,)))
     for some, weights in ((task, StackedWeights([built])), (early, StackedWeights([built]))):
         if some is task:
-            TablePass(built, [config], [some], weights, Threads(1))  # control
+            TablePass(Ensemble(built, [config], [some], weights, Threads(1)))  # control
             continue
         with pytest.raises(AssertionError):
-            TablePass(built, [config], [some], weights, Threads(1))
+            TablePass(Ensemble(built, [config], [some], weights, Threads(1)))

@@ -26,10 +26,11 @@ def parts_of(config, dtype=torch.float32):
 
 def taken(kind, config, dtype=torch.float32):
     """Loss and gradients by name of the training rows."""
+    from train.passes.protocol import Ensemble
     from train.passes.threads import Threads
 
     model, task, weights = parts_of(config, dtype)
-    one = kind(model, [config], [task], weights, Threads(1))
+    one = kind(Ensemble(model, [config], [task], weights, Threads(1)))
     weights.grads.fill_(torch.nan)
 
     def add(models, each, more):
@@ -177,7 +178,7 @@ def test_a_plain_stack_is_its_single_runs(monkeypatch):
     from train.passes.plain import PlainPass
 
     def plain(self):
-        return PlainPass(self.model, self.configs, self.tasks, self.weights, self.threads)
+        return PlainPass(self.ensemble)
 
     monkeypatch.setattr(Stack, "_take_pass", plain)
     configs = [override(settings_table.base(), {"seed": seed, "dropout": 0.1}) for seed in range(3)]
@@ -197,4 +198,4 @@ def test_knowing_a_default_is_not_knowing_a_value():
     config = settings_table.with_value("model.norm", "pre")
     found = unknown({}, config, parts=("model",), but=("model.d_model", "model.n_heads", "model.d_mlp"))
     assert found is not None and str(found) == "model.norm = 'pre'"
-    assert dataclasses.replace(found, value="none").is_default
+    assert dataclasses.replace(found, value="none").is_neutral

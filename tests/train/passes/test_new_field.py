@@ -18,18 +18,12 @@ EDITS = [
         '    layout: Layout = "a b ="\n',
         '    layout: Layout = "a b ="\n    reverse: bool = False\n',
     ),
-    # the model's is a field, a component and a line that declares it
+    # the model's is a field of both configs and a component
     (
         "train/model/config.py",
         "    attn_rate: float = 1.0\n",
         "    attn_rate: float = 1.0\n    parallel: bool = False\n",
     ),
-    (
-        "train/model/config.py",
-        "        attn_rate=model.attn_rate,\n",
-        "        attn_rate=model.attn_rate,\n        parallel=model.parallel,\n",
-    ),
-    ("train/model/config.py", '*("attention", "attn_rate",', '*("parallel", "attention", "attn_rate",'),
     (
         "train/model/components.py",
         "        mlp_in = self.hook_mlp_in(resid_mid) if self.cfg.use_hook_mlp_in else resid_mid\n",

@@ -34,7 +34,7 @@ def stack_of(configs, monkeypatch, at_once=None):
     from train.passes.vmapped import VmappedPass
 
     def vmapped(self):
-        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads, at_once)
+        return VmappedPass(self.ensemble, at_once)
 
     with monkeypatch.context() as patch:
         patch.setattr(Stack, "_take_pass", vmapped)
@@ -65,7 +65,7 @@ def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
     from train.passes.vmapped import VmappedPass
 
     def vmapped(self):
-        return VmappedPass(self.model, self.configs, self.tasks, self.weights, self.threads)
+        return VmappedPass(self.ensemble)
 
     monkeypatch.setattr(Stack, "_take_pass", vmapped)
 
@@ -82,7 +82,7 @@ def test_the_host_reads_nothing(tiny_config, monkeypatch, changes):
     """On tensors that have shapes but no values, any reading fails, and so does mixing in one that lies elsewhere."""
     from train.engine.stack import Stack
 
-    for module in ("streams", "dropout"):  # there are no generators there
+    for module in ("streams", "passes.dropout"):  # there are no generators there
         monkeypatch.setattr(f"train.{module}.stream", lambda seed, name, device="cpu": None)
     stack = Stack(variants(tiny_config, changes), torch.device("meta"))
     for _ in range(4):

@@ -124,10 +124,10 @@ def test_any_header(run, name, value, in_metadata):
 def test_strict_json_is_json(data):
     """What the strict reader reads is what the library reads; it refuses at least what the library does."""
     from train.errors import DataError
-    from train.storage.strict import parse
+    from train.storage.json_files import parse_json
 
     try:
-        found = parse(data, "file", 100)
+        found = parse_json(data, "file", 100)
     except DataError:
         return
     assert found == json.loads(data)

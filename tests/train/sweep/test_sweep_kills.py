@@ -162,7 +162,7 @@ def test_the_command_alone_is_stopped(folder, unbroken, signum):
     process.send_signal(signum)
     _, err = process.communicate(timeout=60)
     if signum == signal.SIGTERM:
-        assert process.returncode == 128 + signum and "stopped by signal 15; saved: run again to go on" in err
+        assert process.returncode == 128 + signum and "signal 15; saved: run the command again to resume" in err
         assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=20)[1]
     done = {path.parent.name: path.stat().st_mtime_ns for path in root.glob("*/DONE")}

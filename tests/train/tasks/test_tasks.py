@@ -84,6 +84,25 @@ def test_group_tasks_are_named_by_their_elements():
     assert task.table.values[a, b] == task.labels[24 * a + b, 0]
 
 
+@pytest.mark.parametrize("layout", ["a b", "a b =", "a op b =", "a op b", "eos a op b ="])
+def test_operands_and_grids_by_hand(layout):
+    from train.errors import UsageError
+
+    task = make(op="sub", p=5, layout=layout, shared_vocabulary=False)
+    a, b = ([*map(str, layout.split())].index(operand) for operand in "ab")
+    assert (task.operand_position("a"), task.operand_position("b")) == (a, b)
+    grid, array = task.as_grid(task.labels[:, 0]), task.as_grid(task.tokens.numpy())
+    assert array.shape == (5, 5, len(layout.split()))
+    for x in range(5):
+        for y in range(5):
+            assert int(grid[x, y]) == (x - y) % 5
+            assert (array[x, y, a], array[x, y, b]) == (x, y + 5)
+    with pytest.raises(UsageError, match="unknown operand 'c'; choose 'a' or 'b'"):
+        task.operand_position("c")
+    with pytest.raises(UsageError, match="24 values for the 25 rows of the table: give one a row"):
+        task.as_grid(task.labels[:24])
+
+
 def test_undefined_rows_are_kept_and_belong_to_no_subset():
     task = make(op="div", p=7, train_frac=0.5)
     assert task.labels[:, 0].tolist() == [div(a, b, 7) for a in range(7) for b in range(7)]
@@ -244,18 +263,34 @@ def test_an_unknown_split_knows_its_defined_rows_alone():
 
 def test_a_task_need_not_be_a_table():
     """Sampled rows of digit tokens with two answers: the rows of a task know nothing of p."""
+    from train.algebra.shape import Shape
+    from train.errors import UsageError
     from train.tasks.task import Task
 
+    shape = Shape(
+        kind="digits",
+        n_rows=3,
+        n_defined=3,
+        words=("a1", "a0", "b1", "b0", "=", "c1"),
+        answers=("c1", "c0"),
+        answer_positions=(4, 5),
+        elements=tuple(map(str, range(100))),
+        vocabulary=(*map(str, range(10)), "="),
+        n_labels=10,
+    )
     task = Task(
+        shape=shape,
         pairs=torch.tensor([[12, 34], [55, 7], [90, 3]]),
         tokens=torch.tensor([[1, 2, 3, 4, 10, 4], [5, 5, 0, 7, 10, 6], [9, 0, 0, 3, 10, 9]]),
         labels=torch.tensor([[4, 6], [6, 2], [9, 3]]),
-        answer_positions=(4, 5),
         is_defined=torch.tensor([True, True, True]),
         is_train=torch.tensor([True, False, True]),
-        vocabulary=(*map(str, range(10)), "="),
     )
-    assert task.table is None
+    assert task.table is None and (task.answer_positions, len(task.vocabulary)) == ((4, 5), 11)
+    assert shape.feeds_answers and (shape.n_ctx, shape.d_vocab, shape.marks) == (6, 11, ("=",))
+    for ask in (lambda: task.operand_position("a"), lambda: task.as_grid(task.labels)):
+        with pytest.raises(UsageError, match="^this task has no all-pairs table$"):
+            ask()
     assert [task.rows(subset).tolist() for subset in ("train", "test", "all")] == [[0, 2], [1], [0, 1, 2]]
 
 

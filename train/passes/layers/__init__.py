@@ -1,1 +1,1 @@
-"""The compiled pass for models of several layers or with a layer norm, its gradient taken by hand."""
+"""The compiled pass for models of several layers or with a layer norm, its gradient written by hand."""

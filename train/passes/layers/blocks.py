@@ -1,8 +1,9 @@
-"""A layer's forward and backward, compiled whole: products and loops in one call that holds no lock.
+"""A layer's forward and backward, each one compiled call that releases the GIL.
 
-Threads that take pieces of one model's rows meet at Python's lock at every call; so a piece makes few of them. All
-arrays are float32; indices are int32. What backward needs of forward lies in one block of memory, which both lay
-out alike.
+Worker threads contend for the GIL on every Python call, so a layer is one compiled call. All arrays are float32;
+indices are int32. What backward needs of forward lies in one block of memory, which both lay out alike.
+
+The file is long because functions that are inlined into compiled ones share their file: see ``compiling.WITHIN``.
 """
 
 from typing import Any, NamedTuple, no_type_check
@@ -18,7 +19,7 @@ ALIGNED = 16
 
 
 class QKV(NamedTuple):
-    """What makes a layer's queries, keys and values, heads side by side."""
+    """Weights of a layer's queries, keys and values, heads side by side."""
 
     W_q: Any
     b_q: Any
@@ -41,7 +42,7 @@ class QKVGradients(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """A layer's other weights, or gradients in them; norms that it has not, and gradients not taken, are empty."""
+    """A layer's other weights, or their gradients; absent weights and untrained gradients are empty."""
 
     W_O: Any
     b_O: Any
@@ -68,13 +69,13 @@ class Sizes(NamedTuple):
 
 
 def memory_size(n_in: int, n_out: int, n_keys: int, d_model: int, width: int, sizes: Sizes) -> int:
-    """Numbers in the memory that ``saved`` lays out."""
+    """Size, in numbers, of the memory that ``saved`` lays out."""
     shapes = memory_shapes.py_func(n_in, n_out, n_keys, d_model, width, sizes)
     return sum(room.py_func(*shape) for shape in shapes)
 
 
 def spare_size(n_in: int, n_out: int, d_model: int, width: int, sizes: Sizes) -> int:
-    """Numbers in the memory that ``spared`` lays out."""
+    """Size, in numbers, of the memory that ``spared`` lays out."""
     shapes = spare_shapes.py_func(n_in, n_out, d_model, width, sizes)
     return sum(room.py_func(*shape) for shape in shapes)
 
@@ -105,7 +106,7 @@ def memory_shapes(n_in, n_out, n_keys, d_model, width, sizes):
 @njit(**WITHIN)
 @no_type_check
 def spare_shapes(n_in, n_out, d_model, width, sizes):
-    """Rows and columns of the matrices that ``backward`` needs besides, in the order of ``spared``."""
+    """Rows and columns of the further matrices that ``backward`` needs, in the order of ``spared``."""
     n_q = min(n_in, n_out)
     return (
         (n_in, d_model),
@@ -123,14 +124,14 @@ def spare_shapes(n_in, n_out, d_model, width, sizes):
 @njit(**WITHIN)
 @no_type_check
 def room(rows, columns):
-    """Numbers from where a matrix begins to where the next one may."""
+    """Space that a matrix takes, in numbers, so that the next one begins on a cache line."""
     return -(-rows * columns // ALIGNED) * ALIGNED
 
 
 @njit(**WITHIN)
 @no_type_check
 def carve(memory, at, shape):
-    """A matrix that begins at ``at``, and where the next one may."""
+    """A matrix that begins at ``at``, and the place where the next one begins."""
     rows, columns = shape
     return memory[at : at + rows * columns].reshape(rows, columns), at + room(rows, columns)
 
@@ -160,7 +161,7 @@ def saved(memory, shapes):
 @njit(**WITHIN)
 @no_type_check
 def spared(memory, shapes):
-    """Views of ``backward``'s own memory: see there."""
+    """Views of the memory that ``backward`` writes."""
     d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv = shapes
     d_h, at = carve(memory, 0, d_h)
     d_post, at = carve(memory, at, d_post)

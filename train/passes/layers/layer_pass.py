@@ -9,15 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import ANY, Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
 from train.passes.entries import make_plan
 from train.passes.frugal import TASKS
 from train.passes.loss import cross_entropy
-from train.passes.protocol import PIECE, AfterGradients, Reader, check_knows
-from train.passes.threads import Map, Threads
+from train.passes.protocol import PIECE, AfterGradients, Ensemble, Reader, check_knows
+from train.passes.threads import Map
 from train.passes.weights import StackedWeights
-from train.tasks.task import Task
 
 from .layers import Layers
 from .nodes import NodeMaker, Nodes
@@ -32,7 +29,7 @@ class _Gradient:
 
 
 class LayerPass:
-    """See ``protocol.Pass``."""
+    """A ``protocol.Pass`` by ``Layers``."""
 
     NAME: ClassVar[str] = "layers"
     KNOWS: ClassVar[Knows] = {
@@ -47,20 +44,12 @@ class LayerPass:
     }
     loss = staticmethod(cross_entropy)
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        cfg = model.cfg
-        self.weights, self.threads = weights, threads
-        self.labels = [task.labels for task in tasks]
-        plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, cfg.n_layers)
-        self.n_answers = len(tasks[0].answer_positions)
+    def __init__(self, models: Ensemble) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        cfg, weights = models.model.cfg, models.weights
+        self.weights, self.threads, self.labels = weights, models.threads, models.labels()
+        plan = make_plan(models.tokens, models.answer_positions, cfg.n_layers)
+        self.n_answers = len(models.answer_positions)
         self.nodes = NodeMaker(plan, cfg.attention_dir == "causal", cfg.n_layers)
         arrays = [{name: t.detach().numpy() for name, t in own.items()} for own in weights.own]
         self.layers = [Layers(cfg, plan, W) for W in arrays]
@@ -69,17 +58,17 @@ class LayerPass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On a CPU, in float32."""
+        """Whether the device is a CPU and the weights are float32."""
         return device.type == "cpu" and dtype == torch.float32
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
-        """The rows' nodes, in pieces. Rows of one first operand go together: they share nodes."""
+        """The rows' nodes, in pieces; rows with one first operand are kept together, as they share nodes."""
         return [self.nodes(self.labels[k], piece) for piece in rows.sort().values.split(PIECE)]
 
     def backward(
         self, batches: Sequence[list[Nodes]], steps: Sequence[int], then: AfterGradients
     ) -> Float[Tensor, " K"]:
-        """Pieces' gradients are added up in order."""
+        """Losses and gradients; the pieces' gradients are summed in order."""
 
         def one(k: int, each: Map) -> Tensor:
             pieces = batches[k]
@@ -97,14 +86,14 @@ class LayerPass:
         return torch.stack(self.threads.over(one, len(batches)))
 
     def _gradients(self, k: int, n: int) -> "list[_Gradient]":
-        """Where the gradients of ``n`` pieces go: the first to the stack's, the others to this thread's memory."""
+        """Rows for the gradients of ``n`` pieces: the stack's own for the first, thread-local memory for the others."""
         spare = vars(self._spare).setdefault("rows", [])
         while len(spare) < n - 1:
             spare.append(_Gradient(self.weights, torch.empty_like(self.weights.grads[k])))
         return [self._own[k], *spare[: n - 1]]
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same forward."""
+        """A reader by the same compiled forward."""
         self.layers[k].read()
 
         def logits(rows: Tensor) -> Tensor:

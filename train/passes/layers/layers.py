@@ -19,7 +19,7 @@ from .nodes import Nodes
 
 
 class Layers:
-    """One model's step over nodes. ``W`` are its weights by name; after they change comes ``read``."""
+    """Forward and backward of one model over nodes. Call ``read`` after the weights ``W`` (by name) have changed."""
 
     def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array]) -> None:
         self.cfg, self.W, self.width = cfg, W, cfg.n_heads * cfg.d_head
@@ -32,7 +32,7 @@ class Layers:
         self.read()
 
     def read(self) -> None:
-        """Take the present weights."""
+        """Copy the present weights into the compiled layers' form."""
         self.qkv = [self._qkv(layer) for layer in range(self.cfg.n_layers)]
 
     @quiet
@@ -59,7 +59,7 @@ class Layers:
         return loss
 
     def _forward(self, nodes: Nodes) -> tuple[list[Array], list[Array], tuple[Array, ...], Array]:
-        """The streams before, between and after the layers, what these keep, what the last norm keeps, the logits."""
+        """The residual streams around the layers, the layers' memories, the last norm's arrays, and the logits."""
         x = buffer("x", len(nodes.pairs), self.cfg.d_model)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.embed(self.W["embed.W_E"], self.W["pos_embed.W_pos"], *pairs, x)

@@ -1,4 +1,4 @@
-"""Rows of a task as nodes: what a layer has to be computed on.
+"""Rows of a task as nodes: the distinct inputs of a layer.
 
 What a layer computes at a position depends, under a causal mask, on the tokens up to it alone. So it is
 computed once for each distinct prefix among the rows (a node), not for every row and position: the first
@@ -19,7 +19,7 @@ from train.passes.entries import Plan
 
 
 class Queries(NamedTuple):
-    """Who attends to what in a layer."""
+    """The queries of a layer and the keys that each attends to."""
 
     asks: Int32[Array, " n_out"]
     """Row of the stream before the layer that each query stands at."""
@@ -62,8 +62,8 @@ class NodeMaker:
         at, member = np.empty((len(chosen), n_ctx), np.int32), np.empty(most, np.int32)
         keys, key_entries = np.empty((most, n_ctx), np.int32), np.empty((most, n_ctx), np.int32)
         pairs, entries = np.empty(self.n_pairs, np.int32), np.empty(most, np.int32)
-        given = (self.prefixes, self.shared, self.index, chosen, self.is_causal)
-        count, n_pairs = find_nodes(*given, at, member, keys, pairs, entries, key_entries)
+        fixed = (self.prefixes, self.shared, self.index, chosen, self.is_causal)
+        count, n_pairs = find_nodes(*fixed, at, member, keys, pairs, entries, key_entries)
         pairs, entries, keys, key_entries = pairs[:n_pairs], entries[:count], keys[:count], key_entries[:count]
         answers = np.ascontiguousarray(at[:, self.positions]).ravel()
         queries = []

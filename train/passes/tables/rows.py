@@ -65,7 +65,7 @@ class RowLoss:
         self.source = (index[:, moving, None] + heads).flatten(1).contiguous()
         self.query = plan.query_index[:, 0].to(torch.int32)
         self.attention = cfg.attn_rate + index.shape[1] * (1 - cfg.attn_rate)
-        """What a row's attention adds up to, in each head."""
+        """Sum of a row's attention over its positions, in each head."""
 
     def rows(self, labels: Tensor, chosen: Tensor) -> Rows:
         """The rows numbered ``chosen`` of a task, which has one answer position."""

@@ -8,52 +8,47 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from train.config.knows import Knows
-from train.config.run import RunConfig
-from train.model import HookedMLP, HookedTransformer
 from train.passes.arrays import buffer
 from train.passes.entries import make_plan
 from train.passes.layers.layer_pass import LayerPass
 from train.passes.loss import cross_entropy
-from train.passes.protocol import AfterGradients, Reader, check_knows
-from train.passes.threads import Map, Threads
-from train.passes.weights import StackedWeights
-from train.tasks.task import Task
+from train.passes.protocol import AfterGradients, Ensemble, Reader, check_knows
+from train.passes.threads import Map
 
 from .rows import RowLoss, Rows
 from .tables import TableMaker, Tables
 
 BLOCK = 8
-"""Models whose tables a thread makes in one go."""
+"""Models whose tables a thread makes together."""
 
 
 class TablePass:
-    """See ``protocol.Pass``. The answer is one, at the row's end, so that it sees every position of the row."""
+    """A ``protocol.Pass`` by tables, for tasks with one answer, at the end of the row, which sees all of it."""
 
     NAME: ClassVar[str] = "tables"
-    KNOWS: ClassVar[Knows] = {**LayerPass.KNOWS, "model.n_layers": {1}, "model.norm": {"none"}}
+    KNOWS: ClassVar[Knows] = {
+        **LayerPass.KNOWS,
+        "task.layout": {"a b =", "a op b =", "a b", "a op b", "eos a op b ="},
+        "model.n_layers": {1},
+        "model.norm": {"none"},
+    }
     loss = staticmethod(cross_entropy)
 
-    def __init__(
-        self,
-        model: HookedTransformer | HookedMLP,
-        configs: Sequence[RunConfig],
-        tasks: Sequence[Task],
-        weights: StackedWeights,
-        threads: Threads,
-    ) -> None:
-        check_knows(self.NAME, self.KNOWS, configs)
-        assert all(task.answer_positions == (task.tokens.shape[1] - 1,) for task in tasks)
-        self.cfg, self.weights, self.threads = model.cfg, weights, threads
-        self.labels = [task.labels for task in tasks]
-        self.plan = make_plan(tasks[0].tokens, tasks[0].answer_positions, self.cfg.n_layers)
-        self.makers = [self._maker(k, k + 1) for k in range(len(tasks))]
+    def __init__(self, models: Ensemble) -> None:
+        check_knows(self.NAME, self.KNOWS, models.configs)
+        K = len(models.tasks)
+        assert models.answer_positions == (models.tokens.shape[1] - 1,)
+        self.cfg, self.weights, self.threads = models.model.cfg, models.weights, models.threads
+        self.labels = models.labels()
+        self.plan = make_plan(models.tokens, models.answer_positions, self.cfg.n_layers)
+        self.makers = [self._maker(k, k + 1) for k in range(K)]
         self.row_loss = RowLoss(self.cfg, self.plan, self.makers[0])
-        size = max(1, min(BLOCK, len(tasks) // threads.count))
-        self.blocks = [range(first, min(first + size, len(tasks))) for first in range(0, len(tasks), size)]
+        size = max(1, min(BLOCK, K // self.threads.count))
+        self.blocks = [range(first, min(first + size, K)) for first in range(0, K, size)]
         self.block_makers = [self.makers[b[0]] if len(b) == 1 else self._maker(b[0], b[-1] + 1) for b in self.blocks]
 
     def _maker(self, first: int, last: int) -> TableMaker:
-        """Of the models from ``first`` to before ``last``."""
+        """The table maker of the models from ``first`` to before ``last``."""
         weights = self.weights
         W = {_short(name): t.detach()[first:last].numpy() for name, t in weights.stacked.items()}
         d_W = {_short(name): t[first:last].numpy() for name, t in weights.split(weights.grads).items()}
@@ -61,7 +56,7 @@ class TablePass:
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
-        """On a CPU, in float32."""
+        """Whether the device is a CPU and the weights are float32."""
         return device.type == "cpu" and dtype == torch.float32
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Rows]:
@@ -71,7 +66,7 @@ class TablePass:
     def backward(
         self, batches: Sequence[list[Rows]], steps: Sequence[int], then: AfterGradients
     ) -> Float[Tensor, " K"]:
-        """Blocks of models on threads; a model at a time, its shards on threads, where there are too few."""
+        """Losses and gradients: threads share out blocks of models, or one model's shards where models are too few."""
         losses = torch.empty(len(batches), dtype=torch.float64)
 
         def one(i: int, each: Map) -> None:
@@ -87,7 +82,7 @@ class TablePass:
         return losses
 
     def reader(self, k: int, each: Map) -> Reader:
-        """By the same tables."""
+        """A reader by the same tables."""
         logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
         return lambda rows: torch.from_numpy(logits(self.row_loss.rows(self.labels[k], rows)))[:, None]
 

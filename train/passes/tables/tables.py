@@ -5,7 +5,7 @@ on a (position, token) pair alone. So these products are taken once per pair, no
 matrix product becomes a sum of a few table rows. Likewise W_out W_U is multiplied first: no row passes
 through the residual stream. The function and its gradients are the plain model's, up to rounding.
 
-Everything here is numpy with B models side by side: its matrix products release Python's lock, and on many
+Everything here is numpy with B models side by side: its matrix products release the GIL, and on many
 processors its BLAS is the faster one.
 """
 
@@ -37,7 +37,7 @@ class Tables(NamedTuple):
     """The neuron-logit map."""
 
     def of(self, b: int) -> "Tables":
-        """Those of model ``b``."""
+        """Tables of model ``b``."""
         return Tables(*(table[b] for table in self))
 
 
@@ -60,7 +60,7 @@ class TableMaker:
 
     @quiet
     def forward(self, each: Map) -> Tables:
-        """The tables at the present weights, in this thread's memory; what ``backward`` needs is kept there too."""
+        """The tables at the present weights, in thread-local memory, where ``backward`` finds what it needs."""
         W, cfg = self.W, self.cfg
         B, width = len(W["W_E"]), cfg.n_heads * cfg.d_head
         rows = cfg.d_vocab + len(W["W_pos"][0])

@@ -1,7 +1,8 @@
-"""Loss that is left after infinite time: at finite width, or with finite data.
+"""Loss that remains after infinite time, at finite width or with finite data: ``python -m interp.scaling plateaus``.
 
-Specification, checked against simulation: with r from sum lambda r/(1 + lambda r) = N, a random projection leaves
-sum lambda w*^2 / (1 + lambda r); ridgeless regression on P samples has two powers and its variance factor.
+With r from sum lambda r/(1 + lambda r) = N, a random projection leaves sum lambda w*^2 / (1 + lambda r); ridgeless
+regression on P samples has the square of that factor, and a factor for its variance. Checked against least squares on
+drawn features and samples: see docs/background/scaling_laws.md.
 """
 
 import math
@@ -9,26 +10,25 @@ import math
 import numpy as np
 from scipy.optimize import brentq
 
-from train.scaling.checks import check_size
-
+from .checks import check_size
 from .spectrum import Spectrum
 
 
 def model_plateau(spectrum: Spectrum, n: int) -> float:
-    """Loss of the best fit in the row space of a random A(0) of width n; the same lazy and rich.
+    """Loss of the best fit in the row space of a random A(0) of width n, which lazy and rich training share.
 
     Raises:
-        UsageError: n < 1.
+        OutOfRange: n < 1.
     """
     gain = _gain(spectrum, n)
     return float((spectrum.power / (1 + spectrum.lam * gain)).sum()) + spectrum.beyond
 
 
 def data_plateau(spectrum: Spectrum, p: int) -> float:
-    """Test loss of ridgeless kernel regression on p samples: infinite width, lazy.
+    """Test loss of ridgeless kernel regression on p samples, where lazy training at infinite width ends.
 
     Raises:
-        UsageError: p < 1.
+        OutOfRange: p < 1.
     """
     gain = _gain(spectrum, p)
     if math.isinf(gain):
@@ -39,7 +39,7 @@ def data_plateau(spectrum: Spectrum, p: int) -> float:
 
 
 def _gain(spectrum: Spectrum, size: int) -> float:
-    """r with sum of lambda r / (1 + lambda r) over all modes = size; infinite where there are no more modes."""
+    """The r at which lambda r / (1 + lambda r), summed over all modes, is ``size``; infinite without more modes."""
     check_size("size", size)
     if spectrum.trace_beyond == 0 and size >= spectrum.counts.sum():
         return math.inf

@@ -1,0 +1,140 @@
+"""The page of a run: every section, one by one; a section that fails does not take the page with it."""
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from interp.html.blocks import Block, Text
+from interp.html.page import Page, PageSection
+from interp.parts.keyfreqs import key_freqs as key_freqs_of
+from interp.runs.finding import open_run
+from interp.runs.run import Run
+from interp.sections import SECTIONS, Section
+from train.cli.terminal import remark, tell, tell_error
+from train.errors import UsageError
+from train.hints import nearest
+
+from .headings import provenance, step_labels, subtitle, title
+from .kind import Built, Kind, folder_for
+from .writing import write
+
+
+def report(
+    run: Run | str | Path,
+    out: str | Path | None = None,
+    only: Sequence[str] = (),
+    key_freqs: Sequence[int] | None = None,
+    quiet: bool = True,
+) -> Path:
+    """Build a run's report and write it, as ``python -m interp.report`` does. Returns the path of ``index.html``.
+
+    Failing sections and corrupt snapshots leave the page standing; one line each on standard error names them.
+
+    Args:
+        run: a run, its directory, or a unique prefix of its name.
+        out: the page's folder; ``reports/<run>`` by default.
+        only: ids of the sections to build; all by default.
+        key_freqs: frequencies to take as key; by default those of ``run``, or else the ones found at its last snapshot.
+        quiet: whether to keep from naming each section on standard error as its turn comes.
+
+    Raises:
+        UsageError: an unknown section or run, a run without snapshots, or a key frequency that is none of the run's.
+        DataError: files of the run cannot be read.
+        OSError: the page cannot be written.
+    """
+    if isinstance(run, Run):
+        key_freqs = run.given_key_freqs if key_freqs is None else key_freqs
+        run = run.path
+    built = build(Path(run), None if out is None else Path(out), quiet=quiet, only=only, key_freqs=key_freqs or ())
+    return write(built.page, built.folder)
+
+
+def build(
+    path: Path, out: Path | None, *, quiet: bool, only: Sequence[str] = (), key_freqs: Sequence[int] = ()
+) -> Built:
+    """Build the page of the run at ``path``; tracebacks of sections that fail go to ``errors.txt`` beside the page.
+
+    Raises:
+        UsageError: an unknown section or run, a run without snapshots, or a key frequency that is none of the run's.
+        DataError: files of the run cannot be read.
+    """
+    sections = _chosen(only)
+    run, problems = _opened(path, tuple(key_freqs) or None)
+    folder = folder_for(run.name, out)
+    folder.mkdir(parents=True, exist_ok=True)
+    errors = folder / "errors.txt"
+    errors.unlink(missing_ok=True)
+    left_out = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
+    shown = [PageSection(s.id, s.title, _blocks(s, run, errors, quiet)) for s in sections]
+    page = Page(
+        title=title(run),
+        subtitle=subtitle(run),
+        sections=[*left_out, *shown],
+        steps=tuple(run.steps),
+        step_labels=step_labels(run),
+        provenance=provenance(run),
+    )
+    for text in problems.values():
+        tell_error(f"{text}; left out of the report")
+    return Built(page, folder, status=3 if problems else 1 if errors.exists() else 0)
+
+
+def _chosen(only: Sequence[str]) -> list[Section]:
+    """Sections of these ids, in the order of ``SECTIONS``; all where no id is given.
+
+    Raises:
+        UsageError: an id that no section has.
+    """
+    ids = [section.id for section in SECTIONS]
+    unknown = [name for name in only if name not in ids]
+    if unknown:
+        raise UsageError(f"unknown section {unknown[0]!r}{nearest(unknown[0], ids)}; allowed are {', '.join(ids)}")
+    return [section for section in SECTIONS if not only or section.id in only]
+
+
+def _opened(path: Path, key_freqs: tuple[int, ...] | None) -> tuple[Run, dict[int, str]]:
+    """The run without its corrupt snapshots, and what is wrong with each of those, by step.
+
+    Raises:
+        UsageError: no such run, no readable snapshot, or a key frequency that is none of the run's.
+        DataError: the run's files cannot be read.
+    """
+    run = open_run(path, key_freqs=key_freqs)
+    if run.store.doubt is not None:
+        remark(run.store.doubt)
+    _ = run.log  # a damaged log is refused before a minute's work
+    problems = run.problems()
+    if problems:
+        run = Run(run.store, without=problems, key_freqs=key_freqs)
+    if not run.steps:
+        raise UsageError(f"{run.path} has no readable snapshots yet: let it train a little")
+    if key_freqs is not None:
+        key_freqs_of(run)  # refuses a frequency that is none of the run's
+    return run, problems
+
+
+def _blocks(section: Section, run: Run, errors: Path, quiet: bool) -> list[Block]:
+    """The section's blocks, or one line where it fails, with the traceback appended to the file ``errors``."""
+    if not quiet:
+        tell(f"{section.title} ...")
+    try:
+        return section.build(run)
+    except Exception as error:
+        with errors.open("a") as file:
+            file.write(f"section {section.id}\n{traceback.format_exc()}\n")
+        tell_error(f"section {section.id} failed: {type(error).__name__}: {error} (traceback in {errors})")
+        failed = f"This section failed: {type(error).__name__}. The traceback is in errors.txt beside this page."
+        return [Text(failed)]
+
+
+def _left_out(problems: dict[int, str]) -> str:
+    lines = "\n".join(f"- step {step:,}: {text}" for step, text in problems.items())
+    return f"{len(problems)} snapshots could not be read and are left out of everything below:\n\n{lines}"
+
+
+def _recognises(path: Path) -> bool:
+    """Everything: a path that is no run is refused by ``open_run``, which says what it is instead."""
+    return True
+
+
+KIND = Kind("a run", _recognises, build, flags=("quiet", "only", "key_freqs"))

@@ -1,0 +1,87 @@
+"""What a newcomer's change costs: each example of CONTRIBUTING.md applies to the tree, and its own tests pass."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PATCHES = sorted((ROOT / "tests/fixtures/howto").glob("*.patch"))
+COSTS = {
+    "operation": (3, 3),
+    "measure": (3, 3),
+    "section": (4, 5),
+    "intervention": (5, 6),
+    "architecture": (4, 5),
+    "layout": (5, 5),
+    "task": (5, 8),
+    "page": (3, 4),
+}
+"""Files and places at most, by kind of change; a new file is one place, and so is a hunk of a changed one."""
+TREE = ("train", "interp", "tests", "docs", "pyproject.toml", "README.md", "CONTRIBUTING.md")
+
+
+def cost(patch: str) -> tuple[int, int]:
+    """Files that a patch touches, and places in them."""
+    files = re.split(r"(?m)^diff --git ", patch)[1:]
+    return len(files), sum(1 if "\nnew file mode" in one else len(re.findall(r"(?m)^@@ ", one)) for one in files)
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the tree."""
+    leave = shutil.ignore_patterns("__pycache__", ".*", "howto", "images", "site")
+    for name in TREE:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=leave)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def applied(folder: Path, patch: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    command = ["git", "apply", *flags, str(patch)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_there_is_an_example_for_every_kind_of_change():
+    assert {path.stem for path in PATCHES} == set(COSTS)
+
+
+@pytest.mark.parametrize("path", PATCHES, ids=lambda path: path.stem)
+def test_a_change_costs_what_the_table_says(path):
+    files, places = cost(path.read_text())
+    assert files <= COSTS[path.stem][0] and places <= COSTS[path.stem][1], (files, places)
+    row = re.search(rf"(?m)^\| .*{path.stem}\.patch.*$", (ROOT / "CONTRIBUTING.md").read_text())
+    assert row is not None, "CONTRIBUTING.md has a row for it"
+    assert f"{files} ({places})" in row[0]
+
+
+@pytest.mark.parametrize("path", PATCHES, ids=lambda path: path.stem)
+def test_the_example_works(path, tmp_path):
+    """In a copy of the tree: the patch applies, and the tests that it adds or changes pass."""
+    folder = copied(tmp_path)
+    done = applied(folder, path)
+    assert done.returncode == 0, f"the code around the example has changed: {done.stderr}"
+    tests = [name for name in re.findall(r"(?m)^\+\+\+ b/(tests/\S+)$", path.read_text()) if "/test_" in name]
+    assert tests, "an example comes with its test"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_control_costs_are_counted():
+    changed = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-a\n+b\n@@ -9 +9 @@\n-a\n+b\n"
+    made = "diff --git a/c b/c\nnew file mode 100644\n--- /dev/null\n+++ b/c\n@@ -0,0 +1 @@\n+c\n"
+    assert cost(changed + made) == (2, 3)
+
+
+def test_control_a_patch_that_does_not_fit_is_seen(tmp_path):
+    (tmp_path / "a").write_text("something else\n")
+    (tmp_path / "x.patch").write_text("diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-a\n+b\n")
+    assert applied(tmp_path, tmp_path / "x.patch").returncode != 0
