@@ -1,5 +1,7 @@
 # make report   set up, train the default run, build its report, print the report's path
 # make test     set up and pass everything
+# make docs     build the site into build/site, warnings as errors
+# make notebooks  run the notebooks of the site and store their outputs
 # make gpu      check and measure training on an accelerator: 8 minutes, status 2 where there is none
 # make bench    measure speed: others' loops, the floor, runs side by side, the fastest way to grok
 PYTHON ?= python3
@@ -8,19 +10,25 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ok
 TL39 := $(VENV)/tl39
 
-.PHONY: report test test-slow check compat gpu bench clean
+.PHONY: report test test-slow check docs notebooks compat gpu bench clean
 
 report: $(STAMP)
 	@out=$$($(BIN)/python -P -m train.run) && printf '%s\n' "$$out" && \
 	$(BIN)/python -P -m interp.report "$$(printf '%s\n' "$$out" | tail -n 1)"
 
-test: check compat
+test: check docs compat
 	$(BIN)/python -m pytest
 
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+notebooks: $(STAMP)
+	$(BIN)/python docs/notebooks.py
 
 compat: $(STAMP) $(TL39)/.ok
 	PYTHONPATH=$(TL39) $(BIN)/python -m pytest tests/compat
@@ -32,7 +40,7 @@ test-slow: $(STAMP)
 gpu: $(STAMP)
 	$(BIN)/python tests/gpu/check.py $(ARGS)
 
-# the tables of speed in the README; an hour on two cores, alone on the machine
+# the tables of docs/background/speed.md; an hour on two cores, alone on the machine
 bench: $(STAMP) $(TL39)/.ok
 	$(BIN)/python tests/benchmarks/steps.py --write
 	$(BIN)/python tests/benchmarks/stacks.py
@@ -43,6 +51,7 @@ bench: $(STAMP) $(TL39)/.ok
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("groklens needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python .ci/cpu_torch.py
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 

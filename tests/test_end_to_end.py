@@ -1,4 +1,4 @@
-"""A user's first minutes: train ``quick``, build its report, open it in a browser, type the README's REPL lines."""
+"""A user's first minutes: train ``quick``, build its report, open it in a browser, type the REPL lines of the pages."""
 
 import doctest
 import os
@@ -81,13 +81,21 @@ def test_report_in_a_browser(workplace):
         assert open_page.requests == []
 
 
-def test_repl_lines_of_the_readme(workplace, monkeypatch):
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    if "```python\n>>> " in path.read_text()
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_repl_lines_of_the_pages(page, workplace, monkeypatch):
+    """The lines of a page are typed in order, in the folder of the quick run."""
     folder, _, _ = workplace
     monkeypatch.chdir(folder)
-    blocks = re.findall(r"```python\n(>>> .*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert len(blocks) == 1
-    parsed = doctest.DocTestParser().get_doctest(blocks[0], {}, "README.md", None, 0)
-    assert len(parsed.examples) > 8
+    blocks = re.findall(r"```python\n(>>> .*?)```", (ROOT / page).read_text(), flags=re.S)
+    parsed = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, str(page), None, 0)
+    assert len(parsed.examples) > 3
     runner = doctest.DocTestRunner()
     runner.run(parsed)
     assert runner.failures == 0

@@ -1,30 +1,55 @@
-"""Tables of the README and the docs match the registries."""
+"""The README is short, and what it and the pages of the documentation name exists."""
 
-import readme_tables
+import re
+import shlex
+from pathlib import Path
 
+import pytest
 
-def test_tables_match_the_registries():
-    for path in (readme_tables.README, readme_tables.PASSES):
-        text = path.read_text()
-        assert readme_tables.filled(text) == text, "run: python tests/readme_tables.py"
-
-
-def test_control_a_missing_row_is_seen():
-    text = readme_tables.README.read_text()
-    without = "\n".join(line for line in text.splitlines() if not line.startswith("| `mul`"))
-    assert readme_tables.filled(without) != without
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def test_every_preset_but_one_was_run_to_its_transition():
-    from train.config.presets import PRESETS
+def links(text: str) -> list[str]:
+    """Targets of the links and images of a page that lead to files."""
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    return [target for target in targets if "://" not in target]
 
-    assert set(readme_tables.SEEN) == set(PRESETS) - {"power-fig1"}  # its budget is 10^6 steps: not run
+
+def commands(text: str) -> list[list[str]]:
+    """Words of the training commands of a page, comments and placeholders left out."""
+    lines = re.findall(r"^python -m train\.run (.*)$", text, flags=re.M)
+    return [shlex.split(line, comments=True) for line in lines if "[" not in line]
 
 
-def test_the_sweep_of_the_readme_is_the_file():
-    import tomllib
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 125
 
-    text = readme_tables.README.read_text()
-    shown = text.split("```toml\n", 1)[1].split("```", 1)[0]
-    file = readme_tables.README.parent / "docs/fractions.toml"
-    assert tomllib.loads(shown) == tomllib.loads(file.read_text())
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    missing = [target for target in links(page.read_text()) if not (page.parent / target).exists()]
+    assert missing == []
+
+
+def test_control_a_broken_link_is_seen():
+    assert links("see [a](b/c.md#d) and ![e](f.png) and [g](https://h.i)") == ["b/c.md", "f.png"]
+
+
+def test_training_commands_of_the_pages_are_accepted():
+    """Each is parsed and checked up to where training would start."""
+    from train.cli.request import read_request
+
+    shown = [command for page in PAGES for command in commands(page.read_text())]
+    assert len(shown) > 5
+    for words in shown:
+        assert read_request(words).configs
+
+
+def test_control_a_training_command_with_a_wrong_flag_is_seen():
+    from train.cli.request import read_request
+
+    from train.errors import UsageError
+
+    with pytest.raises(UsageError):
+        read_request(commands("python -m train.run --preset quick --wait-decay 1  # a typo")[0])

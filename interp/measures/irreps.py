@@ -2,7 +2,7 @@
 
 On a cyclic group irreps are frequencies and are named by them; otherwise names are the degree and a number (4.2). Each
 is known by a basis of its matrix coefficients, which characters give. Their published hidden-layer values of cyclic
-groups and all published values of A5's 3-dimensional irreps are wrong: see docs/published_errors.md.
+groups and all published values of A5's 3-dimensional irreps are wrong: see docs/background/published_errors.md.
 """
 
 import torch

@@ -71,7 +71,9 @@ def circularity(snap: Snapshot) -> float:
     return _circularity(snap, "a")
 
 
-@measure("0 to 1", f"{ZHONG}; their code adds both operands' rows and halves it, see docs/published_errors.md")
+@measure(
+    "0 to 1", f"{ZHONG}; their code adds both operands' rows and halves it, see docs/background/published_errors.md"
+)
 def circularity_b(snap: Snapshot) -> float:
     """Circularity (see the measure of that name) of the second operand's own embedding, where it has one."""
     return _circularity(snap, "b")

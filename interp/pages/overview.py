@@ -212,6 +212,6 @@ def _tables(points: list[Point]) -> list[Block]:
     caption = "Exponents for batches of fixed size; an empty cell means that no exponent is claimed."
     note = (
         "The plateau at finite width falls as N^-(alpha min(1, beta)). Published summaries have min(2, beta) or beta "
-        "instead; the residual of a random projection decides, see docs/scaling_laws.md."
+        "instead; the residual of a random projection decides, see docs/background/scaling_laws.md."
     )
     return [Text(note), Table(pd.DataFrame(rows), caption)]

@@ -2,7 +2,7 @@
 
 Sources: Bordelon et al. 2024 (2409.17858), equation 10 (time) and table 1 (compute); 2402.01092 for the lazy limits of
 data and width. Deviation: the exponent of the width is alpha min(1, beta), where summaries of these papers have
-alpha min(2, beta) or alpha beta (see docs/scaling_laws.md).
+alpha min(2, beta) or alpha beta (see docs/background/scaling_laws.md).
 """
 
 import math

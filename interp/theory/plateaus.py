@@ -2,7 +2,7 @@
 
 With r from sum lambda r/(1 + lambda r) = N, a random projection leaves sum lambda w*^2 / (1 + lambda r); ridgeless
 regression on P samples has the square of that factor, and a factor for its variance. Checked against least squares on
-drawn features and samples: see docs/scaling_laws.md.
+drawn features and samples: see docs/background/scaling_laws.md.
 """
 
 import math

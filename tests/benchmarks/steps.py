@@ -2,7 +2,7 @@
 
 Every contestant waits in a process of its own and takes its turn, a few steps at a time, round after round, so
 that a busy moment of the machine hits all alike; ratios are medians over rounds. ``--write`` puts the table
-into the README.
+into docs/background/speed.md.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def ratio(found: dict[str, Contestant], name: str, to: str) -> float:
 
 
 def table(preset: str, found: dict[str, Contestant]) -> list[str]:
-    """Rows of the README's table."""
+    """Rows of the table of docs/background/speed.md."""
     rows = []
     for name, contestant in found.items():
         ms = 1e3 * statistics.median(contestant.seconds)
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=16, help="steps a turn")
-    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/background/speed.md")
     given = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(HERE)]
     import products
@@ -130,9 +130,9 @@ def main() -> None:
     if given.write:
         import re
 
-        readme = ROOT / "README.md"
+        page = ROOT / "docs/background/speed.md"
         marks = r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)"
-        readme.write_text(re.sub(marks, rf"\g<1>{text}\n\g<2>", readme.read_text(), flags=re.S))
+        page.write_text(re.sub(marks, rf"\g<1>\n{text}\n\n\g<2>", page.read_text(), flags=re.S))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Values that others published, or that were recomputed independently, of the models of ``oracles.third_party``.
 
-The one list of them: tests assert it, ``tests/published_table.py`` prints it. A value is text, so that its digits say
+The one list of them: tests assert it, ``docs/tables.py`` prints it. A value is text, so that its digits say
 how well it is known: half a unit of the last one.
 """
 

@@ -67,7 +67,7 @@ def _main(argv: "list[str]") -> int:
     options: Options = parse(Options, argv, PROG, Options())
     refuse_together(given(argv), CLASHES)
     if options.spec is None:
-        raise UsageError("which sweep? give its TOML file; the README has one")
+        raise UsageError("which sweep? give its TOML file, such as docs/fractions.toml")
     if (options.engine == "dask") != (options.address is not None):
         raise UsageError("--engine dask and --address tcp://host:port go together: give both, or neither")
     if options.engine != "local" and options.workers is not None:
