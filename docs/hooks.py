@@ -5,6 +5,7 @@ the figure with plotly.js, which is copied from the installed plotly, so that no
 """
 
 import html
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -39,9 +40,19 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Leads links to notebooks to their pages, and unfolds the example patches that a page names."""
+    """Leads links to notebooks to their pages, makes tables of settings, and unfolds the patches that a page names."""
+    markdown = _tables().filled(markdown, _tables().BUILT)
     markdown = re.sub(r"(\]\([\w./-]+)\.ipynb", r"\1.md", markdown)
     return re.sub(r"Example: `(tests/fixtures/howto/(\w+\.patch))`\.", _unfolded, markdown)
+
+
+def _tables() -> Any:
+    """``docs/tables.py``, which is beside this file and in no package."""
+    spec = importlib.util.spec_from_file_location("tables", Path(__file__).parent / "tables.py")
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    return tables
 
 
 def _unfolded(match: re.Match[str]) -> str:

@@ -252,14 +252,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "presets": presets_table,
     "preset-sources": preset_sources_table,
     "interventions": interventions_table,
-    "settings": settings_table,
     "measures": measures_table,
     "measure-sources": sources_table,
     "sections": sections_table,
-    "passes": passes_table,
     "howto": howto_table,
 }
 """The tables that need nothing but the package, by the name of their marker."""
+BUILT: dict[str, Callable[[], str]] = {"settings": settings_table, "passes": passes_table}
+"""Tables of every setting: made when the site is built, so that a new setting costs no edit of a page."""
 
 
 def pages() -> list[Path]:

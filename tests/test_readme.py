@@ -48,7 +48,6 @@ def test_training_commands_of_the_pages_are_accepted():
 
 def test_control_a_training_command_with_a_wrong_flag_is_seen():
     from train.cli.request import read_request
-
     from train.errors import UsageError
 
     with pytest.raises(UsageError):

@@ -40,12 +40,8 @@ class Setting:
 
     @property
     def is_neutral(self) -> bool:
-        """Whether the value is as if the field did not exist.
-
-        Raises:
-            UndeclaredSetting: the field has no reference value.
-        """
-        return self.value == reference_of(self.name)
+        """Whether the value is as if the field did not exist."""
+        return self.value == reference_of(self.name, self.default)
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value!r}"

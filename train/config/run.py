@@ -15,7 +15,7 @@ from train.errors import UsageError
 from .checks import check_int
 from .model import ModelConfig
 from .optim import OptimConfig
-from .reference import reference_of, references_in
+from .reference import REFERENCE, reference_of, references_in
 from .settings import from_dict, override
 from .task import TaskConfig
 
@@ -136,7 +136,7 @@ class RunConfig:
         parts = {"task": TaskConfig, "model": ModelConfig, "optim": OptimConfig, "schedule": ScheduleConfig}
         made = {name: from_dict(cls, _with_references(name, data.get(name, {})), name) for name, cls in parts.items()}
         rest = {name: value for name, value in data.items() if name not in parts}
-        return from_dict(RunConfig, {"seed": reference_of("seed"), **made, **rest}, "run")
+        return from_dict(RunConfig, {"seed": REFERENCE["seed"], **made, **rest}, "run")
 
     def with_(self, **fields: Any) -> "RunConfig":
         """A config with fields replaced by their flat names, as the flags are called: ``config.with_(op="mul")``.
@@ -166,6 +166,6 @@ def _differences(config: Any, prefix: str = "") -> dict[str, Any]:
             inner = _differences(value, f"{name}.")
             if inner:
                 differences[f.name] = inner
-        elif name != "schedule.steps" and value != reference_of(name):
+        elif name != "schedule.steps" and value != reference_of(name, f.default):
             differences[f.name] = value
     return differences
