@@ -197,9 +197,11 @@ def howto_table() -> str:
 
 
 def touched(patch: str) -> tuple[int, int]:
-    """Files that a patch touches, and runs of changed lines in them."""
+    """Files that a patch touches, and runs of changed lines in them; a binary file is one of each."""
     files, places, was_change = 0, 0, False
     for line in patch.splitlines():
+        if line == "GIT binary patch":
+            files, places = files + 1, places + 1
         if line.startswith(("+++ ", "--- ")):
             files += line.startswith("+++ ")
             was_change = False
@@ -253,13 +255,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "preset-sources": preset_sources_table,
     "interventions": interventions_table,
     "measures": measures_table,
-    "measure-sources": sources_table,
-    "sections": sections_table,
     "howto": howto_table,
 }
 """The tables that need nothing but the package, by the name of their marker."""
-BUILT: dict[str, Callable[[], str]] = {"settings": settings_table, "passes": passes_table}
-"""Tables of every setting: made when the site is built, so that a new setting costs no edit of a page."""
+BUILT: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "passes": passes_table,
+    "sections": sections_table,
+    "measure-sources": sources_table,
+}
+"""Tables made when the site is built, so that a new setting, section or source costs no edit of a page."""
 
 
 def pages() -> list[Path]:

@@ -33,7 +33,7 @@ TREE = ("train", "interp", "tests", "docs", "pyproject.toml", "README.md", "CONT
 
 def copied(folder: Path) -> Path:
     """A copy of the tree."""
-    leave = shutil.ignore_patterns("__pycache__", ".*", "howto", "images", "site")
+    leave = shutil.ignore_patterns("__pycache__", ".*", "images", "site")
     for name in TREE:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=leave)
