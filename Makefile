@@ -16,8 +16,11 @@ report: $(STAMP)
 	@out=$$($(BIN)/python -P -m train.run) && printf '%s\n' "$$out" && \
 	$(BIN)/python -P -m interp.report "$$(printf '%s\n' "$$out" | tail -n 1)"
 
+# files go to the workers whole, so that what the tests of a file share is made once
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: check docs compat
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@
 ``forked``       starts functions in processes of their own, which take no seconds to import torch
 """
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -122,6 +123,31 @@ def forked() -> Callable[..., Any]:
         return process
 
     return start
+
+
+LONG = ("test_sweep_kills.py", "test_end_to_end.py", "test_scaling_limits.py", "test_howto.py", "test_notebooks.py")
+"""Files that take longest: begun first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the order within a file stays."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported by now is left out of garbage collection, which else looks through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture
+def frozen_heap():
+    """Time is measured as in a process of its own: the objects of other tests are left out of garbage collection."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from train.config.run import RunConfig
-from train.errors import DataError, MissingFile
+from train.errors import DataError, MissingFile, MissingStep
 
 from .documents import OLD_DONE, OLD_RUN, SEALED_DONE, SEALED_RUN, check_run, digest, read_document
 from .files import is_there, read_regular, signature
@@ -206,8 +206,16 @@ class RunReader:
         return self._consistent(self.entries, Witness.fault_of_manifest)
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
-        """Weights at a step. Raises KeyError where there is none, DataError where it is damaged."""
-        return read_snapshot(self.path, self.entries()[step], self.run_id, old=self.is_old)
+        """Weights at a step.
+
+        Raises:
+            MissingStep: the manifest lists no snapshot at the step.
+            DataError: the snapshot is damaged.
+        """
+        entries = self.entries()
+        if step not in entries:
+            raise MissingStep(f"no snapshot at step {step} in {self.path}: its manifest lists {len(entries)} others")
+        return read_snapshot(self.path, entries[step], self.run_id, old=self.is_old)
 
     def newest_good_snapshot(self) -> int | None:
         """The largest step whose snapshot can be read."""

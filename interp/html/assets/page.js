@@ -103,7 +103,7 @@
     });
   }
 
-  // See interp/html/computed.py.
+  // See html/computed.py.
   function compute({ computed, choice, data, text }) {
     choice.value = Math.round(Math.min(Math.max(choice.value, choice.min), choice.max));
     for (const array of Object.values(computed.arrays)) array.values ??= unpack(array);

@@ -1,8 +1,6 @@
 """Declaring measures: one definition over rows and frequencies, and the chart that draws a measure over training."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ import pytest
 from oracles.runs import SHAPES, random_run
 
 ROOT = Path(__file__).parents[3]
-PATCH = ROOT / "tests/fixtures/howto/measure.patch"
 
 
 @pytest.fixture
@@ -99,25 +96,3 @@ def test_a_measure_is_drawn_over_training_where_it_names_a_chart(monkeypatch, tm
         assert values == [0.0, 0.5]
         assert heading == ("Confidence" if chart == "Confidence" else "Accuracy and sparsity")
     assert "test_acc" in traces
-
-
-def changed_files(patch):
-    return re.findall(r"^\+\+\+ b/(\S+)$", patch, flags=re.M)
-
-
-def patched_tree(root):
-    """A copy of the files that the patch changes, and of nothing else, with the patch applied."""
-    for name in changed_files(PATCH.read_text()):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
-    subprocess.run(["git", "apply", str(PATCH)], cwd=root, check=True)
-
-
-def test_the_example_of_a_measure_is_one_function_and_one_test(tmp_path):
-    """Two files, one place in each; the third is a generated table."""
-    patch = PATCH.read_text()
-    assert changed_files(patch) == ["interp/measures/losses.py", "tests/interp/measures/test_measures_kinds.py"]
-    assert len(re.findall(r"^@@ ", patch, flags=re.M)) == 2
-    patched_tree(tmp_path)
-    assert "answer_probability_test" in (tmp_path / "interp/measures/losses.py").read_text()
-    assert not [line for line in patch.splitlines() if line.startswith("-") and not line.startswith("---")]

@@ -125,6 +125,16 @@ def test_f14_transient_of_width(gamma):
 FRONTS = {(0.4, 0.0): 0.03, (0.4, 100.0): 0.03, (1.2, 0.0): 0.05, (1.2, 100.0): 0.05}
 
 
+def test_feature_learning_pays_on_hard_tasks():
+    """F15's last line at fewer widths and a third of its draws."""
+    from interp.theory.fronts import fronts
+
+    pair = [(0.4, 0.0), (0.4, 100.0)]
+    lazy, rich = (one.exponents()[0] for one in fronts(1.5, pair, [16 * 2**i for i in range(5)], draws=8))
+    assert rich - lazy > 0.03
+
+
+@pytest.mark.slow
 def test_f15_compute_fronts():
     """N = 16 to 1024 by twos. Means over A(0) that are better than the tolerance: 24 draws."""
     from interp.theory.exponents import exponents

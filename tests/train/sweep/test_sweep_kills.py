@@ -21,7 +21,7 @@ from sweeping import BASE, numbers
 SPEC = (
     BASE
     + """
-steps = 1500
+steps = 900
 per_decade = 6
 [axes]
 op = ["add", "mul"]
