@@ -133,7 +133,7 @@ def test_a_run_of_the_older_format_is_not_verified(runs, tmp_path):
         (["--keep-last"], lambda steps: steps[-1:]),
         (["--drop-steps", "1,3"], lambda steps: [step for step in steps if step not in (1, 3)]),
     ],
-    ids=str,
+    ids=["every", "last", "dropped"],
 )
 def test_a_thinned_run_is_verified_opens_and_trains_on(run, runs, small, train_run, flags, kept):
     """Trained on, it logs and saves what the whole run does, bit for bit, but for what was deleted."""
