@@ -149,7 +149,7 @@ def test_the_whole_sweep_is_killed_and_started_again(folder, unbroken):
     assert rounds >= 1
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_the_command_alone_is_stopped(folder, unbroken, signum):
     """Its workers save what they have and leave; the next command goes on at once."""
     root = folder / "out/grid"
@@ -171,6 +171,7 @@ def test_the_command_alone_is_stopped(folder, unbroken, signum):
     assert_whole(folder, process, 2, done, unbroken)
 
 
+@pytest.mark.slow  # the jobs of the next test are dask workers too
 def test_dask_workers_are_killed(folder, unbroken):
     where = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
