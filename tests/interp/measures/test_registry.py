@@ -114,10 +114,11 @@ def patched_tree(root):
 
 
 def test_the_example_of_a_measure_is_one_function_and_one_test(tmp_path):
-    """Two files, one place in each; the third is a generated table."""
+    """The function, its test and the generated table are three files, with one place in each."""
     patch = PATCH.read_text()
-    assert changed_files(patch) == ["interp/measures/losses.py", "tests/interp/measures/test_measures_kinds.py"]
-    assert len(re.findall(r"^@@ ", patch, flags=re.M)) == 2
+    files = ["docs/reference/measures.md", "interp/measures/losses.py", "tests/interp/measures/test_measures_kinds.py"]
+    assert changed_files(patch) == files
+    assert len(re.findall(r"^@@ ", patch, flags=re.M)) == 3
     patched_tree(tmp_path)
     assert "answer_probability_test" in (tmp_path / "interp/measures/losses.py").read_text()
     assert not [line for line in patch.splitlines() if line.startswith("-") and not line.startswith("---")]
