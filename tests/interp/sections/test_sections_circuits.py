@@ -174,7 +174,7 @@ def test_ablations_move_with_the_slider(run):
 @pytest.mark.parametrize("shape", ["polynomial", "group", "mlp", "norm", "two"])
 @pytest.mark.parametrize("name", ["progress", "keyfreqs", "pizza", "ablations", "patching"])
 def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
-    """Also runs without a log."""
+    """A section that does not apply gives one line with the reason, also for runs without a log."""
     import importlib
 
     run = random_run(tmp_path, **SHAPES[shape])
