@@ -87,10 +87,10 @@ def ablation_claim(run: Run, step: int, frame: Any) -> Claim:
         "worst_accuracy": worst["accuracy"],
         "chance": standing_of(run).chance,
     }
-    loss, accuracy = f"{whole['loss_nats']:.3g} nats", f"{whole['accuracy']:.1%}"
+    loss, accuracy = f"{whole['loss_nats']:.3g}", f"{whole['accuracy']:.1%}"
     if not worst["loss_change_nats"] > 0:
-        text = f"{at(run, step)} no ablation raises the loss, which is {loss} (accuracy {accuracy}) without ablation."
-        return Claim("ablations.none", text, numbers, "chance")
+        usual = f"which is {loss} nats (accuracy {accuracy}) without ablation"
+        return Claim("ablations.none", f"{at(run, step)} no ablation raises the loss, {usual}.", numbers, "chance")
     text = (
         f"{at(run, step)} the ablation that raises the loss most is {worst['label']} ({worst['how']}): from {loss} to "
         f"{worst['loss_nats']:.3g} nats, with accuracy changing from {accuracy} to {worst['accuracy']:.1%} "

@@ -70,7 +70,8 @@ def _against_null(run: Run, name: str) -> Claim | None:
     baselines, remark = [], ""
     if len(null):
         numbers |= {"null_mean": null.mean(), "null_min": null.min(), "null_max": null.max(), "draws": len(null)}
-        spread = f"; {null.min():.3g} to {null.max():.3g} in {len(null)} draws" if len(null) > 1 else ""
+        least, most = f"{null.min():.3g}", f"{null.max():.3g}"
+        spread = f"; {least} to {most} in {len(null)} draws" if least != most else ""
         baselines.append(f"{null.mean():.3g} for {_other(count)} (drawn at random{spread})")
     elif name == RESTRICTED:
         remark = f" There is no comparison with random frequencies: fewer than {_other(count)} exist."
@@ -235,7 +236,10 @@ def history_claims(share: Any, steps: Sequence[int], keys: tuple[int, ...], when
         claims.append(Claim("keyfreqs.always", text, {f"k={k}": stays[k] for k in always}, f"{KEY_SHARE:.0%}"))
     later = {k: interval for k, interval in rises.items() if k not in always}
     if later:
-        each = ", ".join(f"k = {k} {interval}" for k, interval in later.items())
+        together: dict[str, list[int]] = {}
+        for k, interval in later.items():
+            together.setdefault(str(interval), []).append(k)
+        each = "; ".join(f"{frequencies(sorted(ks))} {interval}" for interval, ks in together.items())
         text = f"Key frequencies rose above {KEY_SHARE:.0%} of the logits' energy for good: {each}."
         claims.append(Claim("keyfreqs.came", text, {f"k={k}": stays[k] for k in later}, f"{KEY_SHARE:.0%}"))
     claims.append(_settled(share, steps, keys))

@@ -115,7 +115,7 @@ def cluster_claim(run: Run, totals: Any, d_mlp: int) -> Claim:
     text = f"{at(run, run.last.step)}, {count} a single frequency"
     if len(totals) > 1:
         numbers |= {"first": first, "first_step": int(totals.index[0])}
-        text += f"; at step {int(totals.index[0]):,} {'none' if first == 0 else f'{first:,}'} did"
+        text += f"; at step {int(totals.index[0]):,}, {'none' if first == 0 else f'{first:,}'} did"
     return Claim("neurons.clusters", f"{text}.", numbers, "the first snapshot")
 
 
