@@ -1,8 +1,8 @@
-"""What users get from ``interp``: ``open_run``, and runs that show the figures, tables and page of their report.
+"""The public ``open_run``, and runs with methods for the figures, tables and page of their report.
 
-``interp.runs`` reads runs and knows nothing of what is made of them, because measures, sections and pages all import
-its ``Run``. The methods that need sections and pages are therefore added here, in a subclass at the top of the house;
-``open_run`` of this module makes runs of that class, and so do their ranges and copies.
+``interp.runs`` cannot import measures, sections or pages, because all of them import its ``Run``. The methods that need
+sections and pages are therefore added here, in a subclass in the top layer; ``open_run`` of this module returns runs of
+this subclass, and so do their ranges and copies.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The guard against another package called ``train``; imports nothing of groklens's, which may not be what it finds."""
+"""The guard against another package called ``train``; imports none of groklens's modules, which could be shadowed."""
 
 import sys
 from importlib.util import find_spec
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 def check_train() -> None:
-    """Refuse to go on with another package called ``train``, of which there are many.
+    """Raise if ``import train`` gives another package of that name, of which there are many.
 
     Raises:
         ImportError: the ``train`` that Python has imported, or would import, is not groklens's.
-        SystemExit: the same in one line on standard error, where a command is being started.
+        SystemExit: the ImportError's message in one line on standard error, where a command is being started.
     """
     root = Path(__file__).resolve().parent.parent
     theirs = _found()

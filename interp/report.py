@@ -1,7 +1,7 @@
 """One self-contained HTML report: ``python -m interp.report RUN``; the flags are the fields of ``Options``.
 
-The last line of standard output is the report's path. Exit status 0; 1 if a section failed (the others are
-there); 2 for bad input; 3 if a snapshot is corrupt (the report goes on without it and says so).
+The last line of standard output is the report's path. Exit status 0; 1 if a section failed (the report has the
+others); 2 for bad input; 3 if a snapshot is corrupt (the report leaves the snapshot out and says so).
 """
 
 import sys

@@ -21,7 +21,7 @@ from train.model import HookedMLP, HookedTransformer, HookedTransformerConfig, p
 BUFFERS = (".mask", ".IGNORE")
 """Endings of the names of TransformerLens's buffers, which hold no weights."""
 NOT_THEIRS = ("tanh", "square")
-"""Activation functions of ours that TransformerLens does not have."""
+"""Activation functions of this package that TransformerLens does not have."""
 CARRIED = frozenset(
     (
         *("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab", "d_vocab_out", "attn_only"),
@@ -41,9 +41,9 @@ REFUSED = {
 
 
 def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
-    """The same model in TransformerLens: a TransformerBridge under version 4, a HookedTransformer under 3.9.
+    """``model`` as a TransformerLens model: a TransformerBridge under version 4, a HookedTransformer under 3.9.
 
-    In evaluation mode, on the CPU; sinusoidal positions become fixed values of W_pos.
+    The result is in evaluation mode, on the CPU; sinusoidal positions become fixed values of W_pos.
 
     Raises:
         UsageError: the model is an MLP, or has a setting that TransformerLens does not have: norm after the residual
@@ -58,7 +58,9 @@ def to_transformer_lens(model: HookedTransformer | HookedMLP) -> Any:
     if model.cfg.act_fn in NOT_THEIRS:
         raise UsageError(f"TransformerLens has no act_fn {model.cfg.act_fn!r}: such a model cannot be exported")
     if model.cfg.output_scale != 1:
-        raise UsageError(f"TransformerLens scales no logits: output_scale = {model.cfg.output_scale} is not exported")
+        raise UsageError(
+            f"TransformerLens does not scale logits: output_scale = {model.cfg.output_scale} cannot be exported"
+        )
     for field in dataclasses.fields(model.cfg):
         value = getattr(model.cfg, field.name)
         if field.name not in CARRIED and value != field.default:

@@ -1,4 +1,4 @@
-"""Pages in a headless Chromium: opened from disk, without a network, and every complaint written down."""
+"""Pages in a headless Chromium: opened from disk, without a network, with every error and request recorded."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ ARGS = [
 
 @dataclass(frozen=True)
 class OpenedPage:
-    """A loaded page, what the browser complained of, and what was asked for besides the file itself."""
+    """A loaded page, the errors that the browser reported, and the requests besides the file itself."""
 
     page: Page
     problems: list[str]

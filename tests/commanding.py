@@ -1,4 +1,4 @@
-"""The training command in this process, and what it must answer to bad input."""
+"""A runner of the training command in this process, and the check of its answer to bad input."""
 
 from collections.abc import Callable
 from pathlib import Path

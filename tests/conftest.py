@@ -3,10 +3,10 @@
 ``train_run``    trains a config into a folder, in this process, with one thread
 ``tiny_config``  p = 11, one layer of width 16, full batch, 300 steps
 ``tiny_run``     the folder of that run, trained once a session: read it, never change it
-``run_copy``     a copy of it in ``tmp_path``, to damage
+``run_copy``     a copy of the tiny run in ``tmp_path``, to damage
 ``tiny_states``  runs of three to ten steps in every state that a run can be left in: see ``tiny_states.py``
 ``quick_disk``   files are not forced to the disk, which is most of a tiny run's time
-``forked``       starts functions in processes of their own, which take no seconds to import torch
+``forked``       starts functions in forked processes, which have torch imported already
 """
 
 import gc
@@ -28,12 +28,12 @@ PRELOADED = [
     "tyro",
     "torch._dynamo",
 ]
-"""All that a training command imports; PyTorch's optimisers import the last."""
+"""Modules that a training command imports, for forked processes to have; torch._dynamo comes with the optimisers."""
 
 
 @pytest.fixture(scope="session")
 def one_thread():
-    """One CPU thread, so that sums are taken in one order in this process and in those it starts."""
+    """One CPU thread, so that floating-point sums have a fixed order in this process and in its children."""
     import torch
 
     torch.set_num_threads(1)
@@ -54,9 +54,9 @@ def tiny_config(one_thread):
 
 @pytest.fixture(scope="session")
 def train_run(one_thread) -> Callable[..., Any]:
-    """``train_run(root, config, stop_at=None, progress=...)``: its RunStore, trained on from what is on disk.
+    """``train_run(root, config, stop_at=None, progress=...)``: the RunStore of the run, resumed from the disk.
 
-    With ``stop_at`` the training is stopped there, as by SIGINT.
+    With ``stop_at`` training stops at that step, as by SIGINT.
     """
     import torch
 

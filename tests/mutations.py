@@ -1,9 +1,10 @@
-"""Seeded damage to every kind of file of a run, and what becomes of it: ``python tests/mutations.py [--trials 10000]``.
+"""Seeded damage to every kind of file of a run, and its outcome: ``python tests/mutations.py [--trials 10000]``.
 
 A trial takes one of four tiny runs (done, stopped, killed, imported), changes one thing about one file (or swaps two),
-reads all there is to read, and trains on. It is *detected* where one of our own errors or a line said so, *harmless*
-where all that is read and the run trained on equal the undisturbed, and *silent* otherwise, which is a bug. JSON values
-are also replaced with the file's own seal made anew (*resealed*): there only our own errors are asked for, no equality.
+reads the whole run, and resumes training. The damage is *detected* if one of our own errors or a line reports it,
+*harmless* if everything that is read and the resumed run equal the undamaged ones, and *silent* otherwise, which is a
+bug. JSON values are also replaced and the file's checksum recomputed (*resealed*): then only our own errors are
+required, not equality.
 """
 
 import dataclasses
@@ -47,7 +48,7 @@ def kind_of(name: str) -> str:
 
 @dataclasses.dataclass
 class Mutation:
-    """A change of a run's directory: ``apply(path)`` makes it."""
+    """A change of a run's directory, made by ``apply(path)``."""
 
     kind: str
     what: str
@@ -270,7 +271,7 @@ def _in_tensors(data: bytes, value: bytes, rng: random.Random, is_resealed: bool
 
 @dataclasses.dataclass
 class Trial:
-    """What became of a mutation: detected, harmless or silent, with the words; CPU seconds that it all took."""
+    """The outcome of a mutation: detected, harmless or silent, the message, and the CPU seconds of the trial."""
 
     case: str
     kind: str

@@ -58,7 +58,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "optim.grokfast_lambda": {"grokfast_alpha": 0.9},
     "optim.grokfast_from": {"grokfast_alpha": 0.9},
 }
-"""What else has to be given for a setting to be allowed, by flat names."""
+"""Other settings, by flat name, that a setting needs to be allowed."""
 
 
 def values_of(name: str) -> tuple[Any, ...]:

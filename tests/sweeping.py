@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: a tiny grid, an engine in this process, what a run's numbers are."""
+"""Helpers of the tests of sweeps: a tiny grid, an engine in this process, and a run's numbers for comparison."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ lr = [1e-3, 3e-3]
 
 
 class _Here(Executor):
-    """Does what it is given, at once."""
+    """An executor that calls a submitted function at once, in this process."""
 
     def submit(self, fn, /, *args, **kwargs):
         future = Future()
@@ -35,7 +35,7 @@ class _Here(Executor):
 
 
 def in_this_process(monkeypatch) -> None:
-    """The local engine's worker is this process."""
+    """Make the local sweep engine run its work in this process."""
     from train.sweep import engines
 
     here = engines.Engine(lambda: contextlib.nullcontext(_Here()), threads=1)
@@ -43,7 +43,7 @@ def in_this_process(monkeypatch) -> None:
 
 
 def numbers(path: Path):
-    """Snapshots and log, times (and the checksums over them) left out."""
+    """A run's snapshots and log, without times and without the checksums of rows that hold times."""
     log = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
     weights = {p.name: p.read_bytes() for p in path.glob("steps/*.safetensors")}
     return weights, [{key: value for key, value in row.items() if key not in ("wall_s", "check")} for row in log]

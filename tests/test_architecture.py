@@ -1,4 +1,4 @@
-"""Who imports whom: two lists of rooms, downwards, read from the source; and no circle between files anywhere."""
+"""Imports between rooms go downwards, by two lists that are compared with the source; no files import in a circle."""
 
 import ast
 import re
@@ -154,12 +154,12 @@ def test_every_section_file_is_listed():
 
 UNPICKLERS = {"pickle", "_pickle", "marshal", "shelve", "copyreg", "dill", "cloudpickle", "joblib"}
 MACHINERY = {"getattr", "setattr", "eval", "exec", "compile", "__import__", "globals", "vars", "open"}
-"""By which a name in a file could become something that runs."""
+"""Builtins by which a name in a file could become code that runs."""
 
 
 @pytest.mark.parametrize("name", ["pickled", "records"])
 def test_the_reader_of_pickles_can_reach_nothing_that_runs(name):
-    """It is an interpreter of our own: no name that a file holds is looked up, in modules or on objects."""
+    """The pickle reader is an interpreter of our own: it looks up no name from a file, in modules or on objects."""
     path = ROOT / f"interp/importers/{name}.py"
     allowed = {"math", "struct", "collections", "dataclasses", "typing", "torch", "train", "interp"}
     assert {imported.split(".")[0] for imported in imports(path)} <= allowed
@@ -190,7 +190,7 @@ def test_nothing_is_unpickled_and_one_file_prints():
     ],
 )
 def test_help_is_quick_and_imports_nothing_heavy(module):
-    """Without torch, transformer_lens, numpy, umap or wandb; in under 0.6 s of CPU time (the best of three)."""
+    """``--help`` imports no torch, transformer_lens, numpy, umap or wandb; under 0.6 s of CPU time (best of three)."""
     import resource
 
     def spent():

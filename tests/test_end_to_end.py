@@ -48,7 +48,7 @@ def test_report_is_one_small_file(workplace):
 
 
 def test_report_in_a_browser(workplace):
-    """No complaint, no request; moving the slider changes the data of every panel."""
+    """The report opens without an error or a request; moving the slider changes the data of every panel."""
     from browser import opened
 
     folder, _, reported = workplace

@@ -1,4 +1,4 @@
-"""The guard against other packages called ``train`` or ``interp``, and the way out that its words name."""
+"""The guard against other packages called ``train`` or ``interp``, and the workaround that its message gives."""
 
 import re
 import subprocess

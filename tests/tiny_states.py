@@ -13,20 +13,20 @@ from typing import Any
 import torch
 
 Tree = dict[str, bytes]
-"""Files of a run by name, links and folders left out."""
+"""Contents of a run's files by name, without links and folders."""
 SESSION = {"command": "python -m train.run --p 3", "device": "cpu", "threads": 1}
 CONFIG = {"p": 3, "train_frac": 0.6, "split": "stream", "d_model": 4, "n_heads": 1, "d_mlp": 4, "per_decade": 3}
 FIRST, SECOND, THIRD = 5, 8, 10
-"""Steps of a done run's two sessions, and those to which every run is trained on."""
+"""Last steps of a done run's two sessions, and the step to which every run is then resumed."""
 
 
 class Crash(Exception):
-    """Stands for a process that dies."""
+    """Raised in place of a process's death."""
 
 
 @contextlib.contextmanager
 def quick() -> Iterator[None]:
-    """No waiting for the disk, a clock that stands still (so that bytes are reproducible), one thread."""
+    """A context without fsync, with a fixed clock (so that bytes are reproducible) and one thread."""
     from train.engine import loop as engine
     from train.engine import recorder
 
@@ -54,7 +54,7 @@ def config_of(steps: int, **fields: Any) -> Any:
 
 
 def train_on(root: Path, config: Any, **how: Any) -> list[str]:
-    """As the training command does; what it said of damage."""
+    """Resume a run as the training command does; returns the messages about damage."""
     from train.engine.loop import train
     from train.engine.recorder import finished_step
     from train.storage.store import RunStore
@@ -106,7 +106,7 @@ def cases(folder: Path) -> list[Case]:
 
 
 def laid_out(root: Path, case: Case, tree: Tree) -> Path:
-    """Write a run's files to ``root``; its directory."""
+    """Write a run's files below ``root``; returns the run's directory."""
     path = root / (case.config.run_id if case.config is not None else "stranger")
     (path / "steps").mkdir(parents=True)
     for name, data in tree.items():
@@ -193,7 +193,7 @@ def _imported(folder: Path) -> Case:
 
 
 def reading(path: Path) -> dict[str, Any]:
-    """All that a reader gets of a run."""
+    """Everything that a reader gets from a run."""
     from interp.runs.run import Run
     from train.storage.store import RunStore
 

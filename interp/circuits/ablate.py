@@ -106,7 +106,7 @@ def ablate_frequencies(
 
 def _part(x: Float[Tensor, "rows ..."], lines: Int64[Tensor, "n size"], ks: list[int]) -> Float[Tensor, "rows ..."]:
     """Part of x at these frequencies along these lines; 0 in rows on no line, and where x is not finite."""
-    found = at_frequencies(line_means(x, lines), ks).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
-    line = torch.full((len(x),), len(lines))
+    by_line = at_frequencies(line_means(x, lines), ks).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
+    line = torch.full((len(x),), len(lines))  # rows on no line take the row of zeros appended below
     line[lines] = torch.arange(len(lines))[:, None]
-    return torch.cat([found, torch.zeros_like(found[:1])])[line]
+    return torch.cat([by_line, torch.zeros_like(by_line[:1])])[line]

@@ -16,10 +16,10 @@ COLUMNS = ("intervention", "subset", "loss_nats", "accuracy", "loss_change_nats"
 
 
 def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequence[str] = SUBSETS) -> pd.DataFrame:
-    """Loss and accuracy under each intervention, and their change from those without it.
+    """Loss and accuracy under each intervention, and their change from the model without an intervention.
 
-    Each intervention is one forward pass over all rows, with the hooks that are on already left on. Where the split is
-    unknown, "train" and "test" are left out.
+    Each intervention is one forward pass over all rows; hooks that the caller has already added stay active. Where the
+    split is unknown, "train" and "test" are left out.
 
     Returns:
         Columns intervention, subset, loss_nats, accuracy, loss_change_nats, accuracy_change; the first
@@ -35,7 +35,7 @@ def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequenc
     rows = {name: snap.task.rows(name) for name in known}
     check_hooks(snap.model, [name for hooks in interventions.values() for name, _ in hooks])
     table, before = [], {}
-    for intervention, hooks in {"none": [], **interventions}.items():
+    for intervention, hooks in {"none": [], **interventions}.items():  # "none" comes first: the others' baseline
         with snap.model.hooks(fwd_hooks=hooks):
             loss, right = row_scores(snap.task, snap.answer_logits())
         for subset, indices in rows.items():
@@ -74,29 +74,29 @@ def ablations(
     cfg = snap.model.cfg
     layer = cfg.n_layers - 1 if layer is None else layer
     groups = {name: [int(neuron) for neuron in neurons] for name, neurons in (clusters or {}).items()}
-    found: dict[tuple[str, str, str], Hooks] = {}
+    hooks_of: dict[tuple[str, str, str], Hooks] = {}
     for how in ("zero", "mean"):
         for i in range(cfg.n_layers):
-            found |= {("head", f"L{i}H{head}", how): ablate_heads([head], i, how) for head in range(cfg.n_heads)}
-        found |= {("neurons", name, how): ablate_neurons(group, layer, how) for name, group in groups.items()}
-    found |= _frequency_ablations(snap, sorted({int(k) for k in ks}), layer, along)
-    frame = effects(snap, {" ".join(key): hooks for key, hooks in found.items()}, subsets)
-    keys = {"none": ("none", "", "")} | {" ".join(key): key for key in found}
+            hooks_of |= {("head", f"L{i}H{head}", how): ablate_heads([head], i, how) for head in range(cfg.n_heads)}
+        hooks_of |= {("neurons", name, how): ablate_neurons(group, layer, how) for name, group in groups.items()}
+    hooks_of |= _frequency_ablations(snap, sorted({int(k) for k in ks}), layer, along)
+    frame = effects(snap, {" ".join(key): hooks for key, hooks in hooks_of.items()}, subsets)
+    keys = {"none": ("none", "", "")} | {" ".join(key): key for key in hooks_of}
     for place, column in enumerate(("kind", "part", "how")):
         frame.insert(1 + place, column, [keys[name][place] for name in frame["intervention"]])
     return frame
 
 
 def _frequency_ablations(snap: Snapshot, ks: list[int], layer: int, along: Along) -> dict[tuple[str, str, str], Hooks]:
-    """Each frequency removed, all of them removed, and all but them."""
+    """Hooks, by kind, part and how, that remove each frequency, remove all of ``ks``, or keep ``ks`` alone."""
     if not ks:
         return {}
-    law, found = find_law(snap.task), {}
+    law, hooks_of = find_law(snap.task), {}
     neurons = [] if snap.model.cfg.attn_only else [f"blocks.{layer}.mlp.hook_post"]
     for hook_name in (*neurons, "unembed.hook_out"):
         for group in [[k] for k in ks] + ([ks] if len(ks) > 1 else []):
             part = f"k={','.join(map(str, group))} in {hook_name}"
-            found["frequency", part, "removed"] = ablate_frequencies(law, group, hook_name, along)
+            hooks_of["frequency", part, "removed"] = ablate_frequencies(law, group, hook_name, along)
         part = f"k={','.join(map(str, ks))} in {hook_name}"
-        found["frequency", part, "kept"] = ablate_frequencies(law, ks, hook_name, along, keep=True)
-    return found
+        hooks_of["frequency", part, "kept"] = ablate_frequencies(law, ks, hook_name, along, keep=True)
+    return hooks_of

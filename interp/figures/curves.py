@@ -1,4 +1,4 @@
-"""Curves over training steps."""
+"""Figures of losses, accuracies and norms over training steps."""
 
 import pandas as pd
 import plotly.graph_objects as go

@@ -10,7 +10,7 @@ from .style import PALETTE, below_legend, layout
 SYMBOLS = ("diamond", "circle-open", "x-thin-open", "square-open", "triangle-up-open")
 """All but the first are open, so that dots on top of each other can all be seen."""
 FLOOR = 1e-16
-"""Smaller losses do not widen the axis."""
+"""Smallest loss, in nats, that the axis is widened for."""
 
 
 def effects_figure(frame: pd.DataFrame, losses: np.ndarray) -> go.Figure:
@@ -18,7 +18,7 @@ def effects_figure(frame: pd.DataFrame, losses: np.ndarray) -> go.Figure:
 
     Columns of the frame: label, how, loss_nats, accuracy.
 
-    Traces: for each way in turn, the losses, then the accuracies.
+    Traces: for each value of ``how`` in turn, the losses, then the accuracies.
     """
     fig = _panels()
     for i, (how, rows) in enumerate(frame.groupby("how", sort=False)):

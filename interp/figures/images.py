@@ -57,6 +57,6 @@ def images_figure(
         fig.update_yaxes(scaleanchor=f"x{number}", row=row, col=col)
         fig.update_xaxes(title=x if i + PER_ROW >= len(grids) else None, constrain="domain", row=row, col=col)
     fig.update_yaxes(title=y, col=1)
-    fig.update_yaxes(showticklabels=False, col=2)  # they would repeat those of column 1
+    fig.update_yaxes(showticklabels=False, col=2)  # the same labels as in column 1
     fig.update_annotations(font_size=13)
     return layout(fig, height=80 + 400 * n_rows)

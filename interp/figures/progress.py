@@ -29,7 +29,7 @@ def lines_figure(
 
     Args:
         frame: columns step, value and ``by``.
-        step: where the cursor stands; it is the last trace.
+        step: position of the cursor, which is the last trace.
         by: the column whose values are the lines.
         unit: title of the y axis.
         is_log: whether the y axis is logarithmic; values up to ``floor`` are left out of it.
@@ -85,7 +85,7 @@ def panels_figure(frame: pd.DataFrame, step: int, panel: str, by: str, unit: str
 
     Args:
         frame: columns step, value, ``panel`` and ``by``.
-        step: where the cursors stand, one a panel; they are the last traces.
+        step: position of the cursors, one per panel, which are the last traces.
         panel: the column whose values are the panels.
         by: the column whose values are the lines; each has a colour and dash of its own, as lines may coincide.
         unit: title of the y axis.

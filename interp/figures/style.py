@@ -14,7 +14,7 @@ STEP_AXIS = "step (updates, log scale; step 0 drawn at 0.5)"
 
 
 def on_log_axis(steps: "list[int] | tuple[int, ...]") -> list[float]:
-    """Steps as they are drawn on a log axis: 0 stands at 0.5."""
+    """Positions of steps on a log axis, with step 0 drawn at 0.5."""
     return [max(float(step), 0.5) for step in steps]
 
 
@@ -30,7 +30,7 @@ def layout(fig: go.Figure, **options: Any) -> go.Figure:
 
 
 def below_legend(fig: go.Figure) -> go.Figure:
-    """Room for the titles of panels between them and the legend."""
+    """Make room for panel titles below the legend; returns the figure."""
     fig.update_layout(margin_t=80, legend_y=1.1)
     return fig
 

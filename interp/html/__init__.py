@@ -1,1 +1,1 @@
-"""Blocks and the page that shows them; no word of the domain."""
+"""Blocks and the page that shows them, whatever the figures and texts are about."""

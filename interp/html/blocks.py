@@ -17,12 +17,12 @@ from .notebook import bundle, table_html, titled
 from .tracks import Track, set_frame, traces
 
 MOST_WORDS = 5
-"""Words of a heading or a caption that become an id."""
+"""Number of leading words of a heading or a caption that become an id."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs in a small markdown, no HTML: **bold**, *italic*, `code`, lists, links (https, #section)."""
+    """Paragraphs in a subset of markdown without HTML: **bold**, *italic*, `code`, lists, links (https, #section)."""
 
     markdown: str
 
@@ -106,10 +106,10 @@ class Figure:
             trace = traces(self.fig)[track.trace]
             if track.attr not in trace:
                 raise ValueError(f"{where}: trace {track.trace} is a {trace.type}, without {track.attr!r}")
-            shown, came = np.shape(trace[track.attr]), track.values.shape
-            if came[0] != n_steps or (shown and shown != came[1:]):
-                raise ValueError(f"{where}: track {track.attr!r} of trace {track.trace} has shape {came}; "
-                                 f"expected {(n_steps, *shown)}, one for each step")  # fmt: skip
+            drawn, tracked = np.shape(trace[track.attr]), track.values.shape
+            if tracked[0] != n_steps or (drawn and drawn != tracked[1:]):
+                raise ValueError(f"{where}: track {track.attr!r} of trace {track.trace} has shape {tracked}; "
+                                 f"expected {(n_steps, *drawn)}, one for each step")  # fmt: skip
 
     def at(self, step: int) -> go.Figure:
         """The figure at `step` (updates done), with exact values. Raises KeyError where the figure lacks the step."""

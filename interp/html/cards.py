@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 MOST_CHARACTERS = 300
-"""Longer values are cut there."""
+"""Length at which longer values are cut."""
 
 
 def card(title: str, rows: Mapping[str, Any]) -> str:

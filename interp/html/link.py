@@ -1,4 +1,4 @@
-"""A written page as a notebook shows it: a link."""
+"""A link to a written page, for notebooks."""
 
 from dataclasses import dataclass
 from html import escape

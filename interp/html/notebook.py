@@ -1,4 +1,4 @@
-"""How figures and tables show themselves in a notebook: texts are escaped, and nothing asks the network."""
+"""Figures and tables as notebooks display them: texts are escaped, and no network requests are made."""
 
 import json
 from html import escape
@@ -10,15 +10,15 @@ import plotly.graph_objects as go
 from .tracks import HEIGHT_PX
 
 MOST_ROWS = 60
-"""Longer tables are shown by their first and last rows."""
+"""Largest number of rows shown; of longer tables only the first and last rows are."""
 TITLE_PX, STEP_PX = 15, 12
-"""Sizes of letters in a title."""
+"""Font sizes of a title and of the step beside it, in pixels."""
 ROOM_PX = 25
 """Height of a title, which is added to the figure's own."""
 
 
 def titled(fig: go.Figure, title: str, step: str) -> go.Figure:
-    """The same figure with a title above it: a text, and in smaller letters the step; markup in them means nothing."""
+    """The figure ``fig`` with a title above it: ``title``, then ``step`` in smaller type; markup in both is escaped."""
     layout = fig.to_plotly_json()["layout"]
     text = escape(title) + (f'  <span style="font-size: {STEP_PX}px">{escape(step)}</span>' if step else "")
     place = {

@@ -1,4 +1,4 @@
-"""A page: blocks in sections, rendered as one self-contained HTML text that asks the network for nothing.
+"""A page: blocks in sections, rendered as one self-contained HTML text that makes no network requests.
 
 A figure that changes with the step is a plotly figure drawn for the last step plus tracks: arrays
 [n_steps, ...] for named trace attributes. In the browser the script of `assets/` swaps in views of them as the
@@ -31,7 +31,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 @dataclass(frozen=True)
 class PageSection:
-    """A titled list of blocks; `id` is its address in the page. Raises ValueError for an id that is none."""
+    """A titled list of blocks; `id` is the section's anchor in the page. Raises ValueError for a malformed id."""
 
     id: str
     title: str

@@ -22,13 +22,13 @@ from .pickled import load
 from .records import DTYPES, Name, Storage
 
 MAX_FILE = 16 * 2**30
-"""Most bytes of a file."""
+"""Largest size of a file in bytes."""
 MAX_OBJECTS = 64 * 2**20
-"""Most bytes of data.pkl, and of the objects of an older file."""
+"""Largest size in bytes of data.pkl, and of the objects of an older file."""
 MAX_ENTRIES = 200_000
-"""Most entries of an archive: enough for a model's tensors and the losses of 50,000 epochs kept as tensors."""
+"""Largest number of entries of an archive: room for a model's tensors and for 50,000 epochs' losses as tensors."""
 MAX_HEADER = 10 * 2**20
-"""Most bytes of a safetensors header."""
+"""Largest size in bytes of a safetensors header."""
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 """Numbers that begin a file from before PyTorch 1.6."""
 Bytes = Any
@@ -58,7 +58,7 @@ def _mapped(path: Path) -> Bytes:
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise DataError("it is no regular file")
+                raise DataError("it is not a regular file")
             if not 0 < status.st_size <= MAX_FILE:
                 raise DataError(f"it has {status.st_size:,} bytes; from 1 to {MAX_FILE:,} are read")
             return mmap.mmap(fd, status.st_size, access=mmap.ACCESS_COPY)
@@ -72,11 +72,11 @@ def _mapped(path: Path) -> Bytes:
 
 
 def _torch(data: Bytes) -> Any:
-    """Contents of a file of torch.save, whose format the first bytes tell."""
+    """Contents of a file that torch.save wrote, in the format that its first bytes show."""
     if data[:4] == b"PK\x03\x04":
         return _zipped(data)
     if data[257:262] == b"ustar":
-        raise DataError("it is a tar archive, as PyTorch wrote them before version 0.1.10: save it anew")
+        raise DataError("it is a tar archive, as PyTorch wrote them before version 0.1.10: save it again")
     return _before_zip(data)
 
 
@@ -112,7 +112,7 @@ def _persistent(storage: Callable[..., Storage]) -> Callable[[Any], Any]:
         if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
             return pid[1]  # a module's class, with its source, in files before version 1.6
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Name):
-            raise DataError("it refers to something outside of itself that is no storage")
+            raise DataError("it refers to something outside itself that is not a storage")
         kind, numel = pid[1].name, pid[4]
         if type(numel) is not int or numel < 0:
             raise DataError("a storage has no valid size")
@@ -149,7 +149,9 @@ def _directory(data: Bytes) -> Entries:
         extra = data[at + 46 + n_name : at + 46 + n_name + n_extra]
         length, packed, header = _wide(extra, length, packed, header)
         if method != 0 or flags & 1:
-            raise DataError(f"its entry {name[:60]!r} is compressed: torch.save writes plain ones; save it anew")
+            raise DataError(
+                f"its entry {name[:60]!r} is compressed: torch.save writes uncompressed ones; save it again"
+            )
         if length != packed or header + 30 + length > len(data):
             raise DataError(f"its entry {name[:60]!r} is longer than the file: it is damaged")
         entries[name] = header, length, crc
@@ -242,7 +244,7 @@ def _before_zip(data: Bytes) -> Any:
     except DataError as error:
         raise DataError("it is damaged, or torch.save did not write it") from error
     if magic != MAGIC or protocol != PROTOCOL:
-        raise DataError("it is no file of torch.save: save model.state_dict() with torch.save")
+        raise DataError("torch.save did not write it: save model.state_dict() with torch.save")
     _, start = load(text, at, _no_storage)
     wanted: dict[Any, tuple[torch.dtype | None, int]] = {}
 
@@ -271,7 +273,7 @@ def _before_zip(data: Bytes) -> Any:
 
 
 def _no_storage(_pid: Any) -> Any:
-    raise DataError("it refers to a storage where none can be")
+    raise DataError("it refers to a storage at a place that cannot hold one")
 
 
 # ---- safetensors -----------------------------------------------------------------------------------
@@ -293,4 +295,4 @@ def _safetensors(data: Bytes) -> Any:
             raise ValueError("its header is not a dictionary")
         return safetensors.torch.load(bytes(data))
     except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
-        raise DataError(f"it is no readable safetensors file: {str(error)[:200]}") from error
+        raise DataError(f"it is not a readable safetensors file: {str(error)[:200]}") from error

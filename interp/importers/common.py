@@ -1,4 +1,4 @@
-"""Shared by the readers of foreign layouts: their input and output, and reading of tensors, tasks and splits."""
+"""Code that the readers of foreign layouts share: input and output types, and reading of tensors, tasks and splits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -84,7 +84,7 @@ def split_heads(
 ) -> Float[Tensor, "n_heads d_head d_model"]:
     """An output matrix that acts on the concatenated heads, split by head."""
     if W_O.shape[1] % n_heads:
-        raise DataError(f"{name} has shape {tuple(W_O.shape)}: {W_O.shape[1]} is no multiple of {n_heads} heads")
+        raise DataError(f"{name} has shape {tuple(W_O.shape)}: {W_O.shape[1]} is not a multiple of {n_heads} heads")
     return rearrange(W_O, "d_model (head d_head) -> head d_head d_model", head=n_heads).contiguous()
 
 

@@ -69,11 +69,11 @@ def vocabulary() -> list[str]:
 
 def read(raw: Any, given: Given) -> Imported:
     """Read the model; a checkpoint or a JSON file may hold math_operator, train_data_pct and non_linearity."""
-    told = _hyper_parameters(raw) | given.config
-    found = state_dicts(raw, given.step)
-    task, tokens = _task(given, told)
-    model = _fields(next(iter(found.values()))) | {"act_fn": activation(told.get("non_linearity", "relu"))}
-    snapshots = converted(found, lambda weights: _convert(weights, tokens))
+    settings = _hyper_parameters(raw) | given.config
+    models = state_dicts(raw, given.step)
+    task, tokens = _task(given, settings)
+    model = _fields(next(iter(models.values()))) | {"act_fn": activation(settings.get("non_linearity", "relu"))}
+    snapshots = converted(models, lambda weights: _convert(weights, tokens))
     W_pos = next(iter(snapshots.values()))["pos_embed.W_pos"]
     is_fixed = torch.allclose(W_pos, sinusoids(*W_pos.shape), rtol=0, atol=EXACT)
     model["positions"] = "sinusoidal" if is_fixed else "learned"
@@ -90,9 +90,9 @@ def _hyper_parameters(raw: Any) -> dict[str, Any]:
     return plain_fields(raw.get("hyper_parameters") if isinstance(raw, Mapping) else None)
 
 
-def _task(given: Given, told: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Tensor, " d_vocab"]]:
+def _task(given: Given, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Tensor, " d_vocab"]]:
     """The task, and their numbers of its tokens in our order."""
-    theirs = told.get("math_operator")
+    theirs = settings.get("math_operator")
     if theirs is not None and theirs not in list(OPERATORS):
         raise DataError(f"its operator is {short(theirs)}; known are {', '.join(OPERATORS)}")
     op = settle("op", given.op, None if theirs is None else OPERATORS[theirs])
@@ -109,7 +109,7 @@ def _task(given: Given, told: Mapping[str, Any]) -> tuple[dict[str, Any], Int[Te
         where = f"group {GROUP}" if on_group else f"the residues mod {P}"
         raise UsageError(f"openai/grok's {op} is on {where}: leave --p and --group out")
     marks = [names.index("="), names.index(symbol), names.index("<|eos|>")]
-    percent = told.get("train_data_pct")
+    percent = settings.get("train_data_pct")
     task = {
         "op": op,
         **({"group": GROUP} if on_group else {"p": P}),

@@ -1,4 +1,4 @@
-"""What a checkpoint records of its own training: loss curves, and snapshots that never change."""
+"""A checkpoint's own record of training: its loss curves, and a note on snapshots that never change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,9 +86,9 @@ def _list(value: Any) -> Any:
 def _values(holder: Mapping[str, Any], names: tuple[str, ...]) -> list[float | None]:
     """Numbers under the first of these keys that lists any; None replaces values that are not finite."""
     for name in names:
-        found = numbers(holder.get(name)) if len(_list(holder.get(name))) <= MAX_ROWS else None
-        if found:
-            return [value if abs(value) < float("inf") else None for value in found]
+        values = numbers(holder.get(name)) if len(_list(holder.get(name))) <= MAX_ROWS else None
+        if values:
+            return [value if abs(value) < float("inf") else None for value in values]
     return []
 
 

@@ -9,17 +9,17 @@ from train.errors import DataError
 from .records import Name, Record, call, key, tell
 
 MAX_CALLS = 120_000
-"""Most objects, tensors among them, that a file may make: enough for losses of 60,000 epochs kept as tensors."""
+"""Largest number of objects, tensors included, that a file may make: room for 60,000 epochs' losses as tensors."""
 MAX_COPIED = 50_000_000
-"""Most items and bytes that a file may copy from containers into others, in all."""
+"""Largest total number of items and bytes that a file may copy from one container into another."""
 Persistent = Callable[[Any], Any]
 """Makes the object that a persistent id stands for, such as a storage."""
 MARK = object()
-"""On the stack below the items of a container that is being built."""
+"""Sentinel on the stack below the items of a container that is being built."""
 
 
 class Machine:
-    """A stack, a memo and a position in the bytes."""
+    """The state of a pickle interpreter: a stack, a memo and a position in the bytes."""
 
     def __init__(self, data: bytes, start: int, persistent: Persistent) -> None:
         self.data, self.at, self.persistent = data, start, persistent

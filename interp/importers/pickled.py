@@ -16,9 +16,9 @@ from .machine import MARK, Machine, Persistent
 from .records import Name
 
 MAX_OPCODES = 6_000_000
-"""Most opcodes of a file: less than two seconds of work."""
+"""Largest number of opcodes of a file: less than two seconds of work."""
 MAX_DIGITS = 4000
-"""Most digits or bytes of an integer."""
+"""Largest number of digits or bytes of an integer."""
 STOP = ord(".")
 
 
@@ -43,7 +43,7 @@ def load(data: bytes, start: int, persistent: Persistent) -> tuple[Any, int]:
 
 
 def _run(machine: Machine) -> Any:
-    """Follow opcodes until the one that ends the object; the object."""
+    """Execute opcodes up to the one that ends the object, and return the object."""
     data, table = machine.data, _TABLE
     for _ in range(MAX_OPCODES):
         code = data[machine.at]

@@ -23,14 +23,14 @@ LINEAR = ("A", "B", "C", "D", "X")
 
 def read(raw: Any, given: Given) -> Imported:
     """Read the model."""
-    found = state_dicts(raw, given.step)
-    first = next(iter(found.values()))
+    models = state_dicts(raw, given.step)
+    first = next(iter(models.values()))
     if given.group is not None:
         raise UsageError("this layout has operations on residues alone: give --p, not --group")
     if "unembed.weight" in first:
-        return _linear(found, given)
+        return _linear(models, given)
     if "blocks.0.W_in" in first:
-        return _linearformer(found, given)
+        return _linearformer(models, given)
     model, n_ctx, d_vocab = sizes(first)
     task = _task(given, d_vocab, n_ctx)
     rate = given.config.get("attn_coeff")
@@ -44,7 +44,7 @@ def read(raw: Any, given: Given) -> Imported:
         "act_fn": activation(given.config.get("act_fn", "ReLU")),
         "outputs": outputs(take(first, "unembed.W_U", 2).shape[1], task["p"], d_vocab),
     }
-    return _imported(given, task, model, converted(found, convert))
+    return _imported(given, task, model, converted(models, convert))
 
 
 def _imported(given: Given, task: dict[str, Any], model: dict[str, Any], snapshots: dict[int, Weights]) -> Imported:
@@ -54,32 +54,32 @@ def _imported(given: Given, task: dict[str, Any], model: dict[str, Any], snapsho
 
 def _task(given: Given, d_vocab: int, n_ctx: int) -> dict[str, Any]:
     """The task; p is C of the JSON file, else the number of tokens of one shared vocabulary."""
-    told = given.config
+    settings = given.config
     if n_ctx not in (2, 3):
         raise DataError(f"pos_embed.W_pos has {n_ctx} positions; a row of this layout is a, b and perhaps '='")
     n = d_vocab - (n_ctx == 3)
-    p = settle("p", given.p, told.get("C"))
+    p = settle("p", given.p, settings.get("C"))
     p = n if p is None else p
     if not isinstance(p, int) or n not in (p, 2 * p):
         raise DataError(
             f"the embedding has {d_vocab} tokens, which p = {short(p)} does not explain (p or 2p, and 1 for '=')"
         )
-    if bool(told.get("diff_vocab", n != p)) != (n != p):
+    if bool(settings.get("diff_vocab", n != p)) != (n != p):
         raise DataError(
-            f"the embedding has {d_vocab} tokens, but diff_vocab is {short(told['diff_vocab'])} with C = {p}"
+            f"the embedding has {d_vocab} tokens, but diff_vocab is {short(settings['diff_vocab'])} with C = {p}"
         )
     return {
-        "op": settle("op", given.op, _operation(told, p)) or "add",
+        "op": settle("op", given.op, _operation(settings, p)) or "add",
         "p": p,
         "layout": "a b =" if n_ctx == 3 else "a b",
         "shared_vocabulary": n == p,
-        "train_frac": told.get("frac"),
+        "train_frac": settings.get("frac"),
     }
 
 
-def _operation(told: Mapping[str, Any], p: int) -> str | None:
+def _operation(settings: Mapping[str, Any], p: int) -> str | None:
     """The operation by its program text, which is compared and never run; all their models learn addition."""
-    text = told.get("funcs")
+    text = settings.get("funcs")
     if text is None:
         return None
     if not isinstance(text, str) or text.replace(" ", "") != f"lambdax:(x[0]+x[1])%{p}":
@@ -90,11 +90,11 @@ def _operation(told: Mapping[str, Any], p: int) -> str | None:
 # ---- models without attention ----------------------------------------------------------------------
 
 
-def _linear(found: dict[int, Weights], given: Given) -> Imported:
+def _linear(models: dict[int, Weights], given: Given) -> Imported:
     """A model of train-linear.py: the sum (D: the concatenation) of two embeddings through one or two hidden layers."""
-    first = next(iter(found.values()))
+    first = next(iter(models.values()))
     kind = _linear_kind(first, given.config.get("model_type"))
-    snapshots = converted(found, lambda weights: _linear_weights(weights, kind))
+    snapshots = converted(models, lambda weights: _linear_weights(weights, kind))
     ours = next(iter(snapshots.values()))
     p = take(first, "unembed.weight", 2).shape[0]
     if settle("p", given.p, given.config.get("C")) not in (None, p):
@@ -109,10 +109,10 @@ def _linear(found: dict[int, Weights], given: Given) -> Imported:
     return _imported(given, task, mlp_fields(ours, 2 if kind in "BC" else 1, "relu", "mlp", "answers"), snapshots)
 
 
-def _linear_kind(weights: Weights, told: Any) -> str:
-    """Which of the linear models; B and C have the same tensors, so the JSON file must tell them apart."""
-    if told is not None and told not in LINEAR:
-        raise DataError(f"its config has model_type {short(told)}; known are {', '.join(LINEAR)}")
+def _linear_kind(weights: Weights, model_type: Any) -> str:
+    """The letter of the linear model; B and C have the same tensors, so the JSON file must tell them apart."""
+    if model_type is not None and model_type not in LINEAR:
+        raise DataError(f"its config has model_type {short(model_type)}; known are {', '.join(LINEAR)}")
     if "embed1.weight" in weights:
         fits = "X"
     elif "l2.weight" in weights:
@@ -120,11 +120,11 @@ def _linear_kind(weights: Weights, told: Any) -> str:
     else:
         d_in, d_embed = take(weights, "l1.weight", 2).shape[1], take(weights, "embed.weight", 2).shape[1]
         fits = "D" if d_in == 2 * d_embed else "A"
-    if told is None and len(fits) > 1:
+    if model_type is None and len(fits) > 1:
         raise UsageError("the weights do not tell models B and C apart: give --config FILE.json with model_type")
-    if told is not None and told not in fits:
-        raise DataError(f"its config has model_type {short(told)}, but the tensors are those of {fits}")
-    return fits if told is None else told
+    if model_type is not None and model_type not in fits:
+        raise DataError(f"its config has model_type {short(model_type)}, but the tensors are those of {fits}")
+    return fits if model_type is None else model_type
 
 
 def _linear_weights(weights: Weights, kind: str) -> Weights:
@@ -149,15 +149,15 @@ def _linear_weights(weights: Weights, kind: str) -> Weights:
     return {name: tensor.contiguous() for name, tensor in ours.items()}
 
 
-def _linearformer(found: dict[int, Weights], given: Given) -> Imported:
+def _linearformer(models: dict[int, Weights], given: Given) -> Imported:
     """The model of train-main.py without attention: concatenated embeddings, padded with 0, through hidden layers."""
-    first = next(iter(found.values()))
+    first = next(iter(models.values()))
     (d_embed, d_vocab), n_layers = take(first, "embed.W_E", 2).shape, n_blocks(first)
     d_in = take(first, "blocks.0.W_in", 2).shape[1]
     if given.config.get("eqn_sign") or d_in // 2 != d_embed:
         raise DataError("it is a Linearformer that also reads '='; an MLP here reads a and b alone")
     task = _task(given, d_vocab, 2)
-    snapshots = converted(found, lambda weights: _linearformer_weights(weights, n_layers, 2 * d_embed))
+    snapshots = converted(models, lambda weights: _linearformer_weights(weights, n_layers, 2 * d_embed))
     ours = next(iter(snapshots.values()))
     what = outputs(ours["unembed.W_U"].shape[1], task["p"], d_vocab)
     act_fn = activation(given.config.get("act_fn", "ReLU"))

@@ -72,18 +72,18 @@ def _notes(name: GroupName) -> tuple[str, ...]:
 
 
 def _group(given: Given) -> GroupName:
-    told = None
+    in_file = None
     if "group" in given.config:
         family, n = given.config["group"], given.config.get("group_parameter")
         if family not in list(FAMILIES) or not isinstance(n, int):
             raise DataError(
                 f"its config has group {short(family)}, {short(n)}; known are {', '.join(FAMILIES)}, with a number"
             )
-        told = f"{FAMILIES[family]}{n}"
+        in_file = f"{FAMILIES[family]}{n}"
     flag = given.group if given.p is None else f"C{given.p}"
     if given.p is not None and given.group is not None:
         raise UsageError("got both --p and --group: give one (--p for a cyclic group)")
-    name = settle("group" if given.p is None else "p", flag, told)
+    name = settle("group" if given.p is None else "p", flag, in_file)
     if name is None:
         raise UsageError("the weights do not record the group: give --config FILE.json, --group or --p")
     try:

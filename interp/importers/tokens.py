@@ -31,7 +31,7 @@ FACTOR, ERRORS = 2.0, 5.0
 errors of the difference, and below log n, the loss of a uniform guess. A wrong order of marks has been seen to reach
 99.75% accuracy, but never such a low loss."""
 MAX_TRIED = 24
-"""Most rows that are tried."""
+"""Largest number of token rows that are tried."""
 MAX_ROWS = 4096
 """Most rows of the task, evenly spread, over which losses are compared."""
 
@@ -48,34 +48,34 @@ class Row:
     """Numbers of the marks in the file, in our order: "=", the operator, "eos"."""
 
 
-def settle_tokens(found: Imported, tokens: str | None) -> Imported:
+def settle_tokens(imported: Imported, tokens: str | None) -> Imported:
     """The model with its tokens in our order, and a note on the chosen row.
 
     Args:
-        found: the model as its layout's reader gives it.
+        imported: the model as its layout's reader gives it.
         tokens: the row from a flag; None: the layout's convention, or the losses, decide.
 
     Raises:
         UsageError: losses do not decide between rows (the message names the flag), or the flag does not fit.
         DataError: no row fits the numbers of tokens and positions.
     """
-    task: Any = checked(found.config).task
-    first = next(iter(found.snapshots.values()))
+    task: Any = checked(imported.config).task
+    first = next(iter(imported.snapshots.values()))
     d_vocab, n_elements = first["embed.W_E"].shape[0], task.n_elements * (1 if task.shared_vocabulary else 2)
     n_ctx = first["pos_embed.W_pos"].shape[0] if "pos_embed.W_pos" in first else len(task.layout.split())
     if tokens is not None:
-        if found.config["model"]["arch"] == "mlp" or found.knows_tokens and len(task.marks) > 1:
+        if imported.config["model"]["arch"] == "mlp" or imported.knows_tokens and len(task.marks) > 1:
             raise UsageError("--tokens: this layout fixes the tokens of a row; leave --tokens out")
         row = parse_row(tokens, n_ctx, n_elements, d_vocab)
-        return _applied(found, row, n_elements, f"rows are read as {row.text!r} ({row.layout}), as --tokens says")
-    if found.config["model"]["arch"] == "mlp" or found.knows_tokens and len(task.marks) != 1:
-        return found
+        return _applied(imported, row, n_elements, f"rows are read as {row.text!r} ({row.layout}), as --tokens says")
+    if imported.config["model"]["arch"] == "mlp" or imported.knows_tokens and len(task.marks) != 1:
+        return imported
     rows = fitting_rows(n_ctx, n_elements, d_vocab)
     if not rows:
         raise DataError(f"embed.W_E has {d_vocab} tokens and rows have {n_ctx}: no row of {n_elements} elements fits")
     if len(rows) == 1:
-        return _applied(found, rows[0], n_elements, None)
-    return _tried(found, rows, n_elements)
+        return _applied(imported, rows[0], n_elements, None)
+    return _tried(imported, rows, n_elements)
 
 
 def parse_row(text: str, n_ctx: int, n_elements: int, d_vocab: int) -> Row:
@@ -121,23 +121,26 @@ def fitting_rows(n_ctx: int, n_elements: int, d_vocab: int) -> list[Row]:
 # ---- trying ----------------------------------------------------------------------------------------
 
 
-def _tried(found: Imported, rows: list[Row], n_elements: int) -> Imported:
+def _tried(imported: Imported, rows: list[Row], n_elements: int) -> Imported:
     """The model with the row of clearly lowest loss; else the conventional row of three tokens, where one fits."""
-    check(_applied(found, rows[0], n_elements, None))
-    last = replace(found, snapshots=dict([list(found.snapshots.items())[-1]]))
+    check(_applied(imported, rows[0], n_elements, None))
+    last = replace(imported, snapshots=dict([list(imported.snapshots.items())[-1]]))
     losses = {row: _losses(_applied(last, row, n_elements, None)) for row in rows}
     means = {row: float(each.mean()) for row, each in losses.items()}
     best, second = sorted(rows, key=lambda row: means[row])[:2]
-    subset = "training rows" if found.is_train is not None else "rows (the split is unknown)"
+    subset = "training rows" if imported.is_train is not None else "rows (the split is unknown)"
     compared = ", ".join(f"{means[row]:.3g} nats as {row.text!r}" for row in (best, second))
-    n = checked(found.config).task.n_elements
+    n = checked(imported.config).task.n_elements
     if _is_clear(losses[best], [losses[row] for row in rows if row != best]) and means[best] < math.log(n):
         why = f"of {len(rows)} that fit, it has the lowest mean loss over {subset}: {compared}"
-        return _applied(found, best, n_elements, f"rows are read as {best.text!r} ({best.layout}): {why}")
-    if rows[0].layout in CONVENTION and n_elements + 1 == found.snapshots[max(found.snapshots)]["embed.W_E"].shape[0]:
+        return _applied(imported, best, n_elements, f"rows are read as {best.text!r} ({best.layout}): {why}")
+    if (
+        rows[0].layout in CONVENTION
+        and n_elements + 1 == imported.snapshots[max(imported.snapshots)]["embed.W_E"].shape[0]
+    ):
         usual = f"rows are read as {rows[0].text!r} ({rows[0].layout}), the convention for three tokens: losses over"
         note = f"{usual} {subset} do not decide clearly ({compared}); --tokens gives another row"
-        return _applied(found, rows[0], n_elements, note)
+        return _applied(imported, rows[0], n_elements, note)
     raise UsageError(
         f"the file does not record the tokens of a row, and losses over {subset} do not decide clearly ({compared}): "
         f"give --tokens, such as --tokens {best.text!r}"
@@ -155,36 +158,36 @@ def _is_clear(best: Tensor, others: list[Tensor]) -> bool:
 
 
 @torch.no_grad()
-def _losses(found: Imported) -> Tensor:
+def _losses(imported: Imported) -> Tensor:
     """Losses in nats, at the last snapshot, of up to ``MAX_ROWS`` training rows (any rows if the split is unknown)."""
-    config = checked(found.config)
+    config = checked(imported.config)
     task: Task = all_pairs_task(config.task)
-    is_used = task.is_defined if found.is_train is None else found.is_train & task.is_defined
+    is_used = task.is_defined if imported.is_train is None else imported.is_train & task.is_defined
     rows = is_used.nonzero().flatten()
     if not len(rows):
         rows = task.is_defined.nonzero().flatten()
     rows = rows[torch.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).long()]
     model = build_model(config).eval()
-    model.load_state_dict(found.snapshots[max(found.snapshots)])
+    model.load_state_dict(imported.snapshots[max(imported.snapshots)])
     logits = model(task.tokens[rows])[:, list(task.answer_positions)]
     return cross_entropy(logits, task.labels[rows]).nan_to_num(math.inf, math.inf)
 
 
-def _applied(found: Imported, row: Row, n_elements: int, note: str | None) -> Imported:
+def _applied(imported: Imported, row: Row, n_elements: int, note: str | None) -> Imported:
     """The model with the tokens of ``row`` in our order: rows of W_E, and columns of W_U where the tokens have logits.
 
     Tokens that no row holds are left out.
     """
-    d_vocab = next(iter(found.snapshots.values()))["embed.W_E"].shape[0]
+    d_vocab = next(iter(imported.snapshots.values()))["embed.W_E"].shape[0]
     elements = [token for token in range(d_vocab) if token not in row.marks][:n_elements]
     order = torch.tensor([*elements, *row.marks])
-    notes = found.notes if note is None else (*found.notes, note)
+    notes = imported.notes if note is None else (*imported.notes, note)
     if len(order) < d_vocab:
         notes = (*notes, f"{d_vocab - len(order)} of its {d_vocab} tokens, which no row has, were left out")
-    config = {**found.config, "task": {**found.config["task"], "layout": row.layout}}
+    config = {**imported.config, "task": {**imported.config["task"], "layout": row.layout}}
     if torch.equal(order, torch.arange(d_vocab)):
-        return replace(found, config=config, notes=notes)
-    has_logits = found.config["model"]["outputs"] == "tokens"
+        return replace(imported, config=config, notes=notes)
+    has_logits = imported.config["model"]["outputs"] == "tokens"
 
     def ordered(weights: Weights) -> Weights:
         for name, axis in (("embed.W_E", 0), *((n, -1) for n in ("unembed.W_U", "unembed.b_U") if has_logits)):
@@ -195,4 +198,4 @@ def _applied(found: Imported, row: Row, n_elements: int, note: str | None) -> Im
             changed |= {name: weights[name][..., order].contiguous() for name in ("unembed.W_U", "unembed.b_U")}
         return {**weights, **changed}
 
-    return replace(found, config=config, snapshots=converted(found.snapshots, ordered), notes=notes)
+    return replace(imported, config=config, snapshots=converted(imported.snapshots, ordered), notes=notes)

@@ -55,10 +55,10 @@ ONLY: dict[str, tuple[Any, ...]] = {
 
 def read(raw: Any, given: Given) -> Imported:
     """Read the model."""
-    found = state_dicts(raw, given.step)
-    cfg = _checked_config(given.config, next(iter(found.values())))
+    raw_models = state_dicts(raw, given.step)
+    cfg = _checked_config(given.config, next(iter(raw_models.values())))
     given = replace(given, config=cfg)
-    models = converted(found, lambda weights: hooked(weights, cfg))
+    models = converted(raw_models, lambda weights: hooked(weights, cfg))
     first = next(iter(models.values()))
     model = fields(models, "pre" if cfg["normalization_type"] else "none")
     model |= {"attention": cfg.get("attention_dir", "causal")}
@@ -74,14 +74,14 @@ def read(raw: Any, given: Given) -> Imported:
     return Imported(config, models, is_train, unknown_of(config), notes, knows_tokens=False)
 
 
-def _checked_config(told: Mapping[str, Any], weights: Weights) -> dict[str, Any]:
+def _checked_config(settings: Mapping[str, Any], weights: Weights) -> dict[str, Any]:
     """The settings of a config, checked to be ones that a run here can have.
 
     Raises:
         UsageError: a setting that the weights do not record is missing.
         DataError: a setting has another value, or the weights contradict it.
     """
-    cfg, attn_only = dict(told), not any(".mlp." in name for name in weights)
+    cfg, attn_only = dict(settings), not any(".mlp." in name for name in weights)
     if isinstance(cfg.get("act_fn"), str):
         cfg["act_fn"] = ALIASES.get(cfg["act_fn"], cfg["act_fn"])
     if attn_only:
@@ -158,12 +158,12 @@ def fields(models: Mapping[int, Weights], norm: str) -> dict[str, Any]:
 
 def _task(given: Given, first: Mapping[str, Tensor]) -> tuple[dict[str, Any], int]:
     """The task and its number of elements: from p or the group, or else from the sizes of logits and vocabulary."""
-    told = given.config
+    settings = given.config
     d_vocab, n_ctx = first["embed.W_E"].shape[0], first["pos_embed.W_pos"].shape[0]
     if n_ctx not in LAYOUTS:
         raise DataError(f"pos_embed.W_pos has {n_ctx} positions; rows here have {_listed(tuple(LAYOUTS))} tokens")
     names = ("op", "p", "group", "train_frac", "split", "split_seed")
-    facts = {name: settle(name, getattr(given, name), told.get(name)) for name in names}
+    facts = {name: settle(name, getattr(given, name), settings.get(name)) for name in names}
     left = d_vocab - N_MARKS[n_ctx]
     if facts["group"] is None and facts["p"] is None:
         n_logits = first["unembed.W_U"].shape[1]

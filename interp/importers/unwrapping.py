@@ -26,7 +26,7 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 MAX_SNAPSHOTS = 10_000
 MAX_TENSORS = 10_000
 MAX_NUMBERS = 2**29
-"""Most weights in all snapshots, with shared tensors counted once: 2 GiB as float32."""
+"""Largest number of weights in all snapshots, shared tensors counted once: 2 GiB as float32."""
 
 
 def state_dicts(raw: Any, step: int | None) -> dict[int, Weights]:

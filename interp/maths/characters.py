@@ -5,7 +5,7 @@ of logarithms, so `mul` and `div` are diagonal in the Fourier basis of Z_{p-1}:
 `fourier.frequency_energy(W[..., discrete_log_order(p), :])`. In the raw order of the residues the spectrum of
 the same network looks like noise: a replication of Gromov 2023 (2301.02679) reports a raw Fourier measure of
 0.073 for a network that has learned x*y. p - 1 is even for p > 2, so the frequency (p-1)/2, the quadratic
-character, has a cosine and no sine. 0 has no logarithm and stands apart (`zero_energy`).
+character, has a cosine and no sine. 0 has no logarithm and is treated separately (`zero_energy`).
 """
 
 import torch

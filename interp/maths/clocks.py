@@ -15,7 +15,7 @@ Logits = Callable[[Float[Tensor, "rows n_ctx d_model"]], Float[Tensor, "rows p"]
 
 
 def distance_irrelevance(by_difference: Float[Tensor, "n_differences n"]) -> float:
-    """How little the right answer's logit depends on a - b: about 1 in a clock, 0.1 to 0.4 in a pizza.
+    """Independence of the right answer's logit from a - b: about 1 in a clock, 0.1 to 0.4 in a pizza.
 
     Line d of ``by_difference`` holds the logits of the pairs whose difference is d. The score is the mean over lines of
     the standard deviation within a line, divided by the standard deviation of all logits (Zhong et al. 2023, section

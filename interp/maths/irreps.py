@@ -45,9 +45,10 @@ def characters(table: Int64[Tensor, "n n"]) -> Complex128[Tensor, "n_irreps n"]:
     vectors = torch.linalg.eig(M).eigenvectors.T  # each proportional to size * character / degree
     vectors = vectors / vectors[:, :1]
     degree = (n / (vectors.abs().square() / size).sum(dim=1)).sqrt()
-    found = (vectors * degree[:, None] / size)[:, cls]
-    order = sorted(range(len(found)), key=lambda i: (round(float(degree[i])), -float(found[i].real.sum())))
-    return found[order]
+    values = (vectors * degree[:, None] / size)[:, cls]
+    # sum |chi|^2 = n fixes the scale above; the trivial character has the largest sum among those of degree 1
+    order = sorted(range(len(values)), key=lambda i: (round(float(degree[i])), -float(values[i].real.sum())))
+    return values[order]
 
 
 def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, "n n"]]:
@@ -57,7 +58,7 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
     """
     n = len(table)
     quotient = table[:, _inverses(table)]
-    found: dict[str, Tensor] = {}
+    projectors: dict[str, Tensor] = {}
     seen: list[Tensor] = []
     for chi in characters(table):
         if any((chi.conj() - other).abs().max() < 1e-6 for other in seen):
@@ -65,9 +66,9 @@ def isotypic_projectors(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, 
         seen.append(chi)
         degree = round(float(chi[0].real))
         is_real = chi.imag.abs().max() < 1e-6
-        number = 1 + sum(name.startswith(f"{degree}.") for name in found)
-        found[f"{degree}.{number}"] = (1 if is_real else 2) * degree / n * chi.real[quotient]
-    return found
+        number = 1 + sum(name.startswith(f"{degree}.") for name in projectors)
+        projectors[f"{degree}.{number}"] = (1 if is_real else 2) * degree / n * chi.real[quotient]
+    return projectors
 
 
 def isotypic_bases(table: Int64[Tensor, "n n"]) -> dict[str, Float[Tensor, "dim n"]]:

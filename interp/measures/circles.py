@@ -58,7 +58,7 @@ def _operands(snap: Snapshot) -> tuple[str, ...]:
 def _compare(snap: Snapshot, form: Form) -> dict[int, float]:
     law = law_of(snap.run)
     if law.sign != 1:
-        raise NotApplicable("the closed forms are those of a sum")
+        raise NotApplicable("the closed forms hold for a sum, not for a difference or quotient")
     circles = [k for k in circle_planes(snap) if all(k in circle_planes(snap, operand) for operand in _operands(snap))]
     return {k: explained(isolated_logits(snap, k), form(law.n, k)) for k in circles}
 

@@ -41,11 +41,11 @@ def key_freqs_nanda_code(snap: Snapshot) -> dict[int, float]:
     """Number of neurons whose variance each frequency explains best among the frequencies below n//2."""
     live = _live(snap)
     if len(live) < 2:
-        raise NotApplicable("there is one frequency alone, and this definition leaves the last one out")
+        raise NotApplicable("this definition leaves out the last frequency, and there is only one")
     return counts(live[:-1].argmax(dim=0) + 1)
 
 
-@measure("neurons", "TransformerLens' Grokking_Demo, whose clusters these are; its list is read by eye")
+@measure("neurons", "the clusters of TransformerLens' Grokking_Demo, whose own key frequencies are read off a plot")
 def key_freqs_tl_demo(snap: Snapshot) -> dict[int, float]:
     """Key frequencies, each with the number of neurons of which it explains more than 85% of the variance."""
     k, share = best_frequency(snap)

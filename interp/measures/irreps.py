@@ -1,8 +1,8 @@
 """Measures by irreducible representation, for addition and composition in a group: Chughtai et al. 2023 (2302.03025).
 
 On a cyclic group irreps are frequencies and are named by them; otherwise names are the degree and a number (4.2). Each
-is known by a basis of its matrix coefficients, which characters give. Their published hidden-layer values of cyclic
-groups and all published values of A5's 3-dimensional irreps are wrong: see docs/background/published_errors.md.
+is represented by a basis of its matrix coefficients, computed from characters. The published hidden-layer values of
+cyclic groups and all published values of A5's 3-dimensional irreps are wrong: see docs/background/published_errors.md.
 """
 
 import torch
@@ -78,7 +78,7 @@ def irrep_neuron_ab_fve(snap: Snapshot) -> ByIrrep:
 
 
 def _neuron_fve(snap: Snapshot, element: Int64[Tensor, " rows"]) -> ByIrrep:
-    """By functions of the element that each row has: its a, its b or its answer."""
+    """Share of the neurons' variance in functions of ``element``, which holds each row's a, b or answer."""
     irreps, (neurons, variance) = irreps_of(snap.run), _neurons_on_lines(snap)
     n = len(irreps.order)
     place = torch.empty(table_of(snap.run).n, dtype=torch.long)
@@ -148,5 +148,5 @@ def excluded_logit(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
 
 @part
 def _neuron_logits(snap: Snapshot) -> Float[Tensor, "rows n_elements"]:
-    """What the neurons add to the logits of each row."""
+    """The neurons' contribution to the logits of each row."""
     return neurons_of(snap).double() @ neuron_logit_map(snap)

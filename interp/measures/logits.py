@@ -52,8 +52,8 @@ def logit_fve_all(snap: Snapshot) -> float:
 def logit_residual(snap: Snapshot) -> float:
     """Norm of the logits less their parts along cos w(a+b-c) of the key frequencies, over the norm of the logits."""
     total = _energy(snap)
-    taken = sum(logit_coefficients(snap)[k - 1].square() for k in key_freqs_of(snap.run).ks)
-    return float(((total - taken) / total).sqrt())
+    explained = sum(logit_coefficients(snap)[k - 1].square() for k in key_freqs_of(snap.run).ks)
+    return float(((total - explained) / total).sqrt())
 
 
 # ---- the form of the sum, junk, defect ---------------------------------------------------------------------------

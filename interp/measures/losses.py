@@ -28,9 +28,9 @@ SOURCE = "Power et al. 2022 (2201.02177); float64 log-softmax as in Nanda et al.
 )
 def model_score(snap: Snapshot, rows: str) -> Score:
     """{score} over {rows}, with every logit that the model has as a possible answer."""
-    chosen = rows_of(snap.run, rows)
+    indices = rows_of(snap.run, rows)
     losses, is_right = _row_scores(snap)
-    return Score(float(losses[chosen].mean()), float(is_right[chosen].double().mean()))
+    return Score(float(losses[indices].mean()), float(is_right[indices].double().mean()))
 
 
 @measure("logits", "margins as in Zhong et al. 2023 (2306.17844) and the usual ones of classification")

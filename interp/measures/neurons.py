@@ -11,13 +11,13 @@ SOURCE = "Nanda et al. 2023 (2301.05217), their notebook; clusters as in Transfo
 
 @measure("share of neurons", SOURCE, chart="shares")
 def neuron_fraction_fve85(snap: Snapshot) -> float:
-    """Share of neurons of which one frequency explains more than 85% of the variance over pairs."""
+    """Share of neurons with more than 85% of their variance over pairs explained by one frequency."""
     return float((best_frequency(snap)[1] > FVE).double().mean())
 
 
 @measure("neurons", SOURCE)
 def neuron_clusters(snap: Snapshot) -> dict[int, float]:
-    """Number of neurons of which a frequency explains more than 85% of the variance over pairs, by frequency."""
+    """Number of neurons with more than 85% of their variance over pairs explained by a frequency, by frequency."""
     return key_freqs_tl_demo(snap)
 
 

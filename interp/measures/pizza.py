@@ -31,7 +31,7 @@ def gradient_symmetricity(snap: Snapshot) -> float:
     """
     law, model, task = law_of(snap.run), snap.model, snap.task
     if law.sign != 1:
-        raise NotApplicable("it compares the operands' gradients, which a difference or quotient treats unlike")
+        raise NotApplicable("the operands' gradients are comparable in a sum only, not in a difference or quotient")
     triples = sampled_triples(law.n)
     rows = law.by_a[triples[:, 0], triples[:, 1]]
     tokens, answers = task.tokens[rows], law.cycle.order[triples[:, 2]]
@@ -50,13 +50,13 @@ def _irrelevance(snap: Snapshot, values: Tensor) -> float:
 
 @measure("0 to 1", f"{ZHONG}, section 4.2")
 def distance_irrelevance(snap: Snapshot) -> float:
-    """How little the right answer's logit depends on a - b: about 1 in a clock, 0.1 to 0.4 in a pizza."""
+    """Independence of the right answer's logit from a - b: about 1 in a clock, 0.1 to 0.4 in a pizza."""
     return _irrelevance(snap, logits_of(snap).gather(1, _labels(snap))[:, 0])
 
 
 @measure("0 to 1", f"{ZHONG}, their published tables, which take the largest wrong logit by mistake")
 def distance_irrelevance_best_wrong(snap: Snapshot) -> float:
-    """How little the largest wrong logit depends on a - b, in place of the right answer's of distance_irrelevance."""
+    """Independence of the largest wrong logit from a - b; distance_irrelevance takes the right answer's logit."""
     wrong = logits_of(snap).scatter(1, _labels(snap), -torch.inf)
     return _irrelevance(snap, wrong.amax(dim=1))
 

@@ -1,4 +1,4 @@
-"""What a measure is, the list of all measures, and the decorators that add to it: ``measure`` and ``scores``."""
+"""The class ``Measure``, the list of all measures, and the decorators that add to it: ``measure`` and ``scores``."""
 
 import functools
 from collections.abc import Callable
@@ -90,7 +90,7 @@ class Keys:
 
     of: Callable[[Run], tuple[Name, ...]]
     all: str
-    """What the definition's ``{keys}`` says of all of them, and ``one`` of each alone."""
+    """Text that replaces ``{keys}`` in a definition over all keys; ``one`` is the text for a single key."""
     one: str
 
 
@@ -108,9 +108,9 @@ class Over:
     by_freq: bool = False
     """Whether the measure is one number for each key frequency (or irrep) alone, not one for all together."""
     accuracy: bool = False
-    """Whether it is the accuracy, not the loss."""
+    """Whether the measure is the accuracy rather than the loss."""
     note: str = ""
-    """Added to the source."""
+    """Text appended to the source."""
     chart: str | None = None
     """As in ``measure``."""
 

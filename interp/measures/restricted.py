@@ -46,10 +46,10 @@ def excluded(
     snap: Snapshot, rows: str, logits: Float[Tensor, "rows n_elements"], parts: Float[Tensor, "n n_elements"]
 ) -> Score:
     """Loss and accuracy over some rows of ``logits`` less ``parts``, which are the same for all pairs of an answer."""
-    chosen, line = rows_on_lines(snap.run, rows)
-    labels, left = snap.task.labels[chosen], logits[chosen] - parts[line]
-    is_right = left.argmax(dim=1) == labels[:, 0]
-    return Score(float(cross_entropy(left[:, None], labels).mean()), float(is_right.double().mean()))
+    indices, line = rows_on_lines(snap.run, rows)
+    labels, remaining = snap.task.labels[indices], logits[indices] - parts[line]
+    is_right = remaining.argmax(dim=1) == labels[:, 0]
+    return Score(float(cross_entropy(remaining[:, None], labels).mean()), float(is_right.double().mean()))
 
 
 # ---- parts of the logits, one row an answer --------------------------------------------------------
@@ -73,7 +73,7 @@ def character_parts(snap: Snapshot, keys: tuple[Name, ...]) -> Float[Tensor, "n 
 
 @part
 def neuron_parts(snap: Snapshot, keys: tuple[Name, ...]) -> Float[Tensor, "n n_elements"]:
-    """What the neurons' parts, as functions of ab, in the matrix coefficients of these irreps add to the logits."""
+    """Contribution to the logits of the neurons' parts, as functions of ab, in these irreps' matrix coefficients."""
     return irreps_of(snap.run).part(neuron_means_by_answer(snap), keys) @ neuron_logit_map(snap)
 
 
@@ -106,7 +106,7 @@ def excluded_2d(snap: Snapshot, rows: str, keys: tuple[Name, ...]) -> Score:
     return excluded(snap, rows, logits_of(snap), logit_parts(snap, keys))
 
 
-@measure("ratio", "Nanda et al. 2023, figure 6: test loss over restricted loss, which tells of cleanup")
+@measure("ratio", "Nanda et al. 2023, figure 6: test loss over restricted loss, which shows cleanup")
 def test_to_restricted_ratio(snap: Snapshot) -> float:
     """Test loss over the restricted loss of all rows (logit 2D)."""
     loss = restricted_2d(snap, "all", FREQS.of(snap.run)).loss

@@ -17,7 +17,7 @@ from .registry import measure
 
 NANDA = "Nanda et al. 2023 (2301.05217): squared Fourier norms of both components of a frequency"
 GINI = "Nanda et al. 2023, of Fourier norms; Hurley and Rickard 2009 (0811.4706), equation 1"
-USUAL = "of the shares of energy, constant left out"
+USUAL = "standard definition, over the shares of energy without the constant"
 
 
 def _by_k(energy: Float[Tensor, " n_freqs"]) -> dict[int, float]:

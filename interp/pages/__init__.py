@@ -1,6 +1,6 @@
 """Every kind of page. A page is built by its module, rendered by ``interp.html.page`` and written by ``writing.write``.
 
-A kind of page is a file with ``KIND`` and one line here.
+A kind of page is a file with ``KIND`` and one line in ``PAGES``.
 """
 
 from . import run, simulation, sweep
@@ -11,4 +11,4 @@ PAGES: tuple[Kind, ...] = (
     sweep.KIND,
     run.KIND,
 )
-"""Kinds in the order in which a folder is recognised. The last one takes what no other does, and says what is wrong."""
+"""Kinds in the order in which a folder is recognised. The last one takes any other path, and reports what is wrong."""

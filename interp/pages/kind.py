@@ -1,4 +1,4 @@
-"""What a kind of page consists of."""
+"""The types of a kind of page, and of a page that has been built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from interp.html.page import Page
 
 @dataclass(frozen=True)
 class Built:
-    """A page ready to be written, and how building it went."""
+    """A page ready to be written, with its folder and the command's exit status."""
 
     page: Page
     folder: Path

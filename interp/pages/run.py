@@ -1,4 +1,4 @@
-"""The page of a run: every section, one by one; a section that fails does not take the page with it."""
+"""The page of a run: every section, one by one; if a section fails, the others are still shown."""
 
 import traceback
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ def report(
 ) -> Path:
     """Build a run's report and write it, as ``python -m interp.report`` does. Returns the path of ``index.html``.
 
-    Failing sections and corrupt snapshots leave the page standing; one line each on standard error names them.
+    The page is written even if sections fail or snapshots are corrupt; each is named in one line on standard error.
 
     Args:
         run: a run, its directory, or a unique prefix of its name.
         out: the page's folder; ``reports/<run>`` by default.
         only: ids of the sections to build; all by default.
         key_freqs: frequencies to take as key; by default those of ``run``, or else the ones found at its last snapshot.
-        quiet: whether to keep from naming each section on standard error as its turn comes.
+        quiet: False prints the name of each section on standard error before it is built.
 
     Raises:
         UsageError: an unknown section or run, a run without snapshots, or a key frequency that is none of the run's.
@@ -58,7 +58,7 @@ def build(
         UsageError: an unknown section or run, a run without snapshots, or a key frequency that is none of the run's.
         DataError: files of the run cannot be read.
     """
-    sections = _chosen(only)
+    sections = _requested(only)
     run, problems = _opened(path, tuple(key_freqs) or None)
     folder = folder_for(run.name, out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def build(
     return Built(page, folder, status=3 if problems else 1 if errors.exists() else 0)
 
 
-def _chosen(only: Sequence[str]) -> list[Section]:
+def _requested(only: Sequence[str]) -> list[Section]:
     """Sections of these ids, in the order of ``SECTIONS``; all where no id is given.
 
     Raises:
@@ -102,7 +102,7 @@ def _opened(path: Path, key_freqs: tuple[int, ...] | None) -> tuple[Run, dict[in
     run = open_run(path, key_freqs=key_freqs)
     if run.store.doubt is not None:
         remark(run.store.doubt)
-    _ = run.log  # a damaged log is refused before a minute's work
+    _ = run.log  # read now, so that a damaged log is refused before a minute of work
     problems = run.problems()
     if problems:
         run = Run(run.store, without=problems, key_freqs=key_freqs)
@@ -133,7 +133,7 @@ def _left_out(problems: dict[int, str]) -> str:
 
 
 def _recognises(path: Path) -> bool:
-    """Everything: a path that is no run is refused by ``open_run``, which says what it is instead."""
+    """True for every path: ``open_run`` refuses a path that is not a run, and its message says what the path is."""
     return True
 
 

@@ -29,7 +29,7 @@ def build(path: Path, out: Path | None) -> Built:
     compared = compare(path)
     config = compared.config
     time = exponents(config.alpha, config.beta, config.gamma).time
-    limit = f"At infinite width and on the population the loss of this task falls as t^-{time:.3f}."
+    limit = f"At infinite width, with population gradients, the loss of this task falls as t^-{time:.3f}."
     fields = pd.DataFrame(
         [(name, "" if value is None else str(value)) for name, value in config.to_json().items()],
         columns=["field", "value"],
@@ -84,7 +84,7 @@ def _slope(curves: pd.DataFrame) -> str:
     if late.sum() < 10:
         return ""
     fit = fit_slope(t[late], loss[late])
-    bent = "" if fit.plateau is None else f"; this slope is no exponent: {fit.plateau}"
+    bent = "" if fit.plateau is None else f"; this slope is not an exponent: {fit.plateau}"
     return f"Over its last decade the loss falls as t^{fit.slope:.3f}{bent}."
 
 

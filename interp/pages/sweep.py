@@ -28,7 +28,7 @@ from .kind import Built, Kind, folder_for
 from .writing import write
 
 POINTS = 60
-"""Points of a tiny curve, at most."""
+"""Largest number of points of a tiny curve."""
 SHOWN = ("status", "train_99", "test_99", "test_99_stable", "delay", "best_test_acc", "test_acc", "step", "seconds")
 """Columns of the page's table after the axes and the seed."""
 
@@ -42,7 +42,7 @@ def build(root: Path, out: Path | None, *, quiet: bool, only: Sequence[str] = ()
     Args:
         root: the sweep's directory.
         out: the page's folder; ``reports/<sweep>`` by default.
-        quiet: whether to keep from naming each section of a run's report on standard error.
+        quiet: False prints the name of each section of a run's report on standard error before it is built.
         only: sections of the runs' reports.
         with_runs: first build and write the reports of runs that have none.
 

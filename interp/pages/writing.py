@@ -1,4 +1,4 @@
-"""The one way to write a page to a folder."""
+"""Writing a page to a folder."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from train.storage.files import write_atomic
 
 
 def write(page: Page, folder: Path) -> Path:
-    """Write ``index.html`` whole or not at all, over an older one; makes the folder. Returns the file's path.
+    """Write ``index.html`` atomically, replacing an older one; creates the folder. Returns the file's path.
 
     Raises:
-        OSError: the disk refuses; an older page is then untouched.
+        OSError: the page cannot be written; an older page is then left as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"

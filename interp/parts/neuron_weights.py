@@ -15,7 +15,7 @@ from .rows import table_of
 from .validity import MATRICES, NO_NEURONS, require
 
 KINDS = {"a": 1, "b": 2}
-"""Codes of what stands at a position: an operand, or (0) the same token in every row."""
+"""Codes for the token at a position: an operand, or (0) a token that is the same in every row."""
 ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "tanh", "square")
 """Activation functions in the order in which ``neuron.js`` lists them."""
 KNOWS: Knows = {**MATRICES, "model.n_layers": {1}, "model.act_fn": set(ACTIVATIONS)}
@@ -24,7 +24,7 @@ KNOWS: Knows = {**MATRICES, "model.n_layers": {1}, "model.act_fn": set(ACTIVATIO
 
 @torch.no_grad()
 def neuron_arrays(snap: Snapshot) -> dict[str, np.ndarray]:
-    """The arrays that ``neuron.js`` reads, under its names: few of them are larger than a weight matrix.
+    """The arrays that ``neuron.js`` reads, under the names that the script uses.
 
     Raises:
         NotApplicable: no table, no neurons, more than one layer, or a layer norm.

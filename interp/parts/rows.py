@@ -16,7 +16,11 @@ Structure = TypeVar("Structure", Cycle, Law)
 
 @part
 def table_of(run: Run) -> Table:
-    """The table of the run's operation: asked for before ``Task.as_grid`` or ``Task.operand_position``."""
+    """The table of the run's operation, which ``Task.as_grid`` and ``Task.operand_position`` need.
+
+    Raises:
+        NotApplicable: the task has no table of all pairs.
+    """
     if run.task.table is None:
         raise NotApplicable(NO_TABLE)
     return run.task.table
@@ -49,7 +53,7 @@ def _available(structure: Structure | Unavailable) -> Structure:
 
 
 def has_law(run: Run) -> bool:
-    """Whether the run's operation has a law: whether ``law_of`` gives one."""
+    """Whether the run's operation has a law, so that ``law_of`` does not raise."""
     try:
         law_of(run)
     except NotApplicable:

@@ -1,4 +1,4 @@
-"""What users give to a run: steps, ranges of steps, and key frequencies, each checked."""
+"""Checks of the steps, ranges of steps and key frequencies that users pass to a run."""
 
 import operator
 import sys
@@ -25,7 +25,7 @@ def as_step(value: Any, examples: str = "run[1000], run[0:1000] or run.nearest(1
 
 
 def as_key_freqs(values: Any) -> tuple[int, ...]:
-    """Key frequencies as Python's ints; whether a run has them is for ``key_freqs`` to say.
+    """Key frequencies as Python's ints; ``key_freqs`` checks whether the run's cycle has them.
 
     Raises:
         UsageError: something else than a list of whole numbers.

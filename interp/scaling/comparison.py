@@ -24,9 +24,9 @@ from train.scaling.store import read_simulation
 from .errors import theory_errors
 
 DRAWS = 16
-"""Draws of A(0) and of samples that the theory is averaged over; their seed differs from the simulation's."""
+"""Number of draws of A(0) or of samples over which the theory is averaged; their seed differs from the simulation's."""
 LONGEST = 100
-"""Most steps for which the mean field theory is solved: memory grows as their square, time as their cube."""
+"""Largest number of steps for which the mean field theory is solved: memory grows as its square, time as its cube."""
 
 Losses = Float[np.ndarray, " times"]
 
@@ -90,7 +90,7 @@ def predicted(config: ScalingConfig, step: Int[np.ndarray, " times"]) -> tuple[s
 
 
 def _bytes(config: ScalingConfig) -> int:
-    """Bytes of memory that the theory takes."""
+    """Estimated memory of the theory's computation, in bytes."""
     is_drawn = config.form != "plain" or config.p is not None
     numbers = 30 * config.m + 4 * is_drawn * (config.n + (config.p or 0)) * (config.n + config.m)
     return max(8 * numbers, kernel_bytes(config.n, None if config.tail else config.m) if is_drawn else 0)

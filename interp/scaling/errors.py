@@ -1,4 +1,4 @@
-"""Errors of the theory as errors of a command."""
+"""Translation of the theory's errors into the errors of commands."""
 
 import contextlib
 from collections.abc import Iterator

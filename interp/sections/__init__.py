@@ -1,7 +1,8 @@
 """The sections of a run's report, in reading order.
 
-A section is a file with ``build(run) -> list of blocks`` and one line here. A section whose needs are not met
-returns one ``Text`` with the reason; one that raises does not take the page with it (see ``interp.report``).
+A section is a file with ``build(run) -> list of blocks`` and one line in ``SECTIONS``. A section that does not apply to
+a run returns one ``Text`` with the reason. If a section raises, the rest of the page is still built (see
+``interp.report``).
 """
 
 from collections.abc import Callable, Mapping
@@ -36,9 +37,9 @@ class Section:
     title: str
     build: Callable[[Run], list[Block]]
     figures: Mapping[str, str] = field(default_factory=dict)
-    """Contents, by id, of the figures that the section can have: which of them it has depends on the run."""
+    """Contents, by id, of the figures that the section can have; which of them appear depends on the run."""
     tables: Mapping[str, str] = field(default_factory=dict)
-    """Contents of its tables, in the same way."""
+    """Contents, by id, of the tables that the section can have."""
 
 
 SECTIONS = [

@@ -21,7 +21,7 @@ from interp.story.keysteps import key_steps
 from interp.story.standing import at, drawn_at
 
 KEY_STEPS = 6
-"""Number of snapshots: each takes a forward pass over all pairs for every ablation."""
+"""Number of snapshots; few, because each one takes a forward pass over all pairs for every ablation."""
 SOURCE = (
     "Heads: attn.hook_z; neurons: the last layer's mlp.hook_post, clusters by the frequency that explains more than "
     f"{FVE:.0%} of a neuron's variance; frequencies: the parts at cos and sin of w(a+b) of neurons or logits, after "
@@ -36,7 +36,7 @@ TABLES = {"at_end": "effects of each ablation at the last snapshot"}
 
 
 def build(run: Run) -> list[Block]:
-    """A figure over training, and the table behind its last step."""
+    """A figure of the effects over training, and a table of those at the last snapshot."""
     subset = "test" if run.task.is_train is not None and len(run.task.rows("test")) else "all"
     the = subset if subset == "all" else f"the {subset}"
     clusters, ks, why = _clusters(run)
@@ -83,27 +83,26 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` with a column label, sorted so that the ablations of one part stand together."""
     is_whole = frame["kind"] == "none"
     kind = (frame["kind"] + " ").mask(frame["kind"] == "frequency", "")
-    found = frame.assign(
-        label=(kind + frame["part"].map(_short)).mask(is_whole, "as it is"), how=frame["how"].mask(is_whole, "nothing")
-    )
-    place = {label: i for i, label in enumerate(dict.fromkeys(found["label"]))}
-    return found.sort_values("label", key=lambda labels: labels.map(place), kind="stable")
+    label = (kind + frame["part"].map(_short)).mask(is_whole, "whole model")
+    with_labels = frame.assign(label=label, how=frame["how"].mask(is_whole, "no ablation"))
+    place = {name: i for i, name in enumerate(dict.fromkeys(label))}
+    return with_labels.sort_values("label", key=lambda labels: labels.map(place), kind="stable")
 
 
 def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
-    """Neurons by key frequency, the key frequencies, and why there are none."""
+    """Neurons by key frequency, the key frequencies, and the reason if there are no such clusters (else "")."""
     keys: tuple[int, ...] = ()
     try:
         keys = key_freqs_of(run).ks
         best, share = best_frequency(run.last)
     except NotApplicable as reason:
         return {}, keys, str(reason)
-    found = {f"k = {k}": ((best == k) & (share > FVE)).nonzero().flatten().tolist() for k in keys}
-    return {name: neurons for name, neurons in found.items() if neurons}, keys, ""
+    clusters = {f"k = {k}": ((best == k) & (share > FVE)).nonzero().flatten().tolist() for k in keys}
+    return {name: neurons for name, neurons in clusters.items() if neurons}, keys, ""
 
 
 def _short(part: str) -> str:
-    """A short name for a part, with hooks in words."""
+    """A short name for an ablated part, with "neurons" or "logits" in place of the hook's name."""
     ks, _, hook = part.partition(" in ")
     place = "neurons" if hook.endswith("mlp.hook_post") else "logits"
     return f"{ks.replace('k=', 'k = ').replace(',', ', ')} in {place}" if hook else part

@@ -16,13 +16,13 @@ from interp.story.standing import at, drawn_at
 from interp.story.weights import attention_claim
 
 MAX_HEADS = 8
-"""Largest number of heads drawn; those of later layers come first."""
+"""Largest number of heads drawn; in deeper models the heads of the earliest layers are left out."""
 FIGURES = {"patterns": "attention from the answer to the first operand, by head"}
 """Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
-    """Attention to the first operand, head by head, and the mean to every position."""
+    """A figure of each head's attention to the first operand; its text gives the mean attention to every position."""
     cfg = run.last.model.cfg
     if cfg.n_heads == 0:
         return [Text("Not shown: an MLP has no attention.")]
@@ -41,7 +41,10 @@ def build(run: Run) -> list[Block]:
     left = cfg.n_layers * cfg.n_heads - len(heads)
     notes = f" {left} heads of earlier layers are omitted." if left else ""
     if cfg.attn_rate != 1:
-        notes += f" The attention rate is {cfg.attn_rate:g}: a pattern is that much softmax, and the rest ones."
+        notes += (
+            f" The attention rate is {cfg.attn_rate:g}: each pattern is {cfg.attn_rate:g} times the softmax plus "
+            f"{1 - cfg.attn_rate:g} times all ones."
+        )
     return [
         Figure(
             id="patterns",
@@ -62,17 +65,18 @@ def build(run: Run) -> list[Block]:
 def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
     """Attention [heads, rows, n_ctx] from the answer's position to every position."""
     names = {f"blocks.{layer}.attn.hook_pattern" for layer, _ in heads}
-    found: list[dict[str, torch.Tensor]] = []
+    batches: list[dict[str, torch.Tensor]] = []
     with torch.no_grad():
         for tokens in snap.task.tokens.split(4096):
             _, cache = snap.model.run_with_cache(tokens, names_filter=lambda name: name in names)
-            at = snap.task.answer_positions[-1]
-            found.append({name: cache[name][:, :, at].clone() for name in names})
-    whole = {name: torch.cat([part[name] for part in found]) for name in names}
+            answer = snap.task.answer_positions[-1]
+            # clone: a view would keep the whole [rows, heads, query, key] pattern of every batch alive
+            batches.append({name: cache[name][:, :, answer].clone() for name in names})
+    whole = {name: torch.cat([batch[name] for batch in batches]) for name in names}
     return torch.stack([whole[f"blocks.{layer}.attn.hook_pattern"][:, head] for layer, head in heads]).numpy()
 
 
 def _text(run: Run, step: int, to_a: np.ndarray, titles: list[str]) -> str:
     """The range of the attention to a over all pairs, head by head; ``to_a`` is [heads, n, n]."""
     ranges = [f"{title} from {grid.min():.2f} to {grid.max():.2f}" for title, grid in zip(titles, to_a, strict=True)]
-    return f"{at(run, step)} attention to a over all pairs: {'; '.join(ranges)}."
+    return f"{at(run, step)}, the range of attention to a over all pairs: {'; '.join(ranges)}."

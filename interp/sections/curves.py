@@ -18,17 +18,18 @@ SOURCE = (
     "the largest logit. Data: log.jsonl, the rows with a test evaluation."
 )
 MAX_POINTS = 2000
+"""Largest number of log rows drawn as points of a curve."""
 FIGURES = {"loss": "loss over training", "accuracy": "accuracy over training"}
 """Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
-    """Two figures with a cursor at the step; the accuracies only where they were logged."""
+    """A figure of the losses and, if the log has them, one of the accuracies, each with a cursor at the step."""
     if run.origin.kind == "imported":
         return of_the_source(run)
     rows = run.evaluations
     if rows.empty:
-        return [Text("Not shown: losses over training come from the log, and nothing was evaluated yet.")]
+        return [Text("Not shown: the curves come from the log, which holds no evaluations yet.")]
     steps = tuple(run.steps)
     logged = rows.set_index("step").reindex(list(steps))
     loss = Figure(
@@ -43,7 +44,7 @@ def build(run: Run) -> list[Block]:
         texts=tuple(_text(run, step, row, "loss") for step, row in logged.iterrows()),
     )
     if bool(rows[["train_acc", "test_acc"]].isna().to_numpy().all()):
-        return [loss, Text("Accuracies over training are not shown: the log has none.")]
+        return [loss, Text("Accuracy over training is not shown: the log does not record it.")]
     accuracy = Figure(
         id="accuracy",
         fig=accuracy_figure(rows, steps[-1]),
@@ -59,13 +60,13 @@ def build(run: Run) -> list[Block]:
 
 
 def of_the_source(run: Run) -> list[Block]:
-    """Figures of an imported run: the values that the source lists, marked as the source's."""
+    """Figures of an imported run: values that its source recorded, labelled as such."""
     log: Any = run.log
     steps = tuple(run.steps)
     if log.empty:
         return [Text("Not shown: losses over training come from the log, and this run was imported without one.")]
     listed = f"as listed in {run.origin.source}: the source's own numbers, not computed here"
-    found: list[Block] = []
+    figures: list[Block] = []
     for what, draw in (("loss", loss_figure), ("acc", accuracy_figure)):
         names = [f"{subset}_{what}" for subset in ("train", "test") if log[f"{subset}_{what}"].notna().any()]
         if not names or what == "loss" and not (log[names] > 0).to_numpy().any():
@@ -73,7 +74,7 @@ def of_the_source(run: Run) -> list[Block]:
         rows = thinned(log.dropna(subset=names, how="all"))
         word = "Loss" if what == "loss" else "Accuracy"
         fig = draw(rows, steps[-1])
-        found.append(
+        figures.append(
             Figure(
                 id=word.lower(),
                 fig=fig,
@@ -85,7 +86,7 @@ def of_the_source(run: Run) -> list[Block]:
                 tracks=last_cursor(steps, fig),
             )
         )
-    return found or [Text(f"Not shown: values {listed}, and none can be drawn.")]
+    return figures or [Text(f"Not shown: none of the values can be drawn ({listed}).")]
 
 
 def thinned(rows: Any) -> Any:
@@ -94,8 +95,8 @@ def thinned(rows: Any) -> Any:
     if n <= MAX_POINTS:
         return rows
     even = np.linspace(0, n - 1, MAX_POINTS // 2)
-    chosen = np.unique(np.concatenate([even, np.geomspace(1, n, MAX_POINTS // 2) - 1]).round().astype(int))
-    return rows.iloc[chosen]
+    indices = np.unique(np.concatenate([even, np.geomspace(1, n, MAX_POINTS // 2) - 1]).round().astype(int))
+    return rows.iloc[indices]
 
 
 def _text(run: Run, step: Any, row: Any, what: str) -> str:

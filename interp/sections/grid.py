@@ -17,12 +17,13 @@ from interp.story.standing import at, drawn_at
 from train.tasks.task import NO_TABLE
 
 KEY_STEPS = 12
+"""Largest number of snapshots shown."""
 FIGURES = {"answers": "right and wrong answers in the table of all pairs"}
 """Figures of this section by id: their contents."""
 
 
 def build(run: Run) -> list[Block]:
-    """One figure: the n x n table, right and wrong, with the training cells marked where they are known."""
+    """One figure: the n x n table with right and wrong cells, and the training cells marked if they are known."""
     table, has_split = run.task.table, run.task.is_train is not None
     if table is None:
         return [Text(f"Not shown: {NO_TABLE}.")]
@@ -63,7 +64,7 @@ def answer_states(snap: Snapshot) -> Int[Tensor, " rows"]:
 
 
 def _counts(states: np.ndarray, has_split: bool) -> dict[str, int]:
-    """Number of cells by the state's name, 0 included."""
+    """Number of cells in each state, by the state's name; absent states count 0."""
     names = dict(enumerate(STATES)) if has_split else WITHOUT_SPLIT
     return {name: int((states == i).sum()) for i, name in names.items()}
 

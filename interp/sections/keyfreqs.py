@@ -1,4 +1,4 @@
-"""When each key frequency became key, and the frequencies that other rules choose."""
+"""Stability of the key frequencies: when each became key, and the frequencies that other rules choose."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from interp.parts.memo import NotApplicable
 from interp.runs.run import Run
 from interp.story.circuit import STAYS, crossing_times, history_claims, key_claims
 from interp.story.claims import said
-from interp.story.over_training import chosen
+from interp.story.over_training import progress_rows
 from interp.story.standing import at
 from interp.story.steps import last_cursor
 from interp.story.transition import transition
@@ -20,9 +20,9 @@ FLOOR = 1e-4
 N_LOST = 4
 """Number of frequencies drawn that are not key."""
 RULES = {
-    "key_freqs": "ours: 1% of the centred logits' energy at the end",
+    "key_freqs": "ours: at least 1% of the centred logits' energy at the last snapshot",
     "key_freqs_nanda": "most of some neuron's variance (Nanda et al., notebook)",
-    "key_freqs_nanda_code": "the same without the last frequency (their code)",
+    "key_freqs_nanda_code": "most of some neuron's variance, except the last frequency (Nanda et al., code)",
     "key_freqs_tl_demo": "more than 85% of some neuron's variance (Grokking_Demo's clusters)",
     "key_freqs_reptheory": "cosine of the logits above 0.005 (Chughtai et al.)",
     "key_freqs_pizza": "strongest in one of 8 principal components of W_E (Zhong et al.)",
@@ -37,14 +37,17 @@ TABLES = {
 
 
 def build(run: Run) -> list[Block]:
-    """Shares of the logits over training, when each crossed 1%, and the rules side by side."""
+    """Shares of the logits' energy over training, the steps at which they crossed 1%, and a table of rules."""
     try:
         keys = key_freqs_of(run).ks
     except NotApplicable as reason:
         return [Text(f"Not shown: {reason}.")]
-    share = chosen(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
+    share = progress_rows(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
-    caption = f"Frequencies that held at least {KEY_SHARE:.0%} of the logits at some snapshot; a dash: not at the last."
+    caption = (
+        f"Frequencies that held at least {KEY_SHARE:.0%} of the logits' energy at some snapshot. A dash: less than "
+        "that at the last snapshot."
+    )
     listed = when.assign(key=["yes" if is_key else "no" for is_key in when["key"]])
     return [
         Text(said(*key_claims(run))),
@@ -86,12 +89,12 @@ def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataF
 def _rules(run: Run) -> Table:
     values = measure_snapshot(run.last, RULES)
     rows = []
-    for name, what in RULES.items():
+    for name, rule in RULES.items():
         value = values[name]
-        chosen_ks = ", ".join(map(str, sorted(value))) if isinstance(value, dict) else value.reason
-        rows.append((name, what, chosen_ks))
+        ks_or_reason = ", ".join(map(str, sorted(value))) if isinstance(value, dict) else value.reason
+        rows.append((name, rule, ks_or_reason))
     return Table(
         pd.DataFrame(rows, columns=["measure", "rule", "frequencies"]),
-        "Rules in use, at the last snapshot.",
+        "Frequencies that each rule chooses at the last snapshot.",
         id="rules",
     )

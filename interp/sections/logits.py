@@ -1,4 +1,4 @@
-"""The logits as a function of the distance from the right answer, a form that every circuit for addition produces."""
+"""Logits as a function of the distance from the right answer, a form that every circuit for addition produces."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from interp.runs.run import Run
 from interp.story.behaviour import PARTS, by_answer_claim, coefficient_claim, profile_claim
 from interp.story.claims import said
 from interp.story.keysteps import image_steps
-from interp.story.over_training import chosen, progress_of
+from interp.story.over_training import progress_of, progress_rows
 from interp.story.standing import at, drawn_at, untrained_step
 from interp.story.steps import last_cursor
 from interp.story.transition import transition
@@ -59,8 +59,8 @@ def _profile(run: Run) -> Figure:
         heading="Mean logit round the right answer",
         takeaway=said(profile_claim(run, measure_snapshot(run.last, PARTS), before)),
         source="Mean over all pairs of the logit of the d-th answer after the right one along the cycle, less the mean "
-        "over answers; its transform gives the coefficients of cos w(a+b-c). Every circuit for addition has this "
-        "form: it does not tell a clock from a pizza.",
+        "over answers; its Fourier transform gives the coefficients of cos w(a+b-c). Every circuit for addition has "
+        "this form, so it does not tell a clock from a pizza.",
         alt="Line chart of the mean logit against distance from the right answer.",
         steps=steps,
         tracks=(Track(0, "y", profiles),),
@@ -75,7 +75,7 @@ def _by_answer(run: Run) -> Figure:
     grids -= grids.mean(axis=2, keepdims=True)
     right = [float(np.mean(grid.argmax(axis=1) == np.arange(law.n))) for grid in grids]
     texts = tuple(
-        f"{at(run, step)} the mean logit is largest at the right answer for {share:.1%} of the answers."
+        f"{at(run, step)} the right answer has the largest mean logit for {share:.1%} of the answers."
         for step, share in zip(steps, right, strict=True)
     )
     return Figure(
@@ -84,8 +84,8 @@ def _by_answer(run: Run) -> Figure:
         heading="Logit map: mean logits by right answer",
         takeaway=said(by_answer_claim(run, steps, right)),
         source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
-        f"{law.cycle.name}. Equal diagonals: a function of c - (a+b) alone. Training pairs are included, so that "
-        f"memorisation raises the diagonal too. {drawn_at(len(steps))} {NANDA}.",
+        f"{law.cycle.name}. Constant diagonals mean that the logits depend on c - (a+b) alone. Training pairs are "
+        f"included, so memorisation raises the main diagonal too. {drawn_at(len(steps))} {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),
@@ -98,12 +98,12 @@ def _coefficients(run: Run) -> list[Block]:
         keys = key_freqs_of(run).ks
     except NotApplicable as reason:
         return [Text(f"Coefficients of key frequencies are not shown: {reason}.")]
-    steps, frame = tuple(run.steps), chosen(run, ("logit_coefficient",))
+    steps, frame = tuple(run.steps), progress_rows(run, ("logit_coefficient",))
     shown = pd.concat([frame[frame["k"] == k] for k in keys])
     shown = shown.assign(frequency="k = " + shown["k"].astype(str))
     fig = lines_figure(shown, steps[-1], "frequency", "coefficient (logits)", band=transition(run))
     wide = shown.pivot(index="step", columns="frequency", values="value")[[f"k = {k}" for k in keys]]
-    texts = tuple(f"{at(run, step)}: {_values(wide.loc[step])}." for step in steps)
+    texts = tuple(f"{at(run, step)}, coefficients in logits: {_values(wide.loc[step])}." for step in steps)
     last = {str(name): float(value) for name, value in wide.loc[steps[-1]].items()}
     return [
         Figure(

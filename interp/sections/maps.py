@@ -26,17 +26,19 @@ from train.tasks.task import Table
 POWER_CHAIN = 8
 """Power et al. 2022, Figure 3, join n and n + 8."""
 UMAP_SNAPSHOTS = 12
-"""AlignedUMAP is costly, so it takes a few snapshots, most of them where the curves move."""
+"""Number of snapshots for UMAP: few, because AlignedUMAP is slow, and most of them where the curves move."""
 MIN_ROWS = 5
+"""Smallest number of elements for which the three methods give a map."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way of making maps: name, treatment of training, and source."""
+    """A way of making maps."""
 
     id: str
     name: str
     how: str
+    """How the maps of different snapshots are related, as a phrase for the page."""
     source: str
 
 
@@ -71,8 +73,8 @@ def build(run: Run) -> list[Block]:
         return [Text(f"Not shown: maps need an all-pairs table of at least {MIN_ROWS} elements.")]
     steps = run.steps
     rows = run.stack(output_rows(table.n)).double()
-    chosen = key_steps(run.evaluations, steps, UMAP_SNAPSHOTS)
-    some = rows[[steps.index(step) for step in chosen]]
+    umap_steps = key_steps(run.evaluations, steps, UMAP_SNAPSHOTS)
+    umap_rows = rows[[steps.index(step) for step in umap_steps]]
     pca, explained = pca_over_training(rows)
     tsne, kl = tsne_over_training(rows)
     cycle = find_cycle(run.task)
@@ -84,12 +86,12 @@ def build(run: Run) -> list[Block]:
         Text(view.intro(cycle)),
         view.figure(PCA, steps, rows, pca, variances),
         view.figure(TSNE, steps, rows, tsne, divergences),
-        view.figure(UMAP, chosen, some, umap_over_training(some), [""] * len(chosen)),
+        view.figure(UMAP, umap_steps, umap_rows, umap_over_training(umap_rows), [""] * len(umap_steps)),
     ]
 
 
 class _View:
-    """How the points of one run are coloured, joined and scored."""
+    """The colours, chains and scores of one run's points, which the three figures share."""
 
     def __init__(self, run: Run, table: Table, cycle: Cycle | None, last: Float[Tensor, "n d"]) -> None:
         self.run, self.n_steps = run, len(run.steps)
@@ -122,23 +124,23 @@ class _View:
         return values
 
     def intro(self, cycle: Cycle | Unavailable) -> str:
-        """What the points are, and how to read the scores."""
+        """The paragraph that explains the points and how to read the scores."""
         text = (
-            f"Each point is a row of the output layer, W_U.T: one of {self.table.n} elements. Trustworthiness is 1 "
-            "when the map's neighbours are the rows' neighbours."
+            f"Each point is a row of the output layer, W_U.T, for one of {self.table.n} elements. Trustworthiness is 1 "
+            "if points that are neighbours in the map are neighbours among the rows."
         )
         if self.n_steps > 1:
-            text += " The axes are scaled to the last map: points of wider maps may lie outside."
+            text += " The axes are scaled to the last map, so points of wider maps may lie outside."
         if isinstance(cycle, Unavailable):
             return f"{text} There is no circle score: {cycle.reason}."
         text += (
-            " The circle score is 1 when the elements follow one another round a ring; maps without structure "
-            f"stay below {circle_score_null(cycle.n):.2f} (95%)."
+            " The circle score is 1 if the elements follow one another round a ring; 95% of maps without structure "
+            f"stay below {circle_score_null(cycle.n):.2f}."
         )
         if len(self.chains) and next(iter(self.chains)).endswith(f"(k = {self.k})"):
             text += (
                 f" Lines join each {self._word} j to j + s; for the strongest frequency of the last snapshot's rows, "
-                f"k = {self.k}, ring neighbours are s apart with s k = ±1."
+                f"k = {self.k}, ring neighbours are s apart, with s k = ±1 mod {cycle.n}."
             )
         if len(self.chains) > 1:
             text += f" Click the legend to show the +{POWER_CHAIN} chain and its colours (Power et al. 2022)."
@@ -152,7 +154,7 @@ class _View:
         maps: Float[Tensor, "s n 2"],
         notes: list[str],
     ) -> Figure:
-        """The block of one method."""
+        """The figure of one method's maps [s, n, 2] of ``rows`` at ``steps``, with a note for the text of each step."""
         scores = [self._scores(rows[i], maps[i]) for i in range(len(steps))]
         texts = [map_words(self.run, step, *scores[i], notes[i]) for i, step in enumerate(steps)]
         how = method.how if len(steps) > 1 else ""
@@ -192,23 +194,26 @@ class _View:
 
 
 def _chains(cycle: Cycle, k: int) -> dict[str, list[int]]:
-    """Walks through the elements, -1 lifting the pen, by name; k's own chain first where it closes."""
-    found = {}
+    """Chains of elements by name, as lists of elements with -1 where a line breaks; k's own chain comes first.
+
+    k has none if it shares a factor with n; Power et al.'s is left out where it would join every element to itself.
+    """
+    chain_steps = {}
     try:
         step = chain_step(cycle.n, k)
-        found[f"+{step} chain (k = {k})"] = step
+        chain_steps[f"+{step} chain (k = {k})"] = step
     except ValueError:  # k and n share a factor: the ring has fewer places than there are elements
         pass
     if POWER_CHAIN % cycle.n:
-        found.setdefault(f"+{POWER_CHAIN} chain (Power et al.)", POWER_CHAIN)
+        chain_steps.setdefault(f"+{POWER_CHAIN} chain (Power et al.)", POWER_CHAIN)
     order = cycle.order.tolist()
     return {
         name: [element for walk in chain_order(cycle.n, step) for element in [*(order[j] for j in walk), -1]]
-        for name, step in found.items()
+        for name, step in chain_steps.items()
     }
 
 
 def _walk(points: np.ndarray, walk: list[int]) -> np.ndarray:
-    """[s, len(walk), 2] positions along a walk, NaN where the pen lifts."""
+    """Positions [s, len(walk), 2] along a walk, NaN where the line breaks."""
     padded = np.concatenate([points, np.full((len(points), 1, 2), np.nan)], axis=1)
     return padded[:, walk]

@@ -21,17 +21,18 @@ from interp.parts.validity import NO_NEURONS
 from interp.runs.run import Run
 from interp.story.claims import said
 from interp.story.keysteps import image_steps, key_steps
-from interp.story.over_training import chosen
+from interp.story.over_training import progress_rows
 from interp.story.standing import at, drawn_at
 from interp.story.steps import last_cursor
 from interp.story.transition import transition
 from interp.story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
 
 N_CLUSTERS = 6
-"""Number of clusters, the largest first, that are shown by one neuron."""
+"""Largest number of clusters of which one neuron is drawn, the largest clusters first."""
 N_LINES = 7
+"""Largest number of clusters with a line of their own; the rest are summed in "other frequencies"."""
 MAX_BYTES = 800_000
-"""Largest size at which the weights are put into the page."""
+"""Largest number of bytes of weights that "Any neuron" may add to the page."""
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
 
@@ -45,7 +46,7 @@ FIGURES = {
 
 
 def build(run: Run) -> list[Block]:
-    """Clusters over training, all neurons, one of each cluster, and any one."""
+    """Clusters over training, every neuron's frequency, one neuron of each cluster, and any neuron by number."""
     if run.config.model.attn_only:
         return [Text(f"Not shown: {NO_NEURONS}.")]
     try:
@@ -57,7 +58,7 @@ def build(run: Run) -> list[Block]:
 
 def _clusters(run: Run) -> Figure:
     steps = tuple(run.steps)
-    sizes = chosen(run, ("neuron_clusters",)).pivot(index="step", columns="k", values="value")
+    sizes = progress_rows(run, ("neuron_clusters",)).pivot(index="step", columns="k", values="value")
     wide: Any = sizes.reindex(list(steps)).fillna(0.0)
     last = wide.iloc[-1].sort_values(ascending=False)
     named = [k for k in last.index[:N_LINES] if last[k] > 0]
@@ -69,7 +70,7 @@ def _clusters(run: Run) -> Figure:
     d_mlp = run.last.model.cfg.d_mlp
     total = wide.sum(axis=1)
     texts = tuple(
-        f"{at(run, step)}: {int(total[step])} of {d_mlp} neurons have a frequency"
+        f"{at(run, step)}, {int(total[step])} of {d_mlp} neurons follow a single frequency"
         + "".join(f"; k = {k}: {int(wide.loc[step, k])}" for k in named)
         + "."
         for step in steps
@@ -79,8 +80,8 @@ def _clusters(run: Run) -> Figure:
         fig=fig,
         heading="Clusters of neurons by frequency",
         takeaway=said(cluster_claim(run, total, d_mlp)),
-        source=f"A neuron belongs to the frequency that explains more than {FVE:.0%} of its variance over all pairs: "
-        f"its terms in cos and sin of wa, of wb, and their products; {NANDA} and TransformerLens' Grokking_Demo.",
+        source=f"A neuron belongs to a frequency if the terms in cos and sin of wa, of wb, and their products explain "
+        f"more than {FVE:.0%} of its variance over all pairs; {NANDA} and TransformerLens' Grokking_Demo.",
         alt="Line chart of the number of neurons of each frequency against step.",
         steps=steps,
         tracks=last_cursor(steps, fig),
@@ -89,13 +90,14 @@ def _clusters(run: Run) -> Figure:
 
 
 def _scatter(run: Run) -> Figure:
-    """Every neuron's best frequency and what it explains, at the key steps."""
+    """A figure of every neuron's best frequency and the share of variance that it explains, at the key steps."""
     steps = tuple(key_steps(run.evaluations, run.steps))
-    freqs, fve = (np.stack(found) for found in zip(*(best_frequency(run[step]) for step in steps), strict=True))
+    freqs, fve = (np.stack(column) for column in zip(*(best_frequency(run[step]) for step in steps), strict=True))
     frame = pd.DataFrame({"neuron": range(fve.shape[1]), "k": freqs[-1], "fve": fve[-1]})
     shares = (fve > FVE).mean(axis=1)
     texts = tuple(
-        f"{at(run, step)}: {share:.1%} of the neurons are above {FVE:.0%}; median {np.median(row):.2f}."
+        f"{at(run, step)}, one frequency explains more than {FVE:.0%} of the variance of {share:.1%} of the neurons; "
+        f"the median share is {np.median(row):.1%}."
         for step, share, row in zip(steps, shares, fve, strict=True)
     )
     return Figure(
@@ -113,11 +115,11 @@ def _scatter(run: Run) -> Figure:
 
 
 def _representatives(run: Run) -> list[Block]:
-    """The neuron of each large cluster that its frequency explains best, at a few snapshots."""
+    """Images of the neuron that each large cluster's frequency explains best, at a few snapshots."""
     best, share = best_frequency(run.last)
     sizes = best[share > FVE].bincount()
-    found = [int(k) for k in sizes.argsort(descending=True, stable=True) if sizes[k] > 0]
-    ks, left = found[:N_CLUSTERS], len(found[N_CLUSTERS:])
+    by_size = [int(k) for k in sizes.argsort(descending=True, stable=True) if sizes[k] > 0]
+    ks, left = by_size[:N_CLUSTERS], len(by_size[N_CLUSTERS:])
     if not ks:
         return [Text(said(no_cluster_claim(run, float(share.max()), FVE)))]
     chosen_neurons = [int(share.where(best == k, 0.0).argmax()) for k in ks]
@@ -127,7 +129,7 @@ def _representatives(run: Run) -> list[Block]:
     tops = np.abs(grids).max(axis=(1, 2))
     shares = grids / np.where(tops > 0, tops, 1.0)[:, None, None]
     texts = tuple(
-        f"{at(run, step)} the greatest activations: "
+        f"{at(run, step)}, the largest absolute activation of each: "
         + ", ".join(f"neuron {neuron} {most:.3g}" for neuron, most in zip(chosen_neurons, row, strict=True))
         + "."
         for step, row in zip(steps, tops, strict=True)
@@ -139,12 +141,13 @@ def _representatives(run: Run) -> list[Block]:
             fig=images_figure(
                 [shares[-1, :, :, i] for i in range(len(ks))],
                 titles,
-                "share of the greatest",
+                "share of the largest",
                 shared=(min(0.0, float(shares.min())), 1.0),
             ),
             heading="One neuron of each cluster",
             takeaway=said(representative_claim(run, dict(zip(chosen_neurons, ks, strict=True)), share, left)),
-            source=f"{AXES}, as a share of the neuron's greatest at the step. {drawn_at(len(steps))}",
+            source=f"{AXES}, as a share of the neuron's largest absolute activation at the step. "
+            f"{drawn_at(len(steps))}",
             alt=f"Images of the activations of {len(ks)} neurons over all pairs.",
             steps=steps,
             tracks=tuple(Track(i, "z", shares[:, :, :, i], coarse=True) for i in range(len(ks))),
@@ -167,7 +170,7 @@ def _any_neuron(run: Run) -> list[Block]:
             id="any",
             fig=image_figure(run.task.as_grid(neurons_of(run.last)[:, 0].numpy()), "activation"),
             heading="Any neuron",
-            takeaway="Computed in the page from the last snapshot's weights: type a neuron's number.",
+            takeaway="Type a neuron's number: the page computes its activations from the last snapshot's weights.",
             source=AXES + ".",
             alt="Image of the activation of the chosen neuron over all pairs.",
             computed=computed,

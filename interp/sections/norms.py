@@ -16,7 +16,7 @@ FIGURES = {"frobenius": "Frobenius norms of the weights over training"}
 
 
 def build(run: Run) -> list[Block]:
-    """One figure: the norm of every tensor that is not zero throughout, and of all together."""
+    """One figure: the norm of each tensor that is ever nonzero, and of all tensors together."""
     steps = tuple(run.steps)
     frame = norms_frame(run)
     names = list(dict.fromkeys(frame["tensor"]))

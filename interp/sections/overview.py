@@ -1,4 +1,4 @@
-"""The numbers that matter, the configuration, and where they come from."""
+"""The outcome in sentences, the key numbers, and the configuration."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from interp.story.transition import brackets
 from interp.story.verdict import verdict_claim, verdict_of
 from train.curves import Bracket, delay_range
 
-TABLES = {"numbers": "numbers that sum the run up", "config": "every field of the config"}
+TABLES = {"numbers": "key numbers of the run", "config": "every field of the config"}
 """Tables of this section by id: their contents."""
 
 
@@ -23,7 +23,7 @@ def build(run: Run) -> list[Block]:
         Text(
             said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza)." if verdict_of(run).scores else None)
         ),
-        Table(_numbers(run), "Key numbers. Steps are optimiser updates done; losses are in nats.", id="numbers"),
+        Table(_numbers(run), "Key numbers. A step is one optimiser update; losses are in nats.", id="numbers"),
         Table(_config(run), _config_caption(run), id="config"),
     ]
 

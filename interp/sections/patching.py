@@ -28,12 +28,12 @@ TABLES = {
 
 
 def build(run: Run) -> list[Block]:
-    """Two tables, or the reasons why one is missing."""
+    """Tables of patches between inputs and between snapshots, each replaced by the reason if it does not apply."""
     return [*_between_inputs(run), *_between_snapshots(run)]
 
 
 def _between_inputs(run: Run) -> list[Block]:
-    """A table of the activations that restore the answer after the first operand was corrupted."""
+    """A table of the activations that restore the answer when the first operand is corrupted."""
     snap = run.last
     if isinstance(snap.model, HookedMLP):
         return [Text("Patching between inputs is not shown: it needs heads and a residual stream; an MLP has neither.")]
@@ -42,14 +42,15 @@ def _between_inputs(run: Run) -> list[Block]:
     except NotApplicable as reason:
         return [Text(f"Patching between inputs is not shown: {reason}.")]
     words = run.task.shape.words
-    found: Any = patch_inputs(snap, clean, corrupted)
-    found["position"] = [words[int(p)] if pd.notna(p) else "all" for p in found["position"]]
-    found["head"] = [str(h) if pd.notna(h) else "all" for h in found["head"]]
-    shown = found[found["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
+    patches: Any = patch_inputs(snap, clean, corrupted)
+    patches["position"] = [words[int(p)] if pd.notna(p) else "all" for p in patches["position"]]
+    patches["head"] = [str(h) if pd.notna(h) else "all" for h in patches["head"]]
+    shown = patches[patches["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
     caption = (
         f"{at(run, snap.step)}, between inputs: {len(clean)} pairs whose first operand was replaced by another. "
-        "Effect: how much one activation of the clean pair raises the clean answer's logit over the other's; "
-        "recovered: the effect as a fraction of the effect of all activations together. Rows below 0.5% are omitted."
+        "Effect: how much one activation of the clean pair, patched in, raises the clean answer's logit relative to "
+        "the corrupted answer's, in logits; recovered: the effect as a fraction of the effect of all activations "
+        "together. Rows that recover less than 0.5% are omitted."
     )
     return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)), id="inputs")]
 
@@ -58,16 +59,16 @@ def corrupted_pairs(run: Run) -> tuple[list[int], list[int]]:
     """Row numbers spread over the table, and for each a row with another first operand and another answer."""
     n, labels = table_of(run).n, run.task.labels[:, 0]
     rows = torch.arange(n * n)
-    other = (rows // n + max(1, n // 3)) % n * n + rows % n
-    fit = ((labels >= 0) & (labels[other] >= 0) & (labels != labels[other])).nonzero().flatten()
-    if not len(fit):
-        raise NotApplicable("no other first operand changes an answer")
-    chosen = fit[torch.linspace(0, len(fit) - 1, min(N_PAIRS, len(fit))).long()]
-    return rows[chosen].tolist(), other[chosen].tolist()
+    other = (rows // n + max(1, n // 3)) % n * n + rows % n  # a moves on by a third of the table, b stays
+    usable = ((labels >= 0) & (labels[other] >= 0) & (labels != labels[other])).nonzero().flatten()
+    if not len(usable):
+        raise NotApplicable("replacing the first operand never changes an answer")
+    sample = usable[torch.linspace(0, len(usable) - 1, min(N_PAIRS, len(usable))).long()]
+    return rows[sample].tolist(), other[sample].tolist()
 
 
 def _between_snapshots(run: Run) -> list[Block]:
-    """A table of the last snapshot with activations of the memorising one, and the reverse."""
+    """A table of the last snapshot with activations from the first that fits its training rows, and the reverse."""
     step = crossings(run)["train"]
     early = run.nearest(step) if step is not None else run[run.steps[0]]
     if early.step == run.last.step:
@@ -84,12 +85,12 @@ def _why_no_other(run: Run) -> str:
 
 
 def _swapped(snap: Snapshot, source: Snapshot) -> pd.DataFrame:
-    """Loss and accuracy of one snapshot with each activation of another in turn."""
+    """Loss and accuracy of ``snap`` with one activation at a time taken from ``source``."""
     cfg = snap.model.cfg
     names = [(f"layer {i} {what}", f"blocks.{i}.{hook}") for i in range(cfg.n_layers) for what, hook in _hooks(snap)]
     _, cache = source.run_with_cache(names_filter=[hook for _, hook in names])
-    found: Any = effects(snap, {label: patch_from(cache, hook) for label, hook in names}, subsets=_subsets(snap))
-    return found.assign(model=f"step {snap.step:,}", source=f"step {source.step:,}")[
+    table: Any = effects(snap, {label: patch_from(cache, hook) for label, hook in names}, subsets=_subsets(snap))
+    return table.assign(model=f"step {snap.step:,}", source=f"step {source.step:,}")[
         ["model", "source", "intervention", "subset", "loss_nats", "accuracy"]
     ]
 

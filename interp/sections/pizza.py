@@ -1,4 +1,4 @@
-"""Clock or pizza, over training."""
+"""Clock or pizza: the verdict on the circuit, and its evidence over training."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from interp.story.behaviour import circles_claim
 from interp.story.circuit import end_claims
 from interp.story.claims import said
 from interp.story.keysteps import key_steps
-from interp.story.over_training import PIZZA, chosen
+from interp.story.over_training import PIZZA, progress_rows
 from interp.story.standing import at, drawn_at, memorising_step
 from interp.story.steps import cursor_track, last_cursor, step_texts
 from interp.story.transition import transition
@@ -40,8 +40,8 @@ LOWEST = -1.05
 """Smallest score that is drawn."""
 KEY_STEPS = 12
 EVIDENCE = (
-    "The scores behind the verdict. restricted_acc_logit2d_all: share of all rows that the logits' parts at the key "
-    "frequencies answer alone. Published: Models A and B of Zhong et al. 2023."
+    "The scores behind the verdict. restricted_acc_logit2d_all: share of all rows answered right if the logits keep "
+    "only the key frequencies. Published: Models A and B of Zhong et al. 2023."
 )
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
@@ -56,37 +56,38 @@ TABLES = {"evidence": "scores behind the verdict, beside published values"}
 
 def build(run: Run) -> list[Block]:
     """The verdict and its evidence, scores over training, and the closed forms of single circles at key steps."""
-    found: list[Block] = [Text(said(verdict_claim(run), *baseline_claims(run)))]
+    verdict: list[Block] = [Text(said(verdict_claim(run), *baseline_claims(run)))]
     irrelevance = measure_snapshot(run.last, ["distance_irrelevance"])["distance_irrelevance"]
     if isinstance(irrelevance, Unavailable):
-        return [*found, Text(f"Scores are not shown: {irrelevance.reason}.")]
+        return [*verdict, Text(f"Scores are not shown: {irrelevance.reason}.")]
     intro = (
-        "A clock multiplies the operands' circles by attention, a pizza adds them. Gradient symmetricity is the mean "
-        "cosine between a logit's gradients in the two operands: near 1 in a pizza, lower in a clock. Distance "
+        "A clock uses attention to multiply the operands' circles; a pizza adds them. Gradient symmetricity is the "
+        "mean cosine between a logit's gradients in the two operands: near 1 in a pizza, lower in a clock. Distance "
         "irrelevance is near 1 where the right answer's logit does not depend on a - b, as in a clock, and 0.1 to 0.4 "
         "in a pizza. Neither score is meaningful before the model has learned the operation, or without circles in the "
         "embedding. "
         f"The rule: symmetricity from {SYMMETRIC} and irrelevance below {IRRELEVANT} is a pizza; symmetricity up to "
         f"{ASYMMETRIC} and irrelevance from {IRRELEVANT} is a clock; symmetricity in between is mixed; scores that "
-        "contradict each other are undecided; without attention that depends on the operands there is no clock, and "
-        "symmetricity alone decides for a pizza. The thresholds are ours, between the groups of Zhong et al.'s runs."
+        "contradict each other are undecided. Without attention that depends on the operands there can be no clock, "
+        "and symmetricity alone decides for a pizza. The thresholds are ours; they lie between the groups of Zhong et "
+        "al.'s runs."
     )
     evidence = evidence_frame(run)
     table: list[Block] = [Table(evidence, EVIDENCE, id="evidence")] if len(evidence) else []
-    return [*found, Text(intro), *table, _scores(run, chosen(run, PIZZA)), *_circles(run)]
+    return [*verdict, Text(intro), *table, _scores(run, progress_rows(run, PIZZA)), *_circles(run)]
 
 
 def evidence_frame(run: Run) -> pd.DataFrame:
-    """The verdict's scores, beside the same at the run's untrained and memorising snapshots and as published."""
-    found = verdict_of(run)
-    columns: dict[str, dict[str, float]] = {"this run": dict(found.scores)}
-    if found.untrained:
-        columns["untrained"] = dict(found.untrained)
-    if found.memorising:
-        columns[f"memorising (step {memorising_step(run):,})"] = dict(found.memorising)
+    """The verdict's scores, with those of the run's untrained and memorising snapshots and the published ones."""
+    verdict = verdict_of(run)
+    columns: dict[str, dict[str, float]] = {"this run": dict(verdict.scores)}
+    if verdict.untrained:
+        columns["untrained"] = dict(verdict.untrained)
+    if verdict.memorising:
+        columns[f"memorising (step {memorising_step(run):,})"] = dict(verdict.memorising)
     columns["published pizza (A)"] = {name: pair[0] for name, pair in PUBLISHED.items()}
     columns["published clock (B)"] = {name: pair[1] for name, pair in PUBLISHED.items() if pair[1] is not None}
-    wide = pd.DataFrame(columns).reindex([name for name in SCORES if name in found.scores])
+    wide = pd.DataFrame(columns).reindex([name for name in SCORES if name in verdict.scores])
     return wide.reset_index(names="score")
 
 
@@ -98,7 +99,7 @@ def _scores(run: Run, scores: pd.DataFrame) -> Figure:
         id="scores",
         fig=fig,
         heading="Clock or pizza over training",
-        takeaway=said(*end_claims(run, scores, "pizza", PIZZA)) or said("No score exists at any snapshot."),
+        takeaway=said(*end_claims(run, scores, "pizza", PIZZA)) or said("No score is defined at any snapshot."),
         source=f"{ZHONG}, sections 4.1 and 4.2 and their notebook: 100 fixed triples; logits of right answers; the "
         "first four principal components of W_E.",
         alt="Line chart of gradient symmetricity, distance irrelevance and circularity against step.",
@@ -124,7 +125,7 @@ def _circles(run: Run) -> list[Block]:
     best = last.groupby("k")["value"].max().sort_values(ascending=False)
     best = best[best > LOWEST].head(N_CIRCLES)
     if not len(best):
-        return [Text("Single circles are not shown: the logits of none are like one of the closed forms.")]
+        return [Text("Single circles are not shown: no circle's logits resemble any of the closed forms.")]
     shown = frame[frame["k"].isin(best.index)].assign(circle=lambda f: "circle k = " + f["k"].astype(str))
     shown = shown[shown["value"] > LOWEST].sort_values(["k", "step"])
     at_steps = tuple(sorted({int(step) for step in shown["step"]}))
@@ -140,11 +141,11 @@ def _circles(run: Run) -> list[Block]:
             fig=fig,
             heading="What one circle of the embedding computes",
             takeaway=said(circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),
-            source=f"{ZHONG}: the model run with one pair of principal components of W_E alone; its logits against "
-            "closed forms, both scaled to variance 1: the score is 2 x correlation - 1, so -1 is no relation; lower "
-            "ones are not drawn. cos w(a+b-c) is a clock's form, and every circuit for addition tends to it: it alone "
-            "makes no clock. An accompanying pizza is a circle of twice the frequency that it helps. At "
-            f"{drawn_at(len(at_steps))}",
+            source=f"{ZHONG}: the model is run with one pair of principal components of W_E alone, and its logits are "
+            "compared with closed forms, both scaled to variance 1. The score is 2 x correlation - 1, so -1 means no "
+            "correlation; lower scores are not drawn. cos w(a+b-c) is a clock's form, but every circuit for addition "
+            "tends to it, so a good fit alone does not make a clock. An accompanying pizza is a circle of twice the "
+            f"frequency that it helps. {drawn_at(len(at_steps))}",
             alt="Small line charts, one a circle, of the scores of the closed forms against step.",
             steps=at_steps,
             tracks=tuple(cursor_track(at_steps, trace=i) for i in cursors),

@@ -1,4 +1,4 @@
-"""Progress measures over training: what the circuit does before and after the transition."""
+"""Progress measures over training: restricted and excluded losses, shares at the key frequencies, sparsity."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from interp.parts.memo import Unavailable
 from interp.runs.run import Run
 from interp.story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
 from interp.story.claims import Said, said
-from interp.story.over_training import chosen, progress_of
+from interp.story.over_training import progress_of, progress_rows
 from interp.story.standing import at
 from interp.story.steps import last_cursor, step_texts
 from interp.story.transition import transition
@@ -22,7 +22,7 @@ CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
 NULL = " at random frequencies"
 """Suffix of the names of lines that are nulls."""
 SHARED = ("losses", "shares")
-"""Charts of several measures that the section draws itself."""
+"""Charts that this section lays out by hand; every other chart gets a figure of its own."""
 
 
 def _slug(chart: str) -> str:
@@ -52,7 +52,7 @@ def build(run: Run) -> list[Block]:
 def _intro(run: Run) -> Said:
     keys = key_claims(run)
     if keys[0].id == "keys.none":
-        return said(*keys, "So there are no restricted and excluded losses by frequency to show.", band_claim(run))
+        return said(*keys, "Restricted and excluded losses by frequency are therefore not shown.", band_claim(run))
     method = (
         "Restricted losses keep only the key frequencies: they fall as a circuit at these frequencies forms. Excluded "
         "losses remove the key frequencies: on the training rows they rise as the model stops relying on memorisation."
@@ -63,7 +63,7 @@ def _intro(run: Run) -> Said:
 
 
 def _null_words(run: Run) -> str | None:
-    """How to read the dashed lines, if there are some."""
+    """The sentence that explains the dashed lines; None if there are none."""
     if not len(progress_of(run).nulls):
         return None
     return (
@@ -73,21 +73,22 @@ def _null_words(run: Run) -> str | None:
 
 
 def _figures(run: Run) -> list[Block]:
-    found: list[Block] = []
+    figures: list[Block] = []
     names = {chart: [measure.name for measure in measures] for chart, measures in charts().items()}
-    losses = chosen(run, names["losses"])
+    losses = progress_rows(run, names["losses"])
     if len(losses):
         source = (
             f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
-            "TransformerLens' Grokking_Demo. The name of each says its rows; excluded losses have no bias correction."
+            "TransformerLens' Grokking_Demo. Each name ends with the rows that the loss is taken over; excluded losses "
+            "have no bias correction."
         )
         takeaway = said(*loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss")))
         losses = pd.concat([losses, _null_lines(run)])
         heading = "Restricted and excluded losses"
         if not losses["measure"].str.contains("restricted|excluded").any():
             heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows in the name."
-        found.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
-    shares = chosen(run, names["shares"])
+        figures.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
+    shares = progress_rows(run, names["shares"])
     if len(shares):
         source = (
             f"logit_fve: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}; "
@@ -96,23 +97,23 @@ def _figures(run: Run) -> list[Block]:
         takeaway = said(*share_claims(run, shares))
         has_keys = bool((shares["measure"] == "logit_fve").any())
         heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
-        found.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
-    by_freq = chosen(run, ("excluded_loss_logit2d_train_by_freq",))
+        figures.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
+    by_freq = progress_rows(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
         by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
-        source = f"The logits' parts at cos and sin of w(a+b) of one key frequency taken out; training rows. {NANDA}."
+        source = f"Training loss without the logits' parts at cos and sin of w(a+b) of one key frequency. {NANDA}."
         takeaway = said(costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
-        found.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True))
-    return [*found, *_own_charts(run)]
+        figures.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True))
+    return [*figures, *_own_charts(run)]
 
 
 def _own_charts(run: Run) -> list[Block]:
-    """A figure for each chart that measures ask for beside "losses" and "shares"."""
+    """A figure for each chart, other than "losses" and "shares", that some measure names."""
     figures: list[Block] = []
     for chart, measures in charts().items():
         names = [measure.name for measure in measures]
-        frame = chosen(run, names)
+        frame = progress_rows(run, names)
         if chart not in SHARED and len(frame):
             source = "; ".join(dict.fromkeys(measure.source for measure in measures))
             takeaway = said(*end_claims(run, frame, "progress", names))
@@ -150,18 +151,16 @@ def _tables(run: Run) -> list[Block]:
     units = {measure.name: measure.unit for measure in choose(None)}
     numbers = [(name, value, units[name]) for name, value in values.items() if isinstance(value, float)]
     caption = (
-        f"{at(run, run.last.step)}, the last snapshot: every measure that is a single number; --list gives the sources."
+        f"{at(run, run.last.step)}, the last snapshot: every measure that is a single number. groklens-measures --list "
+        "gives the sources."
     )
-    found: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption, id="measures")]
+    tables: list[Block] = [Table(pd.DataFrame(numbers, columns=["measure", "value", "unit"]), caption, id="measures")]
     reasons: dict[str, list[str]] = {}
     for name, value in values.items():
         if isinstance(value, Unavailable):
             reasons.setdefault(value.reason, []).append(name)
     if reasons:
         rows = [(reason, ", ".join(names)) for reason, names in reasons.items()]
-        found.append(
-            Table(
-                pd.DataFrame(rows, columns=["reason", "measures"]), "Measures that do not apply here.", id="unavailable"
-            )
-        )
-    return found
+        frame = pd.DataFrame(rows, columns=["reason", "measures"])
+        tables.append(Table(frame, "Measures that do not apply to this run.", id="unavailable"))
+    return tables

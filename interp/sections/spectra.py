@@ -25,7 +25,7 @@ from interp.story.weights import irrep_claim, spectrum_claim, strongest_words
 from train.tasks.task import NO_TABLE
 
 N_IRREPS = 8
-"""Irreps drawn, those with the largest share at some snapshot."""
+"""Largest number of irreps drawn: those with the largest share at some snapshot."""
 FIGURES = {
     "W_E": "spectrum of the embedding, by frequency or by irrep",
     "W_E_b": "spectrum of the second operand's own embedding",
@@ -45,21 +45,21 @@ def build(run: Run) -> list[Block]:
         f"cosine and sine of k cycles, in the {cycle.name}; the constant (k = 0) is part of the total and is not drawn."
     )
     if cycle.is_multiplicative:
-        intro += " Elements are ordered by discrete logarithm; the row of 0 has none and stands apart."
+        intro += " Elements are ordered by discrete logarithm; 0 has none, and its row is left out of the spectrum."
     return [Text(intro), *(_figure(run, cycle, readout) for readout in readouts(run, table))]
 
 
 def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
-    """Energy of each matrix by irrep over training; for tasks that compose in no group, the reason there are none."""
+    """Energy of each matrix by irrep over training, or the reason why there is none if the task has no group."""
     reason = cycle.reason if isinstance(cycle, Unavailable) else NO_TABLE
     try:
         irreps, table = irreps_of(run), table_of(run)
     except NotApplicable:
         return [Text(f"Not shown: {reason}.")]
     intro = (
-        f"{reason[:1].upper()}{reason[1:]}; functions on the group have irreps. Each matrix has one row per element; "
-        "its energy in an irrep is the share of its squared norm in the irrep's matrix coefficients. Irreps are named "
-        "by their degree and a number; the trivial one, the constant, is part of the total and is not drawn."
+        f"{reason[:1].upper()}{reason[1:]}, so irreps take the place of frequencies. Each matrix has one row per "
+        "element; its energy in an irrep is the share of its squared norm in the irrep's matrix coefficients. Irreps "
+        "are named by their degree and a number; the trivial one, the constant, is part of the total and is not drawn."
     )
     return [Text(intro), *(_irrep_figure(run, irreps, readout) for readout in readouts(run, table))]
 
@@ -70,6 +70,7 @@ def _irrep_figure(run: Run, irreps: Irreps, readout: Readout) -> Figure:
     parts = {str(name): (basis @ rows).square().sum(dim=(1, 2)) for name, basis in irreps.bases.items()}
     shares = {name: (part / total).where(total > 0, float("nan")).tolist() for name, part in parts.items()}
     even = {str(name): len(basis) / basis.shape[1] for name, basis in irreps.bases.items()}
+    # x == x is false for NaN, the share of a zero matrix
     kept = sorted(shares, key=lambda name: -max(x if x == x else 0.0 for x in shares[name]))[:N_IRREPS]
     frame = pd.DataFrame({"step": steps} | {name: shares[name] for name in sorted(kept)}).melt("step", var_name="irrep")
     fig = lines_figure(frame, steps[-1], "irrep", "share of squared norm", band=transition(run))

@@ -33,11 +33,11 @@ def profile_claim(run: Run, values: Mapping[str, Any], untrained: Mapping[str, A
 
 def by_answer_claim(run: Run, steps: Sequence[int], right: Sequence[float]) -> Claim:
     """The share of answers whose own logit has the largest mean."""
-    what = "The share of answers that have the largest mean logit over their own pairs"
+    subject = "The share of answers that have the largest mean logit over their own pairs"
     chance = 1 / law_of(run).n
-    found = changed("logits.by_answer", what, steps, right, ".1%", "chance", knows_step(run))
-    assert found is not None
-    return Claim(found.id, f"{found.text} By chance: {chance:.1%}.", {**found.numbers, "chance": chance}, "chance")
+    claim = changed("logits.by_answer", subject, steps, right, ".1%", "chance", knows_step(run))
+    assert claim is not None
+    return Claim(claim.id, f"{claim.text} Chance is {chance:.1%}.", {**claim.numbers, "chance": chance}, "chance")
 
 
 def coefficient_claim(run: Run, values: Mapping[str, float], text: str) -> Claim:
@@ -78,7 +78,7 @@ def circles_claim(run: Run, rows: Any, close: float) -> Claim:
 
 
 def ablation_claim(run: Run, step: int, frame: Any) -> Claim:
-    """The ablation that raises the loss most, or that none does; the first row of ``frame`` is without ablation."""
+    """The ablation that raises the loss most, or that none raises it; the first row of ``frame`` has no ablation."""
     worst, whole = frame.loc[frame["loss_change_nats"].idxmax()], frame.iloc[0]
     numbers = {
         "loss": whole["loss_nats"],
@@ -87,21 +87,23 @@ def ablation_claim(run: Run, step: int, frame: Any) -> Claim:
         "worst_accuracy": worst["accuracy"],
         "chance": standing_of(run).chance,
     }
-    usual = f"without ablation it is {whole['loss_nats']:.3g} nats, accuracy {whole['accuracy']:.1%}"
+    loss, accuracy = f"{whole['loss_nats']:.3g}", f"{whole['accuracy']:.1%}"
     if not worst["loss_change_nats"] > 0:
-        return Claim("ablations.none", f"{at(run, step)} no ablation raises the loss; {usual}.", numbers, "chance")
+        usual = f"which is {loss} nats (accuracy {accuracy}) without ablation"
+        return Claim("ablations.none", f"{at(run, step)} no ablation raises the loss, {usual}.", numbers, "chance")
     text = (
-        f"{at(run, step)} the loss rises most with {worst['label']} ({worst['how']}): {worst['loss_nats']:.3g} nats, "
-        f"accuracy {worst['accuracy']:.1%}; {usual} (chance: {numbers['chance']:.1%})."
+        f"{at(run, step)} the ablation that raises the loss most is {worst['label']} ({worst['how']}): from {loss} to "
+        f"{worst['loss_nats']:.3g} nats, with accuracy changing from {accuracy} to {worst['accuracy']:.1%} "
+        f"(chance: {numbers['chance']:.1%})."
     )
     return Claim("ablations.worst", text, numbers, "the model without ablation; chance")
 
 
 def clean_claim(run: Run, rows: Sequence[int]) -> Claim:
-    """How many of the clean pairs the model answers: patching can restore no others."""
+    """How many of the clean pairs the model answers right: patching cannot restore any others."""
     logits, labels = run.last.logits[list(rows)], run.task.labels[list(rows), 0]
     right, count = int((logits.argmax(dim=1) == labels).sum()), len(rows)
-    text = f"{at(run, run.last.step)} the model answers {right} of the {count} clean pairs"
+    text = f"{at(run, run.last.step)} the model answers {right} of the {count} clean pairs right"
     poor = "" if 2 * right >= count else ", so patches have little to restore"
     return Claim("patching.clean", f"{text}{poor}.", {"right": right, "pairs": count}, "all pairs")
 
@@ -117,5 +119,5 @@ def swap_claim(early: int, late: int, is_fitted: bool) -> Claim:
 
 
 def grid_claim(run: Run, counts: Mapping[str, int], text: str) -> Claim:
-    """How many cells of the table are answered right."""
+    """The numbers of cells of the table that are answered right and wrong, under the sentence ``text``."""
     return Claim("grid.cells", text, {**counts, "chance": standing_of(run).chance}, "chance")

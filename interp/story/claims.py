@@ -1,4 +1,4 @@
-"""A sentence about a run, with the numbers that it quotes and what they are measured against."""
+"""Claims: sentences about a run, with the numbers that they quote and the baselines of these numbers."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +27,8 @@ class Claim:
     def __post_init__(self) -> None:
         plain = {name: value if isinstance(value, int) else float(value) for name, value in self.numbers.items()}
         object.__setattr__(self, "numbers", plain)
-        wrong = {name: value for name, value in self.numbers.items() if not math.isfinite(value)}
-        assert not wrong, f"claim {self.id} quotes what does not exist: {wrong}"
+        absent = {name: value for name, value in self.numbers.items() if not math.isfinite(value)}
+        assert not absent, f"claim {self.id} quotes what does not exist: {absent}"
 
 
 class Said(str):
@@ -38,9 +38,9 @@ class Said(str):
 
     def __new__(cls, text: str, claims: tuple[Claim, ...]) -> "Said":
         """The text with its claims."""
-        found = super().__new__(cls, text)
-        found.claims = claims
-        return found
+        self = super().__new__(cls, text)
+        self.claims = claims
+        return self
 
 
 def said(*parts: Claim | str | None) -> Said:
@@ -55,7 +55,7 @@ def said(*parts: Claim | str | None) -> Said:
 
 
 def claims_of(blocks: Iterable[Any]) -> list[Claim]:
-    """The claims in a page's blocks, in reading order, without those under a figure's slider."""
+    """The claims in a page's blocks, in reading order, without the texts under a figure's slider."""
     found: list[Claim] = []
     for block in blocks:
         assert is_dataclass(block)
@@ -100,7 +100,7 @@ def changed(
         values: numbers; those that are not finite are passed over.
         form: format of a value.
         against: baseline, as in ``Claim``.
-        is_step_known: whether the numbers of updates are known; of some imports they are not.
+        is_step_known: whether the step numbers are known; some imports do not record them.
         unit: follows the last value, such as " nats".
     """
     there = [(step, float(value)) for step, value in zip(steps, values, strict=True) if is_there(value)]

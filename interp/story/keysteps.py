@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 IMAGE_BYTES = 480_000
-"""Bytes that the images of one figure may take in a page."""
+"""Largest number of bytes that the images of one figure may add to a page."""
 WEIGHT_OF_TIME = 0.5
 """Weight of (log) steps beside the movement of the curves."""
 
@@ -31,7 +31,7 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
     ]
     length = np.zeros(len(steps))
     for curve, weight in curves:
-        if curve.isna().all():  # not evaluated: only the other curves count
+        if curve.isna().all():  # never logged: only the other curves count
             continue
         moved = np.abs(np.diff(curve.to_numpy(dtype=float), prepend=curve.iloc[0]))
         length += weight * np.cumsum(moved) / max(moved.sum(), 1e-12)

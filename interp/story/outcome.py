@@ -11,31 +11,32 @@ from .transition import brackets, crossings, logged
 
 
 def outcome_claims(run: Run) -> list[Claim]:
-    """The overview's sentences, in reading order; the verdict on the circuit is ``verdict.verdict_claim``."""
+    """The overview's sentences on training, in reading order; ``verdict.verdict_claim`` adds the circuit."""
     if run.origin.kind == "imported":
         return _imported(run)
     rows = run.evaluations
     if rows.empty:
         return [Claim("outcome.not_evaluated", "The log holds no evaluations."), *_scores(run)]
-    found = [_fitted(run), *_grokked(run)]
+    claims = [_fitted(run), *_grokked(run)]
     if not run.is_done:
         last, asked = int(rows["step"].iloc[-1]), run.config.schedule.steps
         text = f"The run is **not finished**: it has reached step {last:,} of {asked:,}."
-        found.append(Claim("outcome.unfinished", text, {"step": last, "asked": asked}))
-    return [claim for claim in found if claim is not None]
+        claims.append(Claim("outcome.unfinished", text, {"step": last, "asked": asked}))
+    return [claim for claim in claims if claim is not None]
 
 
 def _fitted(run: Run) -> Claim | None:
-    found, train = brackets(run)["train"], logged(run, "train_acc")
+    """When train accuracy reached 99%, or that it never did; None if it was not logged."""
+    crossing, train = brackets(run)["train"], logged(run, "train_acc")
     if not train:
         return None
     last = max(train)
-    if found is None:
+    if crossing is None:
         text = f"Up to step {last:,} the model **did not fit its training rows**: train accuracy is {train[last]:.1%}."
         numbers = {"step": last, "train_acc": train[last], "chance": _chance(run)}
         return Claim("outcome.not_fitted", text, numbers, "chance")
-    numbers = {"at": found.at} | ({} if found.below is None else {"below": found.below})
-    return Claim("outcome.fitted", f"Train accuracy reached 99% {found}.", numbers)
+    numbers = {"at": crossing.at} | ({} if crossing.below is None else {"below": crossing.below})
+    return Claim("outcome.fitted", f"Train accuracy reached 99% {crossing}.", numbers)
 
 
 def _grokked(run: Run) -> list[Claim]:
@@ -58,12 +59,12 @@ def _grokked(run: Run) -> list[Claim]:
         text += f", {gap[0]:,} to {gap[1]:,} steps later" if gap[0] else f", at most {gap[1]:,} steps later"
         numbers |= {"delay_least": gap[0], "delay_most": gap[1]}
     elif at_99["train"] == first:
-        text += ", the same interval"
-    found = [Claim("outcome.grokked", f"{text}.", numbers, "99% accuracy")]
+        text += ", in the same interval as train accuracy"
+    claims = [Claim("outcome.grokked", f"{text}.", numbers, "99% accuracy")]
     if at_99["test_stable"] is None:
         text = f"It did **not stay** there: test accuracy is {test[last]:.1%} at step {last:,}."
-        found.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": test[last]}, "99% accuracy"))
-    return found
+        claims.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": test[last]}, "99% accuracy"))
+    return claims
 
 
 def _chance(run: Run) -> float:
@@ -73,20 +74,20 @@ def _chance(run: Run) -> float:
 def _imported(run: Run) -> list[Claim]:
     """Claims about a model that was trained elsewhere: accuracy at the last snapshot, and what is unknown."""
     origin = run.origin
-    log = "the losses over training are its source's own" if len(run.log) else "there is no log of its training"
+    log = "the losses over training are those that the source recorded" if len(run.log) else "it came without a log"
     text = (
         f"**Imported** from `{origin.source}` ({origin.layout} layout, SHA-256 `{origin.sha256}`): it was not trained "
         f"here, and {log}."
     )
-    found = [Claim("outcome.imported", text, {"snapshots": len(run.steps)})]
-    found += _scores(run)
+    claims = [Claim("outcome.imported", text, {"snapshots": len(run.steps)})]
+    claims += _scores(run)
     if not origin.knows("step"):
-        found.append(
+        claims.append(
             Claim("outcome.step_unknown", "The number of updates is unknown: the snapshot is stored as step 0.")
         )
     if run.task.is_train is None:
-        found.append(Claim("outcome.split_unknown", "Which rows the model was trained on is unknown."))
-    return found + [
+        claims.append(Claim("outcome.split_unknown", "It is unknown which rows the model was trained on."))
+    return claims + [
         Claim(f"outcome.note_{i}", f"{note[:1].upper()}{note[1:]}.") for i, note in enumerate(origin.notes, start=1)
     ]
 
@@ -104,7 +105,7 @@ def _scores(run: Run) -> list[Claim]:
 
 
 def subsets(run: Run) -> tuple[str, ...]:
-    """Subsets that a loss can be taken over: train and test where the split is known and they have rows, else all."""
+    """Subsets to report losses over: those of train and test that have rows; "all" if the split is unknown."""
     if run.task.is_train is None:
         return ("all",)
     return tuple(name for name in ("train", "test") if len(run.task.rows(name)))
@@ -116,38 +117,36 @@ def subsets(run: Run) -> tuple[str, ...]:
 def loss_claims(run: Run) -> list[Claim]:
     """The peak of the test loss, if it was neither at the first nor at the last evaluation, and the last losses."""
     train, test = logged(run, "train_loss"), logged(run, "test_loss")
-    found = []
+    claims = []
     peak, last = max(test, key=lambda step: test[step]), max(test)
     if min(test) < peak < last and test[peak] > 1.01 * test[last]:
         text = f"Test loss peaks at {test[peak]:.3g} nats at step {peak:,} and is {test[last]:.3g} at step {last:,}."
         numbers = {"peak": test[peak], "peak_step": peak, "last": test[last], "last_step": last}
-        found.append(Claim("curves.test_loss_peak", text, numbers, "the last evaluation"))
+        claims.append(Claim("curves.test_loss_peak", text, numbers, "the last evaluation"))
     else:
-        found.append(_curve("curves.test_loss", "Test loss", test, unit=" nats"))
-    found.append(_curve("curves.train_loss", "Train loss", train, unit=" nats"))
-    return [claim for claim in found if claim is not None]
+        claims.append(_curve("curves.test_loss", "Test loss", test, unit=" nats"))
+    claims.append(_curve("curves.train_loss", "Train loss", train, unit=" nats"))
+    return [claim for claim in claims if claim is not None]
 
 
 def accuracy_claims(run: Run) -> list[Claim]:
-    """When accuracies reached 99%, or their last values."""
+    """When train and test accuracy reached 99%; an accuracy that did not is described by its first and last value."""
     if crossings(run)["test"] is not None:
         return [claim for claim in (_fitted(run), *_grokked(run)) if claim is not None]
-    found = [_fitted(run), _curve("curves.test_acc", "Test accuracy", logged(run, "test_acc"), ".1%")]
-    return [claim for claim in found if claim is not None]
+    claims = [_fitted(run), _curve("curves.test_acc", "Test accuracy", logged(run, "test_acc"), ".1%")]
+    return [claim for claim in claims if claim is not None]
 
 
 def listed_claims(run: Run, names: list[str]) -> list[Claim]:
-    """First and last values of an import's own log, by column."""
-    found = []
+    """First and last values of the columns ``names`` of the log that an import's source recorded."""
+    claims = []
     for name in names:
         rows: Any = run.log[["step", name]].dropna()
-        what, unit = (
-            f"The source's {name.replace('_', ' ').replace('acc', 'accuracy')}",
-            "" if "acc" in name else " nats",
-        )
+        subject = f"The source's {name.replace('_', ' ').replace('acc', 'accuracy')}"
+        unit = "" if "acc" in name else " nats"
         steps, values = rows["step"].tolist(), rows[name].tolist()
-        found.append(changed(f"curves.listed_{name}", what, steps, values, unit=unit))
-    return [claim for claim in found if claim is not None]
+        claims.append(changed(f"curves.listed_{name}", subject, steps, values, unit=unit))
+    return [claim for claim in claims if claim is not None]
 
 
 def _curve(id: str, what: str, curve: dict[int, float], form: str = ".3g", unit: str = "") -> Claim | None:

@@ -22,14 +22,14 @@ from .keysteps import key_steps
 BY_FREQ = ("logit_cos", "logit_coefficient", "excluded_loss_logit2d_train_by_freq", "neuron_clusters")
 PIZZA = ("gradient_symmetricity", "distance_irrelevance", "circularity")
 DRAWS = 8
-"""Sets of random frequencies that the null of restricted and excluded losses is taken over."""
+"""Number of random sets of frequencies over which the null of restricted and excluded losses is averaged."""
 NULL_STEPS = 12
 """Number of snapshots at which the null of random frequencies is computed."""
 NULLS = {
     "restricted_loss_logit2d_all": lambda snap, ks: restricted_2d(snap, "all", ks).loss,
     "excluded_loss_logit2d_train": lambda snap, ks: excluded_2d(snap, "train", ks).loss,
 }
-"""Losses that are also taken at random frequencies, as functions of a snapshot and frequencies."""
+"""Losses that are also computed at random frequencies, as functions of a snapshot and frequencies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +49,14 @@ def progress_of(run: Run) -> Progress:
     """Measures, profiles and nulls of all snapshots, in one pass."""
     profiles: list[np.ndarray] = []
     nulls: list[tuple[int, str, int, float]] = []
-    draws, at = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
+    draws, null_steps = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
 
     def visit(snap: Snapshot) -> None:
         try:
             profiles.append(clock_profile(snap).numpy())
-            if snap.step in at:
+            if snap.step in null_steps:
                 nulls.extend(_null(snap, draws))
-        except NotApplicable:
+        except NotApplicable:  # the operation has no law along a cycle: the page has no profile and no nulls
             pass
 
     names = [measure.name for measures in charts().values() for measure in measures]
@@ -67,10 +67,10 @@ def progress_of(run: Run) -> Progress:
 
 @part
 def random_frequencies(run: Run) -> tuple[tuple[int, ...], ...]:
-    """Sets of as many frequencies as there are key ones, none of them key: ``DRAWS`` of them, the same at every call.
+    """``DRAWS`` random sets of frequencies, each as large as the set of key frequencies and disjoint from it.
 
-    Fewer where there are not so many different ones, and none where the frequencies that are not key are fewer than
-    the key ones, or there are no key ones.
+    The sets are the same at every call. Duplicates are dropped, so there may be fewer sets; there are none without key
+    frequencies, or if the other frequencies are fewer than the key ones.
     """
     try:
         keys, n = key_freqs_of(run).ks, law_of(run).n
@@ -93,6 +93,6 @@ def _null(snap: Snapshot, draws: Sequence[tuple[int, ...]]) -> Iterator[tuple[in
             continue
 
 
-def chosen(run: Run, names: Sequence[str]) -> pd.DataFrame:
-    """The rows of ``Progress.frame`` of some measures."""
+def progress_rows(run: Run, names: Sequence[str]) -> pd.DataFrame:
+    """The rows of ``Progress.frame`` that belong to the measures ``names``."""
     return progress_of(run).frame.query("measure in @names")

@@ -18,13 +18,14 @@ MEMORISED = 0.5
 
 @dataclass(frozen=True)
 class Standing:
-    """Accuracies of the last snapshot (None where undefined), and the kind of model that they show.
+    """Accuracies of the last snapshot (None where undefined), and the kind of model that they indicate.
 
     Attributes:
         kind: "generalises" (99% of the test rows; of all rows where the split is unknown), "between" (50% to 99% of the
             test rows, with 99% of the training rows), "memorises" (99% of the training rows, less than half of the test
             rows), "unfitted" (less than 99% of the training rows, or of all rows where the split is unknown),
             "unknown" (this kind of task has no such accuracy).
+        train, test, every: accuracy over the training, the test and all rows.
         chance: accuracy of always giving the most frequent answer.
     """
 
@@ -50,8 +51,8 @@ class Standing:
     @property
     def numbers(self) -> dict[str, float]:
         """The accuracies that are defined, and chance."""
-        found = {"train_acc": self.train, "test_acc": self.test, "all_acc": self.every, "chance": self.chance}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {"train_acc": self.train, "test_acc": self.test, "all_acc": self.every, "chance": self.chance}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @part

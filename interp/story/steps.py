@@ -1,4 +1,4 @@
-"""Parts of figures over training: the cursor that follows the slider, and a sentence for each step."""
+"""What figures over training share: the cursor that follows the slider, and a line of text for each step."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
 
 
 def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
-    """One sentence per step with the finite values of a frame with columns step, measure, value."""
+    """One line of text per step: the finite values of a frame with columns step, measure, value."""
     there = frame.dropna(subset=["value"])
     words = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
     return tuple(f"{at(run, step)}: {words.get(step, 'no value')}." for step in steps)

@@ -1,4 +1,4 @@
-"""When a run learned its training and test rows, up to the distance between evaluations."""
+"""The evaluations between which a run learned its training and its test rows."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def accuracies(run: Run, subset: str) -> tuple[list[int], list[float]]:
 
 
 def crossings(run: Run) -> dict[str, int | None]:
-    """Evaluations at which train and test accuracy first reach 99% and test accuracy stays there, and the delay."""
+    """Steps at which train and test accuracy first reach 99% and from which test accuracy stays; the delay in steps."""
     train, test = (
         first_crossing(*accuracies(run, "train"), THRESHOLD),
         first_crossing(*accuracies(run, "test"), THRESHOLD),
@@ -32,7 +32,7 @@ def brackets(run: Run) -> dict[str, Bracket | None]:
 
 
 def transition(run: Run) -> tuple[int, int] | None:
-    """Evaluations at which train and then test accuracy first reach 99%; None if not in this order."""
+    """Steps at which train accuracy and later test accuracy first reach 99%; None unless they do so in this order."""
     at = crossings(run)
     if at["train"] is None or at["test"] is None or at["test"] <= at["train"]:
         return None

@@ -1,4 +1,4 @@
-"""Which circuit adds: one verdict a run, with its evidence and what that is measured against.
+"""The verdict on a run: which circuit computes the sum, with the evidence and its baselines.
 
 Sources. Zhong et al. 2023 (2306.17844) tell two circuits apart by two scores: a clock multiplies the operands' circles
 in its attention, so the two operands' gradients differ (low gradient symmetricity) and the right answer's logit does
@@ -8,12 +8,12 @@ clock); medians over 1,044 of their runs (result/1l_fixedwidth.csv; circularity 
 most 0.39 up to attention rate 0.5, between 0.762 and 0.561, and 0.62 and 0.77, from 0.6 to 0.8, and 0.446 and 0.83
 above. They give no thresholds: the ones below lie between these groups and are ours.
 
-What cannot tell them apart. cos w(a+b-c) is what every circuit for addition puts out, so the form of the logits decides
-nothing. Nor can a model multiply operands without attention that depends on them (an attention rate of 0, an MLP): it
-is never called a clock, and where its gradients agree it is a pizza whatever its distance irrelevance, which comes to
-0.6 at attention rate 0 where the embedding is less circular. Untrained models have any gradient symmetricity (1.00 for
-the preset "quick", 0.44 for "zhong") and a distance irrelevance near 1: neither score means anything before the model
-answers.
+Limits. Every circuit for addition produces logits of the form cos w(a+b-c), so the form of the logits decides nothing.
+A model without attention that depends on the operands (an attention rate of 0, an MLP) cannot multiply them: it is
+never called a clock, and where its gradients agree it is a pizza whatever its distance irrelevance, which reaches 0.6
+at attention rate 0 where the embedding is less circular. Untrained models can have any gradient symmetricity (1.00 for
+the preset "quick", 0.44 for "zhong") and a distance irrelevance near 1: neither score means anything until the model
+has learned the operation.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ from .standing import Standing, at, memorising_step, standing_of, untrained_step
 from .transition import logged
 
 SYMMETRIC, ASYMMETRIC = 0.9, 0.5
-"""Gradient symmetricity from which operands are treated alike, and up to which they are not."""
+"""Gradient symmetricity from which the operands count as treated alike, and up to which as treated differently."""
 IRRELEVANT = 0.6
 """Distance irrelevance from which the right logit does not depend on a - b."""
 CIRCULAR = 0.5
-"""Least circularity: one frequency then holds most of each leading component of the embedding."""
+"""Smallest circularity at which one frequency holds most of each leading component of the embedding."""
 SUFFICIENT = 0.95
 """Share of all rows that the key frequencies' part of the logits must answer alone."""
 CLOSE = 0.9
@@ -53,18 +53,18 @@ ZHONG_CIRCULARITY = 0.995
 
 @dataclass(frozen=True)
 class Verdict:
-    """What computes the answers at the last snapshot.
+    """The circuit that computes the answers at the last snapshot, with the evidence.
 
     Attributes:
         kind: "clock", "pizza", "mixed" (signs of both), "undecided" (the evidence contradicts itself or does not
-            apply) or "none" (no circuit to name: the model does not answer rows it was not trained on, or what it
-            computes is no sum).
-        reason: why, as a clause that follows "because".
-        scores: the evidence by measure at the last snapshot; those that exist.
-        untrained, memorising: the same at the untrained snapshot and at the first one that had fitted its training
-            rows and not its test rows; empty where the run has none.
-        circles: the closed form that the logits of single circles of the embedding follow, by frequency; those that
-            follow one.
+            apply) or "none" (no circuit to name: the model does not generalise, or the operation is not a sum).
+        reason: the reason, as a clause that can follow "because".
+        standing: how well the last snapshot answers.
+        scores: the evidence at the last snapshot, by measure; undefined scores are left out.
+        untrained, memorising: scores at the untrained snapshot, and at the first one that had fitted its training rows
+            but not its test rows; empty where the run has no such snapshot.
+        circles: by frequency, the closed form that a single circle's logits follow; circles that follow none are left
+            out.
         has_law: whether the operation is a sum or a difference along a cycle at all.
     """
 
@@ -80,7 +80,7 @@ class Verdict:
 
 @part
 def verdict_of(run: Run) -> Verdict:
-    """The verdict on a run's last snapshot; the first precondition that fails decides, then the scores do."""
+    """The verdict on a run's last snapshot: from the first precondition that fails, else from the scores."""
     standing = standing_of(run)
     try:
         law = law_of(run)
@@ -95,36 +95,36 @@ def verdict_of(run: Run) -> Verdict:
     scores = scores_of(run.last)
     circles = circles_of(run.last)
     kind, reason = decide(scores, circles, _can_multiply(run))
-    before = {"untrained": untrained_step(run), "memorising": memorising_step(run)}
-    found = {name: {} if step is None else scores_of(run[step]) for name, step in before.items()}
-    return Verdict(kind, reason, standing, scores, found["untrained"], found["memorising"], circles)
+    steps = {"untrained": untrained_step(run), "memorising": memorising_step(run)}
+    earlier = {name: {} if step is None else scores_of(run[step]) for name, step in steps.items()}
+    return Verdict(kind, reason, standing, scores, earlier["untrained"], earlier["memorising"], circles)
 
 
 def _no_circuit(standing: Standing) -> str:
-    """Why a model that does not answer has no circuit."""
-    why = {
+    """The reason why a model that does not generalise has no circuit to name."""
+    reasons = {
         "memorises": f"the model memorised its training rows: it {standing.answers}",
-        "between": f"the model {standing.answers}, which is more than memory gives and short of 99%",
+        "between": f"the model {standing.answers}, which is more than memorisation achieves but short of 99%",
         "unfitted": f"the model has not learned the operation: it {standing.answers}",
-        "unknown": "no accuracy says that the model answers",
+        "unknown": "this kind of task has no accuracy by which to judge the model",
     }
-    return why[standing.kind]
+    return reasons[standing.kind]
 
 
 def scores_of(snap: Snapshot) -> dict[str, float]:
-    """The evidence at a snapshot, where it exists: ``SCORES``."""
+    """The measures ``SCORES`` at a snapshot, without those that are undefined."""
     return {name: value for name, value in measure_snapshot(snap, SCORES).items() if is_there(value)}
 
 
 def circles_of(snap: Snapshot) -> dict[int, str]:
-    """Frequencies of which a single circle's logits follow a closed form, and the nearer one: "clock" or "pizza"."""
-    found: dict[int, dict[str, float]] = {}
+    """The closed form that a single circle's logits follow, "clock" or "pizza", by the circle's frequency."""
+    scores: dict[int, dict[str, float]] = {}
     for name, value in measure_snapshot(snap, FORMS).items():
         if isinstance(value, dict):
             for k, score in value.items():
-                found.setdefault(k, {})[FORMS[name]] = score
-    best = {k: max(forms, key=lambda form: forms[form]) for k, forms in found.items()}
-    return {k: form for k, form in sorted(best.items()) if found[k][form] >= CLOSE}
+                scores.setdefault(k, {})[FORMS[name]] = score
+    best = {k: max(forms, key=lambda form: forms[form]) for k, forms in scores.items()}
+    return {k: form for k, form in sorted(best.items()) if scores[k][form] >= CLOSE}
 
 
 def decide(scores: Mapping[str, float], circles: Mapping[int, str], can_multiply: bool) -> tuple[str, str]:
@@ -136,12 +136,12 @@ def decide(scores: Mapping[str, float], circles: Mapping[int, str], can_multiply
         can_multiply: whether attention depends on the operands, without which nothing multiplies their circles.
     """
     if scores.get("restricted_acc_logit2d_all", 0.0) < SUFFICIENT:
-        return "undecided", "the key frequencies alone do not give the model's answers"
+        return "undecided", "the key frequencies alone do not reproduce the model's answers"
     symmetricity, irrelevance = scores.get("gradient_symmetricity"), scores.get("distance_irrelevance")
     if symmetricity is None or irrelevance is None:
-        return "undecided", "one of the two scores does not exist for this model"
+        return "undecided", "gradient symmetricity or distance irrelevance is not defined for this model"
     if scores.get("circularity", 0.0) < CIRCULAR:
-        return "undecided", "the embedding is not made of circles, which the scores presuppose"
+        return "undecided", "the scores presuppose an embedding made of circles, which this one is not"
     if len(set(circles.values())) == 2:
         named = [
             f"the circle{'s' * (len(ks) > 1)} at {frequencies(ks)} follow{'s' * (len(ks) == 1)} a {form}'s closed form"
@@ -153,15 +153,15 @@ def decide(scores: Mapping[str, float], circles: Mapping[int, str], can_multiply
         return "mixed", "the operands' gradients agree more than in the published clocks and less than in the pizzas"
     is_pizza, is_clock = symmetricity >= SYMMETRIC, irrelevance >= IRRELEVANT
     if is_pizza and not can_multiply:
-        return "pizza", "the operands' gradients agree, and no attention depends on the operands to multiply them"
+        return "pizza", "the operands' gradients agree, and there is no attention that could multiply the operands"
     if is_pizza == is_clock:
-        return "undecided", "the two scores point to different circuits"
+        return "undecided", "gradient symmetricity and distance irrelevance point to different circuits"
     if is_pizza:
         return "pizza", "the operands' gradients agree and the right answer's logit depends on a - b"
     if not can_multiply:
         return "undecided", (
-            "the scores are a clock's, but this model has no attention that depends on the operands, with which a "
-            "clock multiplies them"
+            "the scores are those of a clock, but a clock multiplies the operands by attention that depends on them, "
+            "and this model has none"
         )
     return "clock", "the operands' gradients differ and the right answer's logit hardly depends on a - b"
 
@@ -182,33 +182,36 @@ TITLES = {
 
 
 def verdict_claim(run: Run) -> Claim:
-    """The verdict in a sentence or three: the same in the overview and in "Clock or pizza"."""
-    found = verdict_of(run)
-    scores = {name: value for name, value in found.scores.items() if name in PUBLISHED}
-    title = TITLES[found.kind] if found.has_law else "**There is no circuit to name** as a clock or a pizza."
-    text = f"{title} {found.reason[:1].upper()}{found.reason[1:]}."
-    if len(scores) >= 2 and found.kind != "none":
-        quoted = [f"{_named(name)} {value:.2f}" for name, value in scores.items()]
-        text += f" {at(run, run.last.step)}: {listed(quoted)}."
-    numbers = {**found.standing.numbers, **found.scores}
-    against = "99% accuracy and chance" if found.kind == "none" else "published pizza (Model A) and clock (Model B)"
-    return Claim(f"verdict.{found.kind}", text, numbers, against)
+    """The verdict in one to three sentences, which the overview and "Clock or pizza" share."""
+    verdict = verdict_of(run)
+    scores = {name: value for name, value in verdict.scores.items() if name in PUBLISHED}
+    title = TITLES[verdict.kind] if verdict.has_law else "**There is no circuit to name** as a clock or a pizza."
+    text = f"{title} {verdict.reason[:1].upper()}{verdict.reason[1:]}."
+    if len(scores) >= 2 and verdict.kind != "none":
+        quoted = [f"{_named(name)} is {value:.2f}" for name, value in scores.items()]
+        text += f" {at(run, run.last.step)}, {listed(quoted)}."
+    numbers = {**verdict.standing.numbers, **verdict.scores}
+    against = "99% accuracy and chance" if verdict.kind == "none" else "published pizza (Model A) and clock (Model B)"
+    return Claim(f"verdict.{verdict.kind}", text, numbers, against)
 
 
 def baseline_claims(run: Run) -> list[Claim]:
-    """What the scores were before quoted was a circuit, and where they are used outside their range."""
-    found, claims, name = verdict_of(run), [], "gradient_symmetricity"
+    """Gradient symmetricity before the model generalised, and a caveat if circularity is below the published range."""
+    verdict, claims, name = verdict_of(run), [], "gradient_symmetricity"
     before = [
-        *([f"{found.untrained[name]:.2f} before any update"] if name in found.untrained else []),
-        *([f"{found.memorising[name]:.2f} {_memorising(run)}"] if name in found.memorising else []),
+        *([f"{verdict.untrained[name]:.2f} before any update"] if name in verdict.untrained else []),
+        *([f"{verdict.memorising[name]:.2f} {_memorising(run)}"] if name in verdict.memorising else []),
     ]
-    if before and name in found.scores:
-        numbers = {"untrained": found.untrained.get(name), "memorising": found.memorising.get(name)}
-        text = f"For comparison, gradient symmetricity was {listed(before)}: alone it is no evidence of a circuit."
-        quoted = {key: value for key, value in numbers.items() if value is not None} | {"last": found.scores[name]}
+    if before and name in verdict.scores:
+        numbers = {"untrained": verdict.untrained.get(name), "memorising": verdict.memorising.get(name)}
+        text = (
+            f"For comparison, gradient symmetricity was {listed(before)}, so this score alone is no evidence of a "
+            "circuit."
+        )
+        quoted = {key: value for key, value in numbers.items() if value is not None} | {"last": verdict.scores[name]}
         claims.append(Claim("verdict.baseline", text, quoted, "untrained and memorising snapshots of the run"))
-    circularity = found.scores.get("circularity")
-    if found.kind in ("clock", "pizza", "mixed") and circularity is not None and circularity < ZHONG_CIRCULARITY:
+    circularity = verdict.scores.get("circularity")
+    if verdict.kind in ("clock", "pizza", "mixed") and circularity is not None and circularity < ZHONG_CIRCULARITY:
         text = (
             f"Zhong et al. compare runs with circularity above {ZHONG_CIRCULARITY} only; here it is {circularity:.2f}, "
             "so the comparison with their values is approximate."

@@ -15,16 +15,16 @@ from .claims import Claim, changed, is_there, listed
 from .standing import at, untrained_step
 
 N_NAMED = 5
-"""Frequencies named in the texts."""
+"""Largest number of frequencies that a text names."""
 LEAST = 5e-4
-"""Smallest share that is named: a smaller one would be written as 0.0%."""
+"""Smallest share that a text names: a smaller one would be written as 0.0%."""
 
 
 def strongest(energy: Float[Tensor, " n_freqs"]) -> list[tuple[int, float]]:
     """The strongest frequencies with their shares: at most five, at most half of all, and 0.1% each."""
     top = energy.topk(min(N_NAMED, max(1, len(energy) // 2)))
-    found = [(int(i) + 1, float(v)) for v, i in zip(*top, strict=True)]
-    return [(k, share) for k, share in found if share >= LEAST] or found[:1]
+    shares = [(int(i) + 1, float(v)) for v, i in zip(*top, strict=True)]
+    return [(k, share) for k, share in shares if share >= LEAST] or shares[:1]
 
 
 def strongest_words(energy: Float[Tensor, " n_freqs"]) -> str:
@@ -39,13 +39,13 @@ def strongest_words(energy: Float[Tensor, " n_freqs"]) -> str:
 
 
 def spectrum_claim(run: Run, name: str, energy: Float[Tensor, "n_snapshots n_freqs"], n: int) -> Claim:
-    """The strongest frequencies of a matrix at the last snapshot, against as many of a matrix without structure."""
+    """The strongest frequencies of a matrix at the last snapshot, compared with a matrix without structure."""
     top, step = strongest(energy[-1]), run.last.step
     total, even = sum(share for _, share in top), min(1.0, 2 * len(top) / n)
     numbers = {"share": total, "even": even} | {f"k={k}": share for k, share in top if total > 0}
     text = f"{at(run, step)} {strongest_words(energy[-1])}."
     if total > 0:
-        text += f" A matrix without structure has {even:.1%} in as many frequencies chosen beforehand"
+        text += f" In a matrix without structure, as many frequencies chosen beforehand would hold {even:.1%}"
         before = untrained_step(run)
         if before is not None and float(energy[0].sum()) > 0:
             numbers["untrained"] = sum(share for _, share in strongest(energy[0]))
@@ -55,7 +55,7 @@ def spectrum_claim(run: Run, name: str, energy: Float[Tensor, "n_snapshots n_fre
 
 
 def irrep_claim(run: Run, name: str, shares: Mapping[str, Sequence[float]], even: Mapping[str, float]) -> Claim:
-    """The irreps that hold most of a matrix at the last snapshot, against their share of a matrix without structure."""
+    """The irreps that hold most of a matrix at the last snapshot, compared with a matrix without structure."""
     last = {irrep: values[-1] for irrep, values in shares.items() if is_there(values[-1])}
     top = sorted(last, key=lambda irrep: -last[irrep])[:2]
     if not top:
@@ -69,14 +69,14 @@ def irrep_claim(run: Run, name: str, shares: Mapping[str, Sequence[float]], even
 def norm_claims(run: Run, totals: Any, tensors: Any) -> list[Claim]:
     """How the norm of all weights changed, and which tensor is the largest at the end."""
     steps = [int(step) for step in totals.index]
-    found = [changed("norms.total", "The norm of all weights", steps, totals.tolist(), ".4g", "", knows_step(run))]
+    claims = [changed("norms.total", "The norm of all weights", steps, totals.tolist(), ".4g", "", knows_step(run))]
     if len(totals) > 2 and steps[0] < totals.idxmax() < steps[-1]:
-        text = f"It was largest, {totals.max():.4g}, at step {int(totals.idxmax()):,}."
-        found.append(Claim("norms.largest", text, {"largest": totals.max(), "step": int(totals.idxmax())}))
+        text = f"The norm peaked at {totals.max():.4g} at step {int(totals.idxmax()):,}."
+        claims.append(Claim("norms.largest", text, {"largest": totals.max(), "step": int(totals.idxmax())}))
     if len(tensors):
         text = f"The tensor with the largest norm at the last snapshot is {tensors.idxmax()}, with {tensors.max():.4g}."
-        found.append(Claim("norms.tensor", text, {"norm": tensors.max(), "total": totals.iloc[-1]}))
-    return [claim for claim in found if claim is not None]
+        claims.append(Claim("norms.tensor", text, {"norm": tensors.max(), "total": totals.iloc[-1]}))
+    return [claim for claim in claims if claim is not None]
 
 
 # ---- maps ------------------------------------------------------------------------------------------
@@ -91,14 +91,15 @@ def map_words(run: Run, step: int, trust: float, circle: tuple[float, int] | Non
 
 
 def map_claim(run: Run, method: str, trust: float, circle: tuple[float, int] | None, n: int | None, text: str) -> Claim:
-    """Scores of the last snapshot's map, beside the score that 95% of maps without structure stay below."""
+    """Scores of the last snapshot's map, compared with the score that 95% of maps without structure stay below."""
     numbers: dict[str, float] = {"trustworthiness": trust} if is_there(trust) else {}
     against = "1, a map that keeps all neighbours"
     if circle is not None and n is not None:
         null = circle_score_null(n)
         numbers |= {"circle_score": circle[0], "k": circle[1], "null": null}
-        beside = "above" if circle[0] > null else "not above"
-        text += f" The circle score is {beside} the {null:.2f} that 95% of maps with random angles stay below."
+        verdict = "is above" if circle[0] > null else "does not exceed"
+        meaning = "the ring is unlikely to be chance" if circle[0] > null else "the map gives no evidence of a ring"
+        text += f" The circle score {verdict} {null:.2f}, which 95% of maps with random angles stay below: {meaning}."
         against += "; 95% of random maps"
     return Claim(f"maps.{method}", text, numbers, against)
 
@@ -114,23 +115,23 @@ def cluster_claim(run: Run, totals: Any, d_mlp: int) -> Claim:
     text = f"{at(run, run.last.step)}, {count} a single frequency"
     if len(totals) > 1:
         numbers |= {"first": first, "first_step": int(totals.index[0])}
-        text += f"; at step {int(totals.index[0]):,} {'none' if first == 0 else f'{first:,}'} did"
+        text += f"; at step {int(totals.index[0]):,}, {'none' if first == 0 else f'{first:,}'} did"
     return Claim("neurons.clusters", f"{text}.", numbers, "the first snapshot")
 
 
 def no_cluster_claim(run: Run, largest: float, threshold: float) -> Claim:
-    """That no neuron follows one frequency, with the largest share that one does."""
+    """That no neuron follows a single frequency, with the largest share of variance that one explains."""
     text = (
-        f"{at(run, run.last.step)} no neuron is explained to more than {threshold:.0%} by one frequency: the most is "
-        f"{largest:.1%}."
+        f"{at(run, run.last.step)} no single frequency explains more than {threshold:.0%} of any neuron's variance; "
+        f"the most is {largest:.1%}."
     )
     return Claim("neurons.no_cluster", text, {"largest": largest}, f"{threshold:.0%}")
 
 
 def representative_claim(run: Run, neurons: Mapping[int, int], share: Float[Tensor, " d_mlp"], left: int) -> Claim:
-    """The neuron of each large cluster that its frequency explains best, by number, with the frequency."""
-    each = ", ".join(f"neuron {i} (k = {k}, {float(share[i]):.1%})" for i, k in neurons.items())
-    text = f"{at(run, run.last.step)} the neuron of each cluster that its frequency explains best: {each}."
+    """The neuron that each large cluster's frequency explains best, with the share of its variance explained."""
+    each = ", ".join(f"neuron {i} (k = {k}: {float(share[i]):.1%} of its variance)" for i, k in neurons.items())
+    text = f"{at(run, run.last.step)}, the neuron of each cluster that its frequency explains best: {each}."
     more = f" {left} smaller cluster{'s are' if left > 1 else ' is'} left out." if left else ""
     numbers = {f"neuron {i}": float(share[i]) for i in neurons} | {"left_out": left}
     return Claim("neurons.representatives", text + more, numbers, "the share of variance explained")
@@ -138,10 +139,10 @@ def representative_claim(run: Run, neurons: Mapping[int, int], share: Float[Tens
 
 def scatter_claim(run: Run, steps: Sequence[int], shares: Sequence[float], threshold: float) -> Claim:
     """The share of neurons that one frequency explains."""
-    what = f"The share of neurons of which one frequency explains more than {threshold:.0%} of the variance"
-    found = changed("neurons.share", what, steps, shares, ".1%", "the first snapshot", knows_step(run))
-    assert found is not None
-    return found
+    subject = f"The share of neurons with more than {threshold:.0%} of their variance explained by one frequency"
+    claim = changed("neurons.share", subject, steps, shares, ".1%", "the first snapshot", knows_step(run))
+    assert claim is not None
+    return claim
 
 
 def attention_claim(

@@ -1,4 +1,4 @@
-"""Checks of the theory's parameters: each message says what came and what is allowed."""
+"""Checks of the theory's parameters: each message gives the value and the allowed range."""
 
 import math
 
@@ -7,7 +7,7 @@ LARGEST = 20.0
 
 
 class OutOfRange(ValueError):
-    """A parameter for which the theory says nothing; the message tells the allowed range."""
+    """A parameter outside the theory's range; the message gives the allowed range."""
 
 
 class Unsolvable(RuntimeError):

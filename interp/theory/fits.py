@@ -1,4 +1,4 @@
-"""Slopes of loss curves, and reasons why a slope is no exponent."""
+"""Slopes of loss curves, and reasons why a slope is not an exponent."""
 
 from dataclasses import dataclass
 

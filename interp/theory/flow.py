@@ -22,7 +22,7 @@ FIRST = 1e-4
 
 @dataclass(frozen=True)
 class Modes:
-    """A task and a model as the flow sees them."""
+    """The quantities of a task and a model that determine the flow."""
 
     sigma: Float[np.ndarray, " modes"]
     """Eigenvalues of the training kernel."""

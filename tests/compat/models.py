@@ -47,6 +47,6 @@ def rows(n=5) -> torch.Tensor:
 
 
 def assert_close(got, want):
-    """Equal but for rounding in sums of a few hundred terms."""
+    """Assert equality up to rounding in sums of a few hundred terms."""
     scale = 500 * torch.finfo(want.dtype).eps * want.abs().max().clamp(min=1)
     assert got.shape == want.shape and (got - want).abs().max() <= scale, (got - want).abs().max()

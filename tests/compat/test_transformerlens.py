@@ -59,7 +59,7 @@ def cached_shapes(model):
 
 
 FOUR = {f"blocks.{i}.attn.hook_{c}_input" for i in range(LAYERS) for c in "qkv"}
-"""Where version 4 has the split inputs."""
+"""Names of the split inputs' hooks in version 4."""
 
 
 @pytest.mark.parametrize("norm", ["none", "pre"])

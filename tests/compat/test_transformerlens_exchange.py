@@ -63,7 +63,7 @@ def test_export_has_equal_logits(norm, attention, choices):
         ({"attn_rate": 0.5}, "attn_rate = 0.5 cannot be exported"),
         ({"act_fn": "square"}, "no act_fn 'square'"),
         ({"act_fn": "tanh"}, "no act_fn 'tanh'"),
-        ({"output_scale": 2.0}, "output_scale = 2.0 is not exported"),
+        ({"output_scale": 2.0}, "output_scale = 2.0 cannot be exported"),
     ],
 )
 def test_export_refuses(choices, message):

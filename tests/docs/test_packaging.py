@@ -1,4 +1,4 @@
-"""What a user installs: the wheel, the source archive, and the package's own word of its version."""
+"""The files that a user installs, wheel and source archive, and the version that the package reports."""
 
 import email
 import os
@@ -33,7 +33,7 @@ def test_one_version_everywhere():
 
 
 def test_every_dependency_has_a_lower_bound_and_a_tested_version():
-    """Extras of our own aside; each tested version satisfies the bound."""
+    """Each tested version satisfies the bound of its requirement; extras that name this package are left out."""
     from packaging.requirements import Requirement
 
     pairs = (line.split("==") for line in (ROOT / "constraints.txt").read_text().split())

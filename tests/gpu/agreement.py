@@ -11,7 +11,7 @@ from gpu.trainee import train_into
 
 STEPS = 100
 TOLERANCE = 1e-3
-"""Of each loss, relative: between runs in float64."""
+"""Relative tolerance of each loss between runs in float64."""
 ROOM = 100
 """A run as it is trained may part from the CPU's in float64 by so many times what the CPU's own does, up to that step.
 
@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tf32": ("quick", {"precision": "tf32"}),
 }
 DRAWN = {"dropout", "noise"}
-"""What these draw at random differs between kinds of device, so that they are compared on one, by two passes."""
+"""Cases whose random draws depend on the kind of device; they are compared on one device, by two passes."""
 
 
 def first_losses(config: Any, device: Any, steps: int) -> list[float]:
@@ -98,7 +98,7 @@ def _single(bench: Bench, name: str, preset: str, fields: dict[str, Any]) -> Non
 
 
 def _as_trained(bench: Bench, name: str, config: Any, exact: list[float]) -> dict[str, Any]:
-    """The run in its own precision. A CPU's bfloat16 stands for TF32, which it does not have and which rounds less."""
+    """Losses of a run in its own precision; on a CPU bfloat16, which rounds more, stands in for TF32."""
     import torch
 
     from train.config.settings import override
@@ -117,7 +117,7 @@ def _as_trained(bench: Bench, name: str, config: Any, exact: list[float]) -> dic
 
 
 def _apart(found: list[float], expected: list[float]) -> list[float]:
-    """Relative difference of each loss; infinite where one is no number."""
+    """Relative difference of each loss; infinite where a loss is NaN."""
     differences = (abs(a / b - 1) for a, b in zip(found, expected, strict=True))
     return [difference if math.isfinite(difference) else math.inf for difference in differences]
 

@@ -1,4 +1,4 @@
-"""What a stage of the checks is given, and where it keeps what it finds."""
+"""The inputs of a stage of the checks, and the results that it saves."""
 
 import json
 import time
@@ -12,16 +12,16 @@ ROOT = Path(__file__).parent.parent.parent
 
 @dataclass
 class Bench:
-    """A stage's device, scale, time and scratch folder; ``found`` is what it has found so far."""
+    """A stage's device, scale, time and scratch folder; ``found`` holds the results so far."""
 
     device: Any
     is_small: bool
-    """A dry run on tiny models: it tries the script, and measures nothing."""
+    """Whether this is a dry run on tiny models, which exercises the script and measures nothing."""
     seed: int
     folder: Path
     into: Path
     seconds: float
-    """After which the stage should end by itself."""
+    """Time after which the stage should end by itself."""
     found: dict[str, Any] = field(default_factory=lambda: {"checks": [], "notes": []})
     started: float = field(default_factory=time.monotonic)
 
@@ -31,12 +31,12 @@ class Bench:
         return self.seconds - (time.monotonic() - self.started)
 
     def check(self, name: str, is_well: bool, saw: str) -> None:
-        """Keep the outcome of a check."""
+        """Record and save the outcome of a check."""
         self.found["checks"].append({"name": name, "ok": bool(is_well), "saw": saw})
         self.save()
 
     def attempt(self, name: str, do: Callable[[], None]) -> None:
-        """Run one part of a stage; an error is a check that failed, and the next part goes on."""
+        """Run one part of a stage; an error counts as a failed check, and the next part still runs."""
         try:
             do()
         except Exception as error:
@@ -44,17 +44,17 @@ class Bench:
             self.check(name, False, line)
 
     def note(self, text: str) -> None:
-        """Keep a remark."""
+        """Record and save a remark."""
         self.found["notes"].append(text)
         self.save()
 
     def save(self) -> None:
-        """Write what is found so far: a stage that is killed leaves it."""
+        """Write the results so far, so that a killed stage leaves them behind."""
         write(self.into, json.dumps(self.found, indent=1))
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file's contents, as a whole."""
+    """Replace a file's contents atomically."""
     aside = path.with_name(f".{path.name}.tmp")
     aside.write_text(text)
     aside.replace(path)
@@ -64,7 +64,7 @@ SIZES = {"p", "d_model", "n_heads", "batch_size"}
 
 
 def setting(config: Any, bench: Bench, **fields: Any) -> Any:
-    """A config with fields by their flat names; for a dry run of tiny sizes in the place of its own."""
+    """A config with fields by their flat names; in a dry run, tiny sizes replace the given ones."""
     from train.config.settings import override
 
     tiny: dict[str, Any] = {}

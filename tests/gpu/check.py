@@ -1,7 +1,7 @@
 """Check and measure training on an accelerator: ``make gpu``, or ``python tests/gpu/check.py`` from a bare checkout.
 
 Nothing needs to be installed but the packages that the checkout imports. Every stage is a process of its own, with a
-share of the time; what it finds is on disk as soon as it is found. Files: accelerator.json and accelerator.md.
+share of the time; each result is written to disk at once. Files: accelerator.json and accelerator.md.
 
 Exit statuses: 0 all checks passed, 1 a check failed or was not done, 2 there is no such device.
 """
@@ -27,14 +27,14 @@ from gpu.bench import Bench, write  # noqa: E402 - it is found by the line above
 from gpu.markdown import page  # noqa: E402
 
 SHARES = {"machine": 0.04, "singles": 0.25, "end": 0.15, "resumed": 0.13, "speed": 0.25, "plain": 0.03, "tests": 0.15}
-"""Of the time. A stage begins when those before it end, and must end when the sum of shares up to it is used up."""
+"""Share of the time by stage. A stage starts after the one before and must end within the sum of shares up to it."""
 SPARE_S = 5.0
-"""Before a stage is stopped, it is given so long to end by itself."""
+"""Seconds that a stage has to end by itself before it is stopped."""
 FAILED, NO_DEVICE = 1, 2
 
 
 def main() -> int:
-    """Run the stages, or one of them where a process of ours asks for it."""
+    """Run the stages; with the internal flag --stage, run one of them in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 ...; cpu is a dry run")
     parser.add_argument("--seconds", type=float, default=480.0, help="for everything")
@@ -81,7 +81,7 @@ def _all(given: Any) -> int:
 
 
 def _head(given: Any) -> dict[str, Any]:
-    """What ran, and when."""
+    """The head of the result: command, date, commit, seed and time budget."""
     from train.storage.provenance import git_state
 
     git = git_state()
@@ -97,7 +97,7 @@ def _is_well(stages: dict[str, Any]) -> bool:
 
 
 def _in_a_process(given: Any, name: str, scratch: Path, limit: float) -> dict[str, Any]:
-    """What a stage found, whether or not it ended."""
+    """The results of a stage, even if the stage did not end."""
     command = [sys.executable, __file__, "--stage", name, "--scratch", str(scratch), "--device", given.device]
     command += ["--seed", str(given.seed), "--seconds", str(max(limit - SPARE_S, 1.0)), *["--small"] * given.small]
     started = time.monotonic()
@@ -118,7 +118,7 @@ def _in_a_process(given: Any, name: str, scratch: Path, limit: float) -> dict[st
 
 
 def _one(given: Any) -> int:
-    """One stage, in this process."""
+    """Run one stage in this process."""
     from gpu import agreement, resumed, speed, suite
 
     from train.cli.arguments import find_device
@@ -146,7 +146,7 @@ def _one(given: Any) -> int:
 
 
 def _machine(bench: Bench) -> None:
-    """The device, and what drives it."""
+    """Record the device and its driver."""
     import torch
 
     import train
@@ -167,7 +167,7 @@ def _machine(bench: Bench) -> None:
 
 
 def _driver() -> str:
-    """As nvidia-smi calls it."""
+    """Version of the NVIDIA driver, from nvidia-smi."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)

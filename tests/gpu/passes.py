@@ -1,4 +1,4 @@
-"""What the checks on an accelerator know of the package's inside: the one place to change when that changes."""
+"""Internals of the package that the checks on an accelerator use: the one file to change when the internals change."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from typing import Any
 
 
 def accelerators_pass(device: Any) -> contextlib.AbstractContextManager[None]:
-    """Stacks made within take the pass of an accelerator, on a CPU too: a dry run tries what a GPU would run."""
+    """Stacks made in this context take the accelerator's pass, on a CPU too, so that a dry run exercises that pass."""
     from train.passes.vmapped import VmappedPass
 
     return _every_stack(VmappedPass) if device.type == "cpu" else contextlib.nullcontext()
 
 
 def autograd_pass() -> contextlib.AbstractContextManager[None]:
-    """Stacks made within take a model at a time, by autograd over the training forward, on any device."""
+    """Stacks made in this context take one model at a time, by autograd over the training forward, on any device."""
     from train.passes.functional import FunctionalPass
 
     return _every_stack(FunctionalPass)
 
 
 def plain_pass() -> contextlib.AbstractContextManager[None]:
-    """Stacks made within take the hooked model itself under autograd."""
+    """Stacks made in this context run the hooked model itself under autograd."""
     from train.passes.plain import PlainPass
 
     return _every_stack(PlainPass)
@@ -28,7 +28,7 @@ def plain_pass() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def in_float64() -> Iterator[None]:
-    """Stacks made within have weights of double precision."""
+    """Stacks made in this context have float64 weights."""
     from train.engine import stack
 
     usual = stack.build_model
@@ -68,7 +68,7 @@ def estimate(config: Any) -> int:
 
 
 def refused(configs: list[Any], device: Any) -> str | None:
-    """What the package says of more runs than it expects to fit; None where they fit."""
+    """The package's error for more runs than it expects to fit; None if the runs fit."""
     from train.engine.shapes import check_memory
     from train.errors import UsageError
 

@@ -18,7 +18,7 @@ PRESETS = ("quick", "nanda")
 ADAM_PASSES = 7
 """Reads of weights, gradient and two moments, writes of all but the gradient."""
 STEP_S, PRODUCT_S = 0.15, 0.02
-"""Of one timing."""
+"""Seconds of one timing."""
 ROUNDS = 5
 
 
@@ -145,7 +145,7 @@ def copy_rate(bench: Bench) -> float:
 
 
 def seconds(bench: Bench, run: Callable[[], object], each: float) -> float:
-    """Of one call: the median of several timings of as many calls as take ``each`` seconds, the device awaited."""
+    """Seconds of one call: the median of several timings of ``each`` seconds, each ended by a device sync."""
     import torch
 
     def several(count: int) -> float:
@@ -181,7 +181,7 @@ def _check_memory(bench: Bench) -> None:
 
 
 def _forget(bench: Bench) -> None:
-    """Give back what is not used, so that rows do not depend on those before."""
+    """Free cached device memory, so that a row does not depend on the rows before."""
     import torch
 
     gc.collect()

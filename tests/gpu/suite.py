@@ -1,4 +1,4 @@
-"""The tests marked ``gpu``, in a process of their own."""
+"""A run of the tests marked ``gpu``, in a process of its own."""
 
 import importlib.util
 import subprocess
@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from gpu.bench import ROOT, Bench
 
 PLUGINS = ("jaxtyping", "beartype", "pytest_timeout")
-"""That the project's own settings of pytest need; without one of them the tests run on plain settings."""
+"""Packages that the project's pytest settings need; if one is missing, the tests run with default settings."""
 PLAIN = ("-o", "addopts=", "-W", "default", "--strict-markers")
 
 

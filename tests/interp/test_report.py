@@ -1,4 +1,4 @@
-"""The report command: what it writes, says and returns."""
+"""The report command: its files, messages and exit status."""
 
 import pytest
 from oracles.handmade import handmade_run

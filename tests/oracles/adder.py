@@ -1,4 +1,4 @@
-"""A transformer of TransformerLens' names, set by formula, that adds mod p if it reads one row of tokens, and no other.
+"""A transformer whose weights are set by formula: it adds mod p for one order of tokens in a row, and for no other.
 
 Axes of the residual stream: cos and sin of the operands (0, 1), of their sum (2, 3), of the answer (4, 5), what keys
 and the last query say of places (6, 7), and one axis for each token (8, ...). Attention goes by places, with one weight

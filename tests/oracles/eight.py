@@ -1,4 +1,4 @@
-"""Runs about which little is true: for sentences that must not claim more than the data show. Each takes no training
+"""Runs about which little can be said, to check that sentences claim no more than the data show. Each takes no training
 or a second of it: ``eight_runs(root)`` gives open runs by name, with "grokked" as the control.
 """
 
@@ -19,7 +19,7 @@ ORIGIN = {
 }
 P, KEYS = 23, (3, 5, 9)
 LEARNT_AT = 100
-"""Step of the log at which the control's test rows are first answered, 10 being that of its training rows."""
+"""Step of the log at which the control first answers its test rows; it answers its training rows from step 10."""
 
 
 def eight_runs(root: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def grokked(root: Path) -> Any:
 
 
 def written(store: Any, rows: list[dict[str, Any]]) -> None:
-    """Rows in the log of a run that is done: its DONE, which vouches for the log, is made anew."""
+    """Append log rows to a finished run, and write DONE again, because DONE holds the log's digest."""
     (store.path / "DONE").unlink()
     store.append_log(rows)
     store.mark_done(max(store.steps))
@@ -94,7 +94,7 @@ def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
 
 
 def unfinished(root: Path) -> Any:
-    """Two updates of a hundred, by the engine."""
+    """A run of 2 updates, whose config asks for 100."""
     from interp import open_run
     from train.config.model import ModelConfig
     from train.config.run import RunConfig, ScheduleConfig
@@ -116,7 +116,7 @@ def unfinished(root: Path) -> Any:
 
 
 def imported(root: Path) -> Any:
-    """One snapshot of a stranger's, its split unknown, with losses alone in its log."""
+    """An imported run: one snapshot, an unknown split, and a log of losses without accuracies."""
     from interp import open_run
     from train.storage.imported import write_imported
 
@@ -130,7 +130,7 @@ def imported(root: Path) -> Any:
 
 
 def logged(run: Any, train: tuple[float, ...], test: tuple[float, ...]) -> Any:
-    """The run with these accuracies in its log at its snapshots; losses are its own."""
+    """The run with the given accuracies logged at its snapshots; the losses are computed from its weights."""
     from interp import open_run
     from train.storage.store import RunStore
 

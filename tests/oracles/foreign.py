@@ -27,7 +27,7 @@ GROK_TOKENS = [
 
 
 class Draw:
-    """Normal numbers as tensors."""
+    """A function that draws tensors of standard normal numbers."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -38,7 +38,7 @@ class Draw:
 
 
 def nanda(seed: int, d_vocab: int = P + 1, n_ctx: int = 3, n_layers: int = 1, d_vocab_out: int | None = None) -> Any:
-    """Nanda et al.'s and pizza's transformer."""
+    """State dict of the transformer of Nanda et al. and pizza."""
     draw = Draw(seed)
     found = {"embed.W_E": draw(D_MODEL, d_vocab), "pos_embed.W_pos": draw(n_ctx, D_MODEL)}
     for i in range(n_layers):
@@ -51,7 +51,7 @@ def nanda(seed: int, d_vocab: int = P + 1, n_ctx: int = 3, n_layers: int = 1, d_
 
 
 def linear(kind: str, seed: int, d: int = 6) -> Any:
-    """pizza's linear models."""
+    """State dict of one of pizza's linear models."""
     draw = Draw(seed)
     names = ["embed1", "embed2"] if kind == "X" else ["embed"]
     found = {f"{name}.weight": draw(P, d // 2 if kind == "D" else d) for name in names}
@@ -60,7 +60,7 @@ def linear(kind: str, seed: int, d: int = 6) -> Any:
 
 
 def linearformer(seed: int, d: int = 7, n_layers: int = 2) -> Any:
-    """pizza's model without attention; with an odd d_model its input is padded."""
+    """State dict of pizza's model without attention; with an odd d_model its input is padded."""
     draw = Draw(seed)
     found = {"embed.W_E": draw(d // 2, 2 * P), "unembed.W_U": draw(d, 2 * P)}
     for i in range(n_layers):
@@ -71,7 +71,7 @@ def linearformer(seed: int, d: int = 7, n_layers: int = 2) -> Any:
 def transformerlens(
     seed: int, d_vocab: int, d_vocab_out: int, n_layers: int = 1, n_ctx: int = 3, with_biases: bool = True
 ) -> Any:
-    """A HookedTransformer's, with the buffers of version 3."""
+    """State dict of a HookedTransformer, with the buffers of version 3."""
     draw = Draw(seed)
 
     def bias(*shape: int) -> torch.Tensor:
@@ -90,27 +90,27 @@ def transformerlens(
 
 
 def with_norms(found: Any, seed: int, n_layers: int) -> Any:
-    """The same with layer norms before each part and at the end."""
+    """State dict of a HookedTransformer with layer norms before each sublayer and at the end."""
     draw = Draw(seed)
     names = [f"blocks.{i}.{ln}" for i in range(n_layers) for ln in ("ln1", "ln2")] + ["ln_final"]
     return found | {f"{name}.{x}": draw(D_MODEL) for name in names for x in "wb"}
 
 
 def reptheory(seed: int, n: int) -> Any:
-    """rep-theory's transformer on a group of n elements."""
+    """State dict of rep-theory's transformer on a group of n elements."""
     found = transformerlens(seed, n + 1, n, with_biases=False)
     return {"x_embed": found["embed.W_E"], "y_embed": found["embed.W_E"], **found}
 
 
 def one_layer_mlp(seed: int, n: int, d_embed: int = 3, d_hidden: int = 5) -> Any:
-    """rep-theory's MLP."""
+    """State dict of rep-theory's MLP."""
     draw = Draw(seed)
     found = {"W_x": draw(n, d_embed), "W_y": draw(n, d_embed), "W": draw(2 * d_embed, d_hidden)}
     return found | {"W_U": draw(d_hidden, n)}
 
 
 def grok(seed: int, n_layers: int = 2, max_context_len: int = 7) -> Any:
-    """openai/grok's transformer."""
+    """Checkpoint of openai/grok's transformer."""
     draw, d_model, n_tokens = Draw(seed), HEADS * D_HEAD, len(GROK_TOKENS)
     angles = [[pos / 10000 ** ((i - i % 2) / d_model) for i in range(d_model)] for pos in range(max_context_len)]
     tables = torch.tensor(angles).sin(), torch.tensor(angles).cos()
@@ -131,14 +131,14 @@ def grok(seed: int, n_layers: int = 2, max_context_len: int = 7) -> Any:
 
 
 def pizza_config(**fields: Any) -> dict[str, Any]:
-    """What pizza's config files hold, the lambda and the wrong word included."""
+    """Contents of pizza's config files, including the lambda and the misspelt "casual"."""
     text = f"lambda x: (x[0]+x[1])%{P}"
     common = {"name": f"modadd_{P}", "funcs": text, "C": P, "attention_dir": "casual", "act_fn": "ReLU", "frac": 0.8}
     return common | {"diff_vocab": 0, "eqn_sign": 0, "attn_coeff": 0, "func": None, "weight_decay": 2.0} | fields
 
 
 def reptheory_config(group: str, n: int, **fields: Any) -> dict[str, Any]:
-    """What rep-theory's config files hold."""
+    """Contents of rep-theory's config files."""
     common = {"lr": 0.001, "model": "Transformer", "group": group, "group_parameter": n, "frac_train": 0.6, "seed": 3}
     return common | {"num_epochs": 50000, "layers": {"embed_dim": 256, "hidden_dim": 128}} | fields
 

@@ -13,12 +13,12 @@ S4 = (
 
 
 def pairs(n: int) -> Any:
-    """All (a, b), a-major."""
+    """All pairs (a, b), a-major."""
     return torch.cartesian_prod(torch.arange(n), torch.arange(n))
 
 
 def nanda(w: Any, tokens: Any, act: Any = F.relu, rate: float | None = None) -> Any:
-    """Columns are embeddings, W_x are [head, d_head, d_model], W_O is [d_model, head and d_head].
+    """Logits of Nanda et al.'s transformer: embeddings are columns, W_x [head, d_head, d_model], W_O [d_model, heads].
 
     With ``rate`` (pizza) the attention is bidirectional, rate * softmax + (1 - rate); otherwise causal.
     """
@@ -38,7 +38,7 @@ def nanda(w: Any, tokens: Any, act: Any = F.relu, rate: float | None = None) -> 
 
 
 def linear(w: Any, ab: Any, kind: str) -> Any:
-    """pizza's models A, B, C, D and X."""
+    """Logits of pizza's linear models A, B, C, D and X."""
     first, second = ("embed1", "embed2") if kind == "X" else ("embed", "embed")
     a, b = w[f"{first}.weight"][ab[:, 0]], w[f"{second}.weight"][ab[:, 1]]
     l1 = (w["l1.weight"], w["l1.bias"])
@@ -53,7 +53,7 @@ def linear(w: Any, ab: Any, kind: str) -> Any:
 
 
 def linearformer(w: Any, tokens: Any) -> Any:
-    """pizza's model without attention."""
+    """Logits of pizza's model without attention."""
     x = w["embed.W_E"].t()[tokens].flatten(1)
     x = F.pad(x, (0, w["unembed.W_U"].shape[0] - x.shape[1]))
     for i in range(sum(name.endswith(".W_in") for name in w)):
@@ -62,7 +62,7 @@ def linearformer(w: Any, tokens: Any) -> Any:
 
 
 def transformerlens(w: Any, tokens: Any, act: Any = F.relu) -> Any:
-    """A causal HookedTransformer, with layer norms where there are any."""
+    """Logits of a causal HookedTransformer, with layer norms if the state dict has them."""
 
     def norm(x: Any, name: str) -> Any:
         if f"{name}.w" not in w:
@@ -82,13 +82,13 @@ def transformerlens(w: Any, tokens: Any, act: Any = F.relu) -> Any:
 
 
 def one_layer_mlp(w: Any, ab: Any) -> Any:
-    """rep-theory's MLP."""
+    """Logits of rep-theory's MLP."""
     stacked = torch.hstack((w["W_x"][ab[:, 0]], w["W_y"][ab[:, 1]]))
     return F.relu(stacked @ w["W"]) @ w["W_U"]
 
 
 def grok(w: Any, tokens: Any) -> Any:
-    """openai/grok's decoder: norm after each sum, heads side by side into Wo."""
+    """Logits of openai/grok's decoder: a norm after each sum, concatenated heads into Wo."""
     w = {name.removeprefix("transformer."): t for name, t in w.items()}
     length = tokens.shape[1]
     x = w["embedding.weight"][tokens] + w["position_encoding"][:length]

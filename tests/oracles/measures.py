@@ -17,7 +17,7 @@ restricted_loss_logit2d_all restricted_loss_logit2d_test restricted_loss_logit2d
 excluded_loss_logit2d_train_by_freq excluded_loss_logit3d_train restricted_loss_neuron_test restricted_loss_neuron_all
 excluded_loss_neuron_train neuron_fraction_fve85 neuron_clusters W_E_energy W_L_energy gini_W_E gini_W_L
 gradient_symmetricity distance_irrelevance distance_irrelevance_best_wrong circularity""".split()
-"""Measures whose names others may rely on."""
+"""Measures whose names are stable."""
 SIGN = {"add": 1, "sub": -1, "mul": 1, "div": -1, "compose": 1}
 
 
@@ -40,7 +40,7 @@ def nll(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 class Direct:
-    """One snapshot: everything is computed when asked for, nothing is shared but the forward pass."""
+    """The measures of one snapshot, each computed on its own from the logits and neurons of one forward pass."""
 
     def __init__(self, snap, keys: list[int]) -> None:
         task, cfg = snap.task, snap.model.cfg
@@ -99,11 +99,11 @@ class Direct:
         return np.sum([np.outer(u, u @ X) for k in ks for u in self.pair_waves(k)], axis=0)
 
     def on(self, subset: str) -> np.ndarray:
-        """Which of the pairs inside the cycle belong to a subset."""
+        """Mask of a subset over the pairs inside the cycle."""
         return self.rows[subset][self.inside]
 
     def loss(self, Z: np.ndarray, subset: str) -> float:
-        """Mean loss of logits of the pairs inside the cycle."""
+        """Mean loss over a subset, from logits of the pairs inside the cycle."""
         chosen = self.on(subset)
         return float(nll(Z[chosen], self.y[chosen]).mean())
 
@@ -123,19 +123,19 @@ class Direct:
         return {k: sum(((u @ W) ** 2).sum() for u in us) / total for k, us in enumerate(self.basis()) if k}
 
     def gini(self, W: np.ndarray) -> float:
-        """Of Fourier norms, the constant's among them."""
+        """Gini coefficient of Fourier norms, including the constant's."""
         x = sorted(float(np.linalg.norm(u @ W)) for us in self.basis() for u in us)
         n, total = len(x), sum(x)
         return 1 - 2 * sum(value / total * (n - i + 0.5) / n for i, value in enumerate(x, start=1))
 
     def cosines(self) -> dict[int, float]:
-        """Of centred logits with each cube."""
+        """Cosine of the centred logits with each cube cos w (t - c)."""
         L = self.L[:, self.order]
         L = L - L.mean(axis=1, keepdims=True)
         return {k: float((L * self.cube(k)).sum() / np.linalg.norm(L)) for k in range(1, self.n // 2 + 1)}
 
     def fve(self) -> np.ndarray:
-        """[n_freqs, d_mlp] by the two-dimensional transform of each neuron."""
+        """Share of each neuron's variance [n_freqs, d_mlp], by the neuron's two-dimensional transform."""
         X = np.zeros((self.n, self.n, self.H.shape[1]))
         X[self.x, self.z] = self.H - self.H.mean(axis=0)
         basis = self.basis()
@@ -150,12 +150,12 @@ class Direct:
         return np.array(found)
 
     def restricted_2d(self, subset: str) -> float:
-        """Logits' parts at key frequencies, means restored."""
+        """Restricted loss (2D): the logits' parts at key frequencies, with their means restored."""
         P = self.project(self.L, self.keys)
         return self.loss(P + (self.L - P).mean(axis=0), subset)
 
     def excluded_2d(self, ks: list[int]) -> float:
-        """Training loss without them."""
+        """Training loss without the logits' parts at key frequencies (2D)."""
         return self.loss(self.L - self.project(self.L, ks), "train")
 
     def excluded_3d(self) -> float:
@@ -175,7 +175,7 @@ class Direct:
         return self.loss(self.L - self.project(self.H, self.keys) @ self.W_L, "train")
 
     def irrelevance(self, wrong: bool) -> float:
-        """Over sums and differences, of the right or the largest wrong logit."""
+        """Distance irrelevance of the right or of the largest wrong logit, line by line over differences."""
         values = self.L[np.arange(len(self.y)), self.y]
         if wrong:
             rest = self.L.copy()
@@ -185,7 +185,7 @@ class Direct:
         return float(np.mean([values[d == i].std() for i in range(self.n)]) / values.std())
 
     def symmetricity(self) -> float:
-        """One triple at a time, by autograd through the model."""
+        """Gradient symmetricity, one triple at a time, by autograd through the model."""
         triples = [(a, b, c) for a in range(self.n) for b in range(self.n) for c in range(self.n)]
         random.Random(42).shuffle(triples)
         model, words = self.snap.model, self.snap.run.config.task.layout.split()
@@ -202,7 +202,7 @@ class Direct:
         return sum(cosines) / len(cosines)
 
     def circularity(self) -> float:
-        """As the published formula, by sums of exponentials."""
+        """Circularity by the published formula, as sums of exponentials."""
         scores = PCA(min(4, *self.W_E.shape)).fit_transform(self.W_E)
         j, best = np.arange(self.n), []
         for v in scores.T[:4]:
@@ -229,7 +229,7 @@ class Direct:
         return found
 
     def circle_fve(self, first: int, k: int) -> dict[str, float]:
-        """Of one circle's logits, against the closed forms by their formulas."""
+        """Scores of one circle's logits against the closed forms."""
         w = 2 * np.pi * k / self.n
         a, b, c = np.meshgrid(*[np.arange(self.n)] * 3, indexing="ij")
         X, Y = np.cos(w * a) + np.cos(w * b), np.sin(w * a) + np.sin(w * b)

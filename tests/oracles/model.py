@@ -93,5 +93,5 @@ def oracle_batch(model, tokens, **choices):
 
 
 def assert_close(got, want, n_terms=8 * 12 * 2):
-    """Equal but for rounding: every logit is a sum of about ``n_terms`` products."""
+    """Assert equality up to rounding: every logit is a sum of about ``n_terms`` products."""
     assert (got - want).abs().max() <= n_terms * EPS * want.abs().max()

@@ -18,17 +18,17 @@ RESIDUE_ORACLES: dict[str, OnResidues] = {}
 GROUP_ORACLES: dict[str, OnSymmetries] = {}
 """Oracles of two symmetries, by the operation's name."""
 ORACLES: dict[str, Callable[..., object]] = {}
-"""All of them."""
+"""Oracles of all operations, by name."""
 
 
 def on_residues(oracle: OnResidues) -> OnResidues:
-    """Register the oracle of an operation of its own name."""
+    """Register the decorated function as the oracle of the operation of the same name."""
     RESIDUE_ORACLES[oracle.__name__] = ORACLES[oracle.__name__] = oracle
     return oracle
 
 
 def on_symmetries(oracle: OnSymmetries) -> OnSymmetries:
-    """Register the oracle of a group operation of its own name."""
+    """Register the decorated function as the oracle of the group operation of the same name."""
     GROUP_ORACLES[oracle.__name__] = ORACLES[oracle.__name__] = oracle
     return oracle
 
@@ -105,7 +105,7 @@ def x3_xy2_y(a: int, b: int, p: int) -> int:
 
 
 def then(*symmetries: Symmetry) -> Symmetry:
-    """One after the other: where each point is after all of them."""
+    """Composition of symmetries, the first argument acting first: the image of each point."""
     after = []
     for point in range(len(symmetries[0])):
         for symmetry in symmetries:
@@ -115,7 +115,7 @@ def then(*symmetries: Symmetry) -> Symmetry:
 
 
 def undo(symmetry: Symmetry) -> Symmetry:
-    """The way back: each image returns to its point."""
+    """Inverse of a symmetry: each image is sent back to its point."""
     return tuple(symmetry.index(point) for point in range(len(symmetry)))
 
 
@@ -155,7 +155,7 @@ def elements(name: str) -> dict[str, Symmetry]:
 
 
 def n_swaps(way: Symmetry) -> int:
-    """Swaps that sort it, one misplaced thing at a time."""
+    """Number of swaps that sort a permutation, one misplaced element at a time."""
     things, swaps = list(way), 0
     for place in range(len(things)):
         while things[place] != place:

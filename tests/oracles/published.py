@@ -13,7 +13,7 @@ RECOMPUTED = "recomputed from the published weights"
 STORED = "stored by the authors with the weights"
 NOTEBOOK = "printed in the authors' notebook"
 KEY = ("key",)
-"""Stands for all key frequencies, or key irreps, of the model."""
+"""Placeholder for all key frequencies, or key irreps, of the model."""
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,29 @@ class Value:
 
     model: str
     measure: str
-    """Ours."""
+    """Name of the measure in this package."""
     at: tuple[Any, ...]
-    """Frequency or irrep, several to be added up, none where the measure is one number."""
+    """Frequencies or irreps whose values are added up; empty where the measure is one number."""
     published: str
     source: str = RECOMPUTED
     true: str | None = None
-    """What it is, where the published value is not found."""
+    """The correct value, where the published one is wrong."""
     why: str = ""
-    """The verdict on it."""
+    """The error in the published value."""
 
     @property
     def expected(self) -> str:
-        """What the right definition gives."""
+        """The value by the right definition."""
         return self.published if self.true is None else self.true
 
 
 def number(text: str) -> float:
-    """The number, 0.7541 for 75.41%."""
+    """The number that a published text stands for, such as 0.7541 for "75.41%"."""
     return float(Decimal(text.rstrip("%")) / (100 if text.endswith("%") else 1))
 
 
 def half_unit(text: str) -> float:
-    """Half a unit of the last digit."""
+    """Half a unit of the last digit of a published text."""
     exponent = Decimal(text.rstrip("%")).as_tuple().exponent
     assert isinstance(exponent, int)
     return float(Decimal(1).scaleb(exponent) / (200 if text.endswith("%") else 2))
@@ -104,7 +104,7 @@ def published_irreps(name: str | None) -> dict[str, str]:
 
 
 def odd(permutation: str) -> bool:
-    """Whether it takes an odd number of swaps."""
+    """Whether a permutation takes an odd number of swaps."""
     return bool(sum(x > y for i, x in enumerate(permutation) for y in permutation[i + 1 :]) % 2)
 
 

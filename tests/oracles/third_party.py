@@ -18,11 +18,11 @@ MODELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "A5_T_seed4": ("reptheory_A5_T_seed4.pt", "reptheory", ()),
     "Pizza A": ("pizza_model_a.pt", "pizza", ()),
 }
-"""File, layout, and what the importer must be told."""
+"""File, layout and the importer's flags, by the model's name."""
 
 
 def folder() -> Path | None:
-    """The folder of the published files, None where it is not given."""
+    """The folder of the published files, or None if the environment does not name one."""
     given = Path(os.environ.get(VARIABLE) or "missing")
     return given if given.is_dir() else None
 

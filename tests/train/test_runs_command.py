@@ -1,4 +1,4 @@
-"""``python -m train.runs``: what is listed, what is found damaged, and what is deleted, and nothing else."""
+"""``python -m train.runs``: the runs that it lists, the damage that it finds, and the files that it deletes."""
 
 import dataclasses
 import json

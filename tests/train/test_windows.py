@@ -1,4 +1,4 @@
-"""What Windows does not have is not asked for: training where these names are hidden, and folders cannot be opened."""
+"""Nothing that Windows lacks is required: training works where POSIX names are hidden and folders cannot be opened."""
 
 import subprocess
 import sys
@@ -88,7 +88,7 @@ def test_the_hidden_names_would_be_missed(tmp_path):
 
 
 def test_no_name_of_posix_alone_is_used_without_asking_for_it():
-    """In the source: each such name stands in a ``hasattr`` or ``getattr`` of its line or of the line before."""
+    """In the source each such name stands in a ``hasattr`` or ``getattr``, on its line or on the line before."""
     for path in [*ROOT.glob("train/**/*.py"), *ROOT.glob("interp/**/*.py")]:
         lines = path.read_text().splitlines()
         for i, line in enumerate(lines):

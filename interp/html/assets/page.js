@@ -45,7 +45,7 @@
     node[last] = value;
   }
 
-  // Steps span decades and start at 0, so the distance is that of log10(step + 1); a tie goes to the earlier.
+  // Steps span decades from 0 on, so distances are in log10(step + 1); a tie goes to the earlier step.
   function nearest(steps, step) {
     const away = (s) => Math.abs(Math.log10(s + 1) - Math.log10(step + 1));
     return steps.reduce((best, s, i) => (away(s) < away(steps[best]) ? i : best), 0);

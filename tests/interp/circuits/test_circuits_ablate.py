@@ -66,7 +66,7 @@ def test_a_head_at_zero_is_one_whose_output_weights_are_zero(model, layer, tmp_p
 @torch.no_grad()
 @pytest.mark.parametrize("part", ["neurons", "heads"])
 def test_a_mean_is_taken_over_rows_at_each_position(part, tmp_path):
-    """By a loop over rows, and by hand from there to the logits."""
+    """The mean is taken by a loop over rows, and the logits are computed by hand from there."""
     from interp.circuits import ablate_heads, ablate_neurons
 
     snap = untrained_run(tmp_path).last
@@ -240,7 +240,7 @@ def test_the_hand_made_model_without_one_of_its_frequencies_is_that_of_the_other
 
 @pytest.mark.parametrize("hook_name", ["unembed.hook_out", "blocks.0.mlp.hook_post"])
 def test_neurons_of_the_hand_made_model_without_its_answer_waves(hook_name, tmp_path):
-    """From neurons or from logits is the same, as the rest is linear and the skip connection is empty.
+    """Removing a frequency from neurons or from logits is the same: the rest is linear and the skip connection empty.
 
     Neurons hold |cos(w(a-b)/2)| cos(w(a+b) + 2f), of which the mean over a-b alone goes: what is left is right for
     the pairs whose |cos(w(a-b)/2)| is above that mean.

@@ -1,4 +1,4 @@
-"""The page in a real browser: it moves, says where it is, asks for nothing, runs nothing that is not ours."""
+"""The page in a real browser: figures follow the slider, and there are no requests and no foreign scripts."""
 
 import csv
 import math
@@ -91,7 +91,7 @@ def _rows(download: Download) -> list[dict[str, str]]:
 
 
 def _shown(page: Page, name: str, trace: int, attr: str) -> Any:
-    """What plotly was last given for this attribute."""
+    """The values that plotly was last given for an attribute."""
     return page.evaluate(
         """([id, trace, attr]) => {
           let value = document.getElementById(id).querySelector('.plot').data[trace];

@@ -20,7 +20,7 @@ def test_logits_are_those_of_a_plain_forward_pass(importing, name):
 
 
 def test_fixtures_are_what_their_generator_makes():
-    """Those of ``foreign.files``; any other fixture is named by the test of its own layout."""
+    """The fixtures of ``foreign.files`` are the committed ones; other fixtures belong to the test of their layout."""
     made = foreign.files()
     names = {path.name for path in foreign.HERE.iterdir() if path.suffix != ".json"}
     tests = "".join(

@@ -59,7 +59,7 @@ FILES = {
     "extra bias": ("nanda", ADD, None, changed(NANDA, "blocks.0.attn.b_O", torch.ones(4)), "has no place"),
     "axes": ("nanda", ADD, None, changed(NANDA, "blocks.0.attn.W_K", torch.ones(6, 4)), "blocks.0.attn.W_K has shape"),
     "shape": ("nanda", ADD, None, changed(NANDA, "blocks.0.attn.W_K", torch.ones(2, 4, 3)), "W_K has shape"),
-    "heads": ("nanda", ADD, None, changed(NANDA, "blocks.0.attn.W_O", torch.ones(4, 5)), "no multiple of 2 heads"),
+    "heads": ("nanda", ADD, None, changed(NANDA, "blocks.0.attn.W_O", torch.ones(4, 5)), "not a multiple of 2 heads"),
     "nan": ("nanda", ADD, None, changed(NANDA, "blocks.0.mlp.b_in", torch.full((6,), torch.nan)), "not finite"),
     "inf": ("nanda", ADD, None, changed(NANDA, "unembed.W_U", torch.full((4, 6), torch.inf)), "not finite"),
     "integers": ("nanda", ADD, None, changed(NANDA, "embed.W_E", torch.ones(4, 6).long()), "embed.W_E holds"),
@@ -268,7 +268,7 @@ def test_no_tensor_of_another_shape_ends_in_a_traceback(name, share, tmp_path, c
 
 @pytest.mark.parametrize("name", sorted(name for name, (_, told) in foreign.files().items() if told is not None))
 def test_no_strange_setting_ends_in_a_traceback(name, tmp_path, capsys):
-    """Every setting in turn of another type; a status of 0 is right where it is one that is not looked at."""
+    """Each setting in turn gets another type; status 0 is right for a setting that the layout does not read."""
     from interp.importers.__main__ import main
 
     layout, flags, _ = FORWARDS[name]

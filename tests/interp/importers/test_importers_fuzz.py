@@ -17,7 +17,7 @@ FEW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
 
 
 def read(data, name="m.pt"):
-    """What the reader makes of bytes in a file, or our error."""
+    """The reader's result for a file of these bytes, or our own error."""
     import tempfile
     from pathlib import Path
 

@@ -27,7 +27,7 @@ NANDA = foreign.nanda(1)
 
 @pytest.fixture
 def read(tmp_path):
-    """``read(data)``: what is made of the bytes of a pickle, no storages in it."""
+    """``read(data)``: the object that the reader makes of a pickle without storages."""
     from interp.importers.pickled import load
 
     def no_storage(told):
@@ -120,7 +120,7 @@ def touch_file(name):
 @pytest.mark.parametrize("protocol", range(1, 6))  # 0 cannot name storages: PyTorch reads no such file
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_hostile_object_beside_weights_is_left_alone(importing, tmp_path, monkeypatch, protocol, is_zip):
-    """In both formats of torch.save, and nested: a pickle in bytes in a pickle."""
+    """Nothing runs in either format of torch.save, nor from a pickle in bytes within a pickle."""
     monkeypatch.chdir(tmp_path)
     content = {"model": NANDA, "epoch": 4999, "extra": Evil(), "nested": pickle.dumps(Evil()), "kind": Evil}
     torch.save(content, "evil.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
@@ -185,7 +185,7 @@ def kilobytes(what: str) -> int:
 
 @dataclasses.dataclass
 class Settings:
-    """As people keep them."""
+    """A user's settings object, such as checkpoints hold beside the weights."""
 
     lr: float = 1e-3
     names: tuple[str, ...] = ("a", "b")

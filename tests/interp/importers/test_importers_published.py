@@ -45,7 +45,7 @@ def test_losses_are_the_published_ones(importing, name, layout, flags, train_los
     [("nanda_mod_addition_no_wd.pth", [5000]), ("nanda_low_precision_mod_addition.pth", [50_000])],
 )
 def test_steps_are_the_updates_that_the_losses_count(importing, name, steps):
-    """Of the first, the optimiser in the file says 5000 too; the second tells nothing but its losses."""
+    """The first file's optimiser also records step 5000; the second file records nothing but its losses."""
     run = importing(Path(str(FOLDER)) / name, "nanda", "--op", "add")
     assert run.steps == steps and run.origin.knows("step")
 
@@ -60,7 +60,7 @@ def test_the_pizza_exemplar(importing):
 
 
 def test_every_model_of_the_folder_is_imported(importing):
-    """But for the sweep, which holds loss curves and no model: one line says so."""
+    """Every published file is imported, except the sweep, which holds no model and is refused in one line."""
     from interp.importers.__main__ import main
     from interp.importers.layouts import LAYOUTS
 

@@ -40,7 +40,7 @@ def test_train_indices_are_the_split(importing):
 
 @pytest.mark.parametrize("op", ["div", "add"])
 def test_groks_split_is_numpys_shuffle_of_equations(importing, tmp_path, op):
-    """Strings in the order that they write them, shuffled as a list, as they do."""
+    """Equations as strings in the order of the published code, shuffled as a list as in that code."""
     import numpy as np
 
     torch.save(load("grok.pt"), tmp_path / "model.pt")

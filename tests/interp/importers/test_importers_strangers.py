@@ -1,4 +1,4 @@
-"""What people's files look like: wrappers' prefixes, rows of marks in any order, loss curves, folders, copies."""
+"""Files as people save them: wrappers' prefixes, marks in any order, loss curves, folders, copies."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ TL = {"act_fn": "relu", "normalization_type": None, "attention_dir": "causal"}
 
 
 def imported(tmp_path, content, *flags, told: Any = None, layout="transformerlens", name="m.pt", capsys: Any = None):
-    """(status, line of error, run) of importing ``content``."""
+    """Exit status, error line and run of importing ``content``."""
     from interp import open_run
     from interp.importers.__main__ import main
 

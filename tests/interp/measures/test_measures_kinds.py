@@ -59,7 +59,7 @@ def test_measures_that_do_not_apply_are_absent_with_the_reason(values, shape, th
 
 
 def test_no_measure_is_silently_wrong_where_nothing_is_known_of_the_operation(values):
-    """Of x^2 + y^2, what is there is what needs no law."""
+    """For x^2 + y^2 only the measures that need no law are defined."""
     _, found = values("polynomial")
     there = set(found) - set(absent(found))
     assert not [name for name in there if "restricted" in name or "excluded" in name or "logit" in name]

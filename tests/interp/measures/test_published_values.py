@@ -44,7 +44,7 @@ def test_digits_say_how_well_a_value_is_known():
 @needs_files
 @pytest.mark.parametrize("value", VALUES, ids=lambda v: f"{v.model} {v.measure} {v.at}")
 def test_published_value(measured, value):
-    """Where the published value is not what the definition gives, ours is another by more than its digits."""
+    """Where a published value does not follow its definition, ours differs by more than the printed digits."""
     run, found = measured(value.model)
     at_hand = ours(run, found, value)
     assert agrees(at_hand, value.expected), f"{at_hand:.8g}"

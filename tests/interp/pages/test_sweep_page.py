@@ -1,4 +1,4 @@
-"""The page of a sweep: a tile for each run with its curve, links to reports, when runs learned, the table."""
+"""The page of a sweep: a tile with each run's curve, links to reports, the steps of learning, the table."""
 
 import shutil
 

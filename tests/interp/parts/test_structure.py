@@ -1,4 +1,4 @@
-"""Which tasks run around a cycle, and in which order of their elements."""
+"""The tasks whose elements form a cycle, and the order of the elements along it."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ def test_products_run_in_the_order_of_powers(op, p):
     ],
 )
 def test_around_the_cycle_the_task_is_addition_or_subtraction(fields, sign):
-    """What makes it the right cycle: the table, reordered, is i + j or i - j mod n."""
+    """The cycle is right if the table, reordered along it, is i + j or i - j mod n."""
     task, cycle = task_of(**fields), cycle_of(**fields)
     order, n = cycle.order, cycle.n
     assert task.table is not None

@@ -1,4 +1,4 @@
-"""``python -m interp.scaling`` and ``python -m train.scaling``: what they print, write and refuse."""
+"""``python -m interp.scaling`` and ``python -m train.scaling``: output, files and refused input."""
 
 import functools
 import json
@@ -84,7 +84,7 @@ def test_plateaus_of_width_and_samples(theory):
 
 
 def test_a_front_and_its_exponents(theory):
-    """With batches, too, which takes the exact mean over batches instead of the flow."""
+    """With batches the front uses the exact mean over batches instead of the flow."""
     flags = ("front", "--alpha", "1.5", "--beta", "0.5", "--gamma", "0", "--widths", "8,16,32,64,128")
     found = json.loads(theory(*flags, "--draws", 2, "--json")[1])
     assert found["predicted"] == pytest.approx([0.3, 0.4]) and found["measured"] == pytest.approx([0.3, 0.4], abs=0.1)
@@ -211,7 +211,7 @@ TINY = ("narrow", "--n", 8, "--m", 32, "--steps", 60, "--eta", 0.2, "--seeds", 1
     ],
 )
 def test_each_kind_of_training_is_compared_with_its_theory(theory, made, flags, theory_is, most):
-    """Exactly, within what the step size does to the flow, or within the scatter of draws."""
+    """Simulation and theory agree exactly, within the effect of the step size, or within the scatter of draws."""
     import numpy as np
 
     found = json.loads(theory("compare", made(*flags), "--json")[1])
@@ -328,7 +328,7 @@ def test_broken_simulations_are_one_line_and_status_3(theory, ran, made, tmp_pat
 
 
 def test_a_theory_that_cannot_be_solved_leaves_the_simulation(theory, ran, made, tmp_path, monkeypatch):
-    """As with batches whose noise is near what is unstable; here the theory is asked for one iteration only."""
+    """The theory may not converge, as for batches near instability; here one iteration is allowed."""
     from interp.report import main as report
 
     path = made("hard-rich", "--n", 32, "--m", 32, "--no-tail", "--b", 4, "--eta", 0.2, "--steps", 30, "--gamma", 1)
@@ -340,7 +340,7 @@ def test_a_theory_that_cannot_be_solved_leaves_the_simulation(theory, ran, made,
 
 
 def test_comparing_needs_no_simulator():
-    """What is on disk is read without ``train.scaling.simulate``, and without PyTorch."""
+    """A simulation on disk is read without ``train.scaling.simulate`` and without PyTorch."""
     import subprocess
     import sys
 

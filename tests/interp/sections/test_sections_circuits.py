@@ -165,7 +165,7 @@ def test_ablations_move_with_the_slider(run):
         drawn = {(t.name, t.xaxis, label): x for t in figure.at(step).data for label, x in zip(t.y, t.x, strict=True)}
         for axis, column in (("x", "loss_nats"), ("x2", "accuracy")):
             assert drawn["zero", axis, "head L0H2"] == pytest.approx(expected.loc["head L0H2 zero", column])
-            assert drawn["nothing", axis, "as it is"] == pytest.approx(expected.loc["none", column])
+            assert drawn["no ablation", axis, "whole model"] == pytest.approx(expected.loc["none", column])
         low, high = figure.fig.layout.xaxis.range
         losses = [x for (_, axis, _), x in drawn.items() if axis == "x"]
         assert 10**low < max(min(losses), 1e-16) and max(losses) < 10**high
@@ -174,7 +174,7 @@ def test_ablations_move_with_the_slider(run):
 @pytest.mark.parametrize("shape", ["polynomial", "group", "mlp", "norm", "two"])
 @pytest.mark.parametrize("name", ["progress", "keyfreqs", "pizza", "ablations", "patching"])
 def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
-    """Also runs without a log."""
+    """A section that does not apply gives one line with the reason, also for runs without a log."""
     import importlib
 
     run = random_run(tmp_path, **SHAPES[shape])

@@ -1,4 +1,4 @@
-"""What the sections on circuits say of turning points, lost frequencies and absent values, and of unknown splits."""
+"""The texts of the sections on circuits: turning points, lost frequencies, absent values and unknown splits."""
 
 import importlib
 from typing import Any
@@ -121,7 +121,7 @@ def test_ablations_begin_with_the_model_as_it_is(run):
 
     (figure,), (table,) = of_kind(ablations.build(run), "Figure"), of_kind(ablations.build(run), "Table")
     first = table.frame.iloc[0]
-    assert (first["label"], first["how"], first["loss_change_nats"]) == ("as it is", "nothing", 0)
+    assert (first["label"], first["how"], first["loss_change_nats"]) == ("whole model", "no ablation", 0)
     assert first["loss_nats"] == pytest.approx(run.last.loss("test"))
     labels = table.frame["label"].tolist()
     assert labels[1:5] == ["head L0H0", "head L0H0", "head L0H1", "head L0H1"]

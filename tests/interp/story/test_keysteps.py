@@ -1,4 +1,4 @@
-"""The few steps that tell a run's story."""
+"""The choice of key steps, most of them where a run's curves move."""
 
 import math
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 STEPS = [0, *sorted({round(10 ** (i / 48)) for i in range(197)})]
-"""As close together as a run saves them in its transition, all the way."""
+"""Steps of snapshots, everywhere as close together as a run saves them in its transition."""
 
 
 def curves(middle=None, width=0.04, steps=STEPS):

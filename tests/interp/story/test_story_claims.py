@@ -1,4 +1,4 @@
-"""Which claims a page makes of runs about which little is true, and with which numbers; their wording is free."""
+"""The claims that a page makes about runs of which little can be said, with their numbers; their wording is free."""
 
 import dataclasses
 import json
@@ -151,7 +151,7 @@ def test_which_claims_a_page_makes(pages, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_sentence_speaks_of_what_is_not_there(pages, name):
-    """Neither NaN nor None nor nothing's share; no change from a step to itself; every takeaway is a claim."""
+    """No text quotes NaN, None or a share of 0, or a change from a step to itself; every takeaway is a claim."""
     from interp.story.claims import Said
 
     for section, blocks in pages(name).items():
@@ -183,7 +183,7 @@ def test_accuracies_and_chance_are_those_of_a_loop_over_the_rows(runs, pages, na
 
 
 def test_what_the_runs_are(runs):
-    """The oracle's own promises: 0 % on the memoriser's test rows, all of the control's, chance elsewhere."""
+    """The oracle's runs are as described: the memoriser answers no test row, the control all, the others by chance."""
     assert accuracy(runs["memorising"], "train") == 1 and accuracy(runs["memorising"], "test") == 0
     assert accuracy(runs["grokked"], "test") == 1
     assert all(accuracy(runs[name], "all") < 0.25 for name in ("never", "one_snapshot", "unfinished", "s5", "imported"))
@@ -221,7 +221,7 @@ def restricted(logits: Any, ks: Any) -> float:
 
 
 def test_the_null_is_the_same_loss_at_random_frequencies(runs, pages):
-    """By plain sums over the model's logits, at the drawn frequencies and at the key ones."""
+    """The losses equal plain sums over the model's logits, at the drawn frequencies and at the key ones."""
     from interp.story.over_training import DRAWS, random_frequencies
 
     run, numbers = runs["grokked"], claims(pages, "grokked")["progress.restricted_loss_logit2d_all"].numbers
@@ -280,7 +280,7 @@ def test_a_claim_cannot_quote_what_does_not_exist():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_are_those_of_the_files_in_numpy(runs, pages, name):
-    """Curves from the log's lines, spectra by an FFT, norms and cells of the table from the weights."""
+    """Claims quote the log's curves, spectra by an FFT, and norms and cells of the table computed from the weights."""
     run, found, held = runs[name], claims(pages, name), 0
     log = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()] if len(run.log) else []
     weights = {step: {n: t.double().numpy() for n, t in run.weights(step).items()} for step in run.steps}

@@ -1,4 +1,4 @@
-"""One verdict a run: by the published scores, by construction, and where there is nothing to name."""
+"""The verdict on a run: by published scores, for models built by formula, and where there is no circuit to name."""
 
 import math
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_what_keeps_the_rule_from_deciding():
 
 
 def test_the_handmade_model_is_a_pizza(tmp_path):
-    """It sums the operands at even attention: their gradients are equal, and |cos w(a-b)/2| is in its logits."""
+    """The model sums the operands at even attention: gradients are equal, and |cos w(a-b)/2| is in the logits."""
     from interp import open_run
     from interp.story.verdict import verdict_claim, verdict_of
 
@@ -91,7 +91,7 @@ def test_three_phases_do_not_answer_and_have_no_circuit(tmp_path):
     ("shift", "op", "kind"), [(1, "add", "none"), (0, "add", "undecided"), (0, "sub", "undecided")]
 )
 def test_a_lookup_table_is_neither(tmp_path, shift, op, kind):
-    """One that answers its training rows alone; one that answers all rows, so that accuracy does not give it away."""
+    """One table answers its training rows alone; the others answer all rows, so that accuracy does not reveal them."""
     from interp.story.verdict import verdict_of
 
     run = lookup(tmp_path, shift, op)

@@ -261,7 +261,7 @@ def test_f19_loss_falls_with_gamma_width_and_batch():
 
 
 def test_the_flow_is_quick_and_long(curves):
-    """To 1e8 in steps that are few; the same curve as with four times as many."""
+    """Few steps reach t = 1e8, and four times as many give the same curve."""
     from interp.theory.flow import flow, wide
     from interp.theory.spectrum import power_law
 

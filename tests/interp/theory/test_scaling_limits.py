@@ -318,7 +318,7 @@ def test_constants_of_the_rich_prefactor(beta):
 
 
 def test_flows_of_flat_spectra_have_no_plateau_where_modes_end():
-    """alpha near 1: 1e12 modes are too few for the late flow, whose loss is the closed form all the same."""
+    """For alpha near 1, 1e12 modes are too few for the late flow, yet its loss is the closed form."""
     from interp.theory.exponents import lazy_loss, rich_loss
     from interp.theory.flow import flow, wide
     from interp.theory.spectrum import power_law

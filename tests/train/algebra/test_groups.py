@@ -1,4 +1,4 @@
-"""Group tables: the axioms, the published conventions, and what is said of names that are no group."""
+"""Group tables: the axioms, the published conventions, and the errors for names that are not groups."""
 
 import itertools
 import math
@@ -179,6 +179,6 @@ def test_a_suggested_group_is_allowed():
 
 @pytest.mark.parametrize("name", ["S05", "C007"])
 def test_one_group_has_one_name(name):
-    """Otherwise one task gets two run ids."""
+    """A group has one spelling; two spellings would give one task two run ids."""
     with pytest.raises(ValueError, match="unknown group"):
         group_named(name)

@@ -1,4 +1,4 @@
-"""Every operation against its plain-Python oracle, and what is said of structures that do not suit."""
+"""Every operation against its plain-Python oracle, and the errors for structures that an operation cannot take."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def operation_named(name):
 
 
 def missing_oracles(names):
-    """What to do about operations that have no oracle."""
+    """The message for operations that have no oracle."""
     return [
         f"add a plain-Python oracle for {name!r} to tests/oracles/operations.py"
         for name in names
@@ -187,7 +187,7 @@ def test_number_of_elements_needs_no_table():
 
 
 def test_no_torch_until_a_table_is_made():
-    """So that --help stays quick."""
+    """Importing the operations does not import torch, so that --help stays quick."""
     script = (
         "import sys, train.config.run, train.config.presets, train.algebra.shape, train.curves; "
         "assert not {'torch', 'numpy', 'transformer_lens'} & set(sys.modules); "

@@ -1,4 +1,4 @@
-"""What a person types to the training command and means otherwise: hints, flags that would do nothing, traps."""
+"""Mistakes on the training command line: hints, flags without effect, and traps."""
 
 import json
 import os

@@ -131,7 +131,7 @@ pty = pytest.importorskip("pty")
 
 
 def on_terminal(*argv, **env):
-    """What a command shows on a terminal."""
+    """The output of a command on a terminal."""
     master, slave = pty.openpty()
     env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm-256color"} | env
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The training command: its answers to bad input, and what it prints and writes."""
+"""The training command: its errors for bad input, its output, and its files."""
 
 import contextlib
 import json
@@ -275,7 +275,7 @@ def test_output(run, tmp_path):
 
 
 def test_progress_makes_no_wild_guess(run):
-    """At the first step nothing is known of the rate."""
+    """At the first step the rate is unknown."""
     _, _, err = run(*TINY)
     first = err[1]
     assert first.startswith("step 0/2")

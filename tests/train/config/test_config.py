@@ -1,4 +1,4 @@
-"""Configurations: identity, JSON, overriding by flat names, and what is said of bad values."""
+"""Configurations: identity, JSON, overriding by flat names, and errors for bad values."""
 
 import dataclasses
 import json

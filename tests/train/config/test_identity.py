@@ -1,4 +1,4 @@
-"""A run's id: what it was when it was first given, whatever the defaults are today."""
+"""A run's id never changes, whatever the defaults are today."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""No setting is ignored: a value other than the default changes what can be seen of a run, or is refused by name."""
+"""No setting is ignored: a value other than the default changes something observable, or is refused by name."""
 
 import dataclasses
 import hashlib
@@ -35,7 +35,7 @@ ONLY |= {"group": {"task"}, "without marks": {"task", "model"}, "mlp, operands a
 ONLY |= {"grokfast's window": {"optim"}, "late grokfast": {"optim"}, "one training row": {"optim", "task"}}
 """Parts of the config that are gone over in a context, where not all are."""
 ONE_THING = {("no decay", "optimizer", "adam"): "Adam and AdamW are one algorithm then, and power-fig1 says Adam"}
-"""Values that are obeyed and yet change nothing."""
+"""Values that are implemented and yet change nothing observable."""
 NUMBERS = {
     "op": ["sub", "conjugate"],
     "p": [7],

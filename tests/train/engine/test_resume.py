@@ -1,4 +1,4 @@
-"""A run stopped anywhere and taken up again is bit for bit the run never stopped."""
+"""A run stopped anywhere and resumed equals, bit for bit, the run that was never stopped."""
 
 import contextlib
 import hashlib
@@ -33,7 +33,7 @@ def mode(request, tiny_config):
 
 @pytest.fixture(scope="module")
 def unbroken(mode, tmp_path_factory, train_run):
-    """The run never stopped, of this mode."""
+    """The uninterrupted run of this mode."""
     return train_run(tmp_path_factory.mktemp("unbroken"), mode)
 
 
@@ -44,7 +44,7 @@ def resume_step(store) -> int:
 
 
 def digest(store) -> dict[str, Any]:
-    """Everything that a run's numbers are, times left out."""
+    """All numbers of a run except times."""
     tensors, state = store.load_resume()
     log = [{key: value for key, value in row.items() if key != "wall_s"} for row in store.read_log()]
     return {
@@ -89,7 +89,7 @@ def test_stopped_and_resumed(tmp_path, mode, unbroken, train_run, stops):
 
 
 def test_extended(tmp_path, mode, unbroken, train_run):
-    """Done at 100, which is on both grids, then 200 asked for."""
+    """A run finished at step 100, which is on both grids, is extended to 200."""
     half = train_run(tmp_path, shorter(mode, 100))
     assert half.done_step == 100
     store = train_run(tmp_path, mode)
@@ -129,7 +129,7 @@ def test_control_another_thing_resumed_is_seen(tmp_path, mode, unbroken, train_r
 
 
 def test_weights_that_differ_from_a_snapshot_on_disk_are_refused(tmp_path, mode, train_run):
-    """As when a run is continued on another machine: the step is computed anew and compared."""
+    """On another machine a resumed run may compute other weights: each step is compared with its snapshot."""
     from train.errors import DataError
 
     store = train_run(tmp_path, mode, stop_at=60)
@@ -260,7 +260,7 @@ def test_killed_before_the_first_snapshots(tmp_path, tiny_config, forked, at_syn
 
 @pytest.mark.parametrize("mode", ["minibatch"], indirect=True)
 def test_killed_from_outside_and_resumed(tmp_path, mode, unbroken, forked):
-    """At instants of the clock, in the middle of whatever it does then, with a torn line in the log."""
+    """The process is killed at random times, in the middle of any work, with a torn line in the log."""
     from train.storage.store import RunStore
 
     generator = random.Random(1)

@@ -174,7 +174,7 @@ def test_a_loss_out_of_range_breaks_nothing(loss):
 
 
 def test_state_survives_its_dictionary():
-    """As the resume state keeps it: a rule rebuilt decides alike."""
+    """A rule rebuilt from the resume state makes the same decisions."""
     at = following(1.0, 0.5, n_extra=59)
     again = rule(**vars(at))
     assert again == at and again.wants(10.0, 0.5)

@@ -143,7 +143,7 @@ def test_a_run_that_diverges_leaves_the_others_alone(tmp_path, tiny_config, trai
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch):
-    """However many models' tables a thread makes in one go."""
+    """The numbers do not depend on how many models' tables a thread makes at once."""
     from typing import Any
 
     from train.config.settings import override
@@ -315,7 +315,7 @@ def test_bad_seeds(text, tmp_path, capsys):
 
 
 def test_some_failed(tmp_path, capsys, monkeypatch):
-    """Status 4, each failure named, the others there."""
+    """The command ends with status 4, names each failure, and writes the other runs."""
     from train import run
 
     hot = ["--p", "11", "--train-frac", "0.5", "--d-model", "16", "--n-heads", "2", "--steps", "40", "--quiet"]

@@ -1,4 +1,4 @@
-"""What TransformerLens's tools and people call on the models: hooks, flags, stacked weights, text."""
+"""The models' interface for TransformerLens's tools and for users: hooks, flags, stacked weights, text."""
 
 import copy
 import itertools

@@ -1,4 +1,4 @@
-"""Products in bfloat16: rounded, close, and nowhere but where they are said to be."""
+"""Products in bfloat16: rounded, close to float32, and used only where the documentation says so."""
 
 import contextlib
 from typing import Any
@@ -95,7 +95,7 @@ def test_tf32_is_refused_without_a_gpu(tmp_path, capsys):
 
 @pytest.fixture(params=["ieee", "tf32"])
 def before(request):
-    """What a caller has set for the process."""
+    """The precision that a caller has set for the process."""
     matmul: Any = torch.backends.cuda.matmul
     if not hasattr(matmul, "fp32_precision"):
         pytest.skip("PyTorch before 2.9 has another name for the switch")

@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.2, "n_layers": 2},
 }
 DRAWN = {"noise", "dropout"}
-"""Numbers drawn at random differ between kinds of device: these are compared on one."""
+"""Cases with random draws, which differ between kinds of device, so that they are compared on one device."""
 STEPS = 6
 NOT_EXACT = {"loss in float32": 1e-5}
 """Relative tolerance where it is not float64's: 100 times the rounding of a float32."""
@@ -155,7 +155,7 @@ def test_a_run_repeats_bit_for_bit(tiny_config, monkeypatch, device, changes, mo
 
 @pytest.mark.parametrize("changes", [{}, {"batch_size": 20, "dropout": 0.2, "update_noise": 0.1}], ids=str)
 def test_stopped_and_resumed(tmp_path, tiny_config, device, changes):
-    """To the last bit of every snapshot, on the device where it was stopped."""
+    """A run resumed on the device where it stopped has the same snapshots, bit for bit."""
     from train.config.settings import override
     from train.engine.loop import train
     from train.errors import Stopped

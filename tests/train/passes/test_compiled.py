@@ -44,7 +44,7 @@ for found in (pattern, post, logits, *gradients):
 
 
 def test_compiled_and_loaded_code_agree(tmp_path):
-    """To the last bit: a run that one process began goes on in another."""
+    """Processes agree bit for bit, because a run begun by one process is continued by another."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     said = [
         subprocess.run([sys.executable, "-c", STEP], env=environment, check=True, capture_output=True, text=True).stdout

@@ -75,7 +75,7 @@ def compare(built, task, config, rows, names=()):
 
 
 def collect(weights):
-    """What an optimiser does first: adds what was left to add."""
+    """The first act of an optimiser: add the remaining gradient rows."""
 
     def then(models, each, more):
         for row in more:

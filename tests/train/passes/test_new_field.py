@@ -1,4 +1,4 @@
-"""What a field costs that somebody adds to the config tomorrow: right at once, or refused by name; in a copy."""
+"""A field newly added to the config works at once or is refused by name; tried in a copy of the package."""
 
 import json
 import os
@@ -65,7 +65,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What runs of the copy came to, by the field that was given."""
+    """Results of the copy's runs, by the field that was set."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("train", "interp"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -105,7 +105,7 @@ def test_tables_too_large_for_products(tiny_config, monkeypatch, in_float64):
 
 
 class FakeGraph:
-    """What is recorded runs at each replay."""
+    """A stand-in for a CUDA graph, whose replay calls the recorded function."""
 
     recording: "FakeGraph | None" = None
     function = staticmethod(lambda: None)

@@ -29,7 +29,7 @@ def weights(seed=0):
 
 
 def at(step: int, wall_s: float = 0.0) -> dict:
-    """What a resume state says besides its tensors."""
+    """The contents of a resume state besides its tensors."""
     return {"step": step, "wall_s": wall_s, "rule": {"n_extra": 0, "test_loss": None, "test_acc": None}}
 
 

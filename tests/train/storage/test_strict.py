@@ -1,4 +1,4 @@
-"""What people and other programs write is read, or refused in one line: whatever bytes, whatever values."""
+"""Files written by people and other programs are read, or refused in one line, whatever their bytes and values."""
 
 import io
 import json

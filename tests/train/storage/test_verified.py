@@ -1,4 +1,4 @@
-"""What is read of a run is verified: damage is said, set right where it can be, and never trained on."""
+"""Everything read from a run is verified: damage is reported, repaired where possible, and never trained on."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def flip(path: Path, at: int = -2) -> None:
 @pytest.mark.parametrize("name", ["stopped", "done", "killed"])
 @pytest.mark.parametrize("damage", [flip, Path.unlink, lambda path: path.write_bytes(b"no")], ids=["bit", "gone", "no"])
 def test_a_damaged_state_is_replaced_by_the_one_before(made, copy, name, damage):
-    """Said in one line, kept in the session's record, and bit for bit the run that was never damaged."""
+    """Damage is reported in one line and in the session's record, and the run equals the undamaged one bit for bit."""
     path = copy(name)
     damage(path / "resume.safetensors")
     notes = train_on(path.parent, config_of(THIRD))
@@ -82,7 +82,7 @@ def test_the_command_that_restarts_does(made, copy):
 
 
 def test_there_is_a_whole_state_at_every_moment(tmp_path, monkeypatch):
-    """Whatever a replacement is cut off after."""
+    """A replacement may be cut off after any of its steps."""
     from train.errors import DataError
     from train.storage.store import RunStore
 
@@ -424,7 +424,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_bomb_is_an_error_at_once(copy, name, bomb):
-    """In 2 s of CPU and 500 MB, whatever a file has become."""
+    """Any file is refused within 2 s of CPU time and 500 MB of memory."""
     import resource
     import time
 

@@ -51,7 +51,7 @@ def started(folder: Path, *flags: str, env: "dict[str, str] | None" = None) -> s
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """The sweep that nothing happened to, by the local engine."""
+    """The undisturbed sweep, by the local engine."""
     folder = tmp_path_factory.mktemp("unbroken")
     (folder / "grid.toml").write_text(SPEC)
     done = started(folder, "--workers", "2")
@@ -62,7 +62,7 @@ def unbroken(tmp_path_factory):
 
 
 def below(process: psutil.Process, mark: str) -> list[psutil.Process]:
-    """Its descendants whose command line holds ``mark``."""
+    """Descendants of a process whose command line holds ``mark``."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return [p for p in process.children(recursive=True) if is_marked(p, mark)]
     return []
