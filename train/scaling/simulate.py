@@ -105,7 +105,7 @@ def _check(config: ScalingConfig, problem: Problem, step: int, w: Float[Tensor, 
 
 
 def _unstable(config: ScalingConfig, problem: Problem, step: int, q: Float[Tensor, " seeds"]) -> DataError:
-    """The error, suggesting a step size that is stable up to the end of training, where q is largest, and <= eta / 2."""
+    """The error, with a step size that is stable up to the end of training, where q is largest, and <= eta / 2."""
     limit = _scale(config, problem.farthest)
     safe = min(SAFE * 2 / float((limit * problem.stiffness).max()), config.eta / 2)
     most = config.eta * float((q * problem.stiffness).max())
