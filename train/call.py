@@ -1,4 +1,4 @@
-"""Training from Python, by the names of the command's flags: ``from train import train``."""
+"""Training from Python, with the command's flags as keyword arguments: ``from train import train``."""
 
 import functools
 import inspect
@@ -28,13 +28,13 @@ def train(*, config: Config = None, seeds: str | Iterable[int], **flags: Any) ->
 def train(*, config: Config = None, seeds: Any = None, **flags: Any) -> Path | list[Path]:
     """Train a run, or resume it, and return its directory: ``open_run(train(preset="quick", steps=1000))``.
 
-    Every keyword is a flag of ``python -m train.run`` with underscores, and means the same; as there, a preset is
-    changed by a file and a file by keywords. Where the run is there already, training goes on from its last resume
-    state, and a run that has all its steps is returned at once. Progress is shown on a terminal or in a notebook.
+    Every keyword is a flag of ``python -m train.run``, with underscores. Keywords override the file, and the file
+    overrides the preset. A run that already exists resumes from its last resume state; a run that has all its steps
+    is returned at once. Progress is shown on a terminal or in a notebook.
 
     Args:
-        config: a TOML file of settings, or a ``RunConfig``, which stands in place of preset and file.
-        seeds: several runs side by side, in place of ``seed``: text such as ``"0..3"``, or whole numbers.
+        config: a TOML file of settings, or a ``RunConfig``, which replaces preset and file.
+        seeds: several runs side by side, instead of ``seed``: text such as ``"0..3"``, or integers.
         **flags: ``preset``, ``out``, ``device``, ``threads``, ``quiet``, and every field of the config, such as ``op``,
             ``p``, ``train_frac``, ``lr``, ``steps`` or ``seed``.
 
@@ -42,12 +42,12 @@ def train(*, config: Config = None, seeds: Any = None, **flags: Any) -> Path | l
         The run's directory; with ``seeds`` a list of directories, one for each seed.
 
     Raises:
-        UsageError: bad input, with the line that the command prints.
-        DivergedError: the loss of a run is not a number; the other runs are trained.
+        UsageError: bad input; the message is the line that the command prints.
+        DivergedError: the loss of a run is not finite; the other runs are trained.
         DataError: files of a run are damaged.
-        OSError: the disk refuses; what was saved before stays.
+        OSError: a write failed; everything saved before is intact.
         KeyboardInterrupt: Ctrl-C, after everything is saved; call again to resume. A second Ctrl-C does not wait.
-        Stopped: SIGTERM, after everything is saved. In a thread other than the main one, signals are not noted.
+        Stopped: SIGTERM, after everything is saved. Signals are handled in the main thread only.
     """
     request, argv = _request(config, flags if seeds is None else {**flags, "seeds": seeds})
     shown = say if is_notebook() else tell
@@ -71,7 +71,7 @@ def _interrupt(signum: int) -> NoReturn:
 
 
 def _request(config: Config, flags: Mapping[str, Any]) -> tuple[Request, list[str]]:
-    """The runs that keywords ask for, and flags of the command that ask for the same."""
+    """The request that keyword arguments make, and the equivalent command-line flags."""
     for name in flags:
         if name in ("help", "version", *LISTS) or name.startswith("tyro_"):
             raise UsageError(f"{name} is the command's alone: leave it out; help(train) lists what there is")
@@ -86,7 +86,7 @@ def _request(config: Config, flags: Mapping[str, Any]) -> tuple[Request, list[st
 
 
 def _checked(config: RunConfig) -> RunConfig:
-    """A config whose fields are all known, which those of an imported run are not.
+    """``config`` itself, refused if a field is unknown, as in the config of an imported run.
 
     Raises:
         UsageError: naming a field that is unknown.
@@ -98,13 +98,13 @@ def _checked(config: RunConfig) -> RunConfig:
 
 
 def differing(config: RunConfig, has_seeds: bool = False) -> dict[str, Any]:
-    """Settings by flat names that turn the default run into ``config``; without the seed where ``has_seeds``."""
+    """Settings of ``config`` that differ from the defaults, by flat name; without the seed if ``has_seeds``."""
     changed = {s.name.rpartition(".")[2]: s.value for s in settings(config) if not s.is_default}
     return {name: value for name, value in changed.items() if not (has_seeds and name == "seed")}
 
 
 def flags_of(values: Mapping[str, Any]) -> list[str]:
-    """Flags as they would be typed; an option of the command that is None is left out, as is a switch that is off."""
+    """Command-line flags for ``values``; an option of the command that is None, or a switch that is off, is omitted."""
     types, options = types_of(RunConfig), types_of(Options)
     argv = []
     for name, value in values.items():
@@ -121,7 +121,7 @@ def flags_of(values: Mapping[str, Any]) -> list[str]:
 
 
 def _signature() -> inspect.Signature:
-    """What a call may be given, for help and completion: every option, and every field with its default."""
+    """The signature of ``train`` for help and completion: every option and every field, with defaults."""
     keyword, defaults = inspect.Parameter.KEYWORD_ONLY, Options()
     first = {name: getattr(defaults, name) for name in types_of(Options) if name not in LISTS}
     rest = {s.name.rpartition(".")[2]: s.default for s in settings(RunConfig())}

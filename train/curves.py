@@ -9,7 +9,7 @@ class Bracket:
     """The interval of steps in which a curve crossed a threshold: after ``below`` and by ``at``."""
 
     below: int | None
-    """Last evaluated step before ``at``, its value below the threshold; None where ``at`` is the first evaluation."""
+    """Last evaluated step before ``at``, with a value below the threshold; None if ``at`` is the first evaluation."""
     at: int
     """First evaluated step at which the value is at least the threshold."""
 
@@ -39,14 +39,14 @@ def first_crossing(steps: Sequence[int], values: Sequence[float], threshold: flo
 
 
 def stable_crossing(steps: Sequence[int], values: Sequence[float], threshold: float) -> int | None:
-    """First step from which the value stays at least ``threshold`` to the end; None if it ends below."""
-    found = None
+    """First step from which the value stays at least ``threshold`` to the end; None if the last value is below."""
+    since = None
     for step, value in zip(steps, values, strict=True):
-        if not value >= threshold:  # NaN is not above it
-            found = None
-        elif found is None:
-            found = step
-    return found
+        if not value >= threshold:  # not `<`: NaN counts as below the threshold
+            since = None
+        elif since is None:
+            since = step
+    return since
 
 
 def delay(train_step: int | None, test_step: int | None) -> int | None:

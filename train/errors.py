@@ -1,4 +1,4 @@
-"""Errors that users meet, with their exit statuses, and how messages show values."""
+"""Exceptions with their exit statuses, and the formatting of values in error messages."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class MissingStep(UsageError, KeyError):
 
 
 class DataError(RuntimeError):
-    """Data on disk, or the disk itself, is at fault; the message names the file (exit status 3)."""
+    """A file is damaged or cannot be read or written; the message names the file (exit status 3)."""
 
 
 class MissingFile(DataError):
@@ -24,11 +24,11 @@ class MissingFile(DataError):
 
 
 class DivergedError(RuntimeError):
-    """The loss stopped being a number (exit status 1)."""
+    """The loss became NaN or infinite (exit status 1)."""
 
 
 class UndeclaredSetting(RuntimeError):
-    """A setting that nothing obeys: the package itself is at fault (exit status 1)."""
+    """A setting that no code declares it implements, which is a bug in the package (exit status 1)."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
@@ -41,9 +41,9 @@ class Stopped(Exception):  # noqa: N818 - not an error: the run was saved
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it; of a long one, the beginning.
+    """The repr of a value for an error message, truncated to ``MOST_SHOWN`` characters.
 
-    Python refuses to write out a whole number of more than 4,300 digits.
+    Very large integers are described by their number of bits: Python refuses to convert more than 4,300 digits.
     """
     if isinstance(value, int) and abs(value) >= 10**MOST_SHOWN:
         return f"a whole number of {value.bit_length():,} bits"

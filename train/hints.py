@@ -1,4 +1,4 @@
-""" "Did you mean": the known name nearest to an unknown word, or the one that other programs' word corresponds to."""
+"""Suggestions for unknown names ("did you mean ..."): synonyms from other programs, else the closest spelling."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -58,7 +58,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "workers": ("jobs", "j", "n_jobs", "num_workers", "processes"),
     "dry_run": ("dry", "plan", "preview"),
 }
-"""Names in other programs, by the setting or flag that means the same here."""
+"""Synonyms used by other programs, by our setting or flag."""
 REMARKS = {
     "epochs": "updates; with all training rows in a batch, as by default, an epoch is one update",
     "hidden": "the hidden layer; the residual stream's width is d_model",
@@ -67,7 +67,7 @@ REMARKS = {
     "label_noise": "a number of rows",
     "betas": "and beta2",
 }
-"""Remarks on some of those names."""
+"""Remarks appended to the suggestion for some synonyms of ``SETTINGS``."""
 REMARKS |= dict.fromkeys(("n_epochs", "num_epochs", "epoch", "max_epochs"), REMARKS["epochs"])
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -79,25 +79,26 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "x3_xy": ("x^3+xy", "a^3+ab", "x**3+x*y"),
     "compose": ("composition", "permutation", "permutations", "s5", "group", "∘", "@"),
 }
-"""Signs and words for operations, by operation."""
+"""Symbols and synonyms of operations, by operation."""
 DEVICES: dict[str, tuple[str, ...]] = {
     "cuda": ("gpu", "nvidia", "rocm", "hip", "gpu:0"),
     "cpu": ("host", "processor"),
 }
+"""Synonyms of devices, by device."""
 
 
 LONGEST = 200
-"""Most characters of a name that are compared."""
+"""Names are compared up to this number of characters."""
 
 
 def nearest(name: str, known: Iterable[str], words: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> str:
-    """The phrase "; did you mean 'x'?" with the name that ``meant`` gives, or an empty text."""
+    """The phrase "; did you mean 'x'?" with the name that ``meant`` returns, or an empty string."""
     ours, remark = meant(name, known, words)
     return "" if ours is None else f"; did you mean {ours!r}?{remark}"
 
 
 def meant(name: str, known: Iterable[str], words: Mapping[str, tuple[str, ...]]) -> tuple[str | None, str]:
-    """The known name that ``words`` lists for ``name``, else the nearest in spelling, if any; and a remark."""
+    """The known name that ``words`` lists ``name`` as a synonym of, else the closest spelling, if any; and a remark."""
     names, spellings = list(known), _spellings(name)
     for ours, theirs in ((name, words.get(name, ())) for name in names):
         if words and not spellings.isdisjoint((ours, *theirs)):
@@ -108,6 +109,6 @@ def meant(name: str, known: Iterable[str], words: Mapping[str, tuple[str, ...]])
 
 
 def _spellings(name: str) -> set[str]:
-    """A word in lower case without spaces, as it is and without a flag's dashes."""
+    """A name in lower case without spaces, with and without a flag's dashes."""
     text = name[:LONGEST].lower().replace(" ", "")
     return {text, text.lstrip("-").replace("-", "_")}

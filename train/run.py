@@ -11,7 +11,7 @@ from train.cli.request import Options, Request, read_request
 from train.cli.terminal import say, tell_error
 
 SOME_FAILED = 4
-"""Exit status where some of several runs failed."""
+"""Exit status if any of several runs failed."""
 
 
 def main(argv: list[str] | None = None) -> int:

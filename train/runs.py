@@ -1,7 +1,8 @@
 """List, verify and delete runs: ``python -m train.runs [FOLDER or RUN ...] [flags]``.
 
-Without flags, every run in the folders is listed with its state, last step, snapshots and size. Before anything is
-deleted, the command lists what will be and asks. Exit status 0; 2 for bad input; 3 if a run is damaged.
+Without flags, every run in the folders is listed with its state, last step, snapshots and size. Before deleting
+anything, the command lists what it will delete and asks for confirmation. Exit status 0; 2 for bad input; 3 if a run
+is damaged.
 """
 
 import sys
@@ -32,11 +33,11 @@ class Options:
     """List runs with their state, last step and size; verify them; delete snapshots, or whole runs."""
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Folders of runs, or directories of runs; checkpoints where not given."""
+    """Run directories, or folders that contain runs; by default checkpoints."""
     verify: bool = False
-    """Read every file of every run, and say what is damaged."""
+    """Read every file of every run and report damage."""
     keep_every: int | None = None
-    """Of the runs' snapshots keep the first, every n-th after it and the last, and delete the others."""
+    """Keep the first, every n-th and the last snapshot of each run, and delete the others."""
     keep_last: bool = False
     """Keep only the last snapshot of each run."""
     drop_steps: tuple[int, ...] = ()
@@ -44,7 +45,7 @@ class Options:
     delete: bool = False
     """Delete the runs."""
     yes: bool = False
-    """Delete without asking."""
+    """Delete without asking for confirmation."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,10 +73,10 @@ def _main(argv: list[str]) -> int:
 
 
 def _runs(paths: tuple[Path, ...], is_named: bool) -> list[Path]:
-    """Directories of the runs that are asked for, each once.
+    """Directories of the requested runs, without duplicates.
 
     Raises:
-        UsageError: a path is neither a run nor a folder, or a folder where runs have to be named.
+        UsageError: a path is neither a run nor a folder, or is a folder although ``is_named`` requires runs.
     """
     from train.storage.inventory import is_run, runs_in
 
@@ -117,7 +118,7 @@ def _row(item: "Item") -> tuple[str, ...]:
 
 
 def _size(n_bytes: int) -> str:
-    """Bytes in words, to three digits."""
+    """A number of bytes with its unit, to three significant digits."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if n_bytes >= factor:
             return f"{n_bytes / factor:.3g} {unit}"
@@ -181,7 +182,7 @@ def _thin(paths: list[Path], options: Options) -> int:
 
 
 def _dropped(options: Options) -> Callable[[list[int]], list[int]]:
-    """From the steps of a run's snapshots to the steps whose snapshots are to be deleted."""
+    """A function from the steps of a run's snapshots to the steps whose snapshots will be deleted."""
     from train.storage.thinning import kept_every
 
     if options.keep_last:
@@ -193,10 +194,10 @@ def _dropped(options: Options) -> Callable[[list[int]], list[int]]:
 
 
 def _refuse_held(paths: list[Path]) -> None:
-    """Refuse runs that a process trains, before anything is deleted.
+    """Refuse runs that another process is training, before anything is deleted.
 
     Raises:
-        Busy: naming the first.
+        Busy: a run is being trained; the message names the first.
     """
     from train.errors import Busy
     from train.storage.inventory import is_held

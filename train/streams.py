@@ -16,7 +16,7 @@ def stream_seed(seed: int, name: str) -> int:
 
 
 def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for the stream ``name`` (such as "split", "init" or "batch/3"); each kind of device has its own."""
+    """A generator for the stream ``name`` (such as "split", "init" or "batch/3"); numbers differ from CPU to GPU."""
     return torch.Generator(device).manual_seed(stream_seed(seed, name))
 
 

@@ -1,1 +1,1 @@
-"""Operations, groups and shapes of tasks: what is learnt, as tables of whole numbers."""
+"""Operations and groups as integer tables, and the shapes of tasks."""

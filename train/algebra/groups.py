@@ -53,7 +53,7 @@ def parse_group(name: str) -> GroupName:
     """Parse ``C113``, ``D59``, ``S5`` or ``A5``.
 
     Raises:
-        ValueError: ``name`` has another form, or the group fewer than 2 or more than ``MAX_ORDER`` elements.
+        ValueError: ``name`` has another form, or the group has fewer than 2 or more than ``MAX_ORDER`` elements.
     """
     match = re.fullmatch(r"([CDSA])(0|[1-9][0-9]*)", name)
     if match is None:
@@ -66,7 +66,7 @@ def parse_group(name: str) -> GroupName:
 
 
 def _hint(name: str) -> str:
-    """A hint at the nearest allowed name: upper case, no leading zeros, Z<n> read as C<n>."""
+    """A suggestion of the allowed name that was probably meant: upper case, no leading zeros, Z<n> read as C<n>."""
     match = re.fullmatch(r"([CDSAZ])0*([1-9][0-9]{0,8})", name.upper())
     if match is None:
         return ""

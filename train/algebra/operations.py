@@ -1,8 +1,8 @@
 """The binary operations a model can be trained on, as (partial) tables; -1 marks an undefined entry.
 
 The twelve operations of Power et al. 2022 (arXiv 2201.02177, appendix A.1.1), and multiplication.
-A new operation is one decorated function: its name and the first line of its docstring are the operation's.
-Torch is imported only where a table is made, so that ``--help`` stays quick.
+A new operation is one decorated function, whose name and first docstring line name and describe the operation.
+Torch is imported only where a table is built, which keeps ``--help`` fast.
 """
 
 from collections.abc import Callable
@@ -89,7 +89,11 @@ OPERATIONS: dict[str, Operation] = {}
 
 
 def find_operation(name: str) -> Operation:
-    """The operation called ``name``; ValueError names the nearest one."""
+    """The operation called ``name``.
+
+    Raises:
+        ValueError: there is no such operation; the message suggests the nearest name.
+    """
     if name not in OPERATIONS:
         hint = _operation_meant(name)
         raise ValueError(f"unknown operation {name!r}{hint}; allowed are {', '.join(OPERATIONS)}")
@@ -97,7 +101,7 @@ def find_operation(name: str) -> Operation:
 
 
 def _operation_meant(name: str) -> str:
-    """A hint at the operation meant by an unknown name; a group's name means composition in that group."""
+    """A suggestion for an unknown operation name; a group's name suggests composition in that group."""
     try:
         return f"; did you mean 'compose' with group {str(parse_group(name.upper()))!r}?"
     except ValueError:
@@ -144,7 +148,7 @@ def _prime_near(n: int) -> int:
 
 
 def residues(p: int) -> "tuple[Tensor, Tensor]":
-    """0..p-1 as a column [p, 1] and as a row [1, p], so that table entries read as maths."""
+    """The residues 0..p-1 as a column [p, 1] and as a row [1, p], which broadcast to a table."""
     import torch
 
     r = torch.arange(p)

@@ -1,7 +1,7 @@
-"""The shape of a task, without torch: how many rows, the tokens of a row, where it is answered, and every name.
+"""The shape of a task, without torch: number of rows, tokens of a row, answer positions and printable names.
 
 A layout belongs to one kind of task. A kind is a function in ``KINDS`` from a ``Request`` to its ``Shape``, and a
-function of ``train.tasks.task`` that makes the tensors of the rows.
+function of ``train.tasks.task`` that builds the tensors.
 """
 
 import functools
@@ -45,7 +45,7 @@ class Shape:
     words: tuple[str, ...]
     """The content of each position of a row: an operand ("a"), a part of one ("a1") or a mark ("=")."""
     answers: tuple[str, ...]
-    """The content of each answer; a word that also stands in the row is fed to the model as a token."""
+    """The content of each answer; an answer that is also one of ``words`` is fed to the model as a token."""
     answer_positions: tuple[int, ...]
     """The position at which each answer is read."""
     elements: tuple[str, ...]
@@ -72,14 +72,14 @@ class Shape:
 
     @property
     def feeds_answers(self) -> bool:
-        """Whether some answer also stands in the row, so that attention must not look ahead."""
+        """Whether the rows contain an answer as a token, so that attention must be causal."""
         return not set(self.answers).isdisjoint(self.words)
 
 
 def all_pairs(request: Request) -> Shape:
-    """One row for each pair of elements, a-major, with one token an operand; answered at the last position.
+    """One row for each pair of elements, a-major, with one token per operand and the answer at the last position.
 
-    Tokens are the elements (then those of b, primed, where the operands do not share theirs), then the layout's marks.
+    The vocabulary is the elements, then primed copies for b unless the vocabulary is shared, then the layout's marks.
     """
     elements, words = request.elements, tuple(request.layout.split())
     n = len(elements)

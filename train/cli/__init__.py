@@ -1,1 +1,1 @@
-"""What commands share: flags, errors as one line, printing."""
+"""Code shared by the commands: flags, one-line errors, printing."""

@@ -1,4 +1,4 @@
-"""Values of flags that several commands take."""
+"""Parsing of flag values that several commands share."""
 
 import contextlib
 import re
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 MOST_TOML = 300_000
-"""Bytes of a TOML file; no list of settings needs as many."""
+"""Upper limit on the bytes of a TOML file, far above any real list of settings."""
 MOST_DOTS = 100
-"""Dots in a line, decimal points aside: the parser's time grows as the square of the parts of a dotted name."""
+"""Upper limit on dots per line, decimal points aside: parsing time is quadratic in the parts of a dotted name."""
 MOST_SEEDS = 10_000
 
 
 def read_toml(path: Path, name: str = "") -> dict[str, Any]:
-    """Settings of a TOML file; messages name the file by ``name`` and its path.
+    """Settings of a TOML file; error messages begin with ``name`` and the path.
 
     Raises:
         UsageError: the file cannot be read.
@@ -33,7 +33,7 @@ def read_toml(path: Path, name: str = "") -> dict[str, Any]:
 
 
 def read_text(path: Path, name: str = "") -> str:
-    """Text of a file that a person wrote: a regular file in UTF-8 of at most ``MOST_TOML`` bytes.
+    """Text of a settings file: a regular file in UTF-8 of at most ``MOST_TOML`` bytes.
 
     Raises:
         UsageError: the file is something else, or cannot be read.
@@ -49,7 +49,7 @@ def read_text(path: Path, name: str = "") -> str:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Settings of TOML text; messages begin with ``where``, the name of its source.
+    """Settings of TOML text; error messages begin with ``where``, the name of the source.
 
     Raises:
         UsageError: the text is not TOML.
@@ -66,11 +66,10 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds of "0..15", "3,5,8" or both, "0..3,10": in order, each once.
+    """The seeds of "0..15", "3,5,8" or a mixture such as "0..3,10", in order and without duplicates.
 
     Raises:
-        UsageError: the text is something else, or names more than ``MOST_SEEDS`` seeds (counted
-            before they are listed).
+        UsageError: the text has another form, or more than ``MOST_SEEDS`` seeds (counted before expansion).
     """
     spans: list[range] = []
     for part in text.split(","):
@@ -86,7 +85,7 @@ def parse_seeds(text: str) -> list[int]:
 
 @contextlib.contextmanager
 def threads_set(threads: int | None, device: "torch.device") -> Iterator[None]:
-    """Within the context, PyTorch uses so many CPU threads; with None, as many as before.
+    """A context in which PyTorch uses ``threads`` CPU threads; None leaves the number unchanged.
 
     Raises:
         UsageError: ``threads`` is below 1, or the device is not the CPU.
@@ -114,11 +113,11 @@ ABSENT = {
     "xpu": "Intel's GPUs are not supported",
     "meta": "it holds no numbers",
 }
-"""PyTorch's devices that runs cannot be trained on, and why."""
+"""PyTorch devices that training does not support, with the reason."""
 
 
 def find_device(name: str) -> "torch.device":
-    """The device called ``name``; "auto" is cuda where there is one, else cpu.
+    """The device called ``name``; "auto" means cuda if available, else cpu.
 
     Raises:
         UsageError: this machine has no such device.

@@ -1,4 +1,4 @@
-"""What every command shares: parsing, one-line errors, exit statuses, signals."""
+"""Code shared by every command: parsing, one-line errors, exit statuses, signals."""
 
 import contextlib
 import inspect
@@ -29,7 +29,7 @@ def run_command(body: Callable[[], int]) -> int:
         return body()
     except UsageError as error:
         return _fail(error, 2)
-    except BrokenPipeError:  # the reader of our output left, as in `... | head`
+    except BrokenPipeError:  # the reader of our output has closed the pipe, as in `... | head`
         return 1
     except (DataError, OSError) as error:
         return _fail(error, 3)
@@ -43,8 +43,8 @@ def run_command(body: Callable[[], int]) -> int:
     except Stopped as stopped:
         tell(f"{stopped}; saved: run the command again to resume")
         return 128 + stopped.signum
-    except Exception as error:  # a bug: the traceback is for the developers, but may quote text of others
-        if type(error).__name__ == "OutOfMemoryError":  # by name: a command that is refused does not wait for torch
+    except Exception as error:  # a bug: print the traceback, escaped, since it may quote untrusted text
+        if type(error).__name__ == "OutOfMemoryError":  # by name, so that torch is not imported for an error
             advice = "lower --batch-size, --d-model or --p, or give fewer --seeds at a time"
             return _fail(MemoryError(f"the device is out of memory: {str(error).split('. ')[0]}: {advice}"), 3)
         _tell_traceback(error)
@@ -68,12 +68,12 @@ def parse(kind: Any, argv: list[str], prog: str, default: Any, *, pairs: bool = 
     Args:
         kind: the dataclass, whose docstring describes the command.
         argv: the command line.
-        prog: how the module is called, ``python -m train.run``; a console script goes by its own name instead.
+        prog: the module's command, such as ``python -m train.run``; a console script shows its own name instead.
         default: an instance with defaults, or ``tyro.MISSING_NONPROP``.
         pairs: give every switch a negation (``--no-x``), for switches that may be on by default.
 
     Raises:
-        UsageError: tyro's complaint, in one line, or that of ``train.cli.flags.tidy``.
+        UsageError: tyro's error message, in one line, or an error of ``train.cli.flags.tidy``.
     """
     import tyro
 
@@ -95,9 +95,9 @@ def parse(kind: Any, argv: list[str], prog: str, default: Any, *, pairs: bool = 
 
 
 def required(metavar: str, unless: str = "") -> Any:
-    """An annotation of an argument that help calls ``metavar`` and marks as required.
+    """An annotation for a required argument, shown as ``metavar`` in the help.
 
-    The argument has a default all the same, so that the command itself says what is missing, with an example.
+    The argument has a default nevertheless, so that the command can report a missing argument with an example.
     """
     import tyro
 
@@ -105,13 +105,13 @@ def required(metavar: str, unless: str = "") -> Any:
 
 
 def called(prog: str) -> str:
-    """The command as it was called: a console script's own name in place of ``python -m module``."""
+    """The command as the user typed it: the console script's name instead of ``python -m module``."""
     script = Path(sys.argv[0]).stem
     return re.sub(r"^python -m \S+", script, prog) if script.startswith("groklens-") else prog
 
 
 def print_version(argv: list[str]) -> None:
-    """Print the version and exit, where ``--version`` is given."""
+    """Print the version and exit if ``--version`` is present."""
     if "--version" in argv:
         from train.version import version  # reads the installed package's metadata
 
@@ -121,7 +121,7 @@ def print_version(argv: list[str]) -> None:
 
 @contextlib.contextmanager
 def _plain_where_asked() -> Iterator[None]:
-    """Keep tyro's help without colours where NO_COLOR is set: tyro colours what a terminal shows, and asks no more."""
+    """Print tyro's help without colours if NO_COLOR is set, which tyro ignores on a terminal."""
     if not os.environ.get("NO_COLOR"):
         yield
         return
@@ -137,7 +137,7 @@ def _plain_where_asked() -> Iterator[None]:
 
 
 def _one_line(box: str, prog: str) -> str:
-    """The first paragraph below the title of tyro's error box (which is plain ASCII without UTF-8), and its advice."""
+    """One line from tyro's error box (ASCII art if stderr is not UTF-8): the first paragraph, and a suggested flag."""
     _title, *lines = [line.strip(" │╭╮╰╯|") for line in box.splitlines()] or [""]
     paragraphs = [" ".join(text.split()) for text in re.split(r"\n[─-]*\n|^[─-]+\n", "\n".join(lines))]
     first = next((text for text in paragraphs if text.strip("─- ")), "bad command line")
@@ -149,12 +149,12 @@ def _one_line(box: str, prog: str) -> str:
 
 @contextlib.contextmanager
 def signals(second: Callable[[int], Any] = lambda signum: os._exit(128 + signum)) -> Iterator[Callable[[], int | None]]:
-    """Note SIGINT and SIGTERM instead of dying of them. Yields a poll for the first one, which may be None.
+    """A context that records SIGINT and SIGTERM. Yields a function that returns the first signal's number, or None.
 
-    Signals are the main thread's: in another thread nothing is changed, and the poll says None.
+    Only the main thread can handle signals; in any other thread the context does nothing and the function returns None.
 
     Args:
-        second: called with the number of a second signal; ends the process at once where not given.
+        second: called with the number of a second signal; by default the process exits at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None

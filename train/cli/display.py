@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a live line on a terminal or in a notebook, plain lines elsewhere."""
+"""Progress display: a live line on a terminal or in a notebook, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,14 +11,14 @@ from train.engine.session import Session
 from .terminal import printable, say, tell
 
 PLAIN_EVERY_S = 10.0
-"""Seconds between plain lines where output is neither a terminal nor a notebook."""
+"""Seconds between plain lines if output is neither a terminal nor a notebook."""
 
 
 class TerminalLine:
-    """A place for the latest line on how training stands: a progress bar of rich's, on standard error.
+    """Progress on a terminal: a rich progress bar on standard error.
 
-    ``show`` is told how many steps of all runs are done, the same in words, what time is left, and whether it is the
-    last line. The other two classes have the same methods.
+    ``NotebookLine`` and ``PlainLines`` have the same interface: ``show`` takes the number of steps done in all runs, a
+    text, the remaining time as text, and whether training is complete.
     """
 
     def __init__(self, total: int, done: int) -> None:
@@ -31,22 +31,22 @@ class TerminalLine:
         self.bar.start()
 
     def show(self, done: int, text: str, left: str, *, is_last: bool) -> None:
-        """Move the bar; rich says what time is left."""
+        """Update the bar; rich computes the remaining time itself."""
         self.bar.update(self.task, completed=done, description=text)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar, leaving its last state on the screen."""
         self.bar.stop()
 
 
 class NotebookLine:
-    """A line below the cell of a notebook, replaced in place; IPython's own, so that no widgets are needed."""
+    """Progress in a notebook: a line that is updated in place by IPython's display, without widgets."""
 
     def __init__(self) -> None:
         self.handle: Any = None
 
     def show(self, done: int, text: str, left: str, *, is_last: bool) -> None:
-        """Replace the line."""
+        """Update the line."""
         from IPython.display import display
 
         content = {"text/plain": printable(text if is_last else text + left)}
@@ -56,24 +56,24 @@ class NotebookLine:
             self.handle.update(content, raw=True)
 
     def close(self) -> None:
-        """Leave the line as it is."""
+        """Do nothing: the last line stays."""
 
 
 class PlainLines:
-    """A line on standard error now and then."""
+    """Progress in a log file or pipe: a line on standard error every ``PLAIN_EVERY_S`` seconds."""
 
     def __init__(self) -> None:
         self.printed_at = 0.0
 
     def show(self, done: int, text: str, left: str, *, is_last: bool) -> None:
-        """Print the line, where the one before is old enough."""
+        """Print the line if the previous one is old enough."""
         now = time.monotonic()
         if now - self.printed_at > PLAIN_EVERY_S or is_last:
             self.printed_at = now
             tell(text + left)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to close."""
 
 
 Line = TerminalLine | NotebookLine | PlainLines
@@ -87,7 +87,7 @@ def is_notebook() -> bool:
 
 
 class Display:
-    """Context manager in which ``show`` takes each report of the engine."""
+    """A context manager whose ``show`` is the engine's progress callback."""
 
     def __init__(self, session: Session, *, quiet: bool) -> None:
         configs = [trainee.config for trainee in session.trainees]
@@ -106,7 +106,7 @@ class Display:
             self.line.close()
 
     def show(self, reports: list[Progress]) -> None:
-        """Show the latest steps, rate and scores."""
+        """Show the latest step, speed and scores."""
         if self.quiet:
             return
         if self.line is None:
@@ -116,7 +116,7 @@ class Display:
         self.line.show(done, text, self._left(done), is_last=done == sum(self.totals))
 
     def _begun(self) -> Line:
-        """Say what begins. Returns the place where progress is shown."""
+        """Print a first line about the session. Returns the display for the progress."""
         start = f"from step {min(self.from_steps):,} " if any(self.from_steps) else ""
         begins = f"training {self.name} {start}to step {max(self.totals):,} {self.how}"
         if is_notebook():
@@ -130,7 +130,7 @@ class Display:
         return f" · {(sum(self.totals) - done) / rate:.0f} s left" if rate > 0 else ""
 
     def _rate(self, done: int) -> float:
-        """Steps a second, of all runs together."""
+        """Steps per second, summed over the runs."""
         return (done - sum(self.from_steps)) / max(time.monotonic() - self.started, 1e-9)
 
     def _of_one(self, report: Progress) -> str:
@@ -154,7 +154,7 @@ class Display:
 
 
 def summary(log: list[dict[str, Any]]) -> str:
-    """One line on how the run went: between which evaluations accuracies reached 99%, and the last losses."""
+    """A summary of a run in one line: the evaluations between which accuracies reached 99%, and the last losses."""
     rows = [row for row in log if "test_loss" in row]
     if not rows:
         return "nothing was logged"

@@ -1,4 +1,4 @@
-"""A command line before parsing: which flags are present, whether they conflict, and how values may be written."""
+"""A command line before parsing: names of its flags, conflicts, and normalisation of values."""
 
 import contextlib
 import dataclasses
@@ -14,10 +14,10 @@ from train.hints import SETTINGS, meant
 
 def types_of(kind: Any) -> dict[str, Any]:
     """The types of a command's flags, by name with underscores; flags of nested dataclasses have no prefix."""
-    found: dict[str, Any] = {}
+    types: dict[str, Any] = {}
     for name, annotation in typing.get_type_hints(kind).items():
-        found |= types_of(annotation) if dataclasses.is_dataclass(annotation) else {name: annotation}
-    return found
+        types |= types_of(annotation) if dataclasses.is_dataclass(annotation) else {name: annotation}
+    return types
 
 
 def flag_name(token: str) -> str | None:
@@ -32,14 +32,13 @@ def given(argv: Sequence[str]) -> set[str]:
 
 
 def tidy(kind: Any, argv: Sequence[str], prog: str) -> list[str]:
-    """``argv`` with whole numbers and lists rewritten in the parser's syntax.
+    """``argv`` with integers and lists rewritten in the parser's syntax.
 
-    ``4e4`` becomes 40000 where a whole number is wanted; ``a,b`` becomes two values where several may be given, and
-    such a flag's values are gathered where it is given again. Another flag that is given again replaces the one before,
-    as everywhere, so that a script may add to a command.
+    For an integer flag ``4e4`` becomes 40000. For a list flag ``a,b`` becomes two values, and repetitions of the flag
+    are merged. Any other repeated flag overrides the earlier one, so that a script can append to a command.
 
     Raises:
-        UsageError: an unknown flag (with the flag that was probably meant), or a value that is not a whole number.
+        UsageError: an unknown flag (with a suggestion), or a value that is not an integer.
     """
     types = types_of(kind)
     lists: dict[str, list[str]] = {}
@@ -64,10 +63,10 @@ def tidy(kind: Any, argv: Sequence[str], prog: str) -> list[str]:
 
 
 def _check_known(types: dict[str, Any], name: str, token: str, prog: str) -> None:
-    """Refuse an unknown flag; ``no_`` may stand before the name of a flag that is true or false.
+    """Refuse an unknown flag; the prefix ``no_`` is allowed for boolean flags.
 
     Raises:
-        UsageError: naming the flag that was probably meant.
+        UsageError: the flag is unknown; the message suggests a known one.
     """
     if name in types or name == "help" or name.startswith("tyro_"):
         return
@@ -79,7 +78,7 @@ def _check_known(types: dict[str, Any], name: str, token: str, prog: str) -> Non
 
 
 def _values(types: dict[str, Any], name: str | None, text: str) -> list[str]:
-    """The values that a flag's text stands for."""
+    """The values in a flag's text: several for a list flag, one otherwise."""
     annotation = types.get(name or "")
     if get_origin(annotation) is tuple:
         parts = [part for part in text.split(",") if part]
@@ -91,7 +90,7 @@ def _values(types: dict[str, Any], name: str | None, text: str) -> list[str]:
 
 
 def _whole(name: str | None, text: str) -> str:
-    """The digits of a whole number; 4e4 and 40_000 are whole numbers, 4.5 and 40,000 are refused."""
+    """An integer in decimal digits; 4e4 and 40_000 are accepted, 4.5 and 40,000 are refused."""
     for read in (int, float):
         with contextlib.suppress(ValueError):
             number = read(text)
@@ -105,11 +104,11 @@ def refuse_together(names: set[str], clashes: Iterable[tuple[str, str, str]]) ->
     """Refuse pairs of flags that conflict.
 
     Args:
-        names: the flags that are given.
-        clashes: two names, and why they do not go together.
+        names: the flags on the command line.
+        clashes: two names, and why they conflict.
 
     Raises:
-        UsageError: naming the first pair.
+        UsageError: two flags conflict; the message names the first pair.
     """
     for one, other, why in clashes:
         if one in names and other in names:
@@ -120,7 +119,7 @@ def refuse_beside(names: set[str], alone: str, allowed: Iterable[str] = ()) -> N
     """Refuse other flags, except ``allowed`` ones, beside a flag that prints something and exits.
 
     Raises:
-        UsageError: naming the flag that would do nothing.
+        UsageError: there is another flag, which would have no effect.
     """
     others = sorted(names - {alone, "help", *allowed})
     if alone in names and others:
@@ -129,5 +128,5 @@ def refuse_beside(names: set[str], alone: str, allowed: Iterable[str] = ()) -> N
 
 
 def _flag(name: str) -> str:
-    """A flag as it is typed; a positional argument's name is in capitals."""
+    """A flag in command-line form; the name of a positional argument (in capitals) is unchanged."""
     return name if name.isupper() else "--" + name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Other packages with the names of groklens's two on the import path."""
+"""Detection of other packages called ``train`` or ``interp`` on the import path."""
 
 import sys
 import warnings
@@ -12,18 +12,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def foreign_packages(name: str, path: list[str]) -> list[Path]:
     """Other packages or modules called ``name`` on an import path, by their folder or file."""
-    found: list[Path] = []
+    others: list[Path] = []
     for entry in path:
         folder, file = Path(entry or ".") / name, Path(entry or ".") / f"{name}.py"
         if (folder / "__init__.py").is_file() and folder.resolve() != ROOT / name:
-            found.append(folder.resolve())
+            others.append(folder.resolve())
         elif file.is_file() and not (folder / "__init__.py").is_file():
-            found.append(file.resolve())
-    return list(dict.fromkeys(found))
+            others.append(file.resolve())
+    return list(dict.fromkeys(others))
 
 
 def warn_of_foreign_packages() -> None:
-    """Warn of other packages called ``train`` or ``interp``: another folder may find them first."""
+    """Warn about other packages called ``train`` or ``interp``, which may shadow groklens's in another folder."""
     for name in ("train", "interp"):
         for other in foreign_packages(name, sys.path):
             warnings.warn(

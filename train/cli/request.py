@@ -1,4 +1,4 @@
-"""What a training command is asked for: from flags, a preset and a file to the runs' configs."""
+"""The request of a training command: run configs and options, from a preset, a file and flags."""
 
 import argparse
 import contextlib
@@ -25,33 +25,33 @@ CLASHES = (("seed", "seeds", "give one, a seed or several"),)
 LISTS = ("list_presets", "list_operations", "list_interventions")
 """Options that print something and exit."""
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-"""An option that is off unless it is given, and has no negation."""
+"""A boolean option that is off by default and has no ``--no-`` form."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What changes no numbers."""
+    """Options of the command that do not affect a run's numbers."""
 
     preset: str = DEFAULT_PRESET
     """Named set-up that the other flags start from (see --list-presets)."""
     config: Path | None = None
-    """TOML file of settings by their flag names (op = "mul", train_frac = 0.4); flags win over it."""
+    """TOML file of settings by flag name (op = "mul", train_frac = 0.4); flags override the file."""
     out: Path = Path("checkpoints")
-    """Folder that runs are written to, one directory each."""
+    """Folder that run directories are written to."""
     device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto takes cuda where there is one."""
+    """cpu, cuda, cuda:1 ...; auto means cuda if available."""
     threads: int | None = None
-    """CPU threads; PyTorch's own choice where not given."""
+    """CPU threads; by default PyTorch's choice."""
     seeds: str | None = None
-    """Several runs side by side, in place of --seed: 0..15, or 3,5,8."""
+    """Several runs side by side, instead of --seed: 0..15, or 3,5,8."""
     quiet: Switch = False
-    """Print nothing but the runs' directories (and errors)."""
+    """Print only the run directories (and errors)."""
     list_presets: Switch = False
     """Print the presets and their sources, and exit."""
     list_operations: Switch = False
     """Print the operations, and exit."""
     list_interventions: Switch = False
-    """Print the interventions on training, their flags and sources, and exit."""
+    """Print the training interventions with their flags and sources, and exit."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,18 @@ class Command:
 
 @dataclass(frozen=True)
 class Request:
-    """Runs to train, one for each seed, and how."""
+    """The runs to train, one per seed, and the options of the command."""
 
     configs: list[RunConfig]
     options: Options
 
 
 def read_request(argv: list[str], start: RunConfig | None = None) -> Request:
-    """The runs that a command line asks for; precedence is preset, then file, then flags.
+    """The request of a command line; flags override the file, and the file overrides the preset.
 
     Args:
         argv: the command line.
-        start: the config that flags change, in place of a preset's and a file's.
+        start: the config that flags modify, instead of a preset and a file.
 
     Raises:
         UsageError: a flag, a value or a combination that is not allowed.
@@ -98,14 +98,14 @@ def read_request(argv: list[str], start: RunConfig | None = None) -> Request:
 
 
 def _starting_config(argv: list[str], start: RunConfig | None) -> RunConfig:
-    """The config before the flags, except that ``--group`` and ``--p`` replace each other already."""
+    """The config that flags modify, in which ``--group`` or ``--p`` has already replaced the other."""
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--preset", "--config", "--op", "--group", "--p"):
         scan.add_argument(flag)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             flags = scan.parse_known_args(argv)[0]
-    except SystemExit:  # a flag without its value, which the real parser reports
+    except SystemExit:  # a flag without a value; the main parser reports the error
         return RunConfig()
     config = start
     if config is None:

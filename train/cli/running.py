@@ -1,4 +1,4 @@
-"""Training what was asked for, with a display of its progress: shared by the command and ``train.train``."""
+"""Training of a request with a progress display, shared by the command and ``train.train``."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from train.storage.store import RunStore
 
 Signals = Callable[[], contextlib.AbstractContextManager[Callable[[], int | None]]]
-"""Makes the context in which signals are noted; see ``train.cli.command.signals``."""
+"""A factory of the signal-handling context; see ``train.cli.command.signals``."""
 
 
 def train_request(
@@ -23,10 +23,10 @@ def train_request(
     """Train every run of a request, side by side. Returns each run and the error that ended it, if any.
 
     Args:
-        request: the runs, and the folder, device and threads to take.
-        command: recorded in ``run.json`` as what trains them.
-        tell: prints a line on how a run stands.
-        noted: how signals are noted.
+        request: the runs and the options, such as folder, device and threads.
+        command: the command line recorded in ``run.json``.
+        tell: prints a line about a run.
+        noted: makes the context that records signals.
 
     Raises:
         UsageError, DataError, Stopped, OSError: as ``train.engine.session.opened`` and ``Session.train``.
@@ -54,7 +54,7 @@ def train_request(
 
 
 def _namer(n_runs: int, quiet: bool, tell: Callable[[str], None]) -> Callable[[Path, str], None]:
-    """Prints a line on a run, which begins with the run's name where there are several."""
+    """A function that prints a line about a run, prefixed with the run's name if there are several."""
 
     def name(path: Path, line: str) -> None:
         if not quiet:

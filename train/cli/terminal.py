@@ -1,19 +1,19 @@
-"""Printing, with text from files and other people made harmless to a terminal; no other module prints."""
+"""Printing with control characters escaped, for text from untrusted files; no other module prints."""
 
 import sys
 import unicodedata
 
 LONGEST = 4_000
-"""Characters of one error line."""
+"""Upper limit on the characters of an error line."""
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: object) -> str:
-    """Text in one line without a character that a terminal obeys: each is written as an escape, such as ``\\x1b``.
+    """Text as one line, with every character that could control a terminal escaped, such as ``\\x1b``.
 
-    These are controls (escape sequences begin with one), line and paragraph separators, and format characters, which
-    turn the direction of text (Unicode's categories Cc, Cf, Zl, Zp), and halves of surrogate pairs, which file names
-    that are not UTF-8 hold (Cs).
+    Escaped are control characters (which start escape sequences), line and paragraph separators, format characters
+    (which can reverse the direction of text), and lone surrogates (from file names that are not UTF-8): Unicode's
+    categories Cc, Zl, Zp, Cf and Cs.
     """
     plain = str(text)
     return plain if plain.isascii() and plain.isprintable() else "".join(map(_escaped, plain))
@@ -52,7 +52,7 @@ def tell_error(error: object) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Whether a person at the terminal answers yes to a question; false where standard input is not a terminal."""
+    """Whether the user answers yes to a question; False if standard input is not a terminal."""
     if not sys.stdin.isatty():
         return False
     print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)

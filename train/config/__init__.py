@@ -1,1 +1,1 @@
-"""Configs: what determines the numbers of a run."""
+"""Configuration dataclasses, which determine the numbers of a run."""

@@ -1,4 +1,4 @@
-"""Checks of a config's fields: each message says what came and what is allowed."""
+"""Validation of config fields; each message says what came and what is allowed."""
 
 import dataclasses
 import sys
@@ -9,7 +9,7 @@ from train.errors import shown
 
 
 def typed(field: dataclasses.Field[Any], value: Any) -> Any:
-    """``value``, read from a file, as the type of the config's ``field``; a float field takes whole numbers too.
+    """``value``, read from a file, converted to the type of ``field``; a float field also accepts integers.
 
     Raises:
         ValueError: the value is of another type.
@@ -45,7 +45,7 @@ def kinds_of(annotation: Any) -> tuple[Any, ...]:
 
 
 def whole(field: dataclasses.Field[Any], value: Any) -> Any:
-    """``value``, as an int where ``field`` wants an int and ``value`` is a whole number written as a float (4e4)."""
+    """``value``, converted to int if ``field`` is an int and ``value`` an integer written as a float (4e4)."""
     kinds = kinds_of(field.type)
     is_wanted = int in kinds and float not in kinds
     return int(value) if is_wanted and isinstance(value, float) and value.is_integer() else value
@@ -63,7 +63,7 @@ def check_choices(config: Any) -> None:
 
 
 def check_int(config: Any, name: str, low: int, high: int) -> None:
-    """Check a whole number from ``low`` to ``high``; None passes where it is the default."""
+    """Check that a field is an integer from ``low`` to ``high``, or None if None is its default."""
     value = getattr(config, name)
     if value is None and _is_optional(config, name):
         return
@@ -72,7 +72,7 @@ def check_int(config: Any, name: str, low: int, high: int) -> None:
 
 
 def check_float(config: Any, name: str, low: float, high: float) -> None:
-    """Check a finite number from ``low`` to ``high``, and store it as a float, so that 1 and 1.0 give one identity."""
+    """Check that a field is a finite number from ``low`` to ``high``; store a float, so that 1 and 1.0 are one run."""
     value = getattr(config, name)
     if value is None and _is_optional(config, name):
         return

@@ -1,7 +1,7 @@
-"""Settings that would do nothing beside the others: refused where a run is asked for, never where one is read.
+"""Refusal of settings that have no effect in combination with the others, for new runs only, never for saved ones.
 
-A default is never refused, and neither is a value that is the limit of others that act (a grokfast_lambda of 0, a
-decay_to of 1), because sweeps begin or end with such values.
+Defaults are never refused, and neither are limiting values (a grokfast_lambda of 0, a decay_to of 1), because sweeps
+begin or end with such values.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,13 +15,13 @@ from .knows import settings
 
 @dataclass(frozen=True)
 class Rule:
-    """The condition under which fields of the config do something."""
+    """The condition under which some fields of the config have an effect."""
 
     fields: tuple[str, ...]
     acts: Callable[[Any], bool]
-    """Whether the fields do something in this run's config."""
+    """Whether the fields have an effect in a run's config."""
     needs: str
-    """What the fields need, in words."""
+    """The condition in words, for the error message."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -57,14 +57,14 @@ RULES: tuple[Rule, ...] = (
         "an earlier grokfast_from, or more steps",
     ),
 )
-"""A field that no rule names acts in every run."""
+"""Rules for fields that do not act in every run; all other fields always act."""
 
 
 def refuse_idle_settings(config: Any, only: Iterable[str] | None = None) -> None:
-    """Refuse settings that would do nothing in a run's config; ``only`` limits the check to the fields named there.
+    """Refuse settings that have no effect in a run's config; ``only`` limits the check to the named fields.
 
     Raises:
-        UsageError: naming the first, what it needs, and its default.
+        UsageError: a setting has no effect; the message names the first, its condition and its default.
     """
     changed = {s.name.rpartition(".")[2]: s for s in settings(config) if not s.is_default}
     asked = set(changed) if only is None else set(only)

@@ -53,13 +53,13 @@ INTERVENTIONS: tuple[Intervention, ...] = (
     ),
     Intervention("Linear warm-up of the learning rate", ("warmup_steps",), POWER, "test_warm_up"),
     Intervention(
-        "Half-cosine decay of the learning rate, in steps of its own",
+        "Half-cosine decay of the learning rate, over its own number of steps",
         ("decay_steps", "decay_to"),
         "Loshchilov and Hutter 2017 (1608.03983), equation 5",
         "test_decay",
     ),
     Intervention("Gaussian noise on updates", ("update_noise",), POWER, "test_update_noise"),
-    Intervention("Gaussian noise on weights, for the gradient", ("weight_noise",), POWER, "test_weight_noise"),
+    Intervention("Gaussian noise on the weights, for the gradient only", ("weight_noise",), POWER, "test_weight_noise"),
     Intervention(
         "Residual dropout",
         ("dropout",),
@@ -78,7 +78,7 @@ INTERVENTIONS: tuple[Intervention, ...] = (
         GROKFAST,
         "test_grokfast_ma",
     ),
-    Intervention("StableMax in the softmax's place", ("loss stablemax",), PRIETO, "test_stablemax"),
+    Intervention("StableMax instead of softmax", ("loss stablemax",), PRIETO, "test_stablemax"),
     Intervention("Precision of the loss: 16, 32 or 64 bits", ("loss_precision",), PRIETO, "test_precision_of_the_loss"),
     Intervention("Orthogonal gradient", ("orthogonal_gradient",), f"{PRIETO}, section 5", "test_orthogonal_gradient"),
     Intervention(
@@ -93,7 +93,7 @@ INTERVENTIONS: tuple[Intervention, ...] = (
         "test_activations",
     ),
     Intervention(
-        "Outliers: answers of k training rows replaced",
+        "Label noise: answers of k training rows replaced (outliers)",
         ("outliers",),
         "Power et al. 2022 (2201.02177), A.4",
         "test_outliers",
@@ -105,9 +105,9 @@ INTERVENTIONS: tuple[Intervention, ...] = (
         "test_gradients_are_rounded_and_close",
     ),
 )
-"""All interventions, in the order of the documentation's table."""
+"""Every intervention, in the order of the generated table."""
 
 
 def flags_of(intervention: Intervention) -> list[str]:
-    """The flags of an intervention as they are typed: ``--decay-towards init``."""
+    """The command-line flags of an intervention, such as ``--decay-towards init``."""
     return ["--" + flag.replace("_", "-") for flag in intervention.flags]

@@ -1,8 +1,8 @@
-"""Settings of a run by name, and whether a piece of code knows them.
+"""Settings of a run by name, and whether a piece of code implements them.
 
-A piece of code that computes what a config asks for says in ``KNOWS`` which settings it implements, and with which
-values. A setting that it has never heard of is known at its reference value alone, which means "as if the setting did
-not exist"; so a field added to the config is never ignored by code that was written before it.
+Code that computes what a config describes declares in ``KNOWS`` which settings it implements, and with which values.
+An undeclared setting is accepted only at its reference value, which means "as if the setting did not exist"; so code
+never silently ignores a field that was added to the config later.
 """
 
 import dataclasses
@@ -29,18 +29,18 @@ class Setting:
     """A field of the config."""
 
     name: str
-    """Part and field: ``model.act_fn``; ``seed`` is the run's own."""
+    """Part and field, such as ``model.act_fn``; a field of the run itself has no part: ``seed``."""
     value: Any
     default: Any
 
     @property
     def is_default(self) -> bool:
-        """Whether the value is the one that a run has where nobody chooses another."""
+        """Whether the value is the field's default."""
         return self.value == self.default
 
     @property
     def is_neutral(self) -> bool:
-        """Whether the value is as if the field did not exist."""
+        """Whether the value is the reference value, which behaves as if the field did not exist."""
         return self.value == reference_of(self.name, self.default)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Setting:
 
 
 def settings(config: Any) -> Iterator[Setting]:
-    """Every field of a run's config, parts in order."""
+    """Every field of a run's config, part by part."""
     for part in dataclasses.fields(config):
         inner = getattr(config, part.name)
         if not dataclasses.is_dataclass(inner):
@@ -59,13 +59,13 @@ def settings(config: Any) -> Iterator[Setting]:
 
 
 def unknown(knows: Knows, config: Any, parts: Container[str] = ANY, but: Container[str] = ()) -> Setting | None:
-    """The first setting that is not implemented: neither at its reference value, nor at a known one.
+    """The first setting that is not implemented: neither at its reference value nor at a value in ``knows``.
 
     Args:
-        knows: what is implemented.
-        config: the run's.
-        parts: which parts of the config the code reads ("task", "model", "optim", ...).
-        but: settings that the code does not read, whatever their value.
+        knows: the implemented values, by setting.
+        config: a run's config.
+        parts: parts of the config to check ("task", "model", "optim", ...).
+        but: settings to skip, whatever their value.
 
     Raises:
         UndeclaredSetting: a setting has no reference value.

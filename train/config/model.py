@@ -46,7 +46,7 @@ class ModelConfig:
     d_mlp: int | None = None
     """Hidden width of the MLP; by default 4 * d_model."""
     attn_only: bool = False
-    """Blocks of attention alone, without an MLP."""
+    """Attention-only blocks, without an MLP."""
     act_fn: Activation = "relu"
     """Activation function of the MLP; gelu_new is GELU's tanh approximation, as in GPT-2."""
     norm: Norm = "none"
@@ -58,15 +58,15 @@ class ModelConfig:
     attn_rate: float = 1.0
     """Attention is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
     biases: Biases = "mlp"
-    """Trained biases; the others stay zero."""
+    """Biases that are trained; the others stay zero."""
     outputs: Outputs = "tokens"
-    """Logits over the answers alone, or over every token, "=" included, as in Nanda et al. 2023."""
+    """Logits over the answers only, or over every token, "=" included, as in Nanda et al. 2023."""
     init: Init = "nanda"
     """Initialisation scheme."""
     init_scale: float = 1.0
-    """Factor on all initial weights but those of layer norms (Liu et al. 2022)."""
+    """Factor on all initial weights except those of layer norms (Liu et al. 2022)."""
     output_scale: float = 1.0
-    """Factor on the logits; a large one makes training lazy (Kumar et al. 2023)."""
+    """Factor on the logits; large factors lead to lazy training (Kumar et al. 2023)."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -95,12 +95,12 @@ class ModelConfig:
 
     @property
     def head_width(self) -> int:
-        """Width of a head that the model uses."""
+        """Width of a head, with the default resolved."""
         return self.d_model // self.n_heads if self.d_head is None else self.d_head
 
     @property
     def mlp_width(self) -> int:
-        """Hidden width of the MLP that the model uses; 0 without an MLP."""
+        """Hidden width of the MLP, with the default resolved; 0 without an MLP."""
         if self.attn_only:
             return 0
         return 4 * self.d_model if self.d_mlp is None else self.d_mlp

@@ -1,4 +1,4 @@
-"""The updates of a run: optimiser, learning rate, batches, and every intervention on them, each a field."""
+"""The updates of a run: optimiser, learning rate, batches and interventions, one field each."""
 
 import math
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ class OptimConfig:
     warmup_steps: int = 10
     """Update s uses lr * min(s / warmup_steps, 1), s counted from 0."""
     decay_steps: int | None = None
-    """Step at which the learning rate has fallen, along a half cosine, to decay_to * lr; by default it is constant."""
+    """Step at which a half-cosine decay of the learning rate reaches decay_to * lr; by default no decay."""
     decay_to: float = 0.1
-    """Fraction of lr that remains from decay_steps on."""
+    """Final learning rate of the decay, as a fraction of lr."""
     batch_size: int | Literal["power"] | None = None
     """Rows per update, drawn without replacement each epoch; power: min(512, half of the rows); by default all rows."""
     precision: Precision = "float32"
-    """Precision of training's matrix products but the logits'; tf32 needs a GPU. Weights and evaluations: float32."""
+    """Precision of matrix products in training, except the logits; tf32 needs a GPU. Weights are always float32."""
     loss: Loss = "softmax"
     """Cross-entropy of the softmax, or of StableMax (Prieto et al. 2025)."""
     loss_precision: LossPrecision = "float64"
@@ -50,9 +50,9 @@ class OptimConfig:
     update_noise: float = 0.0
     """Standard deviation of the noise in an update lr * (step + noise) (Power et al. 2022)."""
     weight_noise: float = 0.0
-    """Standard deviation of noise on the weights at which gradients are taken, new each update (Power et al. 2022)."""
+    """Standard deviation of noise on the weights during the gradient, redrawn each update (Power et al. 2022)."""
     dropout: float = 0.0
-    """Dropout rate of what attention and MLP add to the residual stream (Power et al. 2022)."""
+    """Dropout rate of the outputs of attention and MLP, before the residual sum (Power et al. 2022)."""
     muon_momentum: float = 0.95
     """Decay of Muon's momentum."""
     orthogonal_gradient: bool = False
@@ -60,11 +60,11 @@ class OptimConfig:
     grokfast_alpha: float | None = None
     """Grokfast-EMA: decay of the moving average added to gradients (Lee et al. 2024); off by default."""
     grokfast_window: int | None = None
-    """Grokfast-MA: number of last gradients whose mean is added, once there are that many; off by default."""
+    """Grokfast-MA: window length of the mean gradient that is added once the window is full; off by default."""
     grokfast_lambda: float = 2.0
     """Factor on the average that Grokfast adds."""
     grokfast_from: int = 0
-    """Update at which Grokfast and its average begin."""
+    """Update from which Grokfast is active and its average accumulates."""
     norm_clamp: float | None = None
     """Total norm of the trained weights, held at this multiple of the initial norm (Liu et al. 2022)."""
 

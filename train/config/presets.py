@@ -18,7 +18,7 @@ class Preset:
     doc: str
     """Description, in one line."""
     source: str
-    """Paper or code that is reproduced, and deviations."""
+    """Paper or code that the preset reproduces, and deviations."""
 
 
 _POWER_TASK = TaskConfig(op="div", p=97, train_frac=0.5, split="stream", layout="a op b =")
@@ -112,7 +112,11 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset called ``name``; ValueError names the nearest one."""
+    """The preset called ``name``.
+
+    Raises:
+        ValueError: there is no such preset; the message suggests the nearest name.
+    """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}{nearest(name, PRESETS)}; allowed are {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""The frozen table of reference values, against which a run's identity is taken."""
+"""The frozen table of reference values, relative to which a run's identity is computed."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -62,11 +62,11 @@ REFERENCE: Mapping[str, Any] = MappingProxyType(
         "seed": 0,
     }
 )
-"""By setting: the value at which a run is named, and computed, as if the setting did not exist.
+"""Reference values by setting: a setting at its reference value is absent from a run's identity and changes nothing.
 
-These were the defaults when each setting was added. An entry never changes: a default may, and then no run is renamed
-and no two runs share an id. A setting that is not listed is newer than the table, and its default is its reference
-value: enter it before that default changes. ``make test-slow`` asks for every setting.
+Each entry is the default at the time when its setting was added. Entries never change, although defaults may; so no run
+is renamed and no two runs share an id. A setting that is not listed is newer than the table, and its default is its
+reference value: add an entry before changing such a default. ``make test-slow`` requires an entry for every setting.
 """
 
 
@@ -77,5 +77,5 @@ def references_in(part: str) -> dict[str, Any]:
 
 
 def reference_of(name: str, default: Any) -> Any:
-    """The reference value of a setting, such as ``model.act_fn``, whose default is given."""
+    """The reference value of a setting, such as ``model.act_fn``; ``default`` if the table has no entry."""
     return REFERENCE.get(name, default)

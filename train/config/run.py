@@ -1,4 +1,4 @@
-"""What determines a run's numbers: frozen dataclasses of choices, everything else derived by property.
+"""The configuration of a run: frozen dataclasses that hold choices and derive everything else by property.
 
 ``RunConfig()`` is the run that ``python -m train.run`` trains without flags. The folder a run is written to, its device
 and its number of threads change no numbers on a CPU: they are arguments of the command and never part of the config.
@@ -22,12 +22,12 @@ from .task import TaskConfig
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How long to train and when to save."""
+    """Number of steps, and density of snapshots."""
 
     steps: int = 15_000
-    """Optimiser steps in all; not part of a run's identity: ask for more to extend it."""
+    """Total optimiser steps; not part of a run's identity: raise the number to extend a run."""
     per_decade: int = 16
-    """Snapshots per factor of ten in steps, besides those added where the test loss moves."""
+    """Snapshots per factor of ten in steps; more are added where the test loss moves."""
 
     def __post_init__(self) -> None:
         check_int(self, "steps", 1, 10**9)
@@ -76,13 +76,13 @@ class RunConfig:
                 "all of them at every step"
             )
 
-    if not TYPE_CHECKING:  # to the type checker a setting that is not here is an error
+    if not TYPE_CHECKING:  # hidden from the type checker, which then reports unknown attributes
 
         def __getattr__(self, name: str) -> Any:
-            """Name the part of the config that has a setting, for whoever looks for it in the whole.
+            """Fail with a message that names the part of the config that has the attribute.
 
             Raises:
-                AttributeError: always; Python asks here for attributes that the config does not have.
+                AttributeError: always; Python calls this method only for missing attributes.
             """
             parts = [f for f in dataclasses.fields(type(self)) if dataclasses.is_dataclass(f.type)]
             homes = [f"config.{part.name}.{name}" for part in parts if hasattr(part.type, name)]
@@ -91,12 +91,12 @@ class RunConfig:
 
     @property
     def split_seed(self) -> int:
-        """Seed of the split as used."""
+        """Seed of the split, with the default resolved."""
         return self.seed if self.task.split_seed is None else self.task.split_seed
 
     @property
     def batch_rows(self) -> int | None:
-        """Rows per update; None where all training rows are taken. Power et al. 2022's code rounds halves up."""
+        """Rows per update, or None for all training rows; "power" rounds halves up, as in Power et al. 2022's code."""
         size = self.optim.batch_size
         return min(512, -(-self.task.n_train // 2)) if size == "power" else size
 
@@ -112,7 +112,7 @@ class RunConfig:
 
     @property
     def identity(self) -> str:
-        """Canonical JSON of what sets this run apart; two runs with one identity are the same run.
+        """Canonical JSON of the settings that identify the run; two runs with equal identities are the same run.
 
         Fields at their reference values (see ``train.config.reference``) are left out, so that neither a field added
         later nor a changed default renames a run. The number of steps is left out, so that a run can be extended.
@@ -120,15 +120,15 @@ class RunConfig:
         return json.dumps(_differences(self), sort_keys=True, separators=(",", ":"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested dictionary of every field, in values that JSON has."""
+        """Every field as a nested dictionary of JSON values."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "RunConfig":
-        """The config that ``to_dict`` wrote.
+        """Inverse of ``to_dict``.
 
-        A field that is absent takes its reference value (see ``train.config.reference``), for the run was written
-        before there was such a field.
+        A missing field takes its reference value (see ``train.config.reference``): the run was written before the
+        field was added.
 
         Raises:
             ValueError: an unknown field, or a value that is not allowed.
@@ -139,12 +139,13 @@ class RunConfig:
         return from_dict(RunConfig, {"seed": REFERENCE["seed"], **made, **rest}, "run")
 
     def with_(self, **fields: Any) -> "RunConfig":
-        """A config with fields replaced by their flat names, as the flags are called: ``config.with_(op="mul")``.
+        """A copy with some fields replaced, by the names of their flags: ``config.with_(op="mul")``.
 
-        Giving ``group`` alone drops ``p``, and the reverse. A whole number may be written as a float, as 4e4.
+        Setting only ``group`` unsets ``p``, and vice versa. An integer may be written as a float, such as 4e4.
 
         Raises:
-            UsageError: an unknown name (the nearest is named), or a value that is not allowed, or does nothing.
+            UsageError: an unknown name (the message suggests the nearest), or a value that is not allowed or has no
+                effect.
         """
         try:
             return override(self, fields)
@@ -153,12 +154,12 @@ class RunConfig:
 
 
 def _with_references(part: str, fields: Any) -> Any:
-    """The fields of a part of a config, with reference values for those that are absent."""
+    """The fields of a part of a config; missing fields take their reference values."""
     return {**references_in(part), **fields} if isinstance(fields, dict) else fields
 
 
 def _differences(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Fields (nested) whose value is not the reference value, except the number of steps."""
+    """Fields (nested) that differ from their reference values, except the number of steps."""
     differences: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value, name = getattr(config, f.name), prefix + f.name

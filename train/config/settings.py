@@ -1,4 +1,4 @@
-"""Settings of a config by their flat names, such as ``op`` or ``lr``, as TOML files, flags and callers give them."""
+"""Access to a config's settings by flat name, such as ``op`` or ``lr``, for TOML files, flags and callers."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from .checks import typed, whole
 from .idle import refuse_idle_settings
 
 Config = TypeVar("Config")
-"""A run's config; this module reads its fields by name alone, because ``RunConfig.with_`` calls it."""
+"""A run's config; a type variable, because importing ``RunConfig``, which imports this module, would be circular."""
 
 
 def from_dict(cls: type[Config], data: Any, where: str) -> Config:
@@ -18,8 +18,8 @@ def from_dict(cls: type[Config], data: Any, where: str) -> Config:
 
     Args:
         cls: the dataclass.
-        data: values by field; an absent field takes its default.
-        where: what messages call the dictionary.
+        data: values by field; a missing field takes its default.
+        where: the name of the dictionary in error messages.
 
     Raises:
         ValueError: an unknown field, or a value that is not allowed.
@@ -36,10 +36,10 @@ def from_dict(cls: type[Config], data: Any, where: str) -> Config:
 
 
 def typed_fields(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a dataclass's fields by name, each as the type of its field, as ``override`` takes them.
+    """The entries of ``values`` that are fields of ``cls``, converted to the fields' types as in ``override``.
 
     Raises:
-        ValueError: one is of another type.
+        ValueError: a value has the wrong type.
     """
     return {f.name: typed(f, whole(f, values[f.name])) for f in dataclasses.fields(cls) if f.name in values}
 
@@ -49,23 +49,23 @@ def _typed(home: dataclasses.Field[Any], value: Any) -> Any:
 
 
 def override(config: Config, fields: Mapping[str, Any]) -> Config:
-    """``config`` with fields replaced by their flat names, such as ``{"op": "mul", "lr": 3e-4, "steps": 2000}``.
+    """A copy of ``config`` with fields replaced by flat name, such as ``{"op": "mul", "lr": 3e-4, "steps": 2000}``.
 
-    Giving ``group`` alone drops ``p``, and the reverse. A whole number may be written as a float, as 4e4.
+    Setting only ``group`` unsets ``p``, and vice versa. An integer may be written as a float, such as 4e4.
 
     Raises:
-        ValueError: an unknown name (the nearest is named), or a value that is not allowed, or does nothing.
+        ValueError: an unknown name (the message suggests the nearest), or a value that is not allowed or has no effect.
     """
-    made = replaced(config, fields)
-    refuse_idle_settings(made, fields)
-    return made
+    overridden = replaced(config, fields)
+    refuse_idle_settings(overridden, fields)
+    return overridden
 
 
 def replaced(config: Config, fields: Mapping[str, Any]) -> Config:
-    """``override`` for a config that is not final: a setting that does nothing is accepted.
+    """``override`` without the check for settings that have no effect, for configs that will change further.
 
     Raises:
-        ValueError: an unknown name (the nearest is named), or a value that is not allowed.
+        ValueError: an unknown name (the message suggests the nearest), or a value that is not allowed.
     """
     run: Any = config
     parts = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}

@@ -1,4 +1,4 @@
-"""The task of a run: an operation, the rows of tokens that ask for it, and the split into training and test rows."""
+"""The task of a run: an operation, the token layout of its rows, and the split into training and test rows."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Split = Literal["stream", "torch", "python"]
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """The operation, the rows of tokens that ask for it, and the split into training and test rows."""
+    """An operation, the token layout of its rows, and the split into training and test rows."""
 
     op: str = "add"
     """Operation to learn."""
@@ -25,13 +25,13 @@ class TaskConfig:
     train_frac: float = 0.3
     """Fraction of the defined rows in the training set; the rest is the test set."""
     split: Split = "python"
-    """How rows are shuffled: a random stream of its own, or torch.randperm or random.shuffle (published splits)."""
+    """Shuffle of the rows: a dedicated random stream, or torch.randperm or random.shuffle as in published splits."""
     split_seed: int | None = None
     """Seed of the split; by default the run's seed."""
     layout: Layout = "a b ="
     """Token layout of a row."""
     shared_vocabulary: bool = True
-    """Whether both operands use the same tokens; otherwise b has tokens of its own, after those of a."""
+    """Whether both operands share tokens; otherwise b has separate tokens, numbered after those of a."""
     outliers: int = 0
     """Number of training rows whose answer is replaced by another training row's (Power et al. 2022, A.4)."""
 

@@ -1,1 +1,1 @@
-"""The training loop: runs that train side by side, what is recorded, and when."""
+"""The training loop, stacks of runs that train side by side, the recorder and the schedule."""

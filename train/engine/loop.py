@@ -1,6 +1,6 @@
 """The training loop: evaluate, save, update, in that order, at steps on a schedule; consumers read files.
 
-One loop trains a run or K of one shape side by side. Nothing waits for the device between log points.
+One loop trains K runs of one shape side by side, or a single run. There is no device sync between log points.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ RESUME_EVERY_S = 30.0
 REPORT_EVERY_S = 0.25
 """Seconds between reports of progress."""
 FLUSH_EVERY = 1000
-"""Most steps whose losses wait on the device before they are read."""
+"""Steps after which losses kept on the device are read at the latest."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, for a caller to show."""
+    """The progress of a run, passed to a callback for display."""
 
     step: int
     row: dict[str, Any] | None
@@ -52,16 +52,16 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     stop_signal: Callable[[], int | None] = lambda: None,
 ) -> None:
-    """Train ``config`` into ``store`` to its last step, from its resume state if it has one.
+    """Train ``config`` to its last step in the directory ``store``, resuming if the store has a resume state.
 
-    The caller holds ``store.lock()``. Within one machine and version of the libraries, a run stopped and
-    resumed is bit for bit the run never stopped (on CPU), whatever the number of threads.
+    The caller holds ``store.lock()``. On a CPU, with the same machine and library versions, a run that was stopped and
+    resumed equals an uninterrupted run bit for bit, whatever the number of threads.
 
     Raises:
         Stopped: ``stop_signal`` returned a signal's number; everything is saved.
-        DivergedError: the training loss is not finite; the log up to there is saved.
+        DivergedError: a loss is not finite; the log up to that step is saved.
         DataError: files of the run are corrupt.
-        OSError: the disk refuses; what was saved before stays.
+        OSError: a write failed; everything saved before is intact.
     """
     (error,) = train_together(
         [(config, store)], device, progress=lambda reports: progress(reports[0]), stop_signal=stop_signal
@@ -78,9 +78,9 @@ def train_together(
     stop_signal: Callable[[], int | None] = lambda: None,
     stop: StopRule | None = None,
 ) -> list[DivergedError | None]:
-    """Train runs of one shape side by side, each as ``train`` would. Returns None, or the error that ended it, per run.
+    """Train runs of one shape side by side, each as ``train`` would. Returns one entry per run: None or its error.
 
-    A run that is finished, meets the rule ``stop`` or diverges leaves the stack; the others continue.
+    A run that finishes, meets the rule ``stop`` or diverges leaves the stack; the others continue.
 
     Raises:
         Stopped, DataError, OSError: as ``train``; after Stopped every run is saved.
@@ -122,7 +122,7 @@ def _weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Loop:
-    """The state of a training session; ``active`` lists the indices of runs still in the stack, in its order."""
+    """The state of a training session; ``active`` lists the indices of the runs still in the stack, in stack order."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class _Loop:
         self.active = list(range(len(runs)))
         saved = [recorder.resume() for recorder in self.recorders]
         for recorder, tensors in zip(self.recorders, saved, strict=True):
-            if tensors is not None:  # before a model of the config's size is built
+            if tensors is not None:  # before building a model whose size a damaged config may inflate
                 check_sizes(recorder.config, _weights_of(tensors), f"the resume state of {recorder.store.path}")
         self.stack = Stack([config for config, _ in runs], device, threads)
         self.losses: list[Tensor] = []
@@ -194,7 +194,7 @@ class _Loop:
         self.recorders[i].save_resume(self.stack.full_state(self.active.index(i)))
 
     def _flush_losses(self) -> None:
-        """Hand each run the losses of the updates since the last flush."""
+        """Pass each recorder its losses since the last flush."""
         if not self.losses:
             return
         columns = torch.stack(self.losses, dim=1).tolist()
@@ -206,13 +206,14 @@ class _Loop:
 
     @contextlib.contextmanager
     def _divergence_of(self, i: int) -> Iterator[None]:
+        """A context that stores a DivergedError as the error of run ``i``, so that the other runs continue."""
         try:
             yield
         except DivergedError as error:
             self.errors[i] = error
 
     def _leave(self, stays: Callable[[int], bool]) -> None:
-        """Keep in the stack the runs for which ``stays`` is true."""
+        """Remove the runs for which ``stays`` is false from the stack."""
         kept = [k for k, i in enumerate(self.active) if stays(i)]
         if len(kept) == len(self.active):
             return

@@ -1,4 +1,4 @@
-"""How much memory is free, and refusing what does not fit."""
+"""Free memory, and refusal of computations that do not fit."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import torch
 
 FREE_SHARE = 0.8
-"""Share of the free memory that a run or a stack may take."""
+"""Fraction of the free memory that a run or a stack may use."""
 
 
 def check_fits(need: int, what: str, less: str) -> None:
-    """Refuse a computation that needs more bytes than the machine has free; ``what`` names it, ``less`` the settings.
+    """Refuse the computation ``what`` if its ``need`` in bytes exceeds the free memory.
 
     Raises:
-        UsageError: with the settings to lower.
+        UsageError: the memory does not suffice; the message names the settings to lower, ``less``.
     """
     free = free_bytes()
     if need > FREE_SHARE * free:
@@ -28,11 +28,12 @@ def check_fits(need: int, what: str, less: str) -> None:
 
 
 def free_bytes(device: "torch.device | None" = None) -> int:
-    """Free memory of a GPU, or of the machine, in bytes (all of it, where the system does not tell what is free)."""
+    """Free memory of a GPU or of the machine, in bytes; total memory if the system does not report free memory."""
     if device is not None and device.type == "cuda":
         import torch
 
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, unused
+        # PyTorch's allocator keeps freed memory reserved
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
@@ -45,7 +46,7 @@ def free_bytes(device: "torch.device | None" = None) -> int:
 
 
 def _windows_bytes() -> int:
-    """Free memory as Windows tells it (GlobalMemoryStatusEx); all that can be addressed on any other system."""
+    """Free memory reported by Windows (GlobalMemoryStatusEx), in bytes; ``sys.maxsize`` on any other system."""
     import ctypes
 
     kernel: Any = getattr(ctypes, "windll", None)

@@ -1,4 +1,4 @@
-"""Which part of the training obeys each setting of a run. A setting that no part obeys is refused by name."""
+"""The part of the training code that obeys each setting of a run; a setting that no part obeys is refused by name."""
 
 from collections.abc import Mapping
 
@@ -33,14 +33,14 @@ def pass_of(config: RunConfig, device: torch.device, dtype: torch.dtype = torch.
     """The pass that trains a run, or a stack of runs of one shape.
 
     Raises:
-        UndeclaredSetting: a setting that nothing obeys.
+        UndeclaredSetting: no part of the training obeys a setting of the run.
     """
     check_declared(config)
     return choose(config, device, dtype)
 
 
 def check_declared(config: RunConfig) -> None:
-    """Refuse a setting that nothing obeys.
+    """Refuse settings that no part of the training obeys.
 
     Raises:
         UndeclaredSetting: a field that is not at its reference value is in no part's ``OBEYS``, or a field has no

@@ -1,4 +1,4 @@
-"""What one run writes while it trains: evaluations, losses of every step, snapshots, resume state."""
+"""The recorder of a run: writes evaluations, the loss of every step, snapshots and the resume state."""
 
 import math
 import time
@@ -15,12 +15,12 @@ from .schedule import SnapshotRule, StopRule, eval_grid, log_grid
 
 
 class Recorder:
-    """The log, snapshots and resume states of one run; ``step`` is how many updates it has had."""
+    """Writes the log, snapshots and resume states of one run; ``step`` counts the run's updates."""
 
     def __init__(self, config: RunConfig, store: RunStore, stop: StopRule | None = None) -> None:
         self.config, self.store, self.stop = config, store, stop
         self.held_since: int | None = None
-        """First of the latest evaluations whose test accuracies are all as high as the stop rule asks."""
+        """Step since which every evaluation has met the accuracy of the stop rule; None if the last one did not."""
         self.rule = SnapshotRule()
         self.last = config.schedule.steps
         self.snapshot_steps = set(log_grid(config.schedule.per_decade, self.last))
@@ -32,10 +32,10 @@ class Recorder:
         self.started = self.saved_at = time.monotonic()
 
     def resume(self) -> dict[str, Tensor] | None:
-        """Go to the resume state on disk, if there is one, and drop log rows after it. Returns the state's tensors.
+        """Load the resume state, if there is one, and drop later log rows. Returns the state's tensors.
 
         Raises:
-            DataError: files of the run that are needed are damaged; nothing was changed.
+            DataError: files needed for training are damaged; nothing was changed.
         """
         saved = self.store.begin()
         if saved is not None:
@@ -60,10 +60,10 @@ class Recorder:
         return self.step in self.eval_steps
 
     def losses(self, values: list[float]) -> None:
-        """Log the losses of the latest updates, except of a step that an evaluation has logged.
+        """Log the losses of the latest updates, except at a step that an evaluation has already logged.
 
         Raises:
-            DivergedError: one is not finite; the losses before it are logged.
+            DivergedError: a loss is not finite; the losses of earlier steps are logged.
         """
         first = self.step - len(values)
         name = "train_loss" if self.config.optim.logs_training_loss else "batch_loss"
@@ -79,10 +79,10 @@ class Recorder:
     def evaluated(
         self, scores: Mapping[str, float], weights: Callable[[], Mapping[str, Tensor]], save: Callable[[], None]
     ) -> None:
-        """Log an evaluation; where a snapshot is due, save ``weights()`` as one and then call ``save()``.
+        """Log an evaluation; if a snapshot is due, save ``weights()`` and then call ``save()``.
 
         Raises:
-            DivergedError: the training or the test loss is not finite; nothing is written then.
+            DivergedError: the training or the test loss is not finite; nothing is written.
         """
         for name in ("train", "test"):
             if not math.isfinite(scores[f"{name}_loss"]):
@@ -112,7 +112,7 @@ class Recorder:
         return self.step - self.held_since >= self.stop.steps
 
     def save_resume(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replace the resume state; the log is on disk up to the current step."""
+        """Replace the resume state; the log must be on disk up to the current step."""
         self.store.save_resume(tensors, {"step": self.step, "wall_s": self._wall_s(), "rule": vars(self.rule)})
         self.saved_at = time.monotonic()
 
@@ -125,7 +125,7 @@ class Recorder:
 
 
 def finished_step(config: RunConfig, store: RunStore) -> int | None:
-    """The step up to which a run is trained, where that is all of ``config``'s steps or more; else None.
+    """The step that a run has reached if that is at least ``config``'s number of steps, else None.
 
     Raises:
         DataError: ``DONE``, or every resume state, is damaged.

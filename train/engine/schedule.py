@@ -1,4 +1,4 @@
-"""Which steps are evaluated and saved. The grids do not depend on the number of steps."""
+"""Steps of evaluations and snapshots; the grids do not depend on the number of steps."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ACCURACY_MOVE = 0.05
 
 
 def log_grid(per_decade: int, last: int) -> list[int]:
-    """Steps 0, 1, ... up to ``last``, ``per_decade`` to a factor of ten, rounded and without repeats.
+    """Log-spaced steps 0, 1, ... up to ``last``, ``per_decade`` per factor of ten, rounded and without repeats.
 
     The grid for a smaller ``last`` is a prefix of the grid for a larger one.
     """
@@ -38,9 +38,9 @@ class StopRule:
     """A rule that ends a run before its last step, once its test accuracy has stayed high for long enough."""
 
     test_acc: float = 0.99
-    """Least test accuracy at every evaluation, from 0 to 1."""
+    """Required test accuracy at every evaluation, from 0 to 1."""
     steps: int = 1_000
-    """Number of updates for which the accuracy has to stay there."""
+    """Number of updates for which the accuracy has to hold."""
 
     def __post_init__(self) -> None:
         if not 0 < self.test_acc <= 1:
@@ -51,10 +51,10 @@ class StopRule:
 
 @dataclass
 class SnapshotRule:
-    """Decides on snapshots beyond the grid: wherever the test loss or accuracy has moved since the last one.
+    """The rule for extra snapshots, taken where test loss or accuracy has moved since the last snapshot.
 
-    Snapshots on the grid and extra ones set the reference; at most ``MAX_EXTRA_SNAPSHOTS`` are added.
-    Test loss in nats; a loss of exactly 0 counts as the smallest positive float.
+    Every snapshot, on the grid or extra, becomes the reference; at most ``MAX_EXTRA_SNAPSHOTS`` are added.
+    Test loss is in nats; a loss of exactly 0 counts as the smallest positive float.
     """
 
     n_extra: int = 0

@@ -1,6 +1,6 @@
-"""A session of training: runs of one shape, opened in a folder and locked, and then trained side by side.
+"""A training session: runs of one shape that are opened in a folder, locked, and trained side by side.
 
-The training command, ``train.train`` and the workers of a sweep open runs here and nowhere else.
+The training command, ``train.train`` and sweep workers all open runs through this module.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from .shapes import check_memory
 
 @dataclass(frozen=True)
 class Trainee:
-    """A run that is to be trained, and the step it resumes from."""
+    """A run to train, and the step from which training resumes."""
 
     config: RunConfig
     store: RunStore
@@ -35,14 +35,14 @@ class Trainee:
 
 @dataclass(frozen=True)
 class Session:
-    """Runs that are open for training; their locks are held.
+    """Runs that are open for training, with their locks held.
 
     Attributes:
-        device: where they train.
-        taken: the pass that computes their gradients.
+        device: the device of all runs.
+        taken: the pass that computes the gradients.
         stores: every run, in the order of the configs.
-        finished: the steps of runs that have all their steps already, by directory.
-        trainees: the other runs.
+        finished: the last steps of runs that are already complete, by directory.
+        trainees: the runs that are not complete.
     """
 
     device: torch.device
@@ -53,7 +53,7 @@ class Session:
 
     @property
     def notes(self) -> list[str]:
-        """What was found damaged in the runs and repaired, a line each."""
+        """One line for each damage that was repaired when the runs were opened."""
         return [note for trainee in self.trainees for note in trainee.store.notes]
 
     def train(
@@ -83,21 +83,22 @@ def opened(
     command: Sequence[str],
     finished: Callable[[RunConfig, RunStore], int | None] = finished_step,
 ) -> Iterator[Session]:
-    """Open runs of one shape for training, each made where it does not exist, and hold their locks.
+    """Open runs of one shape for training, creating those that do not exist, and hold their locks.
 
-    Nothing is written before the device is known to have the runs' precision and the memory for them.
+    Precision and memory are checked before anything is written.
 
     Args:
-        configs: the runs.
-        folder: the parent of their directories.
-        device: where they train.
-        command: recorded in each ``run.json`` as what trains the run.
-        finished: returns the step at which a run has ended, or None where it has steps left.
+        configs: the configs of the runs.
+        folder: the parent of the run directories.
+        device: the device to train on.
+        command: the command line recorded in each ``run.json``.
+        finished: returns the step at which a run has ended, or None if the run has steps left.
 
     Raises:
-        UsageError: the precision, the memory or the folder does not allow the runs; or another process trains one.
-        UndeclaredSetting: no part of the training obeys one of their settings.
-        DataError: files of a run that are needed are damaged.
+        UsageError: the device lacks the precision or the memory, a directory is not usable, or another process is
+            training one of the runs.
+        UndeclaredSetting: no part of the training obeys a setting of the runs.
+        DataError: files needed for training are damaged.
     """
     check_precision(configs[0], device)
     taken = pass_of(configs[0], device)
@@ -119,7 +120,7 @@ def opened(
 
 
 def _begun(store: RunStore) -> int:
-    """The step that a run resumes from, its files repaired where they were damaged: see ``RunStore.begin``."""
+    """Prepare a run for training, which repairs damaged files (``RunStore.begin``). Returns the step to resume from."""
     saved = store.begin()
     return 0 if saved is None else saved[1]["step"]
 

@@ -1,4 +1,4 @@
-"""Which runs may share a stack, and how many fit in memory."""
+"""Conditions for runs to share a stack, and the number of runs that fit in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import torch
 
 Alike = Callable[[RunConfig], Any]
-"""A function from a run's config to what all runs of a stack must have in common of a setting."""
+"""A function from a run's config to a value that must be equal for all runs of a stack."""
 
 
 def _nothing(config: RunConfig) -> None:
-    """Nothing in common: each run of a stack may have its own value."""
+    """None for every config: runs of a stack may differ in the setting."""
 
 
 def _operation_in_the_rows(config: RunConfig) -> str | None:
-    """The operation where its answers are tokens of the rows, which the runs of a stack share."""
+    """The operation if answers are fed as tokens, because the runs of a stack share the rows of tokens; else None."""
     return config.task.op if config.task.shape.feeds_answers else None
 
 
@@ -54,7 +54,7 @@ PER_RUN: Mapping[str, Alike] = {
 
 
 def shape_of(config: RunConfig) -> dict[str, Any]:
-    """What a run must have in common with the other runs of a stack, by setting."""
+    """The values, by setting, that must be equal for all runs of a stack."""
     return {s.name: PER_RUN[s.name](config) if s.name in PER_RUN else s.value for s in settings(config)}
 
 
@@ -62,7 +62,7 @@ def check_shapes(configs: Sequence[RunConfig]) -> None:
     """Refuse runs of different shapes.
 
     Raises:
-        UsageError: naming the settings that differ, and two of their values.
+        UsageError: shapes differ; the message names the settings and two values of each.
     """
     first = shape_of(configs[0])
     for config in configs[1:]:
@@ -76,9 +76,9 @@ def check_shapes(configs: Sequence[RunConfig]) -> None:
 
 
 def bytes_per_run(config: RunConfig) -> int:
-    """Bytes that each further run of a stack takes: weights, optimiser state, the task, its training rows.
+    """Bytes per run of a stack: weights, optimiser state, the task and its training rows.
 
-    Counted, not measured. The temporary memory of a step is shared by all runs and not included.
+    The bytes are counted, not measured. Temporary memory of a step is shared by all runs and not included.
     """
     from train.model import count_weights
     from train.optim.optimizer import numbers_held
@@ -93,7 +93,7 @@ def check_memory(configs: Sequence[RunConfig], device: "torch.device") -> None:
     """Refuse more runs than fit in memory.
 
     Raises:
-        UsageError: naming the largest number that fits.
+        UsageError: the runs do not fit; the message names the largest number that does.
     """
     free = free_bytes(device)
     most = int(FREE_SHARE * free / bytes_per_run(configs[0]))

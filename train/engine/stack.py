@@ -1,4 +1,4 @@
-"""A stack of K models of one shape that train side by side, one update for all; a single run is a stack of one."""
+"""A stack of K models of one shape that train side by side; a single run is a stack of one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,13 +58,13 @@ class Stack:
         ]
 
     def _take_pass(self) -> Pass:
-        """The first run's pass, which serves all runs: they share every setting that the choice depends on."""
+        """The pass of the first run, for all runs: they share every setting that the choice depends on."""
         kind = pass_of(self.configs[0], self.device, self.weights.values.dtype).kind
         return kind(self.ensemble)
 
     @property
     def ensemble(self) -> Ensemble:
-        """The models that are in the stack now, as a pass takes them."""
+        """The models still in the stack, as the input of a pass."""
         return Ensemble(self.model, self.configs, self.tasks, self.weights, self.threads)
 
     def __len__(self) -> int:
@@ -78,12 +78,12 @@ class Stack:
         if self.configs[0].optim.weight_noise == 0:
             return self.taken.backward(batches, steps, self.optimizer.update)
         values = self.weights.values
-        kept = values.clone()
+        clean = values.clone()
         add_weight_noise(values, self.configs, steps)
 
         def then(models: range, each: Map, more: Sequence[Array]) -> None:
             rows = slice(models.start, models.stop)
-            values[rows] = kept[rows]
+            values[rows] = clean[rows]  # gradients are taken at noisy weights, but the update applies to clean ones
             self.optimizer.update(models, each, more)
 
         return self.taken.backward(batches, steps, then)
@@ -92,16 +92,16 @@ class Stack:
         full = self.full[k]
         return self.taken.prepare(k, self.batches[k].at(self.optimizer.steps[k])) if full is None else full
 
-    def evaluate(self, chosen: Sequence[int]) -> list[dict[str, float]]:
-        """Loss (nats) and accuracy of the chosen models over their training rows and over their test rows.
+    def evaluate(self, models: Sequence[int]) -> list[dict[str, float]]:
+        """Loss (nats) and accuracy of some models over their training rows and over their test rows.
 
-        A row counts as right if all its answers are right.
+        A row counts as correct if all its answers are correct.
         """
 
         def one(i: int, each: Map) -> dict[str, float]:
-            task = self.tasks[chosen[i]]
+            task = self.tasks[models[i]]
             rows = task.rows("all")
-            loss, right = (values.cpu() for values in score(self.taken, chosen[i], rows, each))
+            loss, right = (values.cpu() for values in score(self.taken, models[i], rows, each))
             assert task.is_train is not None
             is_train = task.is_train[rows]
             return {
@@ -111,16 +111,16 @@ class Stack:
                 "test_acc": _mean(right.double(), ~is_train),
             }
 
-        return self.threads.over(one, len(chosen))
+        return self.threads.over(one, len(models))
 
     # ---- state -----------------------------------------------------------------------------------
 
     def model_state(self, k: int) -> dict[str, Tensor]:
-        """Weights of model ``k`` by name; views."""
+        """Weights of model ``k`` by name, as views."""
         return self.weights.state(k)
 
     def full_state(self, k: int) -> dict[str, Tensor]:
-        """Weights (``model.*``) and the optimiser's state (``exp_avg.*`` ...) of model ``k``; views."""
+        """Weights (``model.*``) and optimiser state (``exp_avg.*`` ...) of model ``k``, as views."""
         tensors = {f"model.{name}": tensor for name, tensor in self.weights.state(k).items()}
         for key, moments in self.optimizer.state.items():
             tensors |= {f"{key}.{name}": tensor for name, tensor in self.weights.split(moments[k]).items()}
@@ -134,12 +134,12 @@ class Stack:
             for name, into in self.weights.split(moments[k]).items():
                 into.copy_(tensors[f"{key}.{name}"])
 
-    def keep(self, chosen: Sequence[int]) -> None:
-        """Drop all runs but the chosen ones."""
-        self.weights.keep(chosen)
-        self.optimizer.keep(chosen)
-        self.configs = [self.configs[k] for k in chosen]
-        self.tasks = [self.tasks[k] for k in chosen]
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drop all runs except ``kept``."""
+        self.weights.keep(kept)
+        self.optimizer.keep(kept)
+        self.configs = [self.configs[k] for k in kept]
+        self.tasks = [self.tasks[k] for k in kept]
         self._set_up()
 
 

@@ -19,7 +19,7 @@ from .tokens import NamedTokens
 
 
 class HookedModel(NamedTokens, HookedRootModule):
-    """A HookedRootModule with a configuration, named tokens, and caches that know their model."""
+    """A HookedRootModule with a configuration, named tokens and TransformerLens's activation cache."""
 
     embed: Embed
     unembed: Unembed
@@ -58,10 +58,10 @@ class HookedModel(NamedTokens, HookedRootModule):
         reset_hooks_end: bool = True,
         clear_contexts: bool = False,
     ) -> AbstractContextManager[Any]:
-        """TransformerLens's context of temporary hooks.
+        """TransformerLens's context manager for temporary hooks.
 
         Raises:
-            UsageError: the model does not have one of the hooks; none is set.
+            UsageError: the model lacks one of the hooks; no hook is added.
         """
         self.check_hook_names(name for name, _ in (*fwd_hooks, *bwd_hooks) if isinstance(name, str))
         return super().hooks(fwd_hooks, bwd_hooks, reset_hooks_end, clear_contexts)
@@ -100,24 +100,24 @@ class HookedModel(NamedTokens, HookedRootModule):
         return self.unembed.b_U
 
     def tokens_to_residual_directions(self, tokens: str | int | Int[Tensor, "*shape"]) -> Float[Tensor, "... d_in"]:
-        """Columns of W_U: the directions that the logits of these tokens read. One token gives one vector.
+        """Columns of W_U, the residual-stream directions of the tokens' logits; one token gives one vector.
 
         Raises:
             UsageError: a token has no logit, such as the -1 of a row without an answer.
         """
         if isinstance(tokens, str):
             tokens = self.to_single_token(tokens)
-        chosen = torch.as_tensor(tokens, device=self.W_U.device)
-        if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < self.W_U.shape[1]:
+        index = torch.as_tensor(tokens, device=self.W_U.device)
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < self.W_U.shape[1]:
             raise UsageError(
-                f"tokens from {int(chosen.min())} to {int(chosen.max())}: the model's logits are of 0 to "
+                f"tokens from {int(index.min())} to {int(index.max())}: the model's logits are of 0 to "
                 f"{self.W_U.shape[1] - 1}; rows without an answer have -1, and task.rows('all') leaves them out"
             )
-        return self.W_U[:, int(chosen)] if chosen.numel() == 1 else self.W_U.T[chosen]
+        return self.W_U[:, int(index)] if index.numel() == 1 else self.W_U.T[index]
 
     @property
     def W_gate(self) -> None:
-        """None: these MLPs are not gated. TransformerLens also returns None there."""
+        """None, as in TransformerLens for MLPs that are not gated."""
         return
 
     def process_weights_(
@@ -128,18 +128,19 @@ class HookedModel(NamedTokens, HookedRootModule):
         fold_value_biases: bool = True,
         refactor_factored_attn_matrices: bool = False,
     ) -> None:
-        """Rewrite the weights in place so that they are easier to read; probabilities stay, as in TransformerLens 3.9.
+        """Simplify the weights in place for interpretation, as TransformerLens 3.9 does; probabilities are unchanged.
 
         Args:
-            fold_ln: move scale and shift of layer norms into the weights that read them, and centre those; the norms
-                stay, with scale 1 and shift 0 (TransformerLens replaces them).
-            center_writing_weights: centre the weights that write to the residual stream, where layer norms read it.
+            fold_ln: fold scale and shift of each layer norm into the weights after it, and centre those weights; the
+                norms stay, with scale 1 and shift 0 (TransformerLens replaces them).
+            center_writing_weights: centre the weights that write to the residual stream, if the model has layer norms.
             center_unembed: centre the logits, which changes each row by a constant.
             fold_value_biases: move the value biases into b_O.
             refactor_factored_attn_matrices: balance each head's pairs of matrices by singular value decomposition.
 
         Raises:
-            UsageError: probabilities would change: the model has post-norm, or an attention rate with value biases.
+            UsageError: probabilities would change: the model is post-norm, or combines an attention rate with value
+                biases.
         """
         process_weights(
             self,
@@ -152,10 +153,10 @@ class HookedModel(NamedTokens, HookedRootModule):
 
 
 class Cache(ActivationCache):
-    """TransformerLens's cache, to which a task's labels [rows, n_answers] may be given as tokens."""
+    """TransformerLens's cache, whose ``logit_attrs`` also accepts a task's labels [rows, n_answers] as tokens."""
 
     def logit_attrs(self, residual_stack: Tensor, tokens: Any, incorrect_tokens: Any = None, **kwargs: Any) -> Tensor:
-        """TransformerLens's ``logit_attrs``; drops a single answer's axis if the stack has no axis of positions."""
+        """TransformerLens's ``logit_attrs``; an answer axis of size 1 is dropped if the stack has no position axis."""
         has_positions = residual_stack.ndim == 4
 
         def per_row(t: Any) -> Any:
@@ -165,7 +166,7 @@ class Cache(ActivationCache):
 
 
 def as_batch(tokens: Int[Tensor, "*batch pos"]) -> Int[Tensor, "batch pos"]:
-    """Rows of tokens; a single row may come as [pos], as in TransformerLens.
+    """Tokens with a batch axis, which is added to a single row [pos], as in TransformerLens.
 
     Raises:
         UsageError: ``tokens`` has another number of axes.

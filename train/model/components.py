@@ -43,7 +43,7 @@ def sinusoids(n_ctx: int, d_model: int) -> Float[Tensor, "n_ctx d_model"]:
 def attention_pattern(
     scores: Float[Tensor, "*batch query key"], allowed: Bool[Tensor, "query key"], attn_rate: float
 ) -> Float[Tensor, "*batch query key"]:
-    """``attn_rate`` of softmax and the rest of ones, 0 where not allowed (Zhong et al. 2023, 2306.17844)."""
+    """attn_rate * softmax + (1 - attn_rate) * ones, 0 where not allowed (Zhong et al. 2023, 2306.17844)."""
     pattern = scores.softmax(dim=-1)
     return pattern if attn_rate == 1 else attn_rate * pattern + (1 - attn_rate) * allowed.to(pattern)
 
@@ -143,7 +143,7 @@ class Attention(nn.Module):
         key_input: Float[Tensor, "batch pos *head d_model"],
         value_input: Float[Tensor, "batch pos *head d_model"],
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Attend; each head reads its own input where the inputs have a head dimension."""
+        """Output of attention; each head reads its own input if the inputs have a head dimension."""
         q = self.hook_q(_per_head(query_input, self.W_Q) + self.b_Q)
         k = self.hook_k(_per_head(key_input, self.W_K) + self.b_K)
         v = self.hook_v(_per_head(value_input, self.W_V) + self.b_V)
@@ -169,7 +169,7 @@ def _per_head(
 
 
 class MLP(nn.Module):
-    """One hidden layer."""
+    """The MLP of a transformer block, with one hidden layer."""
 
     def __init__(self, cfg: HookedTransformerConfig):
         super().__init__()
@@ -188,17 +188,17 @@ class MLP(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then MLP, each added to the residual stream; attention alone where ``cfg.attn_only``.
+    """Attention, then MLP, each added to the residual stream; attention only if ``cfg.attn_only``.
 
-    A block of attention alone has, as in TransformerLens 3.9, no ln2, no mlp and no hook_resid_mid; its hook_mlp_in
-    and hook_mlp_out exist and never fire.
+    An attention-only block has no ln2, mlp or hook_resid_mid, as in TransformerLens 3.9; its hook_mlp_in and
+    hook_mlp_out exist but never fire.
 
     With norm "LNPost" (Power et al. 2022's openai/grok) the norms act on the sums, and ``hook_resid_mid`` and
-    ``hook_resid_post`` hold the normed sums, which the next part reads.
+    ``hook_resid_post`` hold the normed sums, which are the inputs of the next sublayer.
     """
 
     hook_out_is_single_residual_stream = True
-    """Read by TransformerLens 4's logit lens."""
+    """A flag that TransformerLens 4's logit lens reads."""
 
     def __init__(self, cfg: HookedTransformerConfig):
         super().__init__()
@@ -259,7 +259,7 @@ class TransformerBlock(nn.Module):
 
 
 class Unembed(nn.Module):
-    """From the residual stream to logits, times ``output_scale``."""
+    """The unembedding: logits from the residual stream, times ``output_scale``."""
 
     def __init__(self, cfg: HookedTransformerConfig, d_in: int):
         super().__init__()

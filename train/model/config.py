@@ -18,7 +18,7 @@ from train.hints import nearest
 
 Normalization = Literal["LN", "LNPost"]
 NORMALIZATION: dict[str, Normalization | None] = {"none": None, "pre": "LN", "post": "LNPost"}
-"""``ModelConfig.norm`` under TransformerLens's names; LNPost, after each residual sum, is an addition to them."""
+"""``ModelConfig.norm`` in TransformerLens's terms; LNPost (after each residual sum) is our addition."""
 POSITIONS: dict[str, Literal["standard", "sinusoidal"]] = {"learned": "standard", "sinusoidal": "sinusoidal"}
 
 
@@ -38,7 +38,7 @@ class HookedTransformerConfig:
     d_vocab: int
     d_vocab_out: int
     attn_only: bool = False
-    """Blocks of attention alone."""
+    """Whether blocks have attention only, without an MLP."""
     act_fn: Activation = "relu"
     normalization_type: Normalization | None = None
     positional_embedding_type: Literal["standard", "sinusoidal"] = "standard"
@@ -46,20 +46,20 @@ class HookedTransformerConfig:
     attn_rate: float = 1.0
     """The pattern is attn_rate * softmax + (1 - attn_rate) * ones (Zhong et al. 2023)."""
     output_scale: float = 1.0
-    """Logits are (x W_U + b_U) times this."""
+    """Factor on the logits x W_U + b_U."""
     biases: Biases = "mlp"
     """Which b_* are trained: none, b_in and b_out, or all."""
     init_mode: Init = "nanda"
     init_scale: float = 1.0
-    """Factor on all initial weights but those of layer norms."""
+    """Factor on all initial weights except those of layer norms."""
     seed: int | None = None
     vocabulary: tuple[str, ...] = ()
     """Printable names of the tokens; by default the numbers 0, 1, ..."""
     operator: str | None = None
-    """The operation's sign between two elements, if it has one; ``to_tokens`` accepts it."""
+    """The operation's infix symbol, such as "+", if there is one; ``to_tokens`` accepts the symbol."""
     model_name: str = "groklens"
     eps: float = 1e-5
-    """Added to the variance in a layer norm."""
+    """Constant added to the variance in layer norms."""
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
 
@@ -98,13 +98,13 @@ class HookedTransformerConfig:
         if unknown:
             raise UsageError(f"unknown field {unknown[0]!r}{nearest(unknown[0], fields)} of a model's configuration")
         try:
-            made = cls(**{name: value for name, value in config_dict.items() if fields[name].init})
+            cfg = cls(**{name: value for name, value in config_dict.items() if fields[name].init})
         except TypeError as error:
             raise UsageError(f"no model's configuration: {error}") from error
         for name, value in config_dict.items():
             if not fields[name].init:
-                setattr(made, name, value)
-        return made
+                setattr(cfg, name, value)
+        return cfg
 
     @property
     def attn_scale(self) -> float:
@@ -125,12 +125,12 @@ OBEYS = frozenset(
 )
 """Settings that the modules of this folder obey, through ``hooked_config``.
 
-A field in both configs is an option of the architecture: runs that use it take a pass that knows it, or the plain one.
+A field in both configs is an architecture option: a run with a value that no fast pass implements takes the plain pass.
 """
 
 
 def hooked_config(run_config: RunConfig) -> HookedTransformerConfig:
-    """The model's configuration in a run."""
+    """The configuration of a run's model."""
     model, task = run_config.model, run_config.task
     has_heads = model.arch == "transformer"
     symbol = task.operation.symbol.split()

@@ -4,8 +4,8 @@ nanda             randn / sqrt(d_model) for every W_*, W_out included, except W_
                   (Nanda et al. 2023, 2301.05217, their transformers.py). In an MLP: randn / sqrt(fan-in).
 zhong             as nanda, but W_in: randn / sqrt(d_mlp) (Zhong et al. 2023, 2306.17844, train-main.py).
                   In an MLP: as nanda.
-transformerlens   N(0, 0.8 / sqrt(d_model)) for every W_*; from ``seed`` itself, drawn as TransformerLens 3.9
-                  does, so that its HookedTransformer with this seed has the same weights, bit for bit.
+transformerlens   N(0, 0.8 / sqrt(d_model)) for every W_*; drawn from ``seed`` itself in TransformerLens 3.9's
+                  order, so that its HookedTransformer with this seed has the same weights, bit for bit.
 pytorch           embeddings N(0, 1), matrices uniform within 1 / sqrt(fan-in) (Power et al. 2022, 2201.02177,
                   whose code leaves PyTorch's defaults).
 """
@@ -50,7 +50,7 @@ def count_weights(run_config: RunConfig) -> int:
 
 @torch.no_grad()
 def initialize(model: HookedModel, seed: int) -> None:
-    """Draw the trained W_* by the scheme ``cfg.init_mode``, in the order of ``named_parameters``."""
+    """Draw every trained W_* by the scheme ``cfg.init_mode``, in the order of ``named_parameters``."""
     cfg = model.cfg
     follows_transformer_lens = cfg.init_mode == "transformerlens"
     generator = torch.Generator().manual_seed(seed) if follows_transformer_lens else stream(seed, "init")
@@ -72,7 +72,7 @@ def initialize(model: HookedModel, seed: int) -> None:
 
 
 def _nanda_width(cfg: HookedTransformerConfig, name: str, weight: Tensor) -> int:
-    """The number whose square root the schemes nanda and zhong divide by."""
+    """The number by whose square root the schemes nanda and zhong divide."""
     if cfg.n_heads == 0:
         return cfg.d_model if name == "W_E" else _fan_in(name, weight)
     special = {"W_U": cfg.d_vocab} | ({"W_in": cfg.d_mlp} if cfg.init_mode == "zhong" else {})

@@ -14,7 +14,7 @@ from .config import HookedTransformerConfig
 
 
 class HiddenLayer(nn.Module):
-    """One hidden layer; activations have an axis of one position, so that their shapes are like a transformer's."""
+    """One hidden layer; activations have a position axis of size 1, so that they are shaped like a transformer's."""
 
     def __init__(self, cfg: HookedTransformerConfig, d_in: int):
         super().__init__()
@@ -61,7 +61,7 @@ class HookedMLP(HookedModel):
 
     @property
     def W_in(self) -> list[Float[Tensor, "d_in d_mlp"]]:
-        """Input matrix of each hidden layer; their shapes differ."""
+        """Input matrices of the hidden layers, a list because their shapes differ."""
         return [layer.W_in for layer in self._layers()]
 
     @property

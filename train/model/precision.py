@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 _IN_TF32: ContextVar[bool] = ContextVar("in_tf32", default=False)
-"""Whether this thread is within ``products("tf32")``; PyTorch's own switch is the whole process's."""
+"""Whether this thread is inside ``products("tf32")``; PyTorch's own flag is global to the process."""
 OBEYS = frozenset({"optim.precision"})
 """Settings that this file obeys."""
 
@@ -21,7 +21,7 @@ def check_precision(config: RunConfig, device: "torch.device") -> None:
     """Refuse a precision that the device does not support.
 
     Raises:
-        UsageError: tf32 is asked for on another device than a GPU.
+        UsageError: tf32 is requested on a device that is not a GPU.
     """
     if config.optim.precision == "tf32" and device.type != "cuda":
         raise UsageError(f"precision = tf32 needs a CUDA device, not {device}; allowed there are float32, bfloat16")
@@ -29,9 +29,9 @@ def check_precision(config: RunConfig, device: "torch.device") -> None:
 
 @contextlib.contextmanager
 def products(precision: str, device: "torch.device") -> Iterator[None]:
-    """A context in which PyTorch's matrix products have this precision: bfloat16 by autocast, tf32 by cuBLAS's mode.
+    """A context that sets the precision of PyTorch's matrix products: bfloat16 by autocast, tf32 by cuBLAS's mode.
 
-    On CUDA, float32 means float32 whatever the process has set.
+    On CUDA, "float32" turns TF32 off even if the process has turned it on.
     """
     import torch
 
@@ -46,10 +46,10 @@ def products(precision: str, device: "torch.device") -> Iterator[None]:
 def gradients(
     loss: "torch.Tensor", leaves: "Sequence[torch.Tensor]", precision: str, device: "torch.device"
 ) -> "tuple[torch.Tensor, ...]":
-    """Gradients of a loss that was computed within ``products``; zeros for a leaf that the loss does not depend on.
+    """Gradients of a loss that was computed inside ``products``; zeros for leaves that the loss does not depend on.
 
-    Autocast is for the forward pass: backward, a product has the precision of its saved factors, so the logits' product
-    is not rounded on its way back either. TF32 is a switch that backward products read too.
+    Autocast covers the forward pass only: in the backward pass a product has the precision of its saved factors, so the
+    gradient of the logits' product is not rounded either. The TF32 flag must be set during the backward pass as well.
     """
     import torch
 
@@ -61,8 +61,8 @@ def gradients(
 def unrounded(device: "torch.device") -> Iterator[None]:
     """Turns autocast off inside ``products`` (for the logits).
 
-    Under tf32 this holds for the forward pass alone: PyTorch's switch is read when a product is taken, and those of
-    the backward pass are taken later.
+    Under tf32 only the forward pass is unrounded: PyTorch reads its flag when a product runs, and the products of the
+    backward pass run later.
     """
     import torch
 
@@ -78,7 +78,7 @@ def unrounded(device: "torch.device") -> Iterator[None]:
 def _tf32(is_allowed: bool) -> Iterator[None]:
     """A context that sets whether cuBLAS rounds the factors of float32 products to TF32, and restores the setting.
 
-    PyTorch 2.9 has a new name for that switch; setting one name makes reading the other an error, or a warning.
+    PyTorch 2.9 renamed the flag; after one name is set, reading the other raises an error or a warning.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Weights rewritten so that they are easier to read while probabilities stay: TransformerLens 3.9's processing.
+"""TransformerLens 3.9's weight processing: weights simplified for interpretation, with unchanged probabilities.
 
 Steps that do not apply are skipped, as in TransformerLens; steps that would change probabilities are refused.
 """
@@ -49,7 +49,7 @@ def _check(model: Any, touches_norms: bool, moves_value_biases: bool) -> None:
     """Refuse steps that would change the model's probabilities.
 
     Raises:
-        UsageError: with the flags to leave out.
+        UsageError: a step would; the message names the arguments to set to False.
     """
     cfg = model.cfg
     if cfg.normalization_type == "LNPost" and touches_norms:
@@ -66,9 +66,9 @@ def _check(model: Any, touches_norms: bool, moves_value_biases: bool) -> None:
 
 
 def _fold_into(norm: Any, readers: list[tuple[Tensor, Tensor]]) -> None:
-    """Move a norm's shift and scale into what reads it: matrices [..., d_model, d_out], biases [..., d_out].
+    """Fold a norm's shift and scale into the layers after it: matrices [..., d_model, d_out], biases [..., d_out].
 
-    Columns of the matrices are centred, which leaves products with a centred vector unchanged.
+    Columns of the matrices are centred, which leaves products with centred vectors unchanged.
     """
     for W, b in readers:
         b += (norm.b[:, None] * W).sum(dim=-2)
@@ -108,7 +108,7 @@ def _refactor(attn: Any) -> None:
 def _svd(
     A: Float[Tensor, "n_heads m rank"], B: Float[Tensor, "n_heads rank n"]
 ) -> tuple[Float[Tensor, "n_heads m rank"], Float[Tensor, "n_heads rank"], Float[Tensor, "n_heads n rank"]]:
-    """U, S, V of the products A B, as many singular values as A has columns."""
+    """U, S, V of the products A B, truncated to as many singular values as A has columns."""
     U, S, Vh = torch.linalg.svd(A.double() @ B.double(), full_matrices=False)
     rank = A.shape[-1]
     return U[..., :rank].to(A.dtype), S[..., :rank].to(A.dtype), Vh.mT[..., :rank].to(A.dtype)

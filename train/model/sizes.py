@@ -16,16 +16,16 @@ from .transformer import HookedTransformer
 def check_sizes(config: RunConfig, tensors: Mapping[str, Tensor], what: str) -> None:
     """Refuse tensors that do not fit the config's model: another number of layers, other names or shapes.
 
-    The layers are counted first, and the model is then made of tensors without storage: a config that asks for 10,000
-    layers, or for a width that no memory holds, takes neither time nor memory.
+    Layers are counted first, and shapes come from a model on the meta device: so a damaged config with 10,000 layers,
+    or with a width that exceeds the memory, costs neither time nor memory.
 
     Args:
-        config: the run's.
-        tensors: the model's, by name.
-        what: named in the error.
+        config: the run's config.
+        tensors: the model's tensors, by name.
+        what: name of the tensors' source in the error message.
 
     Raises:
-        DataError: naming the first that differs.
+        DataError: a tensor is missing, unknown or of another shape; the message names the first.
     """
     n_layers = len({name.split(".")[1] for name in tensors if name.startswith("blocks.")})
     if n_layers != config.model.n_layers:
@@ -35,9 +35,9 @@ def check_sizes(config: RunConfig, tensors: Mapping[str, Tensor], what: str) -> 
     if odd:
         raise DataError(f"{what} does not fit its config: it {'has' if odd[0] in tensors else 'lacks'} {odd[0]!r}")
     for name, shape in expected.items():
-        found = tuple(tensors[name].shape)
-        if found != shape:
-            raise DataError(f"{what} does not fit its config: {name} has shape {list(found)}, not {list(shape)}")
+        saved_shape = tuple(tensors[name].shape)
+        if saved_shape != shape:
+            raise DataError(f"{what} does not fit its config: {name} has shape {list(saved_shape)}, not {list(shape)}")
 
 
 def _shapes(config: RunConfig, what: str) -> dict[str, tuple[int, ...]]:
@@ -46,6 +46,6 @@ def _shapes(config: RunConfig, what: str) -> dict[str, tuple[int, ...]]:
     try:
         with torch.device("meta"):
             model = kind(hooked_config(config))
-    except RuntimeError as error:  # more numbers than a tensor may have
+    except RuntimeError as error:  # a shape with more elements than PyTorch can address
         raise DataError(f"{what} does not fit its config: {error}") from error
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -8,7 +8,7 @@ from .config import HookedTransformerConfig
 
 
 class NamedTokens:
-    """Translates between token numbers and the names in ``cfg.vocabulary``, as "12 + 7 =".
+    """Conversion between token numbers and the names in ``cfg.vocabulary``, such as "12 + 7 =".
 
     There is no beginning-of-sequence token, so ``prepend_bos``, which TransformerLens's tools pass, must not
     be True.
@@ -18,9 +18,9 @@ class NamedTokens:
     tokenizer = None
 
     def to_tokens(self, text: str | list[str], prepend_bos: bool | None = None) -> Int[Tensor, "batch pos"]:
-        """Token numbers of a text (one row), or of several of equal length.
+        """Token numbers of one text (one row), or of several texts of equal length.
 
-        Tokens are separated by spaces. The operation's sign is dropped where the layout has no token for it.
+        Tokens are separated by spaces. The operation's symbol is dropped if the layout has no token for it.
 
         Raises:
             ValueError: a word that is no token, or rows of unequal length.

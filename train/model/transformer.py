@@ -1,8 +1,7 @@
-"""HookedTransformer: a small version of TransformerLens's model of that name, for versions 3.9 and 4.
+"""HookedTransformer: a small reimplementation of the class that TransformerLens 4 removed, for versions 3.9 and 4.
 
 Names, shapes and methods are those that ActivationCache, ``transformer_lens.patching`` and the analysis tools
-of TransformerLens use; version 4 removed the class, so this is a new implementation. It adds post-norm, sinusoidal
-positions, an attention rate and frozen biases.
+of TransformerLens use. Post-norm, sinusoidal positions, an attention rate and frozen biases are additions.
 """
 
 from typing import Any, Literal
@@ -54,12 +53,11 @@ class HookedTransformer(HookedModel):
         """Run the model.
 
         Args:
-            input: tokens (a row may come without the axis of rows) or text; the residual stream if ``start_at_layer``
-                is given.
+            input: tokens (a single row may be [pos]) or text; the residual stream if ``start_at_layer`` is set.
             return_type: logits [batch, pos, d_vocab_out], next-token loss (nats, scalar), both, or nothing.
             start_at_layer: first block to run; the embedding is skipped.
             stop_at_layer: first block not to run; the residual stream before it is returned.
-            tokens: for the loss, where ``input`` is the residual stream.
+            tokens: targets of the loss, needed if ``input`` is the residual stream.
 
         Raises:
             ValueError: another return type, rows longer than n_ctx, or a loss that cannot be computed.
@@ -103,7 +101,7 @@ class HookedTransformer(HookedModel):
         """Hook the MLP's input separately from the residual stream.
 
         Raises:
-            ValueError: there is no MLP.
+            ValueError: the model has no MLP.
         """
         if use_hook_mlp_in and self.cfg.attn_only:
             raise ValueError("an attention-only model has no MLP whose input could be hooked")
@@ -211,14 +209,14 @@ class HookedTransformer(HookedModel):
     def _stack(self, name: str) -> Tensor:
         return torch.stack([block.get_parameter(name) for block in self.blocks])
 
-    # ---- what TransformerLens's tools call -------------------------------------------------------
+    # ---- interface of TransformerLens's tools ----------------------------------------------------
 
     def blocks_with(self, submodule: str) -> list[tuple[int, nn.Module]]:
-        """Numbered blocks that have a part of this name, such as "attn"."""
+        """Blocks that have a submodule of this name, such as "attn", with their layer numbers."""
         return [(i, block) for i, block in enumerate(self.blocks) if submodule in block._modules]
 
     def all_head_labels(self) -> list[str]:
-        """L0H0, L0H1, ..."""
+        """Names of all heads: L0H0, L0H1, ..."""
         return [f"L{layer}H{head}" for layer in range(self.cfg.n_layers) for head in range(self.cfg.n_heads)]
 
     def accumulated_bias(
@@ -230,7 +228,7 @@ class HookedTransformer(HookedModel):
         return total + self.b_out[:layer].sum(dim=0) if has_more else total
 
     def all_composition_scores(self, mode: str) -> Float[Tensor, "n_layers n_heads n_layers n_heads"]:
-        """How much each head (first two axes) feeds each later head's Q, K or V (Elhage et al. 2021).
+        """Composition score of each head (first two axes) with each later head's Q, K or V (Elhage et al. 2021).
 
         Raises:
             ValueError: ``mode`` is not "Q", "K" or "V".
@@ -246,7 +244,7 @@ class HookedTransformer(HookedModel):
 def next_token_loss(
     logits: Float[Tensor, "batch pos d_vocab_out"], tokens: Int[Tensor, "batch pos"] | None
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each next token, in nats: a language model's loss, not a task's.
+    """Mean next-token cross-entropy in nats, the loss of a language model (a task's loss counts answers only).
 
     Raises:
         ValueError: no tokens, or logits that do not cover them.

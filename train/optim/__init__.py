@@ -1,1 +1,1 @@
-"""The optimiser, its filters of gradients, and noise."""
+"""The optimiser, gradient filters and noise."""

@@ -1,4 +1,4 @@
-"""Adam's update of a row of numbers, compiled by numba."""
+"""Adam's update of one model's flattened weights, compiled by numba."""
 
 from typing import no_type_check
 
@@ -11,7 +11,7 @@ from train.passes.compiling import COMPILE
 @njit(**COMPILE)
 @no_type_check
 def adam(values, grads, exp_avg, exp_avg_sq, shrink, coupled, beta1, beta2, size, floor):
-    """One update, in place, by the factors that ``train.optim.optimizer`` works out for the step (float64)."""
+    """One update, in place, with the step's factors (float64) from ``train.optim.optimizer``."""
     keep1, new1 = np.float32(beta1), np.float32(1 - beta1)
     keep2, new2 = np.float32(beta2), np.float32(1 - beta2)
     shrink, coupled = np.float32(shrink), np.float32(coupled)

@@ -1,7 +1,7 @@
-"""Changes to gradients before the optimiser's step, and the clamp of the norm after it; R models at once, in place.
+"""Gradient filters before the optimiser's step, and the norm clamp after the step; R models at once, in place.
 
-A filter of gradients is one function marked ``@gradient_filter`` with the settings that it obeys. The filters that a
-config asks for run in the order of this file.
+A gradient filter is one function decorated with ``@gradient_filter`` and the settings that it implements. The filters
+of a run are applied in the order of this file.
 """
 
 import dataclasses
@@ -22,22 +22,22 @@ DEFAULTS = {field.name: field.default for field in dataclasses.fields(OptimConfi
 
 @dataclass(frozen=True)
 class Update:
-    """R models of a stack at one update, as a filter sees them: gradients are changed in place."""
+    """Input of a gradient filter: R models of a stack at one update, whose gradients the filter changes in place."""
 
     configs: Sequence[OptimConfig]
     steps: Sequence[int]
-    """Number of updates that each model has had."""
+    """Number of updates that each model has completed."""
     values: Float[Tensor, "R n"]
     grads: Float[Tensor, "R n"]
     state: Mapping[str, Tensor]
     """Optimiser state [R, ..., n] by name: see ``optimizer.state_shapes``."""
     split: Callable[[Tensor], Tensors]
-    """From rows of numbers to views of them as the model's tensors, by name."""
+    """A function from flattened weights to views with the shapes of the model's tensors, by name."""
 
 
 @dataclass(frozen=True)
 class GradientFilter:
-    """A change to gradients, and the settings that it obeys; it acts where the first is not at its default."""
+    """A gradient filter and the settings that it implements; the filter is on if the first is not at its default."""
 
     settings: tuple[str, ...]
     change: Callable[[Update], None]
@@ -48,11 +48,11 @@ class GradientFilter:
 
 
 FILTERS: list[GradientFilter] = []
-"""Every filter, in the order in which they act."""
+"""Every filter, in the order of application."""
 
 
 def gradient_filter(*settings: str) -> Callable[[Callable[[Update], None]], Callable[[Update], None]]:
-    """Register a function in ``FILTERS``, with the fields of ``OptimConfig`` that it obeys."""
+    """Register a function in ``FILTERS``, with the fields of ``OptimConfig`` that the function implements."""
 
     def register(change: Callable[[Update], None]) -> Callable[[Update], None]:
         FILTERS.append(GradientFilter(settings, change))
@@ -101,7 +101,7 @@ def grokfast_ma(update: Update) -> None:
 
 
 def _grokfast(update: Update) -> tuple[list[int], list[float]]:
-    """Updates since Grokfast began, and what it multiplies the average by (0 before), of each model."""
+    """Updates since Grokfast began, and the factor on the average (0 before it began), of each model."""
     ages = [step - config.grokfast_from for config, step in zip(update.configs, update.steps, strict=True)]
     strengths = [config.grokfast_lambda * (age >= 0) for config, age in zip(update.configs, ages, strict=True)]
     return ages, strengths
@@ -117,8 +117,8 @@ OBEYS = frozenset(f"optim.{name}" for one in FILTERS for name in one.settings) |
 def take_out_scaling(grads: Tensors, values: Tensors) -> None:
     """Orthogonal gradient: remove the component of each gradient along its tensor, and restore the gradient's norm.
 
-    A step along a tensor scales it, which lowers the loss of a model that has memorised without changing what it
-    answers. Prieto et al. 2025 (2501.04697), section 5, and their code.
+    A step along a weight tensor only rescales the tensor, which lowers the loss of a model that has memorised without
+    changing its answers. Prieto et al. 2025 (2501.04697), section 5, and their code.
     """
     for name, grad in grads.items():
         g, w = grad.flatten(1), values[name].flatten(1)
@@ -135,10 +135,10 @@ def amplify_slow(
     strength: Float[Tensor, "R 1"],
     is_first: Bool[Tensor, "R 1"],
 ) -> None:
-    """Grokfast-EMA: add ``strength`` times a moving average of gradients, which begins as the first of them.
+    """Grokfast-EMA: add ``strength`` times a moving average of gradients, initialised with the first gradient.
 
-    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. A strength of 0
-    belongs to a model whose filter has not started.
+    Lee et al. 2024 (2405.20233), algorithm 2; their code begins the average with the first gradient. ``strength`` is
+    0 for a model whose filter has not started.
     """
     average.mul_(alpha).add_((1 - alpha) * grads)
     average.copy_(torch.where(is_first, grads, average))
@@ -156,10 +156,10 @@ def add_mean(
     Lee et al. 2024 (2405.20233) and their code, whose filter waits for the window to be full.
 
     Args:
-        grads: of R models, in place.
-        last: each model's last gradients as a ring buffer; this one replaces the oldest.
+        grads: gradients of R models, changed in place.
+        last: each model's last gradients as a ring buffer; the current gradient replaces the oldest.
         strength: lambda.
-        ages: number of gradients that each model's filter has seen before this one; below 0 it has not started.
+        ages: number of gradients that each model's filter has seen before this one; negative if not started.
     """
     window = last.shape[1]
     for row, age in enumerate(ages):
@@ -171,5 +171,5 @@ def add_mean(
 
 
 def set_norm(values: Float[Tensor, "R n"], norm: Float[Tensor, "R 1"]) -> None:
-    """Scale all of a model's trained numbers to one total norm: Liu et al. 2022 (2210.01117), section 2."""
+    """Rescale each model's trained weights to a given total norm: Liu et al. 2022 (2210.01117), section 2."""
     values.mul_(norm / values.norm(dim=1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Muon: steps of matrices along the orthogonal factor of their momentum."""
+"""Muon: matrices are updated along the orthogonal factor of their momentum."""
 
 import math
 
@@ -6,18 +6,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 MATRICES = ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")
-"""Weights that Muon steps, head by head; AdamW steps embeddings, unembedding, biases and norms."""
+"""Weights that Muon updates, head by head; AdamW updates embeddings, unembedding, biases and norms."""
 QUINTIC = (3.4445, -4.775, 2.0315)
 ITERATIONS = 5
 
 
 def is_stepped(name: str) -> bool:
-    """Whether Muon steps a parameter."""
+    """Whether Muon, rather than AdamW, updates a parameter."""
     return name.rpartition(".")[2] in MATRICES
 
 
 def orthogonal_factor(momentum: Float[Tensor, "*R m n"]) -> Float[Tensor, "*R m n"]:
-    """U V^T of the singular value decomposition, roughly: singular values come to lie between 0.68 and 1.13.
+    """Approximately U V^T of the singular value decomposition: singular values end between 0.68 and 1.13.
 
     Five Newton-Schulz iterations of a quintic: Jordan et al. 2024 (kellerjordan.github.io/posts/muon).
     """

@@ -13,7 +13,7 @@ OBEYS = frozenset({"optim.weight_noise"})
 
 
 def add_weight_noise(values: Float[Tensor, "K n"], configs: Sequence[RunConfig], steps: Sequence[int]) -> None:
-    """Add ``weight_noise`` times N(0, 1) to each model's weights, in place, from its own stream of that update.
+    """Add ``weight_noise`` times N(0, 1) to each model's weights in place, from a random stream per run and update.
 
     Source: Power et al. 2022 (2201.02177), A.1.2.
     """

@@ -26,14 +26,14 @@ OBEYS = frozenset(
 )
 """Settings that this file obeys."""
 CHUNK = 65_536
-"""Numbers that a thread updates in one call."""
+"""Weights that a thread updates in one call."""
 
 
 def state_shapes(config: OptimConfig) -> dict[str, tuple[int, ...]]:
-    """Shape of the optimiser state of each trained number, by name; () is one number.
+    """Shape of the optimiser state per trained weight, by name; () is one number.
 
-    Adam's moments (Muon and SGD keep their momentum in the first); Grokfast's average, or its window of last
-    gradients. The resume state holds all of it.
+    The state holds Adam's moments (Muon and SGD keep their momentum in the first), and Grokfast's average or window of
+    last gradients. The resume state saves all of these.
     """
     shapes: dict[str, tuple[int, ...]] = {"exp_avg": ()}
     if config.optimizer != "sgd":
@@ -46,26 +46,26 @@ def state_shapes(config: OptimConfig) -> dict[str, tuple[int, ...]]:
 
 
 def numbers_saved(config: OptimConfig) -> int:
-    """Numbers of optimiser state in a resume file for each trained number."""
+    """Numbers of optimiser state per trained weight, as saved in the resume state."""
     return sum(math.prod(shape) for shape in state_shapes(config).values())
 
 
 def numbers_held(config: OptimConfig) -> int:
-    """Numbers in memory for each trained number: itself, gradient, state, and a target of decay other than 0."""
+    """Numbers in memory per trained weight: weight, gradient, optimiser state, and the decay target if not 0."""
     return 2 + numbers_saved(config) + (config.decay_towards == "init")
 
 
 class Optimizer:
-    """Steps K models, each a row of trained numbers with settings and a step count of its own.
+    """The optimiser of K models, each a row of flattened trained weights with its own settings and step count.
 
-    Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained number, as in the published runs, SGD,
-    or Muon on matrices and AdamW on the rest; with the filters, noise and norm clamp that the config asks for.
+    Adam with decoupled (AdamW) or coupled (Adam) weight decay on every trained weight, as in the published runs; SGD;
+    or Muon on matrices and AdamW on the rest; each with the configured filters, noise and norm clamp.
     """
 
     def __init__(self, configs: Sequence[OptimConfig], weights: StackedWeights, seeds: Sequence[int]) -> None:
-        """``weights`` are at their initial values: those of a run with a constant norm are scaled to it.
+        """Take ``weights`` at their initial values, and rescale them in runs with a norm clamp.
 
-        ``seeds`` are the runs', for the noise of their updates.
+        ``seeds`` are the seeds of the runs, from which update noise is drawn.
         """
         self.configs, self.steps, self.weights, self.seeds = list(configs), [0] * len(configs), weights, list(seeds)
         values = weights.values
@@ -74,7 +74,7 @@ class Optimizer:
         if self.configs[0].norm_clamp is not None:
             set_norm(values, self.norms)
         self.initial = values.clone() if self.configs[0].decay_towards == "init" else None
-        """Target of weight decay, if not zero."""
+        """Target of weight decay [K, n_trained]; None for decay to zero."""
         self.filters = [one for one in FILTERS if one.acts(self.configs[0])]
         self.spans = self._spans()
         self.state = {
@@ -84,7 +84,7 @@ class Optimizer:
         """Optimiser state [K, ..., n_trained] by name: see ``state_shapes``."""
 
     def _spans(self) -> list[slice]:
-        """Slices of a model's numbers that Adam steps: all, or the tensors that Muon does not step."""
+        """Slices of a model's flattened weights that Adam updates: all, or the tensors that Muon does not update."""
         if self.configs[0].optimizer != "muon":
             return [slice(0, self.weights.values.shape[1])]
         spans, last = [], 0
@@ -94,9 +94,9 @@ class Optimizer:
                 spans.append(slice(first, last))
         return spans
 
-    def keep(self, chosen: Sequence[int]) -> None:
-        """Drop all models but these, after the weights have dropped theirs."""
-        index = list(chosen)
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drop all models except ``kept``; call after ``StackedWeights.keep``."""
+        index = list(kept)
         self.configs, self.steps = [self.configs[k] for k in index], [self.steps[k] for k in index]
         self.norms, self.seeds = self.norms[index], [self.seeds[k] for k in index]
         self.initial = None if self.initial is None else self.initial[index]
@@ -104,9 +104,9 @@ class Optimizer:
 
     @quiet
     def update(self, models: range, each: Map, more: Sequence[Array] = ()) -> None:
-        """One step of these models; ``each`` maps over chunks of a model's numbers.
+        """One optimiser step of some models; ``each`` maps over chunks of a model's weights.
 
-        The rows ``more`` are first added to the gradient, if there is one model.
+        Gradient rows in ``more``, allowed for a single model only, are first added to the gradient.
         """
         steps = [self.steps[k] for k in models]
         for k in models:
@@ -146,7 +146,7 @@ class Optimizer:
         list(each(chunk, [slice(first, min(first + CHUNK, last)) for first, last in ends]))
 
     def _together(self, models: range, steps: list[int]) -> None:
-        """The update of ``optim.adam`` in PyTorch, for all rows at once, on other devices and in other precisions."""
+        """``optim.adam`` in PyTorch for all models at once, for devices and precisions without the compiled update."""
         factors = [_factors(self.configs[k], step) for k, step in zip(models, steps, strict=True)]
         shrink, coupled, beta1, beta2, size, floor = columns(factors, self.weights.values)
         for span in self.spans:
@@ -164,13 +164,13 @@ class Optimizer:
 
     @property
     def needs_whole_gradient(self) -> bool:
-        """Whether the update reads a tensor's gradient as a whole; Adam alone takes number by number."""
+        """Whether the update needs whole tensors of the gradient; plain Adam is elementwise."""
         config = self.configs[0]
         is_pulled = config.is_coupled and config.decay_towards == "init"
         return bool(self.filters) or config.optimizer in ("muon", "sgd") or is_pulled
 
     def _filter(self, models: range, steps: list[int]) -> None:
-        """Apply the filters of gradients, then the pull of coupled weight decay to initial weights."""
+        """Apply the gradient filters, then coupled weight decay towards the initial weights."""
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         grads = self.weights.grads[rows]
         if self.filters:
@@ -183,12 +183,12 @@ class Optimizer:
 
     def _sgd(self, models: range, steps: list[int]) -> None:
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
-        given = [(c.momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
+        settings = [(c.momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
         values, grads = self.weights.values[rows], self.weights.grads[rows]
-        sgd(values, grads, self.state["exp_avg"][rows], *columns(given, values))
+        sgd(values, grads, self.state["exp_avg"][rows], *columns(settings, values))
 
     def _after(self, models: range, steps: list[int]) -> None:
-        """The pull of decoupled weight decay to initial weights, noise, and the norm."""
+        """Apply decoupled weight decay towards the initial weights, update noise and the norm clamp."""
         rows, configs = slice(models.start, models.stop), [self.configs[k] for k in models]
         values = self.weights.values[rows]
         if self.initial is not None and not configs[0].is_coupled:
@@ -206,20 +206,20 @@ class Optimizer:
         values, grads, momentum = (
             self.weights.split(t[rows]) for t in (self.weights.values, self.weights.grads, self.state["exp_avg"])
         )
-        given = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
-        settings = columns(given, self.weights.values)
+        settings = [(c.muon_momentum, lr_at(step, c), c.weight_decay) for c, step in zip(configs, steps, strict=True)]
+        setting_columns = columns(settings, self.weights.values)
         for name in filter(is_stepped, values):
-            muon(values[name], grads[name], momentum[name], *settings)
+            muon(values[name], grads[name], momentum[name], *setting_columns)
 
 
 def _factors(config: OptimConfig, step: int) -> tuple[float, ...]:
     """Factors of Adam's update made at ``step`` (0 is the first): Kingma and Ba 2015 (1412.6980), section 2.
 
     Returns:
-        shrink: multiplies values, by decoupled weight decay (Loshchilov and Hutter 2019, 1711.05101, algorithm 2).
-        coupled: times the values is added to gradients, by coupled weight decay.
+        shrink: factor on the weights, for decoupled weight decay (Loshchilov and Hutter 2019, 1711.05101, algorithm 2).
+        coupled: coefficient of the weights in the gradient, for coupled weight decay.
         beta1, beta2: decays of the moments.
-        size, floor: learning rate and epsilon with the bias corrections of both moments.
+        size, floor: learning rate and epsilon, including the bias corrections of both moments.
     """
     lr, correction = lr_at(step, config), math.sqrt(1 - config.beta2 ** (step + 1))
     is_decoupled = not config.is_coupled

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, rows of R models at once."""
+"""Stochastic gradient descent for R models at once."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Arrays that are reused at every training step."""
+"""Buffers that are reused at every training step."""
 
 import math
 import threading
@@ -12,11 +12,11 @@ quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 _kept = threading.local()
 ALIGNED = 16
-"""Float32 numbers per cache line: rows that begin on a cache line are read faster."""
+"""Float32 numbers per cache line; buffers begin on a cache line, which makes reads faster."""
 
 
 def buffer(name: str, *shape: int) -> Float32[Array, "..."]:
-    """An uninitialised array in thread-local memory that is kept from step to step, by name."""
+    """An uninitialised thread-local array that is reused from step to step, by name."""
     size = math.prod(shape)
     kept = getattr(_kept, name, None)
     if kept is None or len(kept) < size:
@@ -30,6 +30,6 @@ def buffer(name: str, *shape: int) -> Float32[Array, "..."]:
 def side_by_side(
     W: Float32[Array, "*B n_heads d_model d_head"],
 ) -> Float32[Array, "*B d_model heads_times_d_head"]:
-    """The heads' matrices side by side, as one matrix."""
+    """The matrices of all heads, concatenated along columns."""
     *B, n_heads, d_model, d_head = W.shape
     return W.swapaxes(-3, -2).reshape(*B, d_model, n_heads * d_head)

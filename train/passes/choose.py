@@ -1,4 +1,4 @@
-"""The choice of the pass that trains a run: the fastest that knows all its settings, else the plain one."""
+"""The choice of the pass that trains a run: the fastest pass that implements all its settings, else the plain one."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Choice:
 
     kind: type[TablePass | LayerPass | FunctionalPass | VmappedPass | PlainPass]
     because: Setting | None
-    """The setting that no faster pass on this device knows; None if the pass is the fastest one."""
+    """A setting that no faster pass on this device implements; None if the pass is the fastest one."""
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class Choice:
 
     @property
     def record(self) -> dict[str, str]:
-        """Entries of a session in ``run.json``."""
+        """The entries about the pass in a session of ``run.json``."""
         return {"pass": self.name} | ({"pass_because_of": str(self.because)} if self.is_slow else {})
 
     @property
@@ -47,7 +47,7 @@ class Choice:
 
 
 def choose(config: RunConfig, device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
-    """The fastest pass that knows the run's settings, all of which some part obeys: see ``engine.readers``."""
+    """The fastest pass that implements the run's settings, which ``engine.readers.check_declared`` has checked."""
     because = None
     for kind in PASSES:
         if not kind.runs_on(device, dtype):

@@ -1,4 +1,4 @@
-"""Settings with which numba compiles the package's loops."""
+"""numba settings for the package's compiled loops."""
 
 from typing import Any
 
@@ -11,32 +11,31 @@ def settings() -> dict[str, Any]:
     numba caches beside the source file or in the user's cache directory; if neither is writable, caching is off and
     each process recompiles for a few seconds.
     """
-    found: dict[str, Any] = {
+    options: dict[str, Any] = {
         "nogil": True,
         "cache": True,
         "error_model": "numpy",
         "fastmath": {"contract", "reassoc", "nsz", "arcp"},
     }
     try:
-        njit(**found)(_probe)
+        njit(**options)(_probe)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
-        found["cache"] = False
-    return found
+        options["cache"] = False
+    return options
 
 
 def _probe() -> None:
-    """A function to try the settings on; never called."""
+    """A function for trying out the settings; never called."""
 
 
 COMPILE = settings()
 
 WITHIN: dict[str, Any] = COMPILE | {"inline": "always"}
-"""Settings for a function that another compiled function of the same file calls: it is inlined into the caller.
+"""Settings for helpers of compiled functions, which are inlined into callers in the same file.
 
-Without inlining, numba compiles the function twice, alone and as part of the caller, to different machine code. The
-process that compiles runs one version and processes that load the caller from the cache run the other, so that sums
-differ in their last bits. Callers stay in the same file because numba recompiles a cached function only when its own
-file changes.
+Without inlining, numba compiles a helper twice, alone and as part of the caller, to different machine code. The process
+that compiles runs one version and processes that load the caller from the cache run the other, so that sums differ in
+their last bits. Callers are in the same file because numba recompiles a cached function only if its own file changes.
 """

@@ -1,4 +1,4 @@
-"""Residual dropout: masks for what each sublayer adds to the residual stream, drawn for every row of an update."""
+"""Residual dropout: masks on the output of each sublayer, drawn for every row of an update."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,11 +14,11 @@ OBEYS = frozenset({"optim.dropout"})
 Masks = Mapping[str, Float[Tensor, "rows queries d_model"]]
 """Masks by hook name; entries are 0 or 1/(1 - rate)."""
 Drop = Callable[[str, Tensor], Tensor]
-"""A function from a sublayer's hook name and output to what is added to the residual stream."""
+"""A function from a sublayer's hook name and output to the output after dropout."""
 
 
 def keep_all(name: str, output: Tensor) -> Tensor:
-    """The output as it is: no dropout."""
+    """The unchanged output: no dropout."""
     return output
 
 
@@ -35,7 +35,7 @@ def masks(
     """Masks of the update made at ``step``.
 
     Vaswani et al. 2017 (1706.03762), section 5.4, without dropout of embeddings; Power et al. 2022 (2201.02177), A.1.2,
-    whose code drops out the MLP's output alone.
+    whose code applies dropout to the MLP's output only.
     """
     generator = stream(seed, f"dropout/{step}", device)
     shapes = {name: (rows, n, cfg.d_model) for name, n in sites(cfg, n_answers).items()}

@@ -1,4 +1,4 @@
-"""The distinct (position, token) pairs of a task's rows, found once."""
+"""The distinct (position, token) pairs of a task's rows, computed once per task."""
 
 from dataclasses import dataclass, replace
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Plan:
-    """The distinct (position, token) pairs of a batch, and where each row uses them."""
+    """The distinct (position, token) pairs of some rows, and the pair at each position of each row."""
 
     table_tokens: Int[Tensor, " pairs"]
     table_positions: Int[Tensor, " pairs"]
     index: Int[Tensor, "rows n_ctx"]
-    """Entry of the table at each position of each row."""
+    """Pair at each position of each row, as an index into the table."""
     query_entries: Int[Tensor, " queries"]
-    """Entries of the table that are queries of layer 0: those at the answers, or all if there are more layers."""
+    """Pairs that are queries of layer 0: those at the answers, or all if there are more layers."""
     query_index: Int[Tensor, "rows n_queries"]
     """Index into ``query_entries`` of each query position."""
     answer_positions: tuple[int, ...]
@@ -32,7 +32,7 @@ class Plan:
 
 
 def make_plan(tokens: Int[Tensor, "rows n_ctx"], answer_positions: tuple[int, ...], n_layers: int) -> Plan:
-    """Plan the rows ``tokens`` for a model of ``n_layers``."""
+    """The plan of the rows ``tokens`` for a model of ``n_layers``."""
     n_ctx = tokens.shape[1]
     key = tokens * n_ctx + torch.arange(n_ctx, device=tokens.device)
     table, index = key.unique(return_inverse=True)

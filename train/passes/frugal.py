@@ -1,9 +1,9 @@
 """The training forward: computes only what the loss reads, with the plain model's logits and gradients.
 
-The loss reads the answer positions alone, so (a) layer 0's queries, keys and values come from a table
-over the distinct (position, token) pairs, computed once per step, instead of once per row, and its
-attention scores from a table over pairs of those; (b) the last layer computes queries, MLP and
-unembedding at the answer positions only. Layer norms act on single tokens, so this holds with them too.
+The loss reads only the answer positions, which saves work in two ways: (a) layer 0's queries, keys and values are
+computed once per distinct (position, token) pair, not once per row, and its attention scores once per pair of pairs;
+(b) the last layer computes queries, MLP and unembedding at the answer positions only. Layer norms act on each position
+separately, so they do not interfere.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ TASKS: Knows = {
     "task.layout": {"a b =", "a op b =", "a b", "a op b", "eos a op b ="},
     "task.shared_vocabulary": {True, False},
 }
-"""Settings of the task that passes know: they read rows of tokens and labels, whatever the tokens mean."""
+"""Settings of the task that every pass implements, since a pass reads tokens and labels without their meaning."""
 KNOWS: Knows = {
     **TASKS,
     **{f"model.{name}": ANY for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp")},
@@ -47,7 +47,7 @@ Params = Mapping[str, Tensor]
 Take = Callable[[Tensor, Tensor], Tensor]
 """``take(table [T, width], index [...])``: rows of the table, [..., width]."""
 Keep = Callable[[str, Tensor], None]
-"""Callback that receives activations by their hook's name, at the positions that are computed."""
+"""Callback that receives activations by hook name, at the positions that are computed."""
 
 
 def forget(name: str, activation: Tensor) -> None:
@@ -62,13 +62,13 @@ def take_rows(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Floa
 def answer_logits(
     params: Params, cfg: Any, plan: Plan, take: Take = take_rows, keep: Keep = forget, drop: Drop = keep_all
 ) -> Float[Tensor, "rows n_answers d_vocab_out"]:
-    """Logits of a HookedTransformer at the answer positions. Nothing is copied to the host.
+    """Logits of a HookedTransformer at the answer positions, computed without a device sync.
 
     Args:
-        params: the model's parameters by name.
-        cfg: its HookedTransformerConfig.
+        params: parameters by name.
+        cfg: the model's HookedTransformerConfig.
         plan: the rows.
-        take: how rows of tables are gathered.
+        take: gathers rows of tables.
         keep: receives each layer's ``mlp.hook_post`` [rows, queries, d_mlp]; in the last layer queries are the answers.
         drop: applied to the outputs of attention and MLP [rows, queries, d_model] in training.
     """
@@ -93,7 +93,7 @@ def answer_logits(
 def mlp_logits(
     params: Params, cfg: Any, tokens: Int[Tensor, "rows n_ctx"], take: Take = take_rows, keep: Keep = forget
 ) -> Float[Tensor, "rows d_vocab_out"]:
-    """Logits of a HookedMLP, the same at every position; ``keep`` receives the hidden layers' activations."""
+    """Logits of a HookedMLP, equal at every position; ``keep`` receives the hidden layers' activations."""
     x = take(params["embed.W_E"], tokens).flatten(1)
     for layer in range(cfg.n_layers):
         pre = x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]
@@ -103,7 +103,7 @@ def mlp_logits(
 
 
 def _finish_block(params: Params, cfg: Any, layer: int, resid: Tensor, keep: Keep, drop: Drop) -> Tensor:
-    """From the sum after attention to the block's output."""
+    """The output of a block, given the residual sum after attention."""
     name = f"blocks.{layer}"
     if cfg.normalization_type == "LNPost":
         resid = _layer_norm(params, cfg, f"{name}.ln1", resid)
@@ -125,7 +125,7 @@ def _unembed(params: Params, cfg: Any, x: Tensor) -> Tensor:
 
 
 def _at(x: Tensor, positions: list[int]) -> Tensor:
-    """x[:, positions], by slices alone."""
+    """x[:, positions], by slices only (indexing would copy the index to the device)."""
     if positions == list(range(x.shape[1])):
         return x
     return torch.cat([x[:, j : j + 1] for j in positions], dim=1)

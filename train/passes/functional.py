@@ -1,4 +1,4 @@
-"""The frugal forward (or an MLP's forward) under autograd, one piece of a batch at a time, on a CPU."""
+"""The functional pass: the frugal forward under autograd, one piece of a batch at a time, on a CPU."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -74,8 +74,8 @@ class FunctionalPass:
                 inputs, labels = batches[k][i]
                 with products(self.configs[0].optim.precision, labels.device):
                     loss = self.loss(self.logits(k, inputs, drops[i]), labels).sum() / sum(sizes)
-                found = gradients(loss, leaves, self.configs[0].optim.precision, labels.device)
-                return loss.detach(), torch.cat([gradient.flatten() for gradient in found])
+                piece_grads = gradients(loss, leaves, self.configs[0].optim.precision, labels.device)
+                return loss.detach(), torch.cat([gradient.flatten() for gradient in piece_grads])
 
             losses, rows = zip(*each(piece, range(len(sizes))), strict=True)
             self.weights.grads[k] = rows[0]
@@ -91,10 +91,10 @@ class FunctionalPass:
         rate = self.configs[k].optim.dropout
         if rate == 0:
             return [keep_all] * len(sizes)
-        given = (sum(sizes), self.cfg, len(self.positions), self.tokens.device)
-        cut = {name: mask.split(list(sizes)) for name, mask in masks(self.configs[k].seed, step, rate, *given).items()}
+        shape = (sum(sizes), self.cfg, len(self.positions), self.tokens.device)
+        cut = {name: mask.split(list(sizes)) for name, mask in masks(self.configs[k].seed, step, rate, *shape).items()}
         return [dropping({name: pieces[i] for name, pieces in cut.items()}) for i in range(len(sizes))]
 
     def reader(self, k: int, each: Map) -> Reader:
-        """A reader by the same forward in float32, in pieces."""
+        """A reader that uses the training forward, in float32 and in pieces."""
         return lambda rows: torch.cat([self.logits(k, inputs) for inputs, _ in self.prepare(k, rows)])

@@ -1,16 +1,15 @@
-"""Loops over rows, compiled by numba: what lies between the matrix products of one-layer models.
+"""Row loops of the tables pass, compiled by numba: everything between the matrix products of a one-layer model.
 
 Each row of a task mixes a few rows of a table (one per head and position), so its MLP input costs a few
-multiplications per hidden unit, where the matrix product that it replaces costs hundreds. One pass over a row
-does all that fits in cache. The functions release the GIL, so that threads run side by side, and respect NaN and
-infinity.
+multiplications per hidden unit instead of the hundreds of a matrix product. All work on a row is done while the row is
+in cache. The functions release the GIL, so that threads run in parallel, and respect NaN and infinity.
 
 Shapes: n rows, J positions, H heads, T table entries, Q query entries. A table's columns (into
 the hidden units, then straight into the logits) are stored as X blocks of ``COLUMNS``, none of them shared by
 hidden units and logits: its shape is [X, H * T, COLUMNS], row h * T + t being entry t for head h. A block
-stays in a core's cache while all rows pass. All numbers are float32 but the loss.
+stays in a core's cache while the loop runs over all rows. All numbers except the loss are float32.
 
-The file is long because functions that are inlined into compiled ones share their file: see ``compiling.WITHIN``.
+The file is long because inlined functions must be in the file of their callers: see ``compiling.WITHIN``.
 """
 
 from typing import no_type_check
@@ -21,7 +20,7 @@ from numba import njit
 from .compiling import COMPILE, WITHIN
 
 COLUMNS = 128
-"""Width of a table's blocks; a constant, so that the loops over it are compiled without remainders."""
+"""Columns of a table's block; a constant, so that the compiler can vectorise the loops without remainders."""
 
 
 @njit(**WITHIN)
@@ -34,7 +33,7 @@ def product(a, b, out):
 @njit(**COMPILE)
 @no_type_check
 def expand(parts, less, tokens, positions, d_mlp, mixed):
-    """Each entry's row: its token's part plus its position's, less ``less``.
+    """Rows of the table's entries: the token's part plus the position's part minus ``less``.
 
     Args:
         parts: [H, rows, d_mlp + d_vocab_out] rows of the tokens, then of the positions.
@@ -95,7 +94,7 @@ def contract(d_mixed, tokens, positions, d_mlp, first, last, d_parts, d_less):
 @njit(**WITHIN)
 @no_type_check
 def _columns(x, d_mlp, C):
-    """Columns of a row of width ``C`` that block ``x`` holds: the first, and the one after the last."""
+    """Range of columns (begin, end) of a row of width ``C`` that block ``x`` holds."""
     hidden = (d_mlp + COLUMNS - 1) // COLUMNS
     if x < hidden:
         return x * COLUMNS, min((x + 1) * COLUMNS, d_mlp)
@@ -127,11 +126,11 @@ def scatter_pairs(d_out, tokens, positions, d_x):
 @njit(**WITHIN)
 @no_type_check
 def attend(scores, index, query, attn_rate, pattern, weight):
-    """Softmax over each row's positions, head by head, and the attention made of it.
+    """Softmax and attention weights over each row's positions, head by head.
 
     Args:
         scores: [H, Q, T] attention scores. index: [n, J] table entries of each row.
-        query: [n] its query entry. attn_rate: share of softmax in the attention, the rest being ones.
+        query: [n] query entry of each row. attn_rate: attention is attn_rate * softmax + (1 - attn_rate) * ones.
         pattern: [n, J * H] softmax and weight: [n, J * H] attention, written.
     """
     n, J = index.shape
@@ -160,8 +159,8 @@ def mix(mixed, base, source, query, weight, post, logits):
     """Hidden units (after ReLU) and direct logits of each row.
 
     Args:
-        mixed: [X, H * T, COLUMNS] what each entry's value adds. base: [Q, C] what a query entry adds.
-        source: [n, M] rows of ``mixed`` that a row sums up, by the first M of its ``weight`` [n, J * H].
+        mixed: [X, H * T, COLUMNS] contribution of each entry's value. base: [Q, C] contribution of a query entry.
+        source: [n, M] rows of ``mixed`` that a row sums, weighted by the first M columns of ``weight`` [n, J * H].
         post: [n, d_mlp] and logits: [n, d_vocab_out], written.
     """
     n, M = source.shape
@@ -199,7 +198,7 @@ def mix(mixed, base, source, query, weight, post, logits):
 @njit(**WITHIN)
 @no_type_check
 def shift(logits, label, shifted):
-    """Logits less each row's maximum, in place, for ``exp`` to take; ``shifted`` [n]: the right answers'."""
+    """Subtract each row's maximum from the logits, in place; ``shifted`` [n] receives the correct answers' logits."""
     for r in range(logits.shape[0]):
         row = logits[r]
         top = row[0]
@@ -213,10 +212,10 @@ def shift(logits, label, shifted):
 @njit(**WITHIN)
 @no_type_check
 def exponentiate(x):
-    """exp of numbers that are at most 0, in place, to 2 units in the last place; below exp(-87) it is 0.
+    """exp of numbers that are at most 0, in place, to 2 units in the last place; 0 below x = -87.
 
-    The range is reduced to |x| <= log(2) / 2 and a polynomial of degree 6 taken (coefficients of Cephes' expf), in a
-    form that compilers turn into vector instructions.
+    The range is reduced to |x| <= log(2) / 2, where a polynomial of degree 6 is evaluated (coefficients of Cephes'
+    expf), in a form that compilers vectorise.
     """
     width = x.shape[1]
     bits = np.empty(width, np.int32)
@@ -239,14 +238,14 @@ def exponentiate(x):
 @njit(**WITHIN)
 @no_type_check
 def cross_entropy(odds, label, shifted, share):
-    """Rows' cross-entropies in nats, summed, times ``share``, and the gradient of that in place of the odds.
+    """Cross-entropies in nats, summed over rows, times ``share``; the gradient overwrites ``odds``.
 
-    The wrong answers' odds are summed apart from the right one's, so that a small loss and its gradient keep
-    their relative precision, where a log-softmax in float32 would round both to 0.
+    The odds of the wrong answers are summed separately from the correct one's, so that a small loss and its gradient
+    keep their relative precision; a log-softmax in float32 would round both to 0.
 
     Args:
-        odds: [n, d_vocab_out] exp(logits - their maximum). label: [n] right answers.
-        shifted: [n] the right answer's logit minus the maximum, as it was given to ``exp``.
+        odds: [n, d_vocab_out] exp(logits - their maximum). label: [n] correct answers.
+        shifted: [n] the correct answer's logit minus the maximum.
     """
     total = 0.0
     for r in range(odds.shape[0]):
@@ -271,10 +270,10 @@ def cross_entropy(odds, label, shifted, share):
 @njit(**WITHIN)
 @no_type_check
 def loss_of(logits, label, shifted, share):
-    """Rows' cross-entropies in nats, summed, times ``share``; its gradient takes the place of the logits.
+    """Cross-entropies in nats, summed over rows, times ``share``; the gradient overwrites ``logits``.
 
     Args:
-        logits: [n, d_vocab_out]. label: [n] right answers. shifted: [n], written.
+        logits: [n, d_vocab_out]. label: [n] correct answers. shifted: [n], written.
     """
     shift(logits, label, shifted)
     exponentiate(logits)
@@ -360,7 +359,7 @@ def unattend(pattern, d_weight, index, query, attn_rate, d_scores):
 @njit(**COMPILE)
 @no_type_check
 def forward(mixed, base, scores, W_out_U, index, source, query, attn_rate, pattern, weight, post, direct, logits):
-    """Attention, hidden units and logits of rows, all written: see ``attend`` and ``mix``."""
+    """Forward pass of rows, which writes attention, hidden units and logits: see ``attend`` and ``mix``."""
     attend(scores, index, query, attn_rate, pattern, weight)
     mix(mixed, base, source, query, weight, post, direct)
     product(post, W_out_U, logits)
@@ -377,7 +376,7 @@ def backward(
     pattern, weight, post, logits, d_post, shifted, d_weight,
     d_mixed, d_scores, d_base, d_W_out_U,
 ):  # fmt: skip
-    """Summed loss of rows after ``forward``, times ``share``; its gradients in the tables (last line) are written."""
+    """Summed loss of rows after ``forward``, times ``share``; writes the gradients of the tables (last line)."""
     loss = loss_of(logits, label, shifted, share)
     product(post.T, logits, d_W_out_U)
     product(logits, W_out_U.T, d_post)

@@ -1,4 +1,4 @@
-"""Losses of rows: cross-entropy of the softmax, or of StableMax, averaged over a row's answers."""
+"""Loss per row: cross-entropy of the softmax, or of StableMax, averaged over a row's answers."""
 
 import functools
 from collections.abc import Callable
@@ -21,10 +21,10 @@ def cross_entropy(
     labels: Int[Tensor, "rows answers"],
     dtype: torch.dtype = torch.float64,
 ) -> Float[Tensor, " rows"]:
-    """Loss of each row in nats, averaged over its answers; the log-softmax is taken in float64, or in ``dtype``.
+    """Loss of each row in nats, averaged over the row's answers; the log-softmax is computed in ``dtype``.
 
-    In float32 a log-probability near 0 is a multiple of 6e-8, which stalls training near there (Nanda et
-    al. 2023, 2301.05217, train in float64 for that reason; Prieto et al. 2025, 2501.04697, compare 16, 32 and 64 bits).
+    In float32 a log-probability near 0 is a multiple of 6e-8, which stalls training at small losses (Nanda et al. 2023,
+    2301.05217, therefore use float64; Prieto et al. 2025, 2501.04697, compare 16, 32 and 64 bits).
     """
     flat = F.cross_entropy(logits.to(dtype).flatten(0, 1), labels.flatten(), reduction="none")
     return flat.double().view(labels.shape).mean(dim=1)
@@ -46,6 +46,6 @@ def stablemax(
 
 
 def training_loss(optim: OptimConfig) -> RowLosses:
-    """The loss that a run is trained on and that its log records."""
+    """The loss that a run minimises and logs."""
     kinds = {"softmax": cross_entropy, "stablemax": stablemax}
     return functools.partial(kinds[optim.loss], dtype=getattr(torch, optim.loss_precision))

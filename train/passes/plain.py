@@ -1,4 +1,4 @@
-"""The hooked model itself under autograd: correct for every model, on any device."""
+"""The plain pass: the hooked model itself under autograd, correct for every model, on any device."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ from .scope import OF_A_PASS
 from .threads import Map
 
 PIECE = 4096
-"""Rows whose gradient is computed at once: bounds the memory of a pass."""
+"""Rows per gradient computation, which bounds the memory of a pass."""
 
 
 class PlainPass:
-    """A ``protocol.Pass`` by autograd. Pieces of a batch run one after the other: modules may keep state."""
+    """A ``protocol.Pass`` by autograd. Pieces of a batch run sequentially, because modules may keep state."""
 
     NAME: ClassVar[str] = "plain"
     KNOWS: ClassVar[Knows] = {name: ANY for names in OF_A_PASS.values() for name in names}
@@ -79,7 +79,7 @@ class PlainPass:
         return masks(config.seed, step, config.optim.dropout, n_rows, self.cfg, len(self.positions), self.device)
 
     def _dropping(self, k: int, kept: Mapping[str, Tensor]) -> AbstractContextManager[Any]:
-        """Hooks that multiply each sublayer's output by its mask: in the last layer at the answers alone."""
+        """A context of hooks that multiply sublayer outputs by their masks; in the last layer at the answers only."""
 
         def hook(mask: Tensor) -> Callable[..., Tensor]:
             def drop(output: Tensor, hook: Any) -> Tensor:
@@ -96,16 +96,16 @@ class PlainPass:
         return self.models[k].hooks(fwd_hooks=[(name, hook(mask)) for name, mask in kept.items()])
 
     def reader(self, k: int, each: Map) -> Reader:
-        """A reader by the same model, in float32."""
+        """A reader that uses the training forward, in float32."""
         return lambda rows: self._logits(k, rows.to(self.device))
 
 
 def _sharing(model: HookedTransformer | HookedMLP, own: Mapping[str, Tensor]) -> HookedTransformer | HookedMLP:
     """A copy of the model whose parameters are views of a stack's weights."""
-    found = copy.deepcopy(model)
-    for name, parameter in found.named_parameters():
+    clone = copy.deepcopy(model)
+    for name, parameter in clone.named_parameters():
         parameter.data = own[name].detach()
-    return found
+    return clone
 
 
 @torch.no_grad()
@@ -116,14 +116,14 @@ def plain_forward(
     positions: Sequence[int],
     hook: str | None,
 ) -> tuple[Float[Tensor, "rows n_answers d_vocab_out"], Tensor | None]:
-    """Logits at the answers of the hooked model with other weights, and one hook's activations [rows, pos, ...].
+    """Logits of the hooked model at the answers, with other weights, and one hook's activations [rows, pos, ...].
 
     Args:
-        model: not changed; hooks that are set act.
-        weights: by parameter name.
-        tokens: rows.
-        positions: where the answers are read.
-        hook: name of the hook whose activations are kept; None for none.
+        model: the model, which is not changed; its active hooks apply.
+        weights: the weights by parameter name.
+        tokens: rows of tokens.
+        positions: answer positions.
+        hook: name of the hook whose activations are returned, or None.
     """
     logits: list[Tensor] = []
     parts: list[Tensor] = []

@@ -26,29 +26,29 @@ from .weights import StackedWeights
 Score = tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]
 """Loss of each row in nats, and whether all its answers are right."""
 Reader = Callable[[Tensor], Float[Tensor, "rows n_answers d_vocab_out"]]
-"""From numbers of rows to their logits at the answers; any thread may call it."""
+"""A thread-safe function from row numbers to logits at the answers."""
 AfterGradients = Callable[[range, Map, Sequence[Array]], None]
 """Callback for models whose gradients are complete, such as the optimiser's step.
 
-Its arguments: the models; a map for the callback's own pieces of work; further gradient rows to add first, in order.
+Its arguments are the models, a map for the callback's own pieces of work, and gradient rows to add first, in order.
 """
 PIECE = 256
-"""Rows whose gradient is taken at once, except by tables."""
+"""Rows per gradient computation in the functional and layers passes."""
 EVAL_ROWS = 1000
-"""Rows evaluated at once on a CPU."""
+"""Rows per evaluation step on a CPU."""
 DEVICE_EVAL_ROWS = 65_536
-"""Rows evaluated at once elsewhere: all of p <= 256; all of p = 997 would take tens of gigabytes."""
+"""Rows per evaluation step on other devices: all rows up to p = 256; those of p = 997 would take tens of gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """K models of one shape that train side by side: what a pass is made from."""
+    """K models of one shape that train side by side; the input of a pass's constructor."""
 
     model: HookedTransformer | HookedMLP
-    """A model of their shape; its own weights are not read."""
+    """A model of that shape, whose own weights are not read."""
     configs: Sequence[RunConfig]
     tasks: Sequence[Task]
-    """The rows of tokens are the same in all; labels and splits may differ."""
+    """One task per model, with equal rows of tokens; labels and splits may differ."""
     weights: StackedWeights
     threads: Threads
 
@@ -69,7 +69,7 @@ class Ensemble:
 
 @runtime_checkable
 class Pass(Protocol):
-    """A way to compute the training loss of K models and its gradient; made from an ``Ensemble``."""
+    """A way to compute the training loss of K models and its gradient, constructed from an ``Ensemble``."""
 
     NAME: ClassVar[str]
     """The pass's name in ``run.json`` and in the display."""
@@ -78,7 +78,7 @@ class Pass(Protocol):
     labels: list[Tensor]
     """Labels of all rows [rows, n_answers], by model."""
     loss: RowLosses
-    """The loss that is trained on, and that evaluations report."""
+    """The loss that training minimises and evaluations report."""
 
     @staticmethod
     def runs_on(device: torch.device, dtype: torch.dtype) -> bool:
@@ -86,33 +86,33 @@ class Pass(Protocol):
         ...
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> Any:
-        """Rows of model ``k``'s task, in the form that ``backward`` takes."""
+        """Rows of model ``k``'s task, in the input format of ``backward``."""
         ...
 
     def backward(self, batches: Sequence[Any], steps: Sequence[int], then: AfterGradients) -> Float[Tensor, " K"]:
         """Mean loss of each model over its batch, in nats.
 
-        Writes the gradients into the weights' ``grads``, then calls ``then``. ``steps`` counts the updates that each
-        model has had: the random streams of this update are named by it.
+        Writes the gradients into the weights' ``grads``, then calls ``then``. ``steps`` counts the completed updates of
+        each model, and selects the random streams of this update.
         """
         ...
 
     def reader(self, k: int, each: Map) -> Reader:
-        """A function from rows of model ``k``'s task to their logits at the present weights.
+        """A function from rows of model ``k``'s task to logits at the current weights.
 
-        ``each`` maps over the pieces of work that making it takes.
+        ``each`` maps over the pieces of any preparatory work.
         """
         ...
 
 
 def score(taken: Pass, k: int, rows: Int[Tensor, " chosen"], each: Map) -> Score:
-    """Scores of rows of model ``k``'s task; ``each`` maps over pieces of the rows."""
-    logits, labels = taken.reader(k, each), taken.labels[k]
+    """Scores of some rows of model ``k``'s task; ``each`` maps over pieces of the rows."""
+    read, labels = taken.reader(k, each), taken.labels[k]
 
     @torch.no_grad()
     def piece(some: Tensor) -> Score:
-        found, right = logits(some), labels[some]
-        return taken.loss(found, right), (found.argmax(-1) == right).all(dim=1)
+        logits, answers = read(some), labels[some]
+        return taken.loss(logits, answers), (logits.argmax(-1) == answers).all(dim=1)
 
     size = EVAL_ROWS if labels.device.type == "cpu" else DEVICE_EVAL_ROWS
     losses, rights = zip(*each(piece, rows.split(size)), strict=True)
@@ -120,15 +120,15 @@ def score(taken: Pass, k: int, rows: Int[Tensor, " chosen"], each: Map) -> Score
 
 
 def unknown_to(knows: Knows, config: RunConfig) -> Setting | None:
-    """The first setting of a run that a pass with these ``KNOWS`` does not implement; None if it knows all."""
+    """The first setting of a run that a pass with these ``KNOWS`` does not implement; None if all are implemented."""
     return unknown(knows, config, but=NOT_OF_A_PASS)
 
 
 def check_knows(name: str, knows: Knows, configs: Sequence[RunConfig]) -> None:
-    """Refuse runs that a pass would get wrong.
+    """Refuse runs with settings that a pass does not implement.
 
     Raises:
-        UndeclaredSetting: one of them has a setting that the pass does not know.
+        UndeclaredSetting: a run has a setting that is not in ``knows``.
     """
     for config in configs:
         setting = unknown_to(knows, config)

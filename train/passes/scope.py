@@ -17,15 +17,15 @@ OF_A_PASS: Mapping[str, frozenset[str]] = {
     "dropout": dropout.OBEYS,
     "precision": precision.OBEYS,
 }
-"""Settings that a pass has to know, by the part that obeys them."""
+"""Settings that a pass has to implement, by the part of the code that declares them."""
 
 
 def _is_read(name: str) -> bool:
-    """Whether passes read a setting; an undeclared one of the task or the model counts as read, and so is refused."""
+    """Whether passes read a setting; undeclared settings of task or model count as read, and are therefore refused."""
     if name.partition(".")[0] in ("task", "model"):
         return name not in init.OBEYS
     return any(name in names for names in OF_A_PASS.values())
 
 
 NOT_OF_A_PASS = frozenset(s.name for s in settings(RunConfig()) if not _is_read(s.name))
-"""Settings that no pass reads, such as the learning rate: they never decide the pass."""
+"""Settings that no pass reads, such as the learning rate, and that do not affect the choice of the pass."""

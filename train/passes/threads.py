@@ -1,4 +1,4 @@
-"""Threads that share out the models of a stack, or pieces of one model's rows where models are too few."""
+"""Threads that divide the models of a stack among themselves, or pieces of one model's rows if models are few."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 class Threads:
-    """``count`` threads including the caller's; work gains by them only where it releases the GIL."""
+    """A pool of ``count`` threads, the caller's included; only work that releases the GIL runs in parallel."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -23,18 +23,18 @@ class Threads:
         todo = list(items)
         if self._pool is None or len(todo) < 2:
             return [function(item) for item in todo]
-        found: list[Any] = [None] * len(todo)
-        turn = itertools.count()
+        results: list[Any] = [None] * len(todo)
+        turn = itertools.count()  # next() is atomic under the GIL
 
         def lane() -> None:
             while (i := next(turn)) < len(todo):
-                found[i] = function(todo[i])
+                results[i] = function(todo[i])
 
         others = [self._pool.submit(lane) for _ in range(min(self.count, len(todo)) - 1)]
         lane()
         for other in others:
-            other.result()
-        return found
+            other.result()  # raises the thread's exception, if any
+        return results
 
     def over(self, run: Callable[[int, Map], Any], n: int) -> list[Any]:
         """``[run(k, each) for k in range(n)]``, where ``each`` maps over pieces of one k's work."""

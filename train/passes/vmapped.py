@@ -1,7 +1,7 @@
-"""K models together on an accelerator: each operation of the forward and of autograd is one operation for all models.
+"""The vmapped pass: K models at once on an accelerator, each operation of forward and backward batched over models.
 
-A step copies a few row numbers to the device and reads nothing back. On CUDA the whole pass is captured once as a graph
-and replayed with one launch.
+A step copies only row numbers to the device and reads nothing back. On CUDA the whole pass is captured once as a graph
+and replayed with a single launch.
 """
 
 import functools
@@ -25,17 +25,17 @@ from .protocol import AfterGradients, Ensemble, Reader, check_knows
 from .threads import Map
 
 MOST_ENTRIES = 1024
-"""Largest table whose gradient is summed by a matrix product; larger ones are summed by sorting."""
+"""Largest table whose gradient is computed by a matrix product; for larger tables PyTorch sorts the rows."""
 WARM_UP = 3
-"""Passes before a graph is captured, in which libraries set up their workspaces."""
+"""Passes before graph capture, during which libraries allocate their workspaces."""
 FREE_SHARE = 0.6
-"""Share of the free memory that the models computed together may take."""
+"""Fraction of the free memory that models computed together may use."""
 
 
 class _TakeByProduct(torch.autograd.Function):
     """Rows of a table; the gradient is a matrix product with a one-hot matrix.
 
-    A scattered sum is either not reproducible (atomic additions) or slow where all rows take one entry, such as "=".
+    A scatter-add is either not reproducible (atomic additions) or slow if all rows use one entry, such as "=".
     """
 
     generate_vmap_rule = True
@@ -67,15 +67,15 @@ def take(table: Float[Tensor, "T width"], index: Int[Tensor, "*n"]) -> Float[Ten
 
 @functools.cache
 def _side_stream(device: torch.device) -> Any:
-    """The stream on which a device's graphs are captured: one for all, as libraries keep a workspace per stream."""
+    """The stream on which all graphs of a device are captured, since libraries allocate a workspace per stream."""
     return torch.cuda.Stream(device)
 
 
 class Replay:
     """Calls of a function that reads and writes the same tensors each time: on CUDA a graph, captured once.
 
-    The function is passed to each call and not stored: a pass and its replay would form a reference cycle, and a
-    dropped pass would hold its graph's memory until garbage collection.
+    The function is an argument of each call and not stored, because a pass and its replay would form a reference cycle,
+    and a dropped pass would keep its graph's memory until garbage collection.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -92,8 +92,7 @@ class Replay:
         self._graph.replay()
 
     def _record(self, function: Callable[[], None]) -> Any:
-        # by default a graph is captured on a stream of the current device: work on another device is not captured,
-        # with no more than a warning
+        # A graph is captured on the current device by default; work on another device is silently left out.
         with torch.cuda.device(self.device):
             aside, here = _side_stream(self.device), torch.cuda.current_stream(self.device)
             aside.wait_stream(here)
@@ -108,7 +107,7 @@ class Replay:
 
 
 class VmappedPass:
-    """A ``protocol.Pass`` for accelerators, which shares out the work itself; it runs on a CPU too, for tests.
+    """A ``protocol.Pass`` for accelerators, without threads; the pass also runs on a CPU, for tests.
 
     Args:
         models: the ensemble.
@@ -154,7 +153,7 @@ class VmappedPass:
         return self.losses.clone()
 
     def reader(self, k: int, each: Map) -> Reader:
-        """A reader by the same forward in float32, one model at a time."""
+        """A reader that uses the training forward, in float32 and for one model at a time."""
         own = {name: tensor.detach() for name, tensor in self.weights.own[k].items()}
 
         return lambda rows: self._logits(own, rows.to(self.device))
@@ -173,7 +172,7 @@ class VmappedPass:
         return (self.loss(logits, labels[rows]) * share).sum()
 
     def _pass(self, some: slice, leaves: dict[str, Tensor]) -> None:
-        """Compute losses and gradients of some models, and write them into the stack's."""
+        """Compute losses and gradients of some models, and write both into the stack's tensors."""
         params = leaves | {name: tensor[some] for name, tensor in self.weights.frozen.items()}
         drop_masks = {name: mask[some] for name, mask in self.masks.items()}
         with products(self.configs[0].optim.precision, self.device):
@@ -192,7 +191,7 @@ class VmappedPass:
     # ---- memory ----------------------------------------------------------------------------------
 
     def _load(self, batches: list[Tensor]) -> None:
-        """Copy the row numbers to the device, padded with zero shares where a model has fewer rows."""
+        """Copy the row numbers to the device; models with fewer rows are padded with rows of share 0."""
         if len(batches) == len(self._batches) and all(a is b for a, b in zip(batches, self._batches, strict=True)):
             return
         most = max(map(len, batches))
@@ -201,7 +200,7 @@ class VmappedPass:
         rows = torch.zeros(self.rows.shape, dtype=torch.int64)
         share = torch.zeros(self.share.shape, dtype=torch.float64)
         for k, batch in enumerate(batches):
-            rows[k] = batch[0]  # padding is a row of the batch: rows that are not defined have no label
+            rows[k] = batch[0]  # pad with a row of the batch, since row 0 may be undefined and have no label
             rows[k, : len(batch)] = batch
             share[k, : len(batch)] = 1 / len(batch)
         if self.device.type == "cuda":
@@ -215,8 +214,8 @@ class VmappedPass:
         if not self.masks:
             return
         for k, (config, step, batch) in enumerate(zip(self.configs, steps, self._batches, strict=True)):
-            given = (len(batch), self.cfg, len(self.positions), self.device)
-            for name, mask in masks(config.seed, step, config.optim.dropout, *given).items():
+            shape = (len(batch), self.cfg, len(self.positions), self.device)
+            for name, mask in masks(config.seed, step, config.optim.dropout, *shape).items():
                 self.masks[name][k, : len(batch)] = mask
 
     def _allocate(self, n: int) -> None:
@@ -229,7 +228,7 @@ class VmappedPass:
         self._replay = Replay(self.device)
 
     def _split(self) -> None:
-        """Cut the ensemble into groups of models that are computed together."""
+        """Split the ensemble into groups of models that are computed together."""
         K = len(self.labels)
         size = self._at_once or self._fitting()
         chunks = [slice(first, min(first + size, K)) for first in range(0, K, size)]
@@ -250,4 +249,4 @@ class VmappedPass:
         torch.cuda.empty_cache()  # memory cached by earlier passes is free as well
         free = torch.cuda.mem_get_info(self.device)[0]
         most = max(1, int(FREE_SHARE * free / need))
-        return -(-K // -(-K // most))
+        return -(-K // -(-K // most))  # the smallest size that needs no more groups than ``most`` would

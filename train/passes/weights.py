@@ -1,4 +1,4 @@
-"""Parameters of K models of one shape, stacked: one row of numbers a model, seen as tensors by name."""
+"""Parameters of K models of one shape, stacked: one row of flattened weights per model, with named views."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class StackedWeights:
     """Weights and gradients of K models.
 
-    ``values`` and ``grads`` hold the trained numbers, a row each; every tensor below is a view of ``values``, so
-    an optimiser may step rows while a forward reads tensors.
+    ``values`` and ``grads`` [K, n_trained] hold the trained weights and gradients, one row per model. The named tensors
+    are views of ``values``, so the optimiser can update rows while the forward reads tensors.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
@@ -31,11 +31,11 @@ class StackedWeights:
         self.own = [self.leaves(row) | {name: t[k] for name, t in self.frozen.items()} for k, row in enumerate(values)]
 
     def leaves(self, values: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
-        """Rows of trained numbers as tensors by name that require gradients: views."""
+        """Named views of rows of trained weights, as leaves that require gradients."""
         return {name: value.detach().requires_grad_() for name, value in self.split(values).items()}
 
     def split(self, flat: Float[Tensor, "*K n_trained"]) -> dict[str, Tensor]:
-        """Rows of trained numbers as tensors by name: views."""
+        """Named views of rows of trained weights, or of anything of that shape."""
         sizes = [shape.numel() for shape in self.trained.values()]
         pieces = flat.split(sizes, dim=-1)
         return {
@@ -46,7 +46,7 @@ class StackedWeights:
         """Set the weights of model ``k``.
 
         Raises:
-            ValueError: names or shapes are not this model's.
+            ValueError: names or shapes differ from the model's.
         """
         if set(tensors) != set(self.names):
             odd = sorted(set(tensors) ^ set(self.names))
@@ -58,11 +58,11 @@ class StackedWeights:
                 self.own[k][name].copy_(tensor)
 
     def state(self, k: int) -> dict[str, Tensor]:
-        """All tensors of model ``k`` by name; views."""
+        """All tensors of model ``k`` by name, as views."""
         return {name: self.own[k][name].detach() for name in self.names}
 
-    def keep(self, chosen: Sequence[int]) -> None:
-        """Drop all models but these."""
-        index = list(chosen)
+    def keep(self, kept: Sequence[int]) -> None:
+        """Drop all models except ``kept``."""
+        index = list(kept)
         self.frozen = {name: tensor[index].clone() for name, tensor in self.frozen.items()}
         self._adopt(self.values[index].clone())

@@ -1,4 +1,4 @@
-"""Simulate the solvable model: ``python -m train.scaling NAME``, where NAME is a preset whose fields flags change.
+"""Simulate the solvable model: ``python -m train.scaling NAME [flags]``, where NAME is a preset; flags override fields.
 
 The last line of standard output is the run's directory. Exit status 0; 2 for bad input; 3 for an unstable step size.
 """
@@ -25,7 +25,7 @@ class Options:
 
     config: Annotated[ScalingConfig, tyro.conf.arg(name="")]
     out: Path = Path("checkpoints")
-    """Folder in which the run's directory is made."""
+    """Parent folder of the run's directory."""
     list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the presets, and exit."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

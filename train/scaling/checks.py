@@ -1,11 +1,11 @@
-"""Checks of the solvable model's parameters: each message says what came and what is allowed."""
+"""Validation of the solvable model's parameters; each message says what came and what is allowed."""
 
 import math
 
 from train.errors import UsageError
 
 LARGEST = 20.0
-"""Largest alpha and beta: beyond, eigenvalues and powers leave the range of float64."""
+"""Largest alpha and beta; for larger ones, eigenvalues and powers leave the range of float64."""
 
 
 def check_task(alpha: float, beta: float) -> None:

@@ -27,7 +27,7 @@ class Problem:
     """The features A(0)."""
     stiffness: Float[Tensor, " seeds"]
     """Largest eigenvalue of the training kernel A(0) G A(0)^T / N; with fresh batches that of the population's kernel
-    plus its trace over B, the contribution of their noise."""
+    plus its trace over B, the contribution of batch noise."""
     farthest: Float[Tensor, " seeds"]
     """|h|^2 / N of the best fit, at which training ends."""
 

@@ -32,7 +32,7 @@ def simulate(config: ScalingConfig) -> Simulated:
     """Train, and evaluate at log-spaced steps.
 
     Raises:
-        DataError: a step size that is unstable, eta q(t) sigma_max >= 2 at any step, or a loss that is not finite.
+        DataError: the step size is unstable, eta q(t) sigma_max >= 2 at some step, or a loss is not finite.
         UsageError: the simulation does not fit in memory.
     """
     copies = 3 if config.dynamics == "matrix" else 1
@@ -40,7 +40,7 @@ def simulate(config: ScalingConfig) -> Simulated:
     problem = make_problem(config)
     steps, loss, q = evaluated(config.steps), [], []
     dynamics = (_matrix if config.dynamics == "matrix" else _reduced)(config, problem, set(steps))
-    for step, h in zip(steps, dynamics, strict=False):  # the last one is not trained on
+    for step, h in zip(steps, dynamics, strict=False):  # not strict: the dynamics would go on for ever
         loss.append(problem.loss(h))
         q.append(_scale(config, (h**2).sum(dim=1) / config.n))
         if not torch.isfinite(loss[-1]).all():
@@ -105,7 +105,7 @@ def _check(config: ScalingConfig, problem: Problem, step: int, w: Float[Tensor, 
 
 
 def _unstable(config: ScalingConfig, problem: Problem, step: int, q: Float[Tensor, " seeds"]) -> DataError:
-    """The error with a safe step size: stable at the largest q, that of the end of training, and at most eta / 2."""
+    """The error, with a step size that is stable up to the end of training, where q is largest, and <= eta / 2."""
     limit = _scale(config, problem.farthest)
     safe = min(SAFE * 2 / float((limit * problem.stiffness).max()), config.eta / 2)
     most = config.eta * float((q * problem.stiffness).max())

@@ -1,4 +1,4 @@
-"""A simulation on disk: ``run.json`` and ``curves.npz``, written whole or not at all."""
+"""A simulation on disk: ``run.json`` and ``curves.npz``, each written atomically."""
 
 import dataclasses
 import hashlib
@@ -41,10 +41,10 @@ class Simulated:
 
 
 def write_simulation(path: Path, config: ScalingConfig, simulated: Simulated) -> None:
-    """Write a simulation to the directory ``path``; ``run.json`` comes last, so a directory that has it is whole.
+    """Write a simulation to the directory ``path``; ``run.json`` is written last and marks completeness.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: a write failed.
     """
     path.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
@@ -71,7 +71,7 @@ def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
     """Config and curves of the simulation in the directory ``path``.
 
     Raises:
-        DataError: a file is missing or broken, or holds what no simulation writes.
+        DataError: a file is missing, damaged or not that of a simulation.
     """
     try:
         about = read_json(path / "run.json")
@@ -86,7 +86,7 @@ def read_simulation(path: Path) -> tuple[ScalingConfig, Simulated]:
 
 
 def _config(about: Any) -> ScalingConfig:
-    """The config in the content of a ``run.json``. Raises ValueError if there is none."""
+    """The config in the content of a ``run.json``. Raises ValueError if the config is missing or not valid."""
     if not isinstance(about, dict) or not isinstance(about.get("config"), dict):
         raise ValueError("its run.json holds no config")
     if about.get("format") != FORMAT:

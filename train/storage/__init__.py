@@ -1,1 +1,1 @@
-"""Files of a run, one kind a module: strict JSON, seals, tensors, the log, the manifest, resume states, upgrades."""
+"""Files of a run, one module per kind: strict JSON, seals, tensors, the log, the manifest, resume states, upgrades."""

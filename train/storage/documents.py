@@ -1,4 +1,4 @@
-"""The JSON files of a run: their shapes, and the seal that shows whether their content has changed.
+"""The JSON files of a run: their schemas, and the seal, a checksum that detects changed content.
 
 A sealed document is an object with the key ``sha256``: the SHA-256 of the canonical JSON of all its other keys.
 """
@@ -36,10 +36,10 @@ SHA256 = text("[0-9a-f]{64}")
 RUN = text(r"[\w.=+-]{1,200}")
 """A run's id."""
 CHECK = text("[0-9a-f]{16}|")
-"""Checksum of a log row, which covers all rows up to it; empty where there are none."""
+"""Checksum of a log row and all rows before it; empty for an empty log."""
 
 BOUND = {"run": (4_000_000, 200_000), "manifest": (32_000_000, 1_200_000), "done": (20_000, 100)}
-"""Most bytes and most values of each kind of document."""
+"""Upper limits on the bytes and the values of each kind of document."""
 
 SESSION = record(
     {},
@@ -63,7 +63,7 @@ ORIGIN = record({"kind": constant("imported")}, {}, others=free)
 INFO = {"config": record({}, {}, others=free), "sessions": listed(SESSION, 100_000)}
 ENTRY = {"step": STEP, "file": text(), "bytes": integer(1), "sha256": SHA256}
 LOG_MARK = record({"rows": integer(), "check": CHECK})
-"""How far the log goes: its number of rows, and the last one's checksum."""
+"""The end of a log: number of rows, and checksum of the last row."""
 
 SEALED_RUN = record(
     {"format": constant(FORMAT), "run": RUN, "sha256": SHA256, **INFO},
@@ -89,7 +89,7 @@ OLD_DONE = record({"step": STEP})
 
 RULE = record({"n_extra": integer(), "test_loss": nullable(number()), "test_acc": nullable(number())})
 STATE = record({"step": STEP, "wall_s": number(0.0), "rule": RULE})
-"""What a resume state holds besides its tensors."""
+"""The content of a resume state besides tensors."""
 RESUME = record(
     {
         "kind": constant("resume"),
@@ -105,7 +105,7 @@ RESUME = record(
 SNAPSHOT = record({"kind": constant("snapshot"), "run": RUN, "step": STEP, "sha256": SHA256})
 SPLIT = record({"kind": constant("split"), "run": RUN, "sha256": SHA256})
 METADATA = {"resume": RESUME, "snapshot": SNAPSHOT, "split": SPLIT}
-"""Shape of the one metadata entry of a run's safetensors files, by kind."""
+"""Schema of the metadata entry of a run's safetensors files, by kind."""
 OLD_METADATA = {"resume": STATE, "snapshot": record({"step": STEP}), "split": record({})}
 
 
@@ -120,22 +120,22 @@ def digest(content: Any) -> str:
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """A document with its seal."""
+    """The document ``content`` with its seal."""
     return {**content, "sha256": digest(content)}
 
 
 def read_document(path: Path, kind: str, shape: Shape, old_shape: Shape | None) -> tuple[Any, bool]:
-    """A document's content without its seal, and whether it had one.
+    """A document's content without the seal, and whether the document was sealed.
 
     Args:
         path: the file.
         kind: "run", "manifest" or "done".
-        shape: of a sealed document.
-        old_shape: shape in the older format, which has no seal; None where that format is not allowed.
+        shape: schema of a sealed document.
+        old_shape: schema in the older format, which has no seal; None if that format is not allowed.
 
     Raises:
-        MissingFile: a DataError; there is no such file.
-        DataError: the file cannot be read, its content differs from its seal, or does not have the shape.
+        MissingFile: there is no such file.
+        DataError: the file cannot be read, or its content does not match the seal or the schema.
     """
     most_bytes, most_values = BOUND[kind]
     value = parse_json(read_regular(path, most_bytes), path, most_values)

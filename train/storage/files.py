@@ -1,6 +1,7 @@
-"""Files on disk: written whole or not at all, and read only if they are regular files of a sane size.
+"""Atomic writing of files, and reading of regular files of limited size.
 
-No function here follows a link in the last part of a path, or waits for a pipe or a device.
+No function of this module follows a symbolic link in the last component of a path, or blocks on a pipe or a device
+(``read_small`` follows links, for files that the user names).
 """
 
 import contextlib
@@ -18,17 +19,17 @@ from train.errors import DataError, MissingFile
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 QUIET_OPEN = 0
-"""Flags with which opening a planted link fails, and opening a planted pipe does not wait for its other end."""
-for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # Windows has the last alone
+"""Flags for ``os.open`` that refuse symbolic links and do not block on named pipes."""
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # Windows has only the last
     QUIET_OPEN |= getattr(os, _name, 0)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``: exclusive temporary file beside it, fsync, rename, fsync the folder.
+    """Write ``data`` to ``path`` atomically: exclusive temporary file, fsync, rename, fsync of the folder.
 
     Raises:
-        OSError: the disk refuses; an earlier file at ``path`` is then untouched. Where the disk is full, the message
-            names the file and the bytes it needs.
+        OSError: the write failed; an earlier file at ``path`` is untouched. If the disk is full, the message names the
+            file and the bytes needed.
     """
     temporary = write_temporary(path, data)
     try:
@@ -54,22 +55,23 @@ def read_small(path: Path, most: int) -> bytes:
     if state.st_size > most:
         raise ValueError(f"it has {state.st_size:,} bytes, more than the {most:,} that such a file may have")
     flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb") as file:  # a pipe put there now would make us wait
+    # non-blocking, in case a pipe has just replaced the file
+    with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb") as file:
         return file.read(most)
 
 
 def write_temporary(path: Path, data: bytes) -> Path:
-    """Write ``data`` to the disk under a temporary name beside ``path``. Returns that name, for the caller to rename.
+    """Write ``data`` to a temporary file in the folder of ``path``. Returns its path, for the caller to rename.
 
     Raises:
-        OSError: the disk refuses; nothing is left.
+        OSError: the write failed; no file is left behind.
     """
     with naming_space(path, len(data)):
         fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             try:
                 _write_all(fd, data)
-                if hasattr(os, "fchmod"):  # mkstemp's files are the owner's alone; Windows has no such modes
+                if hasattr(os, "fchmod"):  # mkstemp creates files with mode 0600; Windows has no modes
                     os.fchmod(fd, 0o666 & ~_umask())
                 os.fsync(fd)
             finally:
@@ -81,7 +83,7 @@ def write_temporary(path: Path, data: bytes) -> Path:
 
 
 def _discard(temporary: Path) -> None:
-    with contextlib.suppress(OSError):  # a second fault must not hide the first; the next lock sweeps up leftovers
+    with contextlib.suppress(OSError):  # must not mask the original error; the next lock removes leftovers
         temporary.unlink(missing_ok=True)
 
 
@@ -91,18 +93,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append(path: Path, data: bytes, size: int) -> None:
-    """Append ``data`` to a file of ``size`` bytes in one durable write; a file that is not there is made.
+    """Append ``data`` durably to a file of ``size`` bytes, which is created if missing.
 
     Raises:
-        DataError: it is no regular file of that size.
-        OSError: the disk refuses; part of ``data`` may have been written.
+        DataError: the file is not a regular file of that size.
+        OSError: the write failed; part of ``data`` may have been written.
     """
     with naming_space(path, len(data)):
         fd = _quiet_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            found = _regular(fd, path).st_size
-            if found != size:
-                raise DataError(f"{path} has {found:,} bytes where {size:,} were written: another process changed it")
+            on_disk = _regular(fd, path).st_size
+            if on_disk != size:
+                raise DataError(f"{path} has {on_disk:,} bytes where {size:,} were written: another process changed it")
             _write_all(fd, data)
             os.fsync(fd)
         finally:
@@ -113,8 +115,8 @@ def overwrite(path: Path, data: bytes) -> None:
     """Replace the content of a small file in place, for a file whose identity matters, such as a lock.
 
     Raises:
-        DataError: it is no regular file.
-        OSError: the disk refuses.
+        DataError: the path is not a regular file.
+        OSError: the write failed.
     """
     with naming_space(path, len(data)):
         fd = _quiet_open(path, os.O_WRONLY | os.O_CREAT)
@@ -130,39 +132,39 @@ def read_regular(path: Path, most: int, size: int | None = None) -> bytes:
     """The bytes of a regular file, as many as it had when it was opened.
 
     Args:
-        path: the file; a link there is refused.
-        most: bytes beyond which nothing is read.
-        size: bytes that the file must have, where that is known.
+        path: the file; symbolic links are refused.
+        most: upper limit on the size in bytes.
+        size: expected size in bytes, if known.
 
     Raises:
-        MissingFile: a DataError; there is none.
-        DataError: it is no regular file, has another size, or cannot be read.
+        MissingFile: there is no such file.
+        DataError: the path is not a regular file, has another size, or cannot be read.
     """
-    with _opened(path) as (fd, found):
-        if size is not None and found != size:
-            raise DataError(f"{path} is corrupt or truncated: it has {found:,} bytes where {size:,} were written")
-        if found > most:
-            raise DataError(f"{path} is no file of ours: it has {found:,} bytes, more than the {most:,} allowed")
-        return _read_all(fd, found)
+    with _opened(path) as (fd, on_disk):
+        if size is not None and on_disk != size:
+            raise DataError(f"{path} is corrupt or truncated: it has {on_disk:,} bytes where {size:,} were written")
+        if on_disk > most:
+            raise DataError(f"{path} is no file of ours: it has {on_disk:,} bytes, more than the {most:,} allowed")
+        return _read_all(fd, on_disk)
 
 
 def read_head(path: Path, n_bytes: int) -> tuple[bytes, int]:
-    """The first bytes of a regular file, at most ``n_bytes``, and the size of all of it.
+    """The first bytes of a regular file, at most ``n_bytes``, and the size of the whole file.
 
     Raises:
-        MissingFile, DataError: as ``read_regular``.
+        MissingFile, DataError: as in ``read_regular``.
     """
-    with _opened(path) as (fd, found):
-        return _read_all(fd, min(found, n_bytes)), found
+    with _opened(path) as (fd, size):
+        return _read_all(fd, min(size, n_bytes)), size
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[int, int]]:
-    """A regular file opened for reading: its descriptor and its size.
+    """A context with a regular file opened for reading. Yields the descriptor and the size.
 
     Raises:
-        MissingFile: a DataError; there is none.
-        DataError: it is no regular file, has another size, or cannot be read.
+        MissingFile: there is no such file.
+        DataError: the path is not a regular file, or cannot be read.
     """
     try:
         fd = _quiet_open(path, os.O_RDONLY)
@@ -174,8 +176,7 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
     except ValueError as error:  # a name with NUL
         raise DataError(f"{str(path)!r} cannot be read: {error}") from error
     try:
-        found = _regular(fd, path).st_size
-        yield fd, found
+        yield fd, _regular(fd, path).st_size
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     finally:
@@ -183,10 +184,10 @@ def _opened(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def check_plain(path: Path) -> None:
-    """Refuse a name that is taken by something else than a regular file; the file itself is not opened.
+    """Refuse a path that exists but is not a regular file; the file itself is not opened.
 
     Raises:
-        DataError: there is a link, a folder, a pipe or a device.
+        DataError: the path is a link, a folder, a pipe or a device.
     """
     try:
         mode = os.lstat(path).st_mode
@@ -197,16 +198,16 @@ def check_plain(path: Path) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has this name, even a dangling link."""
+    """Whether the path exists, even as a dangling link."""
     return os.path.lexists(path)
 
 
 def own_folder(path: Path) -> Path:
-    """``path``, a folder that is no link.
+    """``path``, checked to be a folder and not a link.
 
     Raises:
-        MissingFile: there is none.
-        DataError: it is something else.
+        MissingFile: the path does not exist.
+        DataError: the path is a link or not a folder.
     """
     try:
         mode = os.lstat(path).st_mode
@@ -218,16 +219,16 @@ def own_folder(path: Path) -> Path:
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:
-    """A signature that changes when a file is replaced or written to; None where there is no file."""
+    """A tuple that changes when a file is replaced or written to; None if there is no file."""
     try:
-        found = os.lstat(path)
+        state = os.lstat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable, where the system lets a folder be opened: Windows does not."""
+    """Make a rename in ``folder`` durable; without effect on Windows, which cannot open folders."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     fd = os.open(folder, os.O_RDONLY)
@@ -239,7 +240,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming_space(path: Path, n_bytes: int) -> Iterator[None]:
-    """Within the context, the error of a full disk names the file and the bytes that it needs."""
+    """A context in which the error of a full disk names the file and the bytes needed."""
     try:
         yield
     except OSError as error:
@@ -254,17 +255,17 @@ def naming_space(path: Path, n_bytes: int) -> Iterator[None]:
 
 
 def _quiet_open(path: Path, flags: int) -> int:
-    """A descriptor of a file; a link is refused with ELOOP, and nothing is waited for."""
+    """Open a file without blocking and return the descriptor; symbolic links fail with ELOOP."""
     if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     return os.open(path, flags | QUIET_OPEN, 0o666)
 
 
 def _regular(fd: int, path: Path) -> os.stat_result:
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode):
+    state = os.fstat(fd)
+    if not stat.S_ISREG(state.st_mode):
         raise DataError(f"{path} is not a regular file")
-    return found
+    return state
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Runs that were trained elsewhere: their directories are like a trained run's, and appear whole or not at all."""
+"""Writing of imported runs, trained elsewhere, as run directories that appear atomically."""
 
 import json
 import os
@@ -31,18 +31,18 @@ def write_imported(
 
     Args:
         path: the run's directory.
-        config: the fields that are known, as ``RunConfig.to_dict`` names them.
+        config: the known fields, nested as in ``RunConfig.to_dict``.
         origin: source (file name), sha256 (of the file), layout, unknown (names of config fields and parts).
         snapshots: weights by TransformerLens name, by step.
-        is_train: which of all rows, a-major, are trained on; None where that is unknown.
-        log: rows of losses and accuracies as the source lists them, steps rising.
+        is_train: mask of the training rows over all rows, a-major; None if the split is unknown.
+        log: rows of losses and accuracies listed by the source, in order of steps.
 
     Raises:
-        UsageError: ``path`` holds something else.
+        UsageError: ``path`` exists and is not this import.
     """
     rows = [dict(row) for row in log]
     about = {"config": config, "origin": {"kind": "imported", **origin}}
-    about = json.loads(json.dumps(about))  # as it is read back
+    about = json.loads(json.dumps(about))  # for example tuples become lists, as when read back
     if path.exists():
         if is_there(path / "run.json") and _holds(RunStore(path), about, snapshots, is_train, rows):
             return RunStore.open(path)
@@ -74,13 +74,13 @@ def _holds(
     is_train: Bool[Tensor, " rows"] | None,
     log: list[dict[str, Any]],
 ) -> bool:
-    """Whether a run on disk is this import: the same words, steps, losses, weights and split.
+    """Whether a run on disk equals this import in config, origin, steps, losses, weights and split.
 
     Raises:
-        DataError: one of its files is corrupt.
+        DataError: a file of the run is corrupt.
     """
-    is_said = all(store.info.get(name) == value for name, value in about.items())
-    if not is_said or store.steps != sorted(snapshots) or store.read_log() != log:
+    is_described = all(store.info.get(name) == value for name, value in about.items())
+    if not is_described or store.steps != sorted(snapshots) or store.read_log() != log:
         return False
     split = store.load_split()
     same_split = split is is_train if split is None or is_train is None else split.equal(is_train)

@@ -1,4 +1,4 @@
-"""The runs in a folder: what each is, how far it is trained, and how many bytes it takes."""
+"""An inventory of the runs in a folder: state, progress and size of each."""
 
 import contextlib
 import os
@@ -16,9 +16,9 @@ from .log import ROW_BYTES
 from .reading import RunReader
 
 SWEEP = "sweep.json"
-"""The file that makes a folder a sweep's, whose runs lie in it."""
+"""The file that marks a folder as a sweep, which contains runs."""
 OTHERS = ("scaling",)
-"""Beginnings of the formats of other results that have a ``run.json``."""
+"""Prefixes of ``format`` in the ``run.json`` of other kinds of results."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Item:
     """A run in a folder.
 
     Attributes:
-        path: its directory.
+        path: the run's directory.
         state: "done", "running", "resumable", "unfinished" (no resume state: training starts at step 0), "imported" or
             "damaged".
-        step: the last step that was logged, or of its last snapshot where there is no log; None where unknown.
-        steps: the number of steps asked for; None where unknown.
-        snapshots: the steps of its snapshots, rising.
-        n_bytes: bytes of all its files.
-        fault: what is damaged, in a line; None where nothing was found, which is no verification of every file.
+        step: the last logged step, or that of the last snapshot if there is no log; None if unknown.
+        steps: the configured number of steps; None if unknown.
+        snapshots: the steps of the snapshots, in order.
+        n_bytes: bytes of all files.
+        fault: the damage, in one line; None if no damage was seen, although not every file has been verified.
     """
 
     path: Path
@@ -46,20 +46,20 @@ class Item:
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """Directories of the runs in a folder, and in the sweeps in it, by name. Links are not followed."""
-    found: list[Path] = []
+    """Directories of the runs in a folder and in its sweeps, by name; links are not followed."""
+    runs: list[Path] = []
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or not path.is_dir() or path.name.startswith("."):
             continue
         if is_run(path):
-            found.append(path)
+            runs.append(path)
         elif (path / SWEEP).is_file():
-            found += [inner for inner in sorted(path.iterdir()) if not inner.is_symlink() and is_run(inner)]
-    return found
+            runs += [inner for inner in sorted(path.iterdir()) if not inner.is_symlink() and is_run(inner)]
+    return runs
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory is a run's, readable or not; a simulation's is not."""
+    """Whether a directory is a run, readable or not; a simulation is not a run."""
     if not is_there(path / "run.json"):
         return False
     try:
@@ -71,7 +71,7 @@ def is_run(path: Path) -> bool:
 
 
 def inspect(path: Path) -> Item:
-    """What can be told of a run without reading its tensors and its log."""
+    """The inventory entry of a run, without reading the tensors or the log."""
     reader, n_bytes = RunReader(path), size_of(path)
     try:
         config, entries, done = reader.config, reader.entries(), reader.done_step()
@@ -109,11 +109,11 @@ def _last_logged(path: Path) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a run's lock. A run without a ``LOCK`` file is not made to have one."""
+    """Whether a process holds a run's lock; a missing ``LOCK`` file is not created."""
     home = path / "LOCK"
     with contextlib.suppress(DataError, OSError):
         check_plain(home)
-        home.stat()  # no lock, no process
+        home.stat()  # raises if there is no lock file, which FileLock would create
         lock = FileLock(home, timeout=0)
         try:
             lock.acquire()
@@ -124,10 +124,10 @@ def is_held(path: Path) -> bool:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of the files below a directory; links count as themselves."""
+    """Total bytes of the files below a directory; a link counts with its own size."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:
-            with contextlib.suppress(OSError):  # a file that is being replaced
+            with contextlib.suppress(OSError):  # a training process may have just replaced the file
                 total += Path(folder, name).lstat().st_size
     return total

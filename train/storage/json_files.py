@@ -1,4 +1,4 @@
-"""Strict reading of JSON files: no value that the JSON standard lacks, and nothing too large or nested too deep."""
+"""Strict reading of JSON files: standard JSON only, with limits on size and nesting."""
 
 import json
 import math
@@ -12,9 +12,9 @@ from .files import read_small
 
 INT_MAX = 2**63 - 1
 MOST_BYTES = 10_000_000
-"""Bytes of a JSON file."""
+"""Upper limit on the bytes of a JSON file."""
 MOST_VALUES = 1_000_000
-"""Values in a JSON file."""
+"""Upper limit on the values in a JSON file."""
 
 
 def read_json(path: Path) -> Any:
@@ -22,7 +22,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is not regular, is too large, or holds no such JSON as ``parse_json`` reads.
+        ValueError: the file is not a regular file, is too large, or does not hold strict JSON (see ``parse_json``).
     """
     return loads(read_small(path, MOST_BYTES), MOST_VALUES)
 
@@ -30,15 +30,15 @@ def read_json(path: Path) -> Any:
 def parse_json(data: bytes, path: object, most_values: int) -> Any:
     """The JSON value in ``data``, in UTF-8.
 
-    NaN, infinities, whole numbers beyond 64 bits, a name given twice in an object, NUL and lone surrogates are refused.
+    NaN, infinities, integers beyond 64 bits, duplicate names in an object, NUL and lone surrogates are refused.
 
     Args:
-        data: the bytes; their number is the caller's to limit.
-        path: named in errors.
+        data: the bytes, whose number the caller limits.
+        path: name of the source in error messages.
         most_values: upper limit on the number of values, which bounds time and memory.
 
     Raises:
-        DataError: the data are no such JSON.
+        DataError: the data are not strict JSON.
     """
     try:
         return loads(data, most_values)
@@ -47,10 +47,10 @@ def parse_json(data: bytes, path: object, most_values: int) -> Any:
 
 
 def loads(data: bytes, most_values: int) -> Any:
-    """The JSON value in ``data``, as ``parse_json`` reads it.
+    """The JSON value in ``data``, under the rules of ``parse_json``.
 
     Raises:
-        ValueError: the data are no such JSON; the message is the reason alone.
+        ValueError: the data are not strict JSON; the message gives only the reason, without a file name.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") > most_values:
         raise ValueError(f"it holds more than {most_values:,} values")

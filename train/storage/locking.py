@@ -1,4 +1,4 @@
-"""Holding a run's directory, so that no two processes write to it."""
+"""The lock of a run's directory, which prevents two processes from writing to the run."""
 
 import contextlib
 import os
@@ -18,13 +18,13 @@ LARGEST = 1_000_000
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold the run in the directory ``path``; released by the system on any death of the process.
+    """A context that holds the lock of the run in ``path``; the system releases the lock if the process dies.
 
     Temporary files that a killed process left behind are removed.
 
     Raises:
-        Busy: another process holds it; its pid and host are named.
-        DataError: ``LOCK`` or ``steps`` is a link, or no file or folder of ours.
+        Busy: another process holds the lock; the message names its pid and host.
+        DataError: ``LOCK`` is not a regular file, or ``steps`` is not a folder.
     """
     home = path / "LOCK"
     check_plain(home)
@@ -43,7 +43,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def is_unborn(path: Path) -> bool:
-    """Whether a directory holds nothing but what a process killed while making a run leaves behind."""
+    """Whether a directory holds at most the leftovers of a process that was killed while creating the run."""
     steps = path / FOLDER
     rest = [p for p in path.iterdir() if p != steps and p.name != "LOCK" and not p.match(".*.tmp")]
     return not rest and (not steps.exists() or steps.is_dir() and not any(steps.iterdir()))
@@ -57,7 +57,7 @@ def _sweep(path: Path) -> None:
 
 
 def _holder(home: Path) -> str:
-    """Who holds a lock, as its file says."""
+    """The holder of a lock, as named in the lock file."""
     try:
         words = read_regular(home, LARGEST)[:200].decode(errors="replace").split()
     except DataError:

@@ -1,7 +1,7 @@
 """The log of a run: one JSON object per line, each with a checksum that chains it to the lines before.
 
-A row's ``check`` is BLAKE2b (8 bytes) of the check before it and of the row's own text; the first row is chained to
-the run's id. So a row's check stands for all of the log up to it, and names the run.
+A row's ``check`` is BLAKE2b (8 bytes) of the previous row's check and of the row's own text; the first row is chained
+to the run's id. So a row's check covers the run's id and the whole log up to the row.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from .documents import STEP
 from .strict import Malformed, number, record
 
 ROW_BYTES = 400
-"""Most bytes of a row."""
+"""Upper limit on the bytes of a row."""
 SCORES = ("train_loss", "test_loss", "train_acc", "test_acc")
 ROW = record({"step": STEP}, {name: number() for name in (*SCORES, "batch_loss", "wall_s")})
 ENDING = re.compile(rb', "check": "([0-9a-f]{16})"}')
@@ -26,7 +26,7 @@ ENDING = re.compile(rb', "check": "([0-9a-f]{16})"}')
 
 @dataclass(frozen=True)
 class Mark:
-    """A position in a log: a number of rows and the check of the last of them ("" where there are none)."""
+    """A position in a log: a number of rows, and the check of the last of these rows ("" if there are none)."""
 
     rows: int = 0
     check: str = ""
@@ -37,12 +37,13 @@ class Log:
     """The content of a log file, up to the first damaged line.
 
     Attributes:
-        rows: the good rows, without their checks.
-        checks: of each row; "" for rows of the older format, which have none.
+        run: the run's id.
+        rows: the valid rows, without their checks.
+        checks: check of each row; "" in the older format, which has no checks.
         ends: position in the file, in bytes, after each row.
-        fault: the line after them that is not good, from 1, and why; None where all are.
-        torn: bytes after the last line's end: what a kill leaves of a row.
-        is_old: whether its rows carry no checks.
+        fault: number (from 1) of the first damaged line, and the reason; None if there is no damaged line.
+        torn: bytes after the last complete line, left by a process that was killed while writing.
+        is_old: whether the log has the older format, without checks.
     """
 
     run: str
@@ -55,12 +56,12 @@ class Log:
 
     @property
     def mark(self) -> Mark:
-        """The position after all good rows."""
+        """The position after all valid rows."""
         return self.mark_at(len(self.rows))
 
     @property
     def size(self) -> int:
-        """Bytes of the good rows."""
+        """Bytes of the valid rows."""
         return self.ends[-1] if self.ends else 0
 
     def mark_at(self, rows: int) -> Mark:
@@ -68,14 +69,14 @@ class Log:
         return Mark(rows, self.checks[rows - 1] if rows else "")
 
     def rows_before(self, step: int) -> int:
-        """The number of rows before the first one at or after ``step``."""
+        """The number of rows with steps below ``step``."""
         n = len(self.rows)
         while n and self.rows[n - 1]["step"] >= step:
             n -= 1
         return n
 
     def end(self) -> "End":
-        """The end of the log, where further rows are appended."""
+        """The end of the log, for appending further rows."""
         n = len(self.rows)
         steps = tuple(self.rows[i]["step"] if i >= 0 else -1 for i in (n - 2, n - 1))
         return End(self.run, self.size, (self.mark_at(max(n - 1, 0)), self.mark), steps)
@@ -83,13 +84,13 @@ class Log:
 
 @dataclass
 class End:
-    """The end of a log: all that appending needs to know.
+    """The end of a log: the state needed to append rows.
 
     Attributes:
         run: the run's id.
         size: bytes of the file.
-        marks: before the last row, and after it.
-        steps: of the last two rows; -1 where there are none.
+        marks: positions before and after the last row.
+        steps: steps of the last two rows; -1 for missing rows.
     """
 
     run: str
@@ -101,7 +102,7 @@ class End:
         """The lines of further rows, and the log's end after them.
 
         Raises:
-            DataError: one is no row of a log, or its step does not come after the one before.
+            DataError: a row does not have the schema of a log row, or its step does not exceed the previous one.
         """
         lines, marks, steps = [], self.marks, self.steps
         for row in rows:
@@ -117,14 +118,14 @@ class End:
         return data, End(self.run, self.size + len(data), marks, steps)
 
     def mark_before(self, step: int) -> Mark | None:
-        """The position before ``step``; None where more rows than the last are at or after ``step``."""
+        """The position before ``step``; None if that is further back than before the last row."""
         if self.steps[1] < step:
             return self.marks[1]
         return self.marks[0] if self.steps[0] < step else None
 
 
 def chained(before: str, body: bytes) -> str:
-    """The check of a row whose text, without its check and the last brace, is ``body``."""
+    """The check of a row with the text ``body``, which excludes the check and the closing brace."""
     return hashlib.blake2b(before.encode() + body, digest_size=8).hexdigest()
 
 
@@ -133,27 +134,27 @@ def parse_log(data: bytes, run: str, *, old: bool) -> Log:
 
     Args:
         data: the file.
-        run: the run's id, which the rows are chained to.
+        run: the run's id, to which the rows are chained.
         old: allow rows of the older format, which have no checks.
     """
-    found = Log(run)
-    start, number_of = 0, 0
+    log = Log(run)
+    start, line_number = 0, 0
     first = data[: max(0, data.find(b"\n"))]
-    found.is_old = old and b'"check"' not in first
+    log.is_old = old and b'"check"' not in first
     while (end := data.find(b"\n", start)) >= 0:
-        number_of += 1
+        line_number += 1
         try:
-            row, check = _row(data[start:end], found)
-            _check_row(row, found.rows[-1]["step"] if found.rows else -1)
+            row, check = _row(data[start:end], log)
+            _check_row(row, log.rows[-1]["step"] if log.rows else -1)
         except ValueError as error:
-            found.fault = (number_of, str(error))
-            return found
-        found.rows.append(row)
-        found.checks.append(check)
-        found.ends.append(end + 1)
+            log.fault = (line_number, str(error))
+            return log
+        log.rows.append(row)
+        log.checks.append(check)
+        log.ends.append(end + 1)
         start = end + 1
-    found.torn = len(data) - start
-    return found
+    log.torn = len(data) - start
+    return log
 
 
 def _row(line: bytes, log: Log) -> tuple[dict[str, Any], str]:
@@ -171,7 +172,7 @@ def _row(line: bytes, log: Log) -> tuple[dict[str, Any], str]:
 
 
 def _loads(text: bytes) -> Any:
-    """A row's JSON. The shape of a row excludes what ``json_files.loads`` refuses, so json's faster reader will do."""
+    """The JSON of a row, by the faster ``json.loads``: a row's schema excludes what ``json_files.loads`` refuses."""
     try:
         return json.loads(text.decode())
     except (ValueError, RecursionError) as error:
@@ -183,5 +184,6 @@ def _check_row(row: Any, last: int) -> None:
     ROW(row, "")
     if row["step"] <= last:
         raise Malformed(f"has step {row['step']} after step {last}")
-    if "wall_s" in row and not all(name in row for name in SCORES):  # an import's rows hold what their source lists
+    # imported rows have no wall_s and may be incomplete
+    if "wall_s" in row and not all(name in row for name in SCORES):
         raise Malformed("is half of an evaluation")

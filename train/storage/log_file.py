@@ -1,4 +1,4 @@
-"""The log of a run as a file that rows are appended to by the holder of the run's lock."""
+"""The log file of a run, to which the holder of the run's lock appends rows."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .reading import RunReader
 
 
 class LogFile:
-    """Appends to a run's log; where the log ends is remembered while no other process writes to it."""
+    """Appends rows to a run's log; the log's end is cached as long as the file is not changed otherwise."""
 
     def __init__(self, reader: RunReader) -> None:
         self.reader = reader
@@ -21,7 +21,7 @@ class LogFile:
         """Append rows in one durable write.
 
         Raises:
-            DataError: one is no row of a log (see ``train.storage.log``), or the log is damaged.
+            DataError: a row is not a valid log row (see ``train.storage.log``), or the log is damaged.
         """
         data, end = self.end().lines(rows, self.path)
         size, self._end = end.size - len(data), None
@@ -29,10 +29,10 @@ class LogFile:
         self._end = end
 
     def end(self) -> End:
-        """Where the log ends.
+        """The end of the log.
 
         Raises:
-            DataError: the log does not end in a whole row with a checksum.
+            DataError: the log does not end in a complete row with a checksum.
         """
         on_disk = signature(self.path)
         size = 0 if on_disk is None else on_disk[1]
@@ -45,5 +45,5 @@ class LogFile:
         return self._end
 
     def forget(self) -> None:
-        """Read the log's end anew at the next use, because the file was changed by other means."""
+        """Discard the cached end, because the file was changed by other code."""
         self._end = None

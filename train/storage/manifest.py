@@ -1,4 +1,4 @@
-"""The manifest: which snapshots of a run may be trusted, each with its size and SHA-256; and the snapshots' files."""
+"""The manifest, which lists the valid snapshots of a run with size and SHA-256, and the snapshot files."""
 
 import hashlib
 import json
@@ -19,24 +19,24 @@ FOLDER = "steps"
 NAME = "manifest.json"
 
 Entries = dict[int, dict[str, Any]]
-"""Entries of a manifest by rising step; each has step, file, bytes and sha256."""
+"""Entries of a manifest in order of steps, by step; each entry has step, file, bytes and sha256."""
 
 
 def file_of(step: int) -> str:
-    """The path of a step's snapshot within the run's directory, the only one that a manifest may name."""
+    """The path of a step's snapshot within the run's directory; a manifest must not name any other path."""
     return f"{FOLDER}/{step:08d}.safetensors"
 
 
 def read_manifest(path: Path, run: str, *, old: bool) -> Entries:
-    """A run's manifest.
+    """A run's manifest, verified by its seal.
 
     Args:
         path: the run's directory.
-        run: its id.
+        run: the run's id.
         old: allow the older format, which has no seal.
 
     Raises:
-        DataError: the manifest is missing, damaged, another run's, or names a file that is not its step's.
+        DataError: the manifest is missing, damaged, that of another run, or names a wrong file for a step.
     """
     home = path / NAME
     content, is_sealed = read_document(home, "manifest", SEALED_MANIFEST, OLD_MANIFEST if old else None)
@@ -47,14 +47,14 @@ def read_manifest(path: Path, run: str, *, old: bool) -> Entries:
         right = file_of(entry["step"])
         if entry["file"] != right:
             raise DataError(f"{home} names {entry['file'][:60]!r} for step {entry['step']}, not {right}")
-    found = {entry["step"]: entry for entry in sorted(entries, key=lambda entry: entry["step"])}
-    if len(found) != len(entries):
+    by_step = {entry["step"]: entry for entry in sorted(entries, key=lambda entry: entry["step"])}
+    if len(by_step) != len(entries):
         raise DataError(f"{home} names a step twice")
-    return found
+    return by_step
 
 
 def render_manifest(entries: Entries, run: str) -> bytes:
-    """The text of a sealed manifest, one entry per line (json's own indentation is ten times as slow)."""
+    """The text of a sealed manifest, one entry per line (``json.dumps`` with indentation is ten times slower)."""
     content = {"format": FORMAT, "run": run, "snapshots": list(entries.values())}
     lines = ",\n".join(map(json.dumps, content["snapshots"]))
     return (
@@ -63,10 +63,10 @@ def render_manifest(entries: Entries, run: str) -> bytes:
 
 
 def snapshots_beside(path: Path) -> list[int]:
-    """Steps of the files in a run's directory that are named like snapshots, rising.
+    """Steps of all files in a run's directory that are named like snapshots, in order.
 
     Raises:
-        DataError: ``steps`` is a link or no folder.
+        DataError: ``steps`` is a link or not a folder.
     """
     names = [one.name for one in own_folder(path / FOLDER).iterdir()]
     return sorted(int(name.split(".")[0]) for name in names if re.fullmatch(r"[0-9]{8,12}\.safetensors", name))
@@ -104,7 +104,7 @@ def read_snapshot(path: Path, entry: Mapping[str, Any], run: str, *, old: bool) 
 
 
 def read_lone_snapshot(path: Path, step: int, run: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a snapshot verified by its own checksum alone, and an entry for a manifest.
+    """The tensors of a snapshot that no manifest lists, verified by its own checksum, and an entry for a manifest.
 
     Raises:
         DataError: the file differs from its checksum, or names another run or step.

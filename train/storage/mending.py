@@ -1,4 +1,4 @@
-"""Repairs before a run is trained on, each reported in a line. The caller holds the run's lock."""
+"""Repair of damaged files before training, each repair reported in one line. The caller holds the run's lock."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from .resume import NEWEST, PREVIOUS, pack_resume, restore_previous
 
 
 def mend(reader: RunReader, point: Point | None) -> list[str]:
-    """Make the files of a run agree with the ``point`` that training resumes from. Returns a line for each repair.
+    """Make the files of a run consistent with the ``point`` to resume from. Returns one line per repair.
 
     Raises:
         DataError: a file that training needs cannot be read.
@@ -37,7 +37,7 @@ def mend(reader: RunReader, point: Point | None) -> list[str]:
 
 
 def _mend_manifest(reader: RunReader, point: Point | None) -> list[str]:
-    """Rebuild a manifest that is missing, damaged or an earlier generation, from the snapshots that verify."""
+    """Rebuild a missing, damaged or outdated manifest from the snapshots that verify."""
     witness = None if point is None else point.resume.witness
     try:
         entries = reader.entries()
@@ -53,7 +53,7 @@ def _mend_manifest(reader: RunReader, point: Point | None) -> list[str]:
 
 
 def _rebuilt(path: Path, run: str) -> tuple[Entries, list[str]]:
-    """Entries of the snapshots that verify by their own checksums, and names of the others."""
+    """Entries of the snapshots that verify by their own checksums, and the steps of those that do not."""
     entries, left_out = {}, []
     try:
         steps = snapshots_beside(path)
@@ -68,9 +68,9 @@ def _rebuilt(path: Path, run: str) -> tuple[Entries, list[str]]:
 
 
 def _bear_out(reader: RunReader, point: Point) -> None:
-    """Let the newest state record what the other files will hold: the rows that are kept, and what was not lost.
+    """Update the records of the newest resume state to the log rows, snapshots and sessions that remain.
 
-    This comes before rows are dropped, so that a reader never finds fewer than a state knows of.
+    Call before dropping log rows, so that a reader never sees fewer rows than a resume state records.
     """
     resume = point.resume
     if resume.witness is None or resume.kept is None:

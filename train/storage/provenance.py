@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, commit, machine and command of a session."""
+"""Provenance of a training session: versions, commit, machine and command."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ PACKAGES = ("groklens", "torch", "transformer-lens", "safetensors", "numpy")
 def session_info(
     device: str, threads: int, command: list[str], from_step: int, taken: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A JSON-able record of a training session; ``taken`` names the pass and the setting that ruled out faster ones."""
+    """A JSON-serialisable record of a session; ``taken`` names the pass and the setting that excluded faster ones."""
     return {
         "command": shlex.join(command),
         "from_step": from_step,
@@ -35,20 +35,20 @@ def session_info(
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages whose arithmetic matters."""
-    found = {}
+    """Versions of the packages that affect numbers."""
+    by_name = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            by_name[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            by_name[name] = "not installed"
+    return by_name
 
 
 def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any] | None:
-    """The commit of the checkout that contains the package ``folder``, and whether it has changes; None without one.
+    """Commit of the checkout that contains ``folder``, and whether it has uncommitted changes; None if not a checkout.
 
-    Nothing is written in the repository, and no lock of the repository is waited for.
+    The git commands write nothing and take no lock of the repository.
     """
     try:
         top = _git(folder, "rev-parse", "--show-toplevel")
@@ -61,7 +61,7 @@ def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any] | None:
 
 
 def cpu_name() -> str:
-    """The processor's name, as the system gives it."""
+    """The processor's name as reported by the system."""
     info = Path("/proc/cpuinfo")
     if sys.platform == "linux" and info.exists():
         for line in info.read_text().splitlines():
@@ -71,7 +71,7 @@ def cpu_name() -> str:
 
 
 def gpu_name(device: str) -> str | None:
-    """The GPU's name and the CUDA version that PyTorch was built for; None for another device."""
+    """The GPU's name and PyTorch's CUDA version; None if the device is not a GPU."""
     if not device.startswith("cuda"):
         return None
     import torch
@@ -80,9 +80,9 @@ def gpu_name(device: str) -> str | None:
 
 
 def _git(folder: Path, *args: str) -> str:
-    """The output of a git command, which takes no lock to refresh the index and starts no file watcher.
+    """The output of a git command that takes no lock to refresh the index and starts no file watcher.
 
-    Variables such as GIT_DIR, which git sets for its hooks, would name another repository.
+    Variables such as GIT_DIR, which git sets in hooks and which may point to another repository, are removed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *args]

@@ -1,4 +1,4 @@
-"""Reading a run's directory: every file is verified by its checksum and against what other files record about it."""
+"""Reading of a run's directory; every file is verified by its checksum and against the records in other files."""
 
 import shlex
 from collections.abc import Callable
@@ -19,19 +19,20 @@ from .resume import NEWEST, PREVIOUS, ResumeState, read_resume
 from .witness import Witness
 
 LEAST_ROWS = 1_000_000
-"""Rows that a log may always have: a run's log is extended before its config is."""
+"""Rows that a log may have whatever the config says, since the log grows before the config's steps are raised."""
 TRIES = 3
+"""Attempts to read a file that another process may be writing."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """The point that training resumes from: a resume state and the log rows that it keeps.
+    """The point from which training resumes: a resume state and the log rows before it.
 
     Attributes:
-        home: the state's file.
-        resume: the state.
-        rows: of the log, that are kept.
-        faults: why newer states are not used, in words; empty where there are none.
+        home: the file of the resume state.
+        resume: the resume state.
+        rows: number of log rows to keep.
+        faults: one line for each newer resume state that is not usable.
     """
 
     home: Path
@@ -41,7 +42,7 @@ class Point:
 
 
 def run_id_of(info: dict[str, Any], config: RunConfig) -> str:
-    """The id that every file of a run names. For an imported run, whose config is partial, the origin is part of it."""
+    """The run id that every file of a run records; for imports, whose config is partial, it includes the origin."""
     if "origin" not in info:
         return config.run_id
     return f"imported-{digest({'config': info['config'], 'origin': info['origin']})[:16]}"
@@ -49,14 +50,14 @@ def run_id_of(info: dict[str, Any], config: RunConfig) -> str:
 
 @dataclass
 class RunReader:
-    """Reads the files of the run in ``path`` and remembers their content until they change."""
+    """Reads the files of the run in ``path`` and caches their content until the files change."""
 
     path: Path
     kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    """By name: the files' signature, and the content that was read."""
+    """Cached content by name, with the signatures of the files from which it was read."""
 
     def _remember(self, name: str, files: tuple[str, ...], read: Callable[[], Any]) -> Any:
-        """The result of ``read()``, remembered while the files do not change."""
+        """The result of ``read()``, cached until one of the files changes."""
         now = tuple(signature(self.path / file) for file in files)
         if name not in self.kept or self.kept[name][0] != now:
             self.kept[name] = (now, read())
@@ -86,38 +87,38 @@ class RunReader:
 
     @property
     def config(self) -> RunConfig:
-        """The run's config; of an imported run, with defaults for what is unknown."""
+        """The run's config; in an imported run, unknown settings have their reference values."""
         return self._info()[1]
 
     @property
     def run_id(self) -> str:
-        """The id that every file of the run names."""
+        """The run id that every file of the run records."""
         return self._info()[2]
 
     @property
     def is_old(self) -> bool:
-        """Whether the run is of the older format, whose files have no checksums."""
+        """Whether the run has the older format, in which files have no checksums."""
         return not self._info()[3]
 
-    # ---- what one file says of another -----------------------------------------------------------
+    # ---- consistency between files ---------------------------------------------------------------
 
     def _read_witness(self) -> Witness | None:
         home = self.path / "DONE"
         if is_there(home):
-            found, is_sealed = self.read_done()
+            done, is_sealed = self.read_done()
             if not is_sealed:
                 return None
-            counts = found["snapshots"], found["sessions"]
-            return Witness(home, found["step"], Mark(**found["log"]), *counts, is_last=True)
+            counts = done["snapshots"], done["sessions"]
+            return Witness(home, done["step"], Mark(**done["log"]), *counts, is_last=True)
         for name in (NEWEST, PREVIOUS):
             try:
                 return read_resume(self.path / name, self.run_id, old=self.is_old).witness
-            except DataError:  # whoever trains is told; a reader does without
+            except DataError:  # not needed for reading; training reports the damage
                 continue
         return None
 
     def witness(self) -> Witness | None:
-        """What ``DONE``, or else the newest good resume state, records about the other files.
+        """The record of the other files in ``DONE``, or else in the newest valid resume state, if any.
 
         Raises:
             DataError: DONE is damaged.
@@ -125,14 +126,14 @@ class RunReader:
         return self._remember("witness", ("run.json", "DONE", NEWEST, PREVIOUS), self._read_witness)
 
     def _consistent(self, read: Callable[[], Any], fault: Callable[[Witness, Any], str | None]) -> Any:
-        """The result of ``read()``, checked by the witness; read again where another process wrote meanwhile."""
+        """The result of ``read()``, checked against the witness; repeated if another process has written meanwhile."""
         problem = None
         for _ in range(TRIES):
             witness = self.witness()
-            found = read()
-            problem = None if witness is None else fault(witness, found)
+            content = read()
+            problem = None if witness is None else fault(witness, content)
             if problem is None:
-                return found
+                return content
             if self.witness() == witness:
                 break
         raise DataError(problem)
@@ -141,22 +142,22 @@ class RunReader:
         """Refuse a ``run.json`` that is older than the other files.
 
         Raises:
-            DataError: another file knows of more sessions.
+            DataError: another file records more sessions.
         """
         self._consistent(lambda: len(self.info["sessions"]), Witness.fault_of_sessions)
 
     # ---- DONE ------------------------------------------------------------------------------------
 
     def read_done(self) -> tuple[dict[str, Any], bool]:
-        """Contents of ``DONE`` without its seal, and whether it has one."""
+        """Contents of ``DONE`` without the seal, and whether the file is sealed."""
         home = self.path / "DONE"
-        found, is_sealed = read_document(home, "done", SEALED_DONE, OLD_DONE if self.is_old else None)
+        done, is_sealed = read_document(home, "done", SEALED_DONE, OLD_DONE if self.is_old else None)
         if is_sealed:
-            check_run(found["run"], self.run_id, home)
-        return found, is_sealed
+            check_run(done["run"], self.run_id, home)
+        return done, is_sealed
 
     def done_step(self) -> int | None:
-        """Step at which the run was finished; None while it is not."""
+        """Step at which the run finished; None if the run is not finished."""
         try:
             return self.read_done()[0]["step"]
         except MissingFile:
@@ -174,7 +175,7 @@ class RunReader:
         """The manifest, verified by its own checksum.
 
         Raises:
-            DataError: it is damaged, another run's, or missing although there are snapshots.
+            DataError: the manifest is damaged, that of another run, or missing although there are snapshots.
         """
         return self._remember(NAME, ("run.json", NAME), self._read_entries)
 
@@ -192,7 +193,7 @@ class RunReader:
         )
 
     def know_entries(self, entries: Entries) -> None:
-        """Remember the manifest just written, so that it is not parsed again."""
+        """Cache a manifest that was just written, so that it is not parsed again."""
         self.kept[NAME] = (tuple(signature(self.path / file) for file in ("run.json", NAME)), entries)
 
     def _beside(self) -> list[int]:
@@ -234,7 +235,7 @@ class RunReader:
     # ---- the log ---------------------------------------------------------------------------------
 
     def log_limit(self) -> int:
-        """Most bytes that the log may have."""
+        """Upper limit on the bytes of the log."""
         return ROW_BYTES * (max(self.config.schedule.steps, LEAST_ROWS) + 2)
 
     def log(self) -> Log:
@@ -255,7 +256,7 @@ class RunReader:
         """The log, verified by its own checksums and against the other files; a torn last line is left out.
 
         Raises:
-            DataError: naming the first line that is not good, or saying what is missing.
+            DataError: a line is damaged or missing; the message names the first.
         """
         log = self._consistent(self.log, Witness.fault_of_log)
         if log.fault is not None:
@@ -265,12 +266,12 @@ class RunReader:
     # ---- resume states ---------------------------------------------------------------------------
 
     def point(self) -> Point | None:
-        """The point that training resumes from: the newest resume state that verifies, as does its part of the log.
+        """The point to resume from: the newest resume state that verifies together with its log rows.
 
-        None where the run has no resume state.
+        None if the run has no resume state.
 
         Raises:
-            DataError: the run has resume states, and none is good; the message says how to start again.
+            DataError: the run has resume states, but none verifies; the message says how to start again.
         """
         faults: list[str] = []
         names = [name for name in (NEWEST, PREVIOUS) if is_there(self.path / name)]
@@ -301,6 +302,6 @@ class RunReader:
         return f"Nothing was trained; {good}. To train from step 0 on, compared with what is there: {how}"
 
     def restart(self) -> str | None:
-        """The command of the last session, where one is recorded."""
+        """The command of the last session, or None if there is none."""
         sessions = self.info["sessions"]
         return sessions[-1].get("command") if sessions else None

@@ -1,7 +1,7 @@
-"""Resume states: the tensors of a run in the middle of its training, in two generations.
+"""Resume states: weights and optimiser state of a run during training, in two generations.
 
-A state says how far the log went (``kept``: the rows that training goes on from; ``logged``: all there were), and how
-many snapshots and sessions there were, so that an older generation of another file does not pass for the newest one.
+A state records the length of the log (``kept``: the rows before the state's step; ``logged``: all rows at the time) and
+the numbers of snapshots and sessions, so that an outdated version of another file is detected.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ PREVIOUS = "resume.previous.safetensors"
 
 @dataclass(frozen=True)
 class ResumeState:
-    """A resume state; ``kept`` and ``witness`` are None for a state of the older format."""
+    """A resume state; ``kept`` and ``witness`` are None in the older format."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
@@ -31,10 +31,10 @@ class ResumeState:
     witness: Witness | None
 
     def rows_kept(self, log: Log) -> int:
-        """Number of rows of ``log`` that training resumes from.
+        """Number of rows of ``log`` to keep on resume.
 
         Raises:
-            ValueError: rows are missing, or are not those that the state was saved after.
+            ValueError: rows are missing, or differ from those logged before the state was saved.
         """
         step = self.state["step"]
         if self.kept is None:  # the older format has no checksums: the rows before the step must be readable
@@ -55,31 +55,31 @@ def read_resume(home: Path, run: str, *, old: bool) -> ResumeState:
     """A resume state, read and verified.
 
     Raises:
-        MissingFile: a DataError; there is no such file.
-        DataError: the file is damaged, or another run's.
+        MissingFile: there is no such file.
+        DataError: the file is damaged, or belongs to another run.
     """
-    tensors, found = unpack(read_whole(home), home, "resume", old=old)
-    if "sha256" not in found:
-        return ResumeState(tensors, found, None, None)
-    check_run(found["run"], run, home)
-    state = found["state"]
-    witness = Witness(home, state["step"], Mark(**found["logged"]), found["snapshots"], found["sessions"])
-    return ResumeState(tensors, state, Mark(**found["kept"]), witness)
+    tensors, metadata = unpack(read_whole(home), home, "resume", old=old)
+    if "sha256" not in metadata:
+        return ResumeState(tensors, metadata, None, None)
+    check_run(metadata["run"], run, home)
+    state = metadata["state"]
+    witness = Witness(home, state["step"], Mark(**metadata["logged"]), metadata["snapshots"], metadata["sessions"])
+    return ResumeState(tensors, state, Mark(**metadata["kept"]), witness)
 
 
 def pack_resume(
     tensors: Mapping[str, Tensor], run: str, state: dict[str, Any], kept: Mark, logged: Mark, counts: dict[str, int]
 ) -> bytes:
-    """The bytes of a resume state; ``counts`` has the numbers of snapshots (up to its step) and sessions."""
+    """The bytes of a resume state; ``counts`` has the numbers of snapshots (up to the state's step) and sessions."""
     marks = {"kept": vars(kept), "logged": vars(logged)}
     return pack(tensors, {"kind": "resume", "run": run, "state": state, **marks, **counts})
 
 
 def write_resume(path: Path, data: bytes) -> None:
-    """Make ``data`` the newest state in the directory ``path``, and keep the newest so far as the previous one.
+    """Make ``data`` the newest resume state in the directory ``path``; the current newest becomes the previous one.
 
-    The order leaves a whole state whatever happens: the new one is on the disk under a name of its own before the old
-    one is renamed, and renaming replaces in one step.
+    A complete state exists at every moment: the new one is on disk under a temporary name before the old one is
+    renamed, and renaming is atomic.
     """
     home = path / NEWEST
     if not is_there(home):

@@ -1,4 +1,4 @@
-"""The split of an imported run, in a file of its own because the run's config does not tell."""
+"""The split of an imported run, stored in a separate file because the config does not determine the split."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ NAME = "split.safetensors"
 
 
 def write_split(path: Path, is_train: Bool[Tensor, " rows"], run: str) -> None:
-    """Write which rows are trained on into the directory ``path``."""
+    """Write the mask of the training rows to the run's directory ``path``."""
     write_atomic(path / NAME, pack({"is_train": is_train}, {"kind": "split", "run": run}))
 
 
 def read_split(path: Path, run: str, *, old: bool) -> Bool[Tensor, " rows"]:
-    """Which rows are trained on.
+    """The mask of the training rows.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or is another run's.
+        DataError: the file cannot be read, is damaged, or belongs to another run.
     """
     home = path / NAME
     tensors, state = unpack(read_whole(home), home, "split", old=old)

@@ -1,8 +1,8 @@
-"""A run on disk: snapshots, resume states, log, manifest and lock; a file is verified when it is read.
+"""A run on disk: snapshots, resume states, log, manifest and lock; every file is verified when it is read.
 
-``run.json`` config and provenance · ``log.jsonl`` one row a step · ``steps/*.safetensors`` weights, written
-once · ``manifest.json`` which snapshots may be trusted · ``resume.safetensors`` the latest state,
-``resume.previous.safetensors`` the one before · ``LOCK`` · ``DONE``. Each kind of file has a module in
+``run.json`` config and provenance · ``log.jsonl`` one row per step · ``steps/*.safetensors`` weights, written
+once · ``manifest.json`` list of the valid snapshots · ``resume.safetensors`` the latest resume state,
+``resume.previous.safetensors`` the previous one · ``LOCK`` · ``DONE``. Each kind of file has a module in
 ``train.storage``.
 """
 
@@ -34,15 +34,15 @@ from .thinning import drop_snapshots
 from .upgrade import upgrade
 
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
-"""A resume state: tensors, and a JSON-able dictionary (step, wall_s, rule)."""
+"""A resume state: tensors, and a JSON-serialisable dictionary (step, wall_s, rule)."""
 
 
 class RunStore:
-    """Reads and writes one run's directory. Writing is for the holder of ``lock()``.
+    """Reads and writes one run's directory. Only the holder of ``lock()`` may write.
 
     Attributes:
         path: the directory.
-        notes: what was found damaged and repaired, a line each; shown to the user and recorded with the session.
+        notes: one line per repaired damage, shown to the user and recorded with the session.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,11 +55,11 @@ class RunStore:
 
     @staticmethod
     def create(root: Path, config: RunConfig) -> "RunStore":
-        """The directory of ``config`` under ``root``, made if it is not there.
+        """The store of ``config`` under ``root``, created if it does not exist.
 
         Raises:
-            UsageError: what is on disk under that name is another run, or no run.
-            DataError: its ``run.json`` is damaged.
+            UsageError: the directory exists but holds another run, or is not a run.
+            DataError: ``run.json`` is damaged.
         """
         store = RunStore(root / config.run_id)
         if is_there(store.path / "run.json"):
@@ -83,11 +83,11 @@ class RunStore:
 
     @staticmethod
     def open(path: Path) -> "RunStore":
-        """An existing run.
+        """The store of an existing run.
 
         Raises:
             UsageError: ``path`` is not a run.
-            DataError: its ``run.json`` cannot be read, or is not the newest.
+            DataError: ``run.json`` cannot be read, or is outdated.
         """
         if not is_there(path / "run.json"):
             raise UsageError(f"{path} is not a run: it has no run.json; runs are made by python -m train.run")
@@ -102,25 +102,25 @@ class RunStore:
 
     @property
     def config(self) -> RunConfig:
-        """The run's config, ``steps`` being the largest number asked for so far."""
+        """The run's config, with the largest ``steps`` requested so far."""
         return self._reader.config
 
     @property
     def run_id(self) -> str:
-        """The id that every file of the run names; the directory may have another name."""
+        """The run id that every file of the run records; the directory may have another name."""
         return self._reader.run_id
 
     @property
     def doubt(self) -> str | None:
-        """Why the run's files cannot be verified, in one line, for a run of the older format; else None."""
+        """One line saying that the files cannot be verified, if the run has the older format; else None."""
         if not self._reader.is_old:
             return None
         return f"{self.path} is of an older format, whose files carry no checksums of their own: not verified"
 
     def add_session(self, config: RunConfig, session: dict[str, Any]) -> None:
-        """Record that a process trains here: its command, versions and machine; ``steps`` may grow, never shrink.
+        """Record a training session (command, versions, machine) in ``run.json``; ``steps`` may grow, never shrink.
 
-        ``notes`` of this store become part of the record.
+        The record includes the ``notes`` of this store.
         """
         self._upgrade()
         session = {**session, "notes": list(self.notes)} if self.notes else session
@@ -130,11 +130,11 @@ class RunStore:
         write_json(home, sealed(content))
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the run; released by the system on any death of the process.
+        """A context that holds the run's lock; the system releases the lock if the process dies.
 
         Raises:
-            Busy: another process holds it; its pid and host are named.
-            DataError: ``LOCK`` or ``steps`` is a link, or no file or folder of ours.
+            Busy: another process holds the lock; the message names its pid and host.
+            DataError: ``LOCK`` is not a regular file, or ``steps`` is not a folder.
         """
         return held(self.path)
 
@@ -142,19 +142,19 @@ class RunStore:
 
     @property
     def manifest(self) -> Entries:
-        """The snapshots that may be trusted, by rising step; each entry has step, file, bytes and sha256."""
+        """The valid snapshots in order of steps, by step; each entry has step, file, bytes and sha256."""
         return self._reader.manifest()
 
     @property
     def steps(self) -> list[int]:
-        """Steps with a snapshot, rising."""
+        """Steps with a snapshot, in order."""
         return list(self.manifest)
 
     def save_snapshot(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Save weights at ``step``. A snapshot already there is compared, never rewritten, unless it is damaged.
+        """Save weights at ``step``. An existing snapshot is compared, and rewritten only if it is damaged.
 
         Raises:
-            DataError: the one on disk differs.
+            DataError: the snapshot on disk has other weights.
         """
         data, entry = pack_snapshot(step, tensors, self.run_id)
         entries = self._reader.entries()
@@ -172,7 +172,7 @@ class RunStore:
         except DataError:
             if self._reader.entries()[step] != entry:
                 raise
-            write_snapshot(self.path, step, data)  # the bytes that the manifest vouches for
+            write_snapshot(self.path, step, data)  # the new bytes match the manifest's checksum
             return
         if not same_bits(on_disk, tensors):
             raise DataError(
@@ -184,13 +184,13 @@ class RunStore:
         """Weights at ``step``.
 
         Raises:
-            KeyError: no snapshot at that step.
-            DataError: the file is missing, or is not the one that the manifest describes.
+            KeyError: there is no snapshot at that step.
+            DataError: the file is missing or does not match the manifest.
         """
         return self._reader.snapshot(step)
 
     def drop_snapshots(self, steps: Iterable[int]) -> None:
-        """Delete the snapshots at these steps; what remains is verified as before, opens, and can be trained on.
+        """Delete the snapshots at these steps; the remaining run stays verifiable, readable and resumable.
 
         Raises:
             UsageError: there is no snapshot at one of the steps, or none would remain.
@@ -202,14 +202,14 @@ class RunStore:
     # ---- of imported runs ------------------------------------------------------------------------
 
     def save_split(self, is_train: Bool[Tensor, " rows"]) -> None:
-        """Save which rows an imported run was trained on, where its config does not tell."""
+        """Save the mask of an imported run's training rows, which the config does not determine."""
         write_split(self.path, is_train, self.run_id)
 
     def load_split(self) -> Bool[Tensor, " rows"] | None:
-        """Which rows an imported run was trained on; None where that was not saved.
+        """The mask of an imported run's training rows; None if no split was saved.
 
         Raises:
-            DataError: the file cannot be read, or is another run's.
+            DataError: the file cannot be read, or belongs to another run.
         """
         if is_there(self.path / SPLIT) or self._reader.says_split():
             return read_split(self.path, self.run_id, old=self._reader.is_old)
@@ -218,13 +218,13 @@ class RunStore:
     # ---- resume state ----------------------------------------------------------------------------
 
     def begin(self) -> Saved | None:
-        """Prepare the run for training. Returns the state to resume from, or None where training starts at step 0.
+        """Prepare the run for training. Returns the state to resume from, or None to start at step 0.
 
-        Damage that can be repaired is, with a line in ``notes`` each; log rows after the resume state are dropped, and
-        so is ``DONE``. A run of the older format is upgraded.
+        Damage is repaired where possible, with one line in ``notes`` per repair. Log rows after the resume state and
+        ``DONE`` are removed. A run in the older format is upgraded.
 
         Raises:
-            DataError: files that training needs cannot be read; nothing was changed.
+            DataError: files needed for training cannot be read; nothing was changed.
         """
         self._upgrade()
         point = self._reader.point()
@@ -241,7 +241,7 @@ class RunStore:
         self.notes.append(f"{doubt}; upgraded to the format of today")
 
     def save_resume(self, tensors: Mapping[str, Tensor], state: dict[str, Any]) -> None:
-        """Replace the resume state: tensors and ``state`` in one file; the one before is kept beside it."""
+        """Replace the resume state by one file with tensors and ``state``; the previous state is kept as well."""
         step = checked(state, STATE, "the resume state")["step"]
         kept, logged = self._log.end().mark_before(step), self._log.end().marks[1]
         if kept is None:
@@ -254,12 +254,12 @@ class RunStore:
         return {"snapshots": n_snapshots, "sessions": len(self.info["sessions"])}
 
     def load_resume(self) -> Saved | None:
-        """The latest resume state that verifies, as does its part of the log; None where the run has no state.
+        """The newest resume state that verifies together with its log rows; None if the run has no resume state.
 
         Nothing on disk is changed.
 
         Raises:
-            DataError: the run has resume states, and none verifies.
+            DataError: the run has resume states, but none verifies.
         """
         point = self._reader.point()
         return None if point is None else (point.resume.tensors, point.resume.state)
@@ -267,11 +267,15 @@ class RunStore:
     # ---- log -------------------------------------------------------------------------------------
 
     def append_log(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows in one durable write; raises DataError for no row of a log, and where the log is damaged."""
+        """Append rows in one durable write.
+
+        Raises:
+            DataError: a row is not a valid log row, or the log is damaged.
+        """
         self._log.append(rows)
 
     def read_log(self) -> list[dict[str, Any]]:
-        """All whole rows; a torn last line is left out.
+        """All complete rows; a torn last line is left out.
 
         Raises:
             DataError: a line is damaged or missing.
@@ -283,7 +287,7 @@ class RunStore:
     # ---- done ------------------------------------------------------------------------------------
 
     def mark_done(self, step: int) -> None:
-        """Write ``DONE``, the last file of a run: training has reached ``step``."""
+        """Write ``DONE``, the last file of a run, which records that training reached ``step``."""
         mark, has_split = vars(self._log.end().marks[1]), is_there(self.path / SPLIT)
         content = {"run": self.run_id, "step": step, "log": mark, **self._counts(step), "split": has_split}
         write_json(self.path / "DONE", sealed(content))
@@ -296,5 +300,5 @@ class RunStore:
 
     @property
     def done_step(self) -> int | None:
-        """Step at which the run was finished; None while it is not."""
+        """Step at which the run finished; None if the run is not finished."""
         return self._reader.done_step()

@@ -1,7 +1,7 @@
-"""Declared shapes of JSON values, which values from files are checked against.
+"""Schemas ("shapes") of JSON values, for validating values from files.
 
-A shape is a function of a value and of its place in the document; it raises ``Malformed`` where the value does not have
-the shape. Shapes are put together from the ones below: ``record({"step": integer()}, {"note": text()})``.
+A shape is a function of a value and of the value's place in the document, which raises ``Malformed`` if the value does
+not have the shape. Shapes are composed, for example ``record({"step": integer()}, {"note": text()})``.
 """
 
 import math
@@ -17,9 +17,9 @@ from .json_files import INT_MAX
 Shape = Callable[[Any, str], None]
 
 TEXT_MAX = 100_000
-"""Longest text, in characters; a command line may be long."""
+"""Upper limit on the characters of a string; command lines can be long."""
 DEPTH_MAX = 8
-"""Deepest nesting of values whose shape is not declared."""
+"""Upper limit on the nesting of values without a declared shape."""
 
 
 class Malformed(ValueError):
@@ -31,7 +31,7 @@ def _no(value: Any, where: str, must: str) -> Malformed:
 
 
 def integer(low: int = 0, high: int = INT_MAX) -> Shape:
-    """A whole number from ``low`` to ``high``; true and false are not numbers."""
+    """The shape of an integer from ``low`` to ``high``, excluding true and false."""
 
     def check(value: Any, where: str) -> None:
         if type(value) is not int or not low <= value <= high:
@@ -41,7 +41,7 @@ def integer(low: int = 0, high: int = INT_MAX) -> Shape:
 
 
 def number(low: float = -math.inf, high: float = math.inf) -> Shape:
-    """A finite number from ``low`` to ``high``."""
+    """The shape of a finite number from ``low`` to ``high``."""
 
     def check(value: Any, where: str) -> None:
         kind = type(value)
@@ -52,7 +52,7 @@ def number(low: float = -math.inf, high: float = math.inf) -> Shape:
 
 
 def text(pattern: str | None = None) -> Shape:
-    """Text of a sane length, wholly matched by the regular expression ``pattern`` where one is given."""
+    """The shape of a string of at most ``TEXT_MAX`` characters that fully matches ``pattern``, if given."""
     compiled = None if pattern is None else re.compile(pattern, re.ASCII)
 
     def check(value: Any, where: str) -> None:
@@ -65,13 +65,13 @@ def text(pattern: str | None = None) -> Shape:
 
 
 def flag(value: Any, where: str) -> None:
-    """True or false."""
+    """The shape of a boolean."""
     if type(value) is not bool:
         raise _no(value, where, "true or false")
 
 
 def constant(expected: Any) -> Shape:
-    """Exactly one value."""
+    """The shape of a constant."""
 
     def check(value: Any, where: str) -> None:
         if type(value) is not type(expected) or value != expected:
@@ -81,7 +81,7 @@ def constant(expected: Any) -> Shape:
 
 
 def nullable(shape: Shape) -> Shape:
-    """Null, or a value of ``shape``."""
+    """The shape of null, or of a value of ``shape``."""
 
     def check(value: Any, where: str) -> None:
         if value is not None:
@@ -91,7 +91,7 @@ def nullable(shape: Shape) -> Shape:
 
 
 def listed(shape: Shape, most: int) -> Shape:
-    """A list of at most ``most`` values of one shape."""
+    """The shape of a list of at most ``most`` values of one shape."""
 
     def check(value: Any, where: str) -> None:
         if type(value) is not list or len(value) > most:
@@ -103,7 +103,7 @@ def listed(shape: Shape, most: int) -> Shape:
 
 
 def mapping(shape: Shape) -> Shape:
-    """An object with any names and values of one shape."""
+    """The shape of an object with arbitrary names and values of one shape."""
 
     def check(value: Any, where: str) -> None:
         if type(value) is not dict:
@@ -115,7 +115,7 @@ def mapping(shape: Shape) -> Shape:
 
 
 def record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None, others: Any = None) -> Shape:
-    """An object with the ``required`` names, perhaps the ``optional`` ones; other names have the shape ``others``."""
+    """The shape of an object with ``required`` and ``optional`` names; other names have the shape ``others``."""
     allowed = {**required, **(optional or {})}
 
     def check(value: Any, where: str) -> None:
@@ -134,7 +134,7 @@ def record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None =
 
 
 def free(value: Any, where: str) -> None:
-    """Any value nested at most ``DEPTH_MAX`` deep."""
+    """The shape of any value nested at most ``DEPTH_MAX`` deep."""
     layer = [value]
     for _ in range(DEPTH_MAX):
         layer = [
@@ -148,10 +148,10 @@ def free(value: Any, where: str) -> None:
 
 
 def checked(value: Any, shape: Shape, path: object) -> Any:
-    """Returns ``value`` if it has this shape.
+    """``value`` itself, after checking its shape.
 
     Raises:
-        DataError: the value does not have the shape.
+        DataError: the value does not have the shape; the message names ``path``.
     """
     try:
         shape(value, "")

@@ -1,7 +1,7 @@
-"""Tensors and a little JSON in one safetensors file that carries its own checksum.
+"""Safetensors files with tensors, a small JSON object and a checksum of the whole file.
 
-The JSON stands in one metadata key, for several make the bytes irreproducible. Its field ``sha256`` is the SHA-256 of
-the whole file with zeros in that field's place.
+The JSON is stored under a single metadata key, because the order of several keys is not reproducible. Its field
+``sha256`` is the SHA-256 of the file with zeros in place of the field's value.
 """
 
 import hashlib
@@ -24,34 +24,34 @@ from .json_files import loads
 from .strict import checked, integer, listed, mapping, record, text
 
 MAX_HEADER = 1_000_000
-"""Longest header that is read, in bytes."""
+"""Upper limit on the bytes of a header."""
 MOST_VALUES = 400_000
 ZEROS = "0" * 64
 ITEM_BYTES = {
     **{"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1},
 }
-"""Number types that files of a run may hold, with their sizes in bytes."""
+"""Allowed dtypes, with their sizes in bytes."""
 PLACE = listed(integer(), 2)
 TENSOR = record({"dtype": text("|".join(ITEM_BYTES)), "shape": listed(integer(), 16), "data_offsets": PLACE})
 HEADER = mapping(TENSOR)
 
 
 def pack(tensors: Mapping[str, Tensor], state: dict[str, Any]) -> bytes:
-    """The bytes of a file that holds copies of tensors, a JSON-able dictionary and a checksum."""
+    """The bytes of a file with copies of tensors, a JSON-serialisable dictionary and a checksum."""
     owned = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = json.dumps({**state, "sha256": ZEROS}, sort_keys=True, allow_nan=False)
     data = safetensors.torch.save(owned, metadata={"groklens": metadata})
     at = data.index(ZEROS.encode(), 8, 8 + _header_length(data))
-    found = hashlib.sha256(data).hexdigest()
-    return b"".join((data[:at], found.encode(), memoryview(data)[at + 64 :]))
+    checksum = hashlib.sha256(data).hexdigest()
+    return b"".join((data[:at], checksum.encode(), memoryview(data)[at + 64 :]))
 
 
 def read_whole(path: Path) -> bytes:
-    """The bytes of a file of tensors; no more is read than the header states.
+    """The bytes of a tensor file, whose size is checked against the header before the rest is read.
 
     Raises:
-        MissingFile: a DataError; it is not there.
-        DataError: it has no header of ours, or not the size that the header states.
+        MissingFile: there is no such file.
+        DataError: the header is not valid, or the file's size differs from the header's.
     """
     head, size = read_head(path, 8 + MAX_HEADER)
     try:
@@ -65,12 +65,12 @@ def read_whole(path: Path) -> bytes:
 
 
 def unpack(data: bytes, path: Path, kind: str, *, old: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by name, sorted, and the dictionary of a file of this ``kind``: "snapshot", "resume" or "split".
+    """Tensors sorted by name, and the dictionary, of a file of a ``kind``: "snapshot", "resume" or "split".
 
-    The dictionary has its ``sha256`` only where the file carries one; ``old`` allows files that carry none.
+    ``old`` allows files without a checksum, whose dictionary has no ``sha256``.
 
     Raises:
-        DataError: the file is no such file, or is not what its own checksum says.
+        DataError: the file is not of this kind, or does not match its checksum.
     """
     try:
         header, state = _header(data)
@@ -114,15 +114,15 @@ def _verify(data: bytes, checksum: Any) -> None:
     at = data.find(checksum.encode(), 8, end) if type(checksum) is str and len(checksum) == 64 else -1
     if at < 0:
         raise ValueError("it carries no checksum")
-    found = hashlib.sha256(data[:at])
-    found.update(ZEROS.encode())
-    found.update(memoryview(data)[at + 64 :])
-    if found.hexdigest() != checksum:
+    content = hashlib.sha256(data[:at])
+    content.update(ZEROS.encode())
+    content.update(memoryview(data)[at + 64 :])
+    if content.hexdigest() != checksum:
         raise ValueError("its content is not what its own SHA-256 says")
 
 
 def _check_layout(header: dict[str, Any], n_bytes: int) -> None:
-    """Refuse tensors that do not fill the file exactly, one after the other."""
+    """Refuse tensors that overlap, leave gaps or do not fill the file exactly."""
     end = 0
     for name, one in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         if len(one["data_offsets"]) != 2 or one["data_offsets"][0] != end:
@@ -151,7 +151,7 @@ def check_like(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what
     """Refuse tensors whose names, shapes or dtypes are not the expected ones.
 
     Raises:
-        DataError: naming the first that differs.
+        DataError: a tensor differs; the message names the first.
     """
     odd = sorted(set(found) ^ set(expected))
     if odd:
@@ -159,5 +159,5 @@ def check_like(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], what
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape or found[name].dtype != tensor.dtype:
             ours, theirs = ((list(t.shape), str(t.dtype).removeprefix("torch.")) for t in (tensor, found[name]))
-            said = f"{name} is {theirs[0]} {theirs[1]}, not {ours[0]} {ours[1]}"
-            raise DataError(f"{what} does not fit the run's config: {said}")
+            difference = f"{name} is {theirs[0]} {theirs[1]}, not {ours[0]} {ours[1]}"
+            raise DataError(f"{what} does not fit the run's config: {difference}")

@@ -1,4 +1,4 @@
-"""Deleting snapshots of a run, or the whole run. The caller of ``drop_snapshots`` holds the run's lock."""
+"""Deletion of snapshots, or of a whole run. The caller of ``drop_snapshots`` holds the run's lock."""
 
 import os
 import shutil
@@ -17,21 +17,20 @@ from .resume import NEWEST, PREVIOUS, pack_resume, read_resume
 
 
 def kept_every(steps: Collection[int], every: int) -> list[int]:
-    """Of rising steps the first, every ``every``-th after it, and the last."""
+    """The first step, every ``every``-th step after the first, and the last step."""
     ordered = sorted(steps)
     return sorted({*ordered[::every], *ordered[-1:]})
 
 
 def drop_snapshots(reader: RunReader, steps: Iterable[int]) -> None:
-    """Delete snapshots. At every moment the files that remain agree, so a process killed here damages nothing.
+    """Delete snapshots. The remaining files are consistent at every moment, so a kill does not damage the run.
 
-    First the numbers of snapshots that ``DONE`` and the resume states vouch for are lowered, then the manifest is
-    replaced, and only then files are deleted. Files of snapshots that the manifest does not list are deleted as well:
-    a process that was killed leaves them.
+    First the snapshot counts in ``DONE`` and the resume states are lowered, then the manifest is replaced, and only
+    then files are deleted. Snapshot files that the manifest does not list, left by a killed process, are deleted too.
 
     Raises:
         UsageError: there is no snapshot at one of the steps, or none would remain.
-        DataError: files of the run are damaged; nothing is deleted then.
+        DataError: files of the run are damaged; nothing was deleted.
     """
     own_folder(reader.path / FOLDER)
     entries, dropped = reader.manifest(), set(steps)
@@ -45,7 +44,7 @@ def drop_snapshots(reader: RunReader, steps: Iterable[int]) -> None:
 
 
 def check_drop(path: Path, steps: Collection[int], dropped: Collection[int]) -> None:
-    """Refuse to delete snapshots that a run does not have, or all that it has.
+    """Refuse to delete snapshots that do not exist, or all snapshots of a run.
 
     Raises:
         UsageError: there is no snapshot at one of the steps, or none would remain.
@@ -59,7 +58,7 @@ def check_drop(path: Path, steps: Collection[int], dropped: Collection[int]) -> 
 
 
 def strays(path: Path, entries: Entries) -> list[int]:
-    """Steps of snapshots' files that a manifest does not list."""
+    """Steps of snapshot files that the manifest does not list."""
     try:
         return [step for step in snapshots_beside(path) if step not in entries]
     except MissingFile:
@@ -67,10 +66,10 @@ def strays(path: Path, entries: Entries) -> list[int]:
 
 
 def _lower_counts(reader: RunReader, remaining: Entries) -> None:
-    """Let ``DONE`` and the resume states vouch for the snapshots that remain.
+    """Lower the snapshot counts in ``DONE`` and the resume states to the remaining snapshots.
 
     Raises:
-        DataError: one of these files is damaged; none is written then.
+        DataError: one of these files is damaged; nothing was written.
     """
     writes: list[tuple[Path, Any]] = []
     for name in (PREVIOUS, NEWEST):
@@ -98,11 +97,11 @@ def _up_to(entries: Entries, step: int) -> int:
 
 
 def delete_run(path: Path) -> None:
-    """Delete a run's directory; a link in it is removed and never followed.
+    """Delete a run's directory; links inside are removed and not followed.
 
     Raises:
         UsageError: ``path`` is a link or not a run.
-        Busy: a process trains the run.
+        Busy: a process is training the run.
         OSError: a file cannot be deleted.
     """
     if path.is_symlink() or not is_there(path / "run.json"):
@@ -114,6 +113,6 @@ def delete_run(path: Path) -> None:
         path.rename(doomed)
     else:
         with held(path):
-            path.rename(doomed)  # a half-deleted run never has the run's name
+            path.rename(doomed)  # so that an interrupted deletion never leaves half a run under its name
     sync_folder(path.parent)
     shutil.rmtree(doomed)

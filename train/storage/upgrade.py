@@ -1,6 +1,7 @@
-"""Upgrading runs of the older format, whose files have no checksums, with every number bit for bit the same.
+"""Upgrade of runs in the older format, whose files have no checksums; every number stays bit for bit the same.
 
-Every file shows its own format, and ``run.json`` is rewritten last, so an interrupted upgrade is completed by the next.
+Each file's format is evident from its content, and ``run.json`` is rewritten last, so the next upgrade completes an
+interrupted one.
 """
 
 from collections.abc import Mapping
@@ -32,12 +33,12 @@ def upgrade(path: Path, run: str, info: Mapping[str, Any], most_log: int) -> Non
 
     Args:
         path: the run's directory, whose lock the caller holds.
-        run: its id.
-        info: what ``run.json`` says.
-        most_log: upper limit on the bytes of its log.
+        run: the run's id.
+        info: the content of ``run.json``.
+        most_log: upper limit on the bytes of the log.
 
     Raises:
-        DataError: the state or the log that training resumes from cannot be read; nothing is written then.
+        DataError: the resume state or the log cannot be read; nothing was written.
     """
     entries = read_manifest(path, run, old=True) if is_there(path / NAME) else {}
     log_home = path / "log.jsonl"

@@ -1,4 +1,4 @@
-"""Verifying a run: every file read and checked by its checksum, and against what the other files say of it."""
+"""Verification of a run: every file is checked by its checksum and against the records in other files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +14,9 @@ from .thinning import strays
 
 
 def faults_of(path: Path) -> list[str]:
-    """What is damaged in the run in ``path``, a line each; none where every file is what was written.
+    """The damage in the run in ``path``, one line each; empty if every file is as it was written.
 
-    A run of the older format, whose files have no checksums, is checked as far as it can be.
+    A run in the older format, whose files have no checksums, is checked as far as possible.
     """
     reader = RunReader(path)
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""What ``DONE`` or a resume state records about a run's other files, and whether those files agree."""
+"""Records about a run's other files in ``DONE`` or a resume state, and the check that the files match."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from .log import Log, Mark
 
 @dataclass(frozen=True)
 class Witness:
-    """What a file recorded about the other files when it was written.
+    """A record about a run's other files, made when ``DONE`` or a resume state was written.
 
     Attributes:
-        home: the file.
-        step: updates done by then.
-        logged: how far the log went.
-        snapshots: how many of them up to that step the manifest had.
-        sessions: how many run.json had.
-        is_last: whether nothing was logged after it, for it says that the run is done.
+        home: the file that holds the record.
+        step: updates done at that time.
+        logged: end of the log at that time.
+        snapshots: number of snapshots in the manifest up to that step.
+        sessions: number of sessions in run.json.
+        is_last: whether the run was done, so that no log row may follow.
     """
 
     home: Path
@@ -28,14 +28,14 @@ class Witness:
     is_last: bool = False
 
     def fault_of_sessions(self, n_sessions: int) -> str | None:
-        """The fault of a ``run.json`` with this number of sessions; None where there is none."""
+        """The error message for a ``run.json`` with too few sessions; None if the number is consistent."""
         if n_sessions >= self.sessions:
             return None
         home = self.home.with_name("run.json")
         return f"{home} records {n_sessions} sessions where {self.home.name} knows of {self.sessions}: it is older"
 
     def fault_of_manifest(self, steps: Iterable[int]) -> str | None:
-        """The fault of a manifest of snapshots at these steps; None where there is none."""
+        """The error message for a manifest with too few snapshots; None if the number is consistent."""
         n = sum(step <= self.step for step in steps)
         if n >= self.snapshots:
             return None
@@ -43,7 +43,7 @@ class Witness:
         return f"{home} has {n} snapshots up to step {self.step} where {known}: it is older"
 
     def fault_of_log(self, log: Log) -> str | None:
-        """The fault of a log; None where there is none."""
+        """The error message for a damaged or inconsistent log; None for a consistent one."""
         home, rows = self.home.with_name("log.jsonl"), self.logged.rows
         if log.fault is not None:
             return f"{home} line {log.fault[0]} {log.fault[1]}"

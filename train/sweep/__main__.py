@@ -1,7 +1,7 @@
 """Train a sweep: ``python -m train.sweep SPEC.toml [flags]``; the flags are the fields of ``Options``.
 
-The last line of standard output is the sweep's directory. Run the same command again to resume: finished runs are not
-touched. Exit status 0; 2 for bad input, before anything starts; 4 if some runs failed (the others are trained).
+The last line of standard output is the sweep's directory. Run the same command again to resume; finished runs are left
+alone. Exit status 0; 2 for bad input, before anything starts; 4 if some runs failed (the others are trained).
 """
 
 import os
@@ -27,7 +27,7 @@ PROG = "python -m train.sweep"
 SOME_FAILED = 4
 CLASHES = (("dry_run", "quiet", "all that a dry run does is print"),)
 MOST_ROWS = 100
-"""Rows of the table that are printed."""
+"""Upper limit on the printed rows of the table."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +35,27 @@ class Options:
     """Train every run of a sweep."""
 
     spec: Annotated[Path | None, tyro.conf.Positional, required("SPEC.toml")] = None
-    """TOML file of [base], [axes], [arms], seeds and [stop]."""
+    """TOML file with [base], [axes], [arms], seeds and [stop]."""
     out: Path = Path("checkpoints")
-    """Folder that the sweep's directory, named as the file, is made in."""
+    """Parent folder of the sweep's directory, which is named after the file."""
     engine: Literal["local", "dask", "slurm"] = "local"
-    """Processes of this machine, a running dask cluster, or jobs of Slurm ([slurm] in the file)."""
+    """Local processes, a running Dask cluster, or Slurm jobs ([slurm] in the file)."""
     address: str | None = None
-    """Address of the dask scheduler, tcp://host:port."""
+    """Address of the Dask scheduler, tcp://host:port."""
     shard: str | None = None
-    """i/n: train only every n-th stack from the i-th on (0 to n - 1), for job arrays."""
+    """i/n: train only every n-th stack, starting from the i-th (0 to n - 1), for job arrays."""
     workers: int | None = None
-    """Processes of the local engine; one for each four cores where not given."""
+    """Processes of the local engine; by default one per four cores."""
     stack: int | None = None
-    """Runs of one shape that a worker trains side by side; 8, or as many as fit in memory, where not given."""
+    """Runs of one shape that a worker trains side by side; by default 8, or as many as fit in memory."""
     tries: int = 3
-    """Workers that a run may lose without progress before it counts as failed."""
+    """Lost workers without progress after which a run counts as failed."""
     device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto takes cuda where there is one."""
+    """cpu, cuda, cuda:1 ...; auto means cuda if available."""
     dry_run: bool = False
-    """Print the runs and their cost, and train nothing."""
+    """Print the runs and their cost without training."""
     quiet: bool = False
-    """Print nothing but the sweep's directory (and errors)."""
+    """Print only the sweep's directory (and errors)."""
 
 
 def main(argv: "list[str] | None" = None) -> int:
@@ -120,7 +120,7 @@ def _sweep(spec: "Spec", options: Options, shard: tuple[int, int]) -> int:
             if signum is not None:
                 raise Stopped(signum)
 
-        where = str(device) if options.engine == "local" else options.device  # elsewhere there may be others
+        where = str(device) if options.engine == "local" else options.device  # remote workers may have other devices
         outcomes = drive(root, left, engine, device=where, stop=spec.stop, tries=options.tries, watch=watch)
     table = write_table(root, spec)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
@@ -137,7 +137,7 @@ def _engine(spec: "Spec", options: Options, workers: int, threads: int) -> "Engi
     from . import engines
 
     if options.engine == "slurm":
-        engines.slurm_cluster(spec.slurm).close()  # refuses options that are none, before anything starts
+        engines.slurm_cluster(spec.slurm).close()  # refuses unknown options before anything starts
         return engines.slurm(spec.slurm)
     if options.address is not None:
         return engines.dask(options.address)
@@ -145,7 +145,7 @@ def _engine(spec: "Spec", options: Options, workers: int, threads: int) -> "Engi
 
 
 def _shown(table: "pd.DataFrame", spec: "Spec") -> str:
-    """The table in short, as far as a screen holds it."""
+    """The main columns and first rows of the table, as text."""
     columns = [*spec.axes, "seed", "status", "train_99", "test_99", "test_99_stable", "best_test_acc", "seconds"]
     short = table[["run_id", *columns]].head(MOST_ROWS).round(4).to_string(index=False, na_rep="-")
     return short + (f"\nand {len(table) - MOST_ROWS} more" if len(table) > MOST_ROWS else "")
@@ -159,10 +159,10 @@ def _in_words(table: "pd.DataFrame") -> str:
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
-    """i and n of "i/n"; (0, 1) where not given.
+    """i and n of a shard "i/n"; (0, 1) by default.
 
     Raises:
-        UsageError: the text is something else.
+        UsageError: the text has another form.
     """
     if text is None:
         return 0, 1

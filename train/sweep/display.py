@@ -14,13 +14,13 @@ from .work import STATUS
 
 PLAIN_EVERY_S = 30.0
 STALE_S = 60.0
-"""Seconds after which a worker whose file has not changed counts as killed, and is not shown."""
+"""Seconds without a status update after which a worker counts as killed and is not shown."""
 MOST_ROWS = 24
 
 
 @contextlib.contextmanager
 def watching(root: Path, names: set[str], total: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Yields a function to call regularly: it shows the progress of the runs ``names``, of ``total`` in the sweep."""
+    """A context for the display. Yields a function that shows the progress of ``names``, out of ``total`` runs."""
     if quiet:
         yield lambda: None
         return
@@ -46,16 +46,16 @@ class _Lines:
 
 
 def running(root: Path) -> dict[str, dict[str, Any]]:
-    """Step, train_acc and test_acc of the runs in training, as their workers report them."""
-    found: dict[str, dict[str, Any]] = {}
+    """Step, train_acc and test_acc of the runs in training, from the workers' status files."""
+    rows: dict[str, dict[str, Any]] = {}
     for path in sorted((root / STATUS).glob("*.json")) if (root / STATUS).is_dir() else ():
-        with contextlib.suppress(OSError, ValueError):  # the file is being replaced, or no worker wrote it
-            found |= _rows_of(read_json(path))
-    return found
+        with contextlib.suppress(OSError, ValueError):  # the file is being replaced, or is not a status file
+            rows |= _rows_of(read_json(path))
+    return rows
 
 
 def _rows_of(value: Any) -> dict[str, dict[str, Any]]:
-    """The runs in a worker's file, if it was written recently; none of a file that no worker wrote."""
+    """The runs in a status file; empty if the file is stale or not a status file."""
     at, runs = (value.get("at"), value.get("runs")) if isinstance(value, dict) else (None, None)
     if not isinstance(at, int | float) or not isinstance(runs, dict) or time.time() - at >= STALE_S:
         return {}
@@ -68,7 +68,7 @@ def _is_row(row: Any) -> bool:
 
 
 def summary(root: Path, names: set[str], total: int) -> str:
-    """How many runs are done, in training, and waiting, in one line."""
+    """The numbers of runs that are done, in training and waiting, in one line."""
     at, left = running(root), [name for name in names if not (root / name / "DONE").exists()]
     training = [name for name in left if name in at]
     high = sum((at[name]["test_acc"] or 0) >= 0.99 for name in training)

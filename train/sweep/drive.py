@@ -1,4 +1,4 @@
-"""Train the unfinished runs of a sweep: stacks are handed to an engine, and again where a worker was lost."""
+"""Training of a sweep's unfinished runs: stacks are submitted to an engine, and resubmitted if a worker is lost."""
 
 import dataclasses
 from collections import deque
@@ -19,7 +19,7 @@ POLL_S = 0.2
 
 @dataclasses.dataclass
 class _Job:
-    """A stack, how often its worker was lost without progress, and its snapshots when it was last handed out."""
+    """A stack, the number of workers lost without progress, and its number of snapshots at the last submission."""
 
     runs: list[RunConfig]
     lost: int = 0
@@ -38,12 +38,12 @@ def drive(
 ) -> list[Outcome]:
     """Train every stack. Returns the outcome of each run.
 
-    A lost worker (killed, out of memory, its machine gone) costs what it had not saved. A stack that loses ``tries``
-    workers without a new snapshot is tried run by run, as many times each; a run that loses them all so has failed.
-    ``watch`` is called several times a second.
+    When a worker is lost (killed, out of memory, machine gone), its unsaved progress is lost. A stack that loses
+    ``tries`` workers without a new snapshot is split into single runs, and a single run that again loses ``tries``
+    workers counts as failed. ``watch`` is called several times per second.
 
     Raises:
-        Stopped: a worker was stopped by a signal, or ``watch`` raised it; everything is saved.
+        Stopped: a worker was stopped by a signal, or ``watch`` raised Stopped; everything is saved.
         UsageError: the engine cannot be reached, or is not installed.
     """
     queue = deque(_Job(list(runs)) for runs in stacks)
@@ -52,8 +52,8 @@ def drive(
 
     def submit(executor: Executor, job: _Job) -> "Future[list[Outcome]]":
         job.saved = _snapshots(root, job.runs)
-        given = [run.to_dict() for run in job.runs]
-        return executor.submit(train_stack, str(root.absolute()), given, device, engine.threads, rule)
+        configs = [run.to_dict() for run in job.runs]
+        return executor.submit(train_stack, str(root.absolute()), configs, device, engine.threads, rule)
 
     def lost(job: _Job, error: Exception) -> None:
         again, given_up = _lost(root, job, error, tries)
@@ -77,13 +77,13 @@ def drive(
                     outcomes += future.result()
                 except (Stopped, UsageError):
                     raise
-                except Exception as error:  # the engine's: a run's own come back as outcomes
+                except Exception as error:  # of the engine; errors of runs are returned as outcomes
                     lost(job, error)
     return outcomes
 
 
 def _lost(root: Path, job: _Job, error: Exception, tries: int) -> tuple[list[_Job], list[Outcome]]:
-    """The jobs to try again after a stack lost its worker, and the outcomes of runs that are given up."""
+    """Jobs to resubmit after a stack lost its worker, and outcomes of runs that are abandoned."""
     job.lost = 1 if _snapshots(root, job.runs) > job.saved else job.lost + 1
     if job.lost < tries:
         return [job], []

@@ -20,20 +20,20 @@ SLURM = {
     "jobs": 4, "cores": 4, "memory": "8GB", "walltime": "04:00:00", "queue": None, "account": None,
     "job_extra_directives": [], "job_script_prologue": [], "python": None, "interface": None,
 }  # fmt: skip
-"""Options of [slurm] and their defaults: dask_jobqueue.SLURMCluster's, and the number of jobs."""
+"""Options of [slurm] with defaults: the number of jobs, and arguments of dask_jobqueue.SLURMCluster."""
 MANY = 10_000
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How stacks are trained."""
+    """An executor factory for training stacks, with its limits."""
 
     opened: Callable[[], contextlib.AbstractContextManager[Executor]]
-    """A function that makes the executor's context."""
+    """A function that returns the executor's context manager."""
     threads: int | None = None
-    """CPU threads of a worker; as many as dask gives it where None."""
+    """CPU threads of a worker; None for the number that Dask assigns."""
     in_flight: int = MANY
-    """Largest number of stacks handed out at a time."""
+    """Upper limit on the number of submitted stacks."""
 
 
 def local(workers: int, threads: int) -> Engine:
@@ -42,7 +42,7 @@ def local(workers: int, threads: int) -> Engine:
     @contextlib.contextmanager
     def opened() -> Iterator[Executor]:
         before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-        os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))  # read when libraries are loaded
+        os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))  # workers' libraries read these on loading
         try:
             with _Processes(workers) as executor:
                 try:
@@ -59,7 +59,7 @@ def local(workers: int, threads: int) -> Engine:
 
 
 class _Processes(Executor):
-    """Pools of one process each. A pool of several shares a lock, which a worker that is killed can take with it."""
+    """Pools of one process each; in a larger pool, a worker killed while holding the shared lock blocks the rest."""
 
     def __init__(self, workers: int) -> None:
         self.pools: list[ProcessPoolExecutor | None] = [None] * workers
@@ -68,7 +68,7 @@ class _Processes(Executor):
             self.idle.put(i)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand a call to an idle process, and wait for one where all are busy."""
+        """Submit a call to an idle process; blocks while all are busy."""
         i = self.idle.get()
         pool = self.pools[i]
         if pool is None:
@@ -76,7 +76,7 @@ class _Processes(Executor):
             pool = self.pools[i] = ProcessPoolExecutor(1, mp_context=context, initializer=leave_with_parent)
         try:
             future = pool.submit(fn, *args, **kwargs)
-        except BrokenProcessPool:  # it died idle
+        except BrokenProcessPool:  # the process died while idle
             self.pools[i] = None
             self.idle.put(i)
             return self.submit(fn, *args, **kwargs)
@@ -102,7 +102,7 @@ def dask(address: str) -> Engine:
     def opened() -> Iterator[Executor]:
         distributed = _needed("distributed")
         try:
-            client = distributed.Client(address)  # waits as long as dask's own settings say
+            client = distributed.Client(address)  # the timeout is Dask's own setting
         except (OSError, ValueError) as error:
             raise UsageError(f"--address {address} is no dask scheduler that answers: {error}") from error
         with client:
@@ -134,8 +134,8 @@ def slurm_cluster(options: dict[str, Any]) -> Any:
     for name in options:
         if name not in SLURM:
             raise UsageError(f"unknown {name!r} in [slurm]{nearest(name, SLURM)}; allowed are {', '.join(SLURM)}")
-    given = {name: value for name, value in {**SLURM, **options}.items() if name != "jobs" and value is not None}
-    return _needed("dask_jobqueue").SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"], **given)
+    settings = {name: value for name, value in {**SLURM, **options}.items() if name != "jobs" and value is not None}
+    return _needed("dask_jobqueue").SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"], **settings)
 
 
 def _needed(name: str) -> Any:

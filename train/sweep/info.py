@@ -15,7 +15,7 @@ FORMAT = "sweep 1"
 
 
 def write_info(root: Path, spec: Spec) -> None:
-    """Make a sweep's directory and write its ``sweep.json``."""
+    """Create a sweep's directory and write ``sweep.json``."""
     root.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "name": spec.name, "spec": spec.text, "versions": versions(), "git": git_state()}
     runs = {cell.config.run_id: {**cell.at, "seed": cell.config.seed} for cell in spec.cells}
@@ -28,10 +28,10 @@ def is_sweep(path: Path) -> bool:
 
 
 def read_info(root: Path) -> Spec:
-    """The sweep that a directory holds.
+    """The specification of the sweep in a directory.
 
     Raises:
-        DataError: ``sweep.json`` cannot be read, or is of another version.
+        DataError: ``sweep.json`` cannot be read, or has another format version.
     """
     try:
         about = read_json(root / INFO)

@@ -1,4 +1,4 @@
-"""Cutting a sweep into stacks, and estimating its cost."""
+"""Division of a sweep into stacks, and estimates of its cost."""
 
 import shutil
 import time
@@ -46,7 +46,7 @@ class Estimate:
 
 
 def stacks_of(configs: Sequence[RunConfig], size: int) -> list[list[RunConfig]]:
-    """Stacks of at most ``size`` runs of one shape and length, in order; finished runs count, so the cut is fixed."""
+    """Stacks of at most ``size`` runs of one shape and length; finished runs are included, so stacks never change."""
     shapes: dict[str, list[RunConfig]] = {}
     for config in configs:
         shapes.setdefault(f"{shape_of(config)} {config.schedule.steps}", []).append(config)
@@ -57,7 +57,7 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
     """Whether a run is finished: it reached its last step, or the stop rule held.
 
     Raises:
-        DataError: its files cannot be read.
+        DataError: files of the run cannot be read.
     """
     store = RunStore(root / config.run_id)
     if not is_there(store.path / "run.json"):
@@ -71,7 +71,7 @@ def is_done(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
 
 
 def is_left(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
-    """Whether a run is handed to a worker. A damaged run is: there, only that run fails."""
+    """Whether a run is submitted to a worker; damaged runs are, so that only that run fails, not the sweep."""
     try:
         return not is_done(root, config, stop)
     except DataError:
@@ -79,7 +79,7 @@ def is_left(root: Path, config: RunConfig, stop: StopRule | None) -> bool:
 
 
 def has_held(store: RunStore, stop: StopRule) -> bool:
-    """Whether, at the end of the log, the test accuracy has held for as long as the stop rule asks."""
+    """Whether the stop rule holds at the end of the log."""
     rows = evaluations(store)
     since = stable_crossing([row["step"] for row in rows], [row["test_acc"] for row in rows], stop.test_acc)
     return since is not None and rows[-1]["step"] - since >= stop.steps
@@ -95,7 +95,7 @@ def evaluations(store: RunStore) -> list[dict[str, Any]]:
 
 
 def missing(root: Path, stacks: Sequence[Sequence[RunConfig]], stop: StopRule | None) -> list[list[RunConfig]]:
-    """The unfinished (or damaged) runs of each stack; stacks without any are left out."""
+    """The unfinished (or damaged) runs of each stack, without empty stacks."""
     left = [[config for config in stack if is_left(root, config, stop)] for stack in stacks]
     return [stack for stack in left if stack]
 
@@ -129,10 +129,10 @@ def disk_bytes(config: RunConfig) -> int:
 
 
 def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.device", threads: int) -> Estimate:
-    """The cost of stacks, from a few timed updates of one stack of each shape.
+    """The cost of some stacks, from a few timed updates of one stack of each shape.
 
     Raises:
-        UsageError: the disk does not have enough room.
+        UsageError: the disk does not have enough free space.
     """
     rates: dict[str, float] = {}
     sizes: dict[str, int] = {}
@@ -148,12 +148,12 @@ def estimate(root: Path, stacks: Sequence[Sequence[RunConfig]], device: "torch.d
         disk += sizes[size] * len(stack)
         seconds += rates[key] * stack[0].schedule.steps
     free = shutil.disk_usage(_existing(root)).free
-    found = Estimate(sum(map(len, stacks)), len(stacks), disk, seconds)
+    total = Estimate(sum(map(len, stacks)), len(stacks), disk, seconds)
     if disk > free:
         raise UsageError(
-            f"{found}; {root} has {free / 1e9:.1f} GB free: give fewer runs, a smaller per_decade, or another --out"
+            f"{total}; {root} has {free / 1e9:.1f} GB free: give fewer runs, a smaller per_decade, or another --out"
         )
-    return found
+    return total
 
 
 def _seconds_per_step(stack: Sequence[RunConfig], device: "torch.device", threads: int) -> float:
@@ -167,12 +167,12 @@ def _seconds_per_step(stack: Sequence[RunConfig], device: "torch.device", thread
     try:
         with one_thread_each() as count:
             timed = Stack(stack, device, count)
-            for _ in range(2):
+            for _ in range(2):  # warm-up, which includes compilation
                 timed.update()
             started = time.perf_counter()
             for _ in range(TIMED_STEPS):
                 losses = timed.update()
-            losses.tolist()
+            losses.tolist()  # waits for the device
             return (time.perf_counter() - started) / TIMED_STEPS
     finally:
         torch.set_num_threads(before)

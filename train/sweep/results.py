@@ -23,11 +23,11 @@ HIGH = 0.99
 def table(root: Path, spec: Spec) -> pd.DataFrame:
     """The table of a sweep, one row per run.
 
-    Columns: run_id; arm and axes as the spec names them; seed; status (done, failed, unfinished, missing);
-    train_99, test_99, test_99_stable (steps: first of 99% train accuracy, first of 99% test accuracy, first from which
-    on it stays there to the end; none where it does not); delay (steps from train_99 to test_99); best_test_acc and
-    best_step; train_acc, test_acc, train_loss, test_loss (nats) and step of the last evaluation; seconds (of its stack,
-    shared by the runs in it); error.
+    Columns: run_id; arm and axes, named as in the spec; seed; status (done, failed, unfinished, missing);
+    train_99, test_99, test_99_stable (first step with 99% train accuracy, with 99% test accuracy, and from which test
+    accuracy stays at 99% to the end; missing if there is none); delay (steps from train_99 to test_99); best_test_acc
+    and best_step; train_acc, test_acc, train_loss, test_loss (nats) and step of the last evaluation; seconds (of the
+    run's stack, divided by the number of runs in it); error.
     """
     rows = [_row(root, cell, spec) for cell in spec.cells]
     frame = pd.DataFrame(rows)
@@ -38,16 +38,16 @@ def table(root: Path, spec: Spec) -> pd.DataFrame:
 
 def write_table(root: Path, spec: Spec) -> pd.DataFrame:
     """The table of a sweep, also written to ``sweep.parquet``, atomically."""
-    found = table(root, spec)
+    frame = table(root, spec)
     temporary = root / f".{TABLE}.tmp"
-    found.to_parquet(temporary, index=False)
+    frame.to_parquet(temporary, index=False)
     temporary.replace(root / TABLE)
-    return found
+    return frame
 
 
 def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
     run = cell.config
-    found: dict[str, Any] = {"run_id": run.run_id, **cell.at, "seed": run.seed, "status": "missing"}
+    row: dict[str, Any] = {"run_id": run.run_id, **cell.at, "seed": run.seed, "status": "missing"}
     store, failed = RunStore(root / run.run_id), root / run.run_id / FAILED
     log: list[dict[str, Any]] = []
     error = seconds = None
@@ -55,12 +55,12 @@ def _row(root: Path, cell: Cell, spec: Spec) -> dict[str, Any]:
         try:
             log = evaluations(store)
             seconds = _seconds(store, log)
-            found["status"] = "done" if is_done(root, run, spec.stop) else "unfinished"
+            row["status"] = "done" if is_done(root, run, spec.stop) else "unfinished"
         except (DataError, UsageError) as problem:
-            found["status"], error, log = "failed", str(problem), []
+            row["status"], error, log = "failed", str(problem), []
     if failed.exists():
-        found["status"], error = "failed", _error_in(failed)
-    return found | _statistics(log) | {"seconds": seconds, "error": error}
+        row["status"], error = "failed", _error_in(failed)
+    return row | _statistics(log) | {"seconds": seconds, "error": error}
 
 
 def _statistics(log: list[dict[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from train.errors import UsageError, shown
 from train.hints import nearest
 
 PARTS = ("base", "axes", "arms", "seeds", "stop", "slurm")
-"""Keys of a file: a table of settings, of lists, of named tables of settings; seeds; the stop rule; Slurm's options."""
+"""Keys of a sweep file: settings, lists of values, named tables of settings, seeds, the stop rule, Slurm options."""
 
 MOST_RUNS = 10_000
 """Largest number of runs of a sweep, all of which are kept in memory and in one JSON file."""
@@ -41,7 +41,7 @@ class Spec:
     text: str
     """Text of the file."""
     axes: tuple[str, ...]
-    """Names of what differs between runs: "arm" first, then the axes; not the seed."""
+    """Names of the coordinates of a run: "arm" first, if the sweep has arms, then the axes; not the seed."""
     cells: tuple[Cell, ...]
     stop: StopRule | None
     slurm: dict[str, Any]
@@ -51,42 +51,42 @@ def read_spec(path: Path) -> Spec:
     """The specification in a file.
 
     Raises:
-        UsageError: the file cannot be read, has an unknown name, spans no run, or has an impossible combination.
+        UsageError: the file cannot be read, has an unknown name, defines no runs, or has an impossible combination.
     """
     text = read_text(path)
     return parse_spec(parse_toml(text, str(path)), path.stem, text, path)
 
 
-def parse_spec(given: dict[str, Any], name: str, text: str, where: str | Path) -> Spec:
-    """The specification in a file's parsed contents; messages begin with ``where``, the name of the file.
+def parse_spec(content: dict[str, Any], name: str, text: str, where: str | Path) -> Spec:
+    """The specification in a file's parsed contents; error messages begin with ``where``, the file's name.
 
     Raises:
         UsageError: as ``read_spec``.
     """
-    for part in given:
+    for part in content:
         if part not in PARTS:
             raise UsageError(f"{where}: unknown {part!r}{nearest(part, PARTS)}; allowed are {', '.join(PARTS)}")
     try:
-        base = _base(_table(given, "base"))
-        axes = _axes(_table(given, "axes"), base)
-        arms = _arms(_table(given, "arms"), axes)
-        seeds = _seeds(given.get("seeds", [0]))
+        base = _base(_table(content, "base"))
+        axes = _axes(_table(content, "axes"), base)
+        arms = _arms(_table(content, "arms"), axes)
+        seeds = _seeds(content.get("seeds", [0]))
         _count(axes, arms, seeds)
         cells = tuple(_cells(base, axes, arms, seeds))
-        stop = _stop(_table(given, "stop")) if "stop" in given else None
+        stop = _stop(_table(content, "stop")) if "stop" in content else None
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
     if not cells:
         raise UsageError(f"{where}: the sweep has no runs: give each axis, and seeds, at least one value")
     names = (*(("arm",) if arms != {"": {}} else ()), *axes)
-    return Spec(name, text, names, cells, stop, _table(given, "slurm"))
+    return Spec(name, text, names, cells, stop, _table(content, "slurm"))
 
 
-def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = given.get(name, {})
-    if not isinstance(found, dict):
-        raise UsageError(f"{name} = {shown(found)} is not allowed; it must be a table, [{name}]")
-    return found
+def _table(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{name} = {shown(table)} is not allowed; it must be a table, [{name}]")
+    return table
 
 
 def _base(settings: dict[str, Any]) -> RunConfig:
@@ -96,8 +96,8 @@ def _base(settings: dict[str, Any]) -> RunConfig:
     return replaced(find_preset(preset).config, {name: value for name, value in settings.items() if name != "preset"})
 
 
-def _axes(given: dict[str, Any], base: RunConfig) -> dict[str, list[Any]]:
-    for name, values in given.items():
+def _axes(axes: dict[str, Any], base: RunConfig) -> dict[str, list[Any]]:
+    for name, values in axes.items():
         if not isinstance(values, list):
             raise UsageError(f"axis {name} = {shown(values)} is not allowed; it must be a list of values")
         if len(values) > MOST_RUNS:
@@ -115,47 +115,47 @@ def _axes(given: dict[str, Any], base: RunConfig) -> dict[str, list[Any]]:
         except ValueError as error:
             if "unknown setting" in str(error):
                 raise UsageError(f"unknown axis {name!r}{str(error).partition(repr(name))[2]}") from error
-    return given
+    return axes
 
 
-def _arms(given: dict[str, Any], axes: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
-    """Settings of each arm, by name; a single arm without a name where the file has none."""
-    for name, settings in given.items():
+def _arms(arms: dict[str, Any], axes: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Settings of each arm, by name; a single nameless arm if the file has no arms."""
+    for name, settings in arms.items():
         if not isinstance(settings, dict):
             raise UsageError(f"arm {name} = {shown(settings)} is not allowed; it must be a table of settings")
         both = sorted(set(settings) & set(axes))
         if both:
             raise UsageError(f"arm {name} sets {both[0]}, which is an axis: leave it out of one of them")
-    return given or {"": {}}
+    return arms or {"": {}}
 
 
-def _seeds(given: Any) -> list[int]:
-    if isinstance(given, str):
-        return parse_seeds(given)
-    if not isinstance(given, list) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in given):
-        raise UsageError(f'seeds = {shown(given)} is not allowed; give a list of whole numbers, or text such as "0..2"')
-    if len(given) > MOST_SEEDS:
-        raise UsageError(f"seeds has {len(given):,} numbers; at most {MOST_SEEDS:,} are allowed")
-    return list(dict.fromkeys(given))
+def _seeds(seeds: Any) -> list[int]:
+    if isinstance(seeds, str):
+        return parse_seeds(seeds)
+    if not isinstance(seeds, list) or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+        raise UsageError(f'seeds = {shown(seeds)} is not allowed; give a list of whole numbers, or text such as "0..2"')
+    if len(seeds) > MOST_SEEDS:
+        raise UsageError(f"seeds has {len(seeds):,} numbers; at most {MOST_SEEDS:,} are allowed")
+    return list(dict.fromkeys(seeds))
 
 
-def _stop(given: dict[str, Any]) -> StopRule:
+def _stop(settings: dict[str, Any]) -> StopRule:
     """The stop rule of a [stop] table.
 
     Raises:
         ValueError: an unknown name, or a value of another type or out of range.
     """
-    for name in given:
+    for name in settings:
         if name not in ("test_acc", "steps"):
             raise UsageError(f"unknown {name!r} in [stop]; allowed are test_acc, steps")
-    return StopRule(**typed_fields(StopRule, given))
+    return StopRule(**typed_fields(StopRule, settings))
 
 
 def _count(axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: list[int]) -> None:
     """Refuse a grid of more than ``MOST_RUNS`` runs before the runs are listed.
 
     Raises:
-        UsageError: with the number of runs.
+        UsageError: the grid is too large; the message gives the number of runs.
     """
     parts = {"arms": arms, **axes, "seeds": seeds}
     count = math.prod(map(len, parts.values()))
@@ -167,7 +167,11 @@ def _count(axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: l
 def _cells(
     base: RunConfig, axes: dict[str, list[Any]], arms: dict[str, dict[str, Any]], seeds: list[int]
 ) -> list[Cell]:
-    """The runs of the grid, seeds varying fastest; raises UsageError for an impossible combination, by name."""
+    """The runs of the grid, seeds varying fastest.
+
+    Raises:
+        UsageError: a combination is impossible, or two combinations are the same run.
+    """
     cells: dict[str, Cell] = {}
     for (arm, settings), values in itertools.product(arms.items(), itertools.product(*axes.values())):
         at = ({"arm": arm} if arm else {}) | dict(zip(axes, values, strict=True))

@@ -1,4 +1,4 @@
-"""What a worker does: train a stack of runs, whatever has been trained of them before."""
+"""The work of a sweep's workers: training a stack of runs, resuming any that were begun before."""
 
 import contextlib
 import json
@@ -28,12 +28,12 @@ STATUS = ".status"
 """Folder of the files in which workers report their progress."""
 BEAT_S = 1.0
 ONE_AT_A_TIME = threading.Lock()
-"""Held while a stack trains: a dask worker may be given several at a time, but thread counts are set per process."""
+"""A lock held while a stack trains: a Dask worker may run several tasks, but thread counts are per process."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that a worker was given, and the error that ended it, if any."""
+    """The result of a run on a worker: the run, and the error that ended it, if any."""
 
     run_id: str
     error: str | None = None
@@ -43,10 +43,10 @@ class Outcome:
 def train_stack(
     root: str, configs: Sequence[dict[str, Any]], device: str, threads: int | None, stop: dict[str, Any] | None
 ) -> list[Outcome]:
-    """Train runs of one shape side by side. Arguments and result are plain values, which can go to other machines.
+    """Train runs of one shape side by side. Arguments and result are plain values, for pickling to other machines.
 
-    A finished run is not touched. A run that fails does not stop the others: halves of the stack are trained apart
-    until the failing run is alone.
+    Finished runs are left alone. If a run fails, the others continue: the stack is bisected until the failing run is
+    isolated.
     """
     with ONE_AT_A_TIME:
         return _train_stack(root, configs, device, threads, stop)
@@ -70,7 +70,7 @@ def _train_stack(
 
 
 def _together(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | None) -> dict[str, str]:
-    """Train a stack. Returns errors by run; where the whole stack fails, each half is tried apart."""
+    """Train a stack. Returns errors by run; if the whole stack fails, each half is trained separately."""
     if not runs:
         return {}
     for run in runs:
@@ -80,7 +80,7 @@ def _together(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule |
     except Stopped:
         raise
     except Exception as error:
-        if len(runs) == 1 and isinstance(error, Busy):  # not this run's failure
+        if len(runs) == 1 and isinstance(error, Busy):  # another process trains the run, which has not failed
             return {runs[0].run_id: str(error)}
         if len(runs) == 1:
             return {runs[0].run_id: _failed(folder, runs[0], error)}
@@ -94,7 +94,7 @@ def _train(folder: Path, runs: list[RunConfig], device: Any, rule: StopRule | No
     from train.cli.terminal import remark
     from train.engine.session import opened
 
-    def finished(run: RunConfig, store: RunStore) -> int | None:  # another worker may have been faster
+    def finished(run: RunConfig, store: RunStore) -> int | None:  # another worker may have finished the run
         return store.done_step if is_done(folder, run, rule) else None
 
     with opened(runs, folder, device, ["python", "-m", "train.sweep"], finished) as session:
@@ -136,7 +136,7 @@ def _failed(folder: Path, run: RunConfig, error: Exception) -> str:
 def note(folder: Path, run: RunConfig, line: str, lines: Sequence[str] = ()) -> str:
     """Write a failure, and the lines of its traceback, to the run's ``failed.json``. Returns ``line``."""
     path = folder / run.run_id
-    with contextlib.suppress(OSError):  # where the disk is full, the line still reaches the user
+    with contextlib.suppress(OSError):  # if the disk is full, the returned line still reaches the user
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / FAILED, {"error": line, "traceback": list(lines)})
     return line

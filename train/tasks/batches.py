@@ -1,4 +1,4 @@
-"""Training rows of each step: all of them, or a batch of the epoch's shuffle, as a function of the step."""
+"""Training rows of each step: the full training set, or a minibatch of the epoch's shuffle."""
 
 import torch
 from jaxtyping import Int
@@ -23,7 +23,7 @@ class Batches:
 
     @property
     def is_full(self) -> bool:
-        """Whether every step takes all rows."""
+        """Whether every step uses all training rows."""
         return self.size is None or self.size >= len(self.rows)
 
     def at(self, step: int) -> Int[Tensor, " batch"]:

@@ -1,7 +1,7 @@
-"""Tasks: the rows of tokens that a model sees, where it answers, and which answers are right.
+"""Tasks: rows of input tokens, answer positions, labels and the split.
 
 ``Task`` is general: rows of tokens, one or several answer positions, a mask for the split. The all-pairs table belongs
-to one kind of task; code that needs the table asks for ``task.table``, or reads values by ``as_grid``.
+to one kind of task; code that needs the table uses ``task.table``, or reshapes values with ``as_grid``.
 """
 
 import random
@@ -29,7 +29,7 @@ OBEYS = frozenset(
 )
 """Settings that this file obeys."""
 NO_TABLE = "this task has no all-pairs table"
-"""The reason given where a table is needed and there is none."""
+"""Error message where an all-pairs table is needed and the task has none."""
 Values = TypeVar("Values", Tensor, np.ndarray)
 
 
@@ -104,7 +104,7 @@ class Task:
         return self.shape.words.index(operand)
 
     def as_grid(self, values: Values) -> Values:
-        """``values`` [rows, ...], a tensor or an array, as [n, n, ...]: operand a down, b to the right.
+        """``values`` [rows, ...], a tensor or an array, reshaped to [n, n, ...]: operand a down, b to the right.
 
         Raises:
             UsageError: a task without an all-pairs table, or another number of rows than the task's.
@@ -129,7 +129,7 @@ def make_task(config: RunConfig) -> Task:
 
 
 def unsplit_task(config: TaskConfig) -> Task:
-    """All rows of a task, of whatever kind, without a split."""
+    """A task of any kind, without a split."""
     return MAKERS[config.shape.kind](config)
 
 
@@ -157,28 +157,28 @@ def all_pairs_task(config: TaskConfig) -> Task:
 
 
 MAKERS: dict[str, Callable[[TaskConfig], Task]] = {"all pairs": all_pairs_task}
-"""The function that makes the rows, without a split, of each kind of task in ``train.algebra.shape.KINDS``."""
+"""The function that builds each kind of task in ``train.algebra.shape.KINDS``, without a split."""
 
 
 # ---- splits and outliers ---------------------------------------------------------------------------
 
 
 def with_split(task: Task, is_train: Bool[Tensor, " rows"]) -> Task:
-    """``task`` with a split."""
+    """``task`` with the training rows ``is_train``; undefined rows belong to neither subset."""
     return replace(task, is_train=is_train & task.is_defined)
 
 
 def with_outliers(task: Task, k: int, seed: int) -> Task:
     """``task`` with the answers of ``k`` random training rows replaced by those of other random training rows.
 
-    A row is never its own donor, but a donor's answers may be the same by chance. ``task.table`` keeps the right
+    A row is never its own donor, but the donor's answers may be equal by chance. ``task.table`` keeps the correct
     answers. Source: Power et al. 2022 (2201.02177), A.4.
     """
     rows, generator = task.rows("train"), stream(seed, "outliers")
     order = torch.randperm(len(rows), generator=generator)
-    chosen, shift = order[:k], torch.randint(1, max(2, len(rows)), (k,), generator=generator)
+    replaced, shift = order[:k], torch.randint(1, max(2, len(rows)), (k,), generator=generator)
     labels = task.labels.clone()
-    labels[rows[chosen]] = task.labels[rows[(chosen + shift) % len(rows)]]
+    labels[rows[replaced]] = task.labels[rows[(replaced + shift) % len(rows)]]
     return replace(task, labels=labels)
 
 
@@ -187,7 +187,7 @@ def split_mask(is_defined: Bool[Tensor, " rows"], n_train: int, scheme: Split, s
 
     Schemes: ``torch`` is ``torch.manual_seed(seed); torch.randperm(n)`` (TransformerLens' demo,
     rep-theory), ``python`` is ``random.seed(seed); random.shuffle(list)`` (Nanda et al. 2023), ``stream``
-    is a generator of its own, independent of every other use of the seed.
+    is a dedicated generator, independent of every other use of the seed.
     """
     defined = is_defined.nonzero().flatten()
     if scheme == "python":

@@ -1,1 +1,1 @@
-"""The compiled pass for models of several layers or with a layer norm, its gradient written by hand."""
+"""The layers pass: compiled, with a hand-written backward, for models with several layers or layer norms."""

@@ -1,9 +1,9 @@
 """A layer's forward and backward, each one compiled call that releases the GIL.
 
 Worker threads contend for the GIL on every Python call, so a layer is one compiled call. All arrays are float32;
-indices are int32. What backward needs of forward lies in one block of memory, which both lay out alike.
+indices are int32. Forward saves the arrays that backward needs in one block of memory, whose layout ``saved`` defines.
 
-The file is long because functions that are inlined into compiled ones share their file: see ``compiling.WITHIN``.
+The file is long because inlined functions must be in the file of their callers: see ``compiling.WITHIN``.
 """
 
 from typing import Any, NamedTuple, no_type_check
@@ -14,7 +14,7 @@ from numba import njit
 from train.passes.compiling import COMPILE, WITHIN
 
 NORMS = {None: 0, "LN": 1, "LNPost": 2}
-"""Number of a model's ``normalization_type``."""
+"""Integer codes of ``normalization_type``, for compiled code."""
 ALIGNED = 16
 
 
@@ -29,14 +29,14 @@ class QKV(NamedTuple):
 
 
 class QKVGradients(NamedTuple):
-    """Gradients in the weights that ``QKV`` is read from; a bias that is not trained is empty."""
+    """Gradients of the weights from which ``QKV`` is made; a bias that is not trained is empty."""
 
     W_Q: Any
-    """[n_heads, d_model, d_head], as the next two."""
+    """[n_heads, d_model, d_head], as W_K and W_V."""
     W_K: Any
     W_V: Any
     b_Q: Any
-    """[heads * d_head], as the next two."""
+    """[heads * d_head], as b_K and b_V."""
     b_K: Any
     b_V: Any
 
@@ -57,13 +57,13 @@ class Rest(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Numbers that a pass over a layer depends on."""
+    """Sizes and constants of a layer."""
 
     n_heads: int
     d_mlp: int
     norm: int
     scale: float
-    """Multiplies attention scores."""
+    """Factor on the attention scores."""
     attn_rate: float
     eps: float
 
@@ -124,14 +124,14 @@ def spare_shapes(n_in, n_out, d_model, width, sizes):
 @njit(**WITHIN)
 @no_type_check
 def room(rows, columns):
-    """Space that a matrix takes, in numbers, so that the next one begins on a cache line."""
+    """Size of a matrix in numbers, rounded up so that the next matrix begins on a cache line."""
     return -(-rows * columns // ALIGNED) * ALIGNED
 
 
 @njit(**WITHIN)
 @no_type_check
 def carve(memory, at, shape):
-    """A matrix that begins at ``at``, and the place where the next one begins."""
+    """A matrix that begins at offset ``at``, and the offset of the next matrix."""
     rows, columns = shape
     return memory[at : at + rows * columns].reshape(rows, columns), at + room(rows, columns)
 
@@ -139,7 +139,7 @@ def carve(memory, at, shape):
 @njit(**WITHIN)
 @no_type_check
 def saved(memory, shapes):
-    """Views of a layer's memory: see ``forward``, which writes them."""
+    """Views of the memory in which ``forward`` saves a layer's intermediate arrays."""
     h, unit1, inverse1, q_in, q, kv, pattern, z, mid, unit2, inverse2, h2, post, out = shapes
     h, at = carve(memory, 0, h)
     unit1, at = carve(memory, at, unit1)
@@ -161,7 +161,7 @@ def saved(memory, shapes):
 @njit(**WITHIN)
 @no_type_check
 def spared(memory, shapes):
-    """Views of the memory that ``backward`` writes."""
+    """Views of the scratch memory of ``backward``."""
     d_h, d_post, d_mid, d_z, d_q, d_kv, d_q_in, d_W_q, d_W_kv = shapes
     d_h, at = carve(memory, 0, d_h)
     d_post, at = carve(memory, at, d_post)
@@ -182,12 +182,12 @@ def forward(x, asks, rows, keys, qkv, W, sizes, memory):
 
     Args:
         x: [n_in, d_model] the stream before the layer.
-        asks: [n_out] the row of ``x`` that each query stands at.
-        rows: [n_out] its row among the queries that are computed: of all rows of ``x`` if these are fewer, else
-            of the rows asked from alone.
-        keys: [n_out, n_keys] rows of ``x`` that each attends to; -1 for none, at the end.
-        qkv, W: the ``QKV`` and the ``Rest`` of the weights.
-        memory: of ``memory_size``, written: what ``backward`` needs.
+        asks: [n_out] the row of ``x`` of each query.
+        rows: [n_out] each query's index among the projected queries: those of all rows of ``x`` if n_in <= n_out, else
+            only those of ``asks``.
+        keys: [n_out, n_keys] rows of ``x`` that each query attends to, padded with -1 at the end.
+        qkv, W: the weights, as ``QKV`` and ``Rest``.
+        memory: of size ``memory_size``, written for ``backward``.
     """
     n_in, d_model = x.shape
     n_out, n_keys = keys.shape
@@ -230,13 +230,13 @@ def forward(x, asks, rows, keys, qkv, W, sizes, memory):
 @njit(**COMPILE)
 @no_type_check
 def backward(d, x, asks, rows, keys, qkv, W, sizes, memory, d_qkv, d_W, spare):
-    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; those of its weights are written.
+    """Gradient of a layer's input [n_in, d_model], a view of ``spare``; writes the gradients of the weights.
 
     Args:
-        d: [n_out, d_model] gradient of its output; overwritten.
-        x, asks, rows, keys, qkv, W, sizes, memory: as ``forward`` had them.
-        d_qkv, d_W: the ``QKVGradients`` and the ``Rest`` of the gradients, written.
-        spare: of ``spare_size``, written.
+        d: [n_out, d_model] gradient of the layer's output; overwritten.
+        x, asks, rows, keys, qkv, W, sizes, memory: the arguments of ``forward``.
+        d_qkv, d_W: the gradients as ``QKVGradients`` and ``Rest``, written.
+        spare: scratch memory of size ``spare_size``, written.
     """
     n_out, d_model = d.shape
     n_in = x.shape[0]
@@ -305,7 +305,7 @@ def embed(W_E, W_pos, tokens, positions, x):
 @njit(**COMPILE)
 @no_type_check
 def add_to_embedding(d, tokens, positions, d_W_E, d_W_pos):
-    """Backward of ``embed``; a gradient of no rows is left out."""
+    """Backward of ``embed``; an untrained embedding has a gradient without rows, which is skipped."""
     if d_W_E.shape[0] > 0:
         d_W_E[:] = np.float32(0)
         scatter(d, tokens, d_W_E)
@@ -317,7 +317,7 @@ def add_to_embedding(d, tokens, positions, d_W_E, d_W_pos):
 @njit(**COMPILE)
 @no_type_check
 def logits_of(x, has_norm, w, b, eps, W_U, b_U, unit, inverse, y, logits):
-    """Logits of the answers' rows of the stream: a last norm, if there is one, and the unembedding."""
+    """Logits at the answers, from the residual stream: the final norm, if there is one, and the unembedding."""
     if has_norm:
         norm(x, w, b, eps, unit, inverse, y)
     else:
@@ -329,7 +329,7 @@ def logits_of(x, has_norm, w, b, eps, W_U, b_U, unit, inverse, y, logits):
 @njit(**COMPILE)
 @no_type_check
 def unembed(d_logits, x, has_norm, w, W_U, unit, inverse, y, d, d_w, d_b, d_W_U, d_b_U):
-    """Backward of ``logits_of``: d, the gradient in ``x``, and those of the weights are written."""
+    """Backward of ``logits_of``; writes d, the gradient of ``x``, and the gradients of the weights."""
     if not has_norm:
         y = x
     product(y.T, d_logits, d_W_U)
@@ -357,8 +357,8 @@ def attend(q, kv, asks, keys, scale, attn_rate, pattern, z):
     Args:
         q: [rows, H * d_head] queries, heads side by side.
         kv: [rows, 2 * H * d_head] keys, then values, likewise.
-        asks: [M] each query's row of ``q``. keys: [M, J] rows of ``kv``; -1 for none, at the end.
-        scale: multiplies scores. attn_rate: share of softmax in the attention, the rest being ones.
+        asks: [M] each query's row of ``q``. keys: [M, J] rows of ``kv``, padded with -1 at the end.
+        scale: factor on the scores. attn_rate: attention is attn_rate * softmax + (1 - attn_rate) * ones.
         pattern: [M, H, J] softmax and z: [M, H * d_head], written.
     """
     H, width, J = pattern.shape[1], z.shape[1], keys.shape[1]
@@ -430,7 +430,7 @@ def unattend(q, kv, asks, keys, scale, attn_rate, pattern, d_z, d_q, d_kv):
 @njit(**WITHIN)
 @no_type_check
 def norm(x, w, b, eps, unit, inverse, y):
-    """Layer norm of rows: ``unit`` is centred and of variance 1, ``inverse`` what it was multiplied by; all written."""
+    """Layer norm of rows; writes y, the centred rows of variance 1 ``unit``, and their factors ``inverse``."""
     d = x.shape[1]
     for r in range(x.shape[0]):
         row, one, out = x[r], unit[r], y[r]
@@ -452,7 +452,7 @@ def norm(x, w, b, eps, unit, inverse, y):
 @njit(**WITHIN)
 @no_type_check
 def unnorm(d, w, unit, inverse, d_w, d_b):
-    """Backward of ``norm``: ``d`` becomes the gradient before it; d_w and d_b are written."""
+    """Backward of ``norm``: turns ``d`` into the gradient of the input, in place; writes d_w and d_b."""
     width = d.shape[1]
     d_w[:] = np.float32(0)
     d_b[:] = np.float32(0)
@@ -484,7 +484,7 @@ def rectify(x, bias):
 @njit(**WITHIN)
 @no_type_check
 def unrectify(post, d_post):
-    """Backward of ``rectify``: ``d_post`` becomes the gradient before it."""
+    """Backward of ``rectify``: turns ``d_post`` into the gradient of the input, in place."""
     for r in range(post.shape[0]):
         row, d_row = post[r], d_post[r]
         for c in range(row.shape[0]):
@@ -518,7 +518,7 @@ def sum_rows(d, first, into):
 @njit(**WITHIN)
 @no_type_check
 def split_heads(d_W, first, into):
-    """Columns from ``first`` [d_model, heads * d_head] as [n_heads, d_model, d_head]."""
+    """Copy columns from ``first``, [d_model, heads * d_head], into [n_heads, d_model, d_head]."""
     H, d_model, d_head = into.shape
     for h in range(H):
         for i in range(d_model):

@@ -1,4 +1,4 @@
-"""Transformers of any depth, forward and backward written out and compiled, on a CPU in float32: ``layers.layers``."""
+"""The layers pass: transformers of any depth with a compiled forward and backward, on a CPU in float32."""
 
 import threading
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from .nodes import NodeMaker, Nodes
 
 
 class _Gradient:
-    """A row of gradients, as numbers and by name."""
+    """A row of gradients, as a flat array and as named views."""
 
     def __init__(self, weights: StackedWeights, row: Tensor) -> None:
         self.flat = row.numpy()
@@ -29,7 +29,7 @@ class _Gradient:
 
 
 class LayerPass:
-    """A ``protocol.Pass`` by ``Layers``."""
+    """A ``protocol.Pass`` that computes with ``Layers``."""
 
     NAME: ClassVar[str] = "layers"
     KNOWS: ClassVar[Knows] = {
@@ -62,7 +62,7 @@ class LayerPass:
         return device.type == "cpu" and dtype == torch.float32
 
     def prepare(self, k: int, rows: Int[Tensor, " chosen"]) -> list[Nodes]:
-        """The rows' nodes, in pieces; rows with one first operand are kept together, as they share nodes."""
+        """The nodes of the rows, in pieces; rows with equal first operands stay together, because they share nodes."""
         return [self.nodes(self.labels[k], piece) for piece in rows.sort().values.split(PIECE)]
 
     def backward(
@@ -93,11 +93,11 @@ class LayerPass:
         return [self._own[k], *spare[: n - 1]]
 
     def reader(self, k: int, each: Map) -> Reader:
-        """A reader by the same compiled forward."""
+        """A reader that uses the compiled forward."""
         self.layers[k].read()
 
         def logits(rows: Tensor) -> Tensor:
-            found = self.layers[k].logits(self.nodes(self.labels[k], rows))
-            return torch.from_numpy(found).unflatten(0, (len(rows), self.n_answers))
+            flat = self.layers[k].logits(self.nodes(self.labels[k], rows))
+            return torch.from_numpy(flat).unflatten(0, (len(rows), self.n_answers))
 
         return logits

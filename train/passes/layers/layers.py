@@ -1,7 +1,7 @@
-"""Transformers of any depth, with or without layer norms: forward and backward written out, in numpy.
+"""Forward and backward of transformers of any depth, with or without layer norms, in numpy and compiled loops.
 
-The first layer's queries, keys and values are computed once for each (position, token) pair; the last layer
-asks from the answers only. See ``nodes`` for what lies between.
+The first layer's queries, keys and values are computed once for each (position, token) pair, the layers between once
+for each node (see ``nodes``), and the last layer's queries at the answers only.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Layers:
         self.read()
 
     def read(self) -> None:
-        """Copy the present weights into the compiled layers' form."""
+        """Copy the current weights into the layout of the compiled layers."""
         self.qkv = [self._qkv(layer) for layer in range(self.cfg.n_layers)]
 
     @quiet
@@ -42,7 +42,7 @@ class Layers:
 
     @quiet
     def gradients(self, nodes: Nodes, share: float, G: Mapping[str, Array]) -> float:
-        """Loss summed over the answers, times ``share``, in nats; its gradients are written to ``G`` by name."""
+        """Loss in nats, summed over the answers, times ``share``; writes the gradients to ``G``, by name."""
         streams, memories, end, logits = self._forward(nodes)
         d, G = buffer("d", *streams[-1].shape), _complete(G, self.W)
         w, _ = self._norm("ln_final", self.W)
@@ -51,15 +51,16 @@ class Layers:
         blocks.unembed(*[logits, streams[-1], self.sizes.norm == 1, w, self.W["unembed.W_U"], *end, *into])
         for layer in reversed(range(self.cfg.n_layers)):
             x = streams[layer]
+            # two buffers in turn: ``d`` is a view of the previous layer's
             spare = buffer(f"spare {layer % 2}", blocks.spare_size(len(x), len(d), x.shape[1], self.width, self.sizes))
-            given = (d, x, *nodes.queries[layer], self.qkv[layer], self.rest[layer], self.sizes, memories[layer])
-            d = blocks.backward(*[*given, self._qkv_gradients(layer, G), self._rest(layer, G), spare])
+            inputs = (d, x, *nodes.queries[layer], self.qkv[layer], self.rest[layer], self.sizes, memories[layer])
+            d = blocks.backward(*[*inputs, self._qkv_gradients(layer, G), self._rest(layer, G), spare])
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.add_to_embedding(d, *pairs, G["embed.W_E"], G["pos_embed.W_pos"])
         return loss
 
     def _forward(self, nodes: Nodes) -> tuple[list[Array], list[Array], tuple[Array, ...], Array]:
-        """The residual streams around the layers, the layers' memories, the last norm's arrays, and the logits."""
+        """The residual streams between layers, the layers' saved memory, the final norm's arrays, and the logits."""
         x = buffer("x", len(nodes.pairs), self.cfg.d_model)
         pairs = (self.tokens[nodes.pairs], self.positions[nodes.pairs])
         blocks.embed(self.W["embed.W_E"], self.W["pos_embed.W_pos"], *pairs, x)
@@ -76,7 +77,7 @@ class Layers:
         blocks.logits_of(*[x, *last, self.W["unembed.W_U"], self.W["unembed.b_U"], *end, logits])
         return streams, memories, end, logits
 
-    # ---- tensors by their place ------------------------------------------------------------------
+    # ---- tensors of a layer ----------------------------------------------------------------------
 
     def _qkv(self, layer: int) -> blocks.QKV:
         W_Q, W_K, W_V, b_Q, b_K, b_V = self._attention(layer, self.W)
@@ -105,5 +106,5 @@ class Layers:
 
 
 def _complete(G: Mapping[str, Array], W: Mapping[str, Array]) -> Mapping[str, Array]:
-    """Gradients by name, empty where a tensor is not trained."""
+    """Gradients by name, with empty arrays for tensors that are not trained."""
     return {name: G[name] if name in G else np.empty((0,) * w.ndim, np.float32) for name, w in W.items()}

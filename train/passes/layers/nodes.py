@@ -1,8 +1,8 @@
 """Rows of a task as nodes: the distinct inputs of a layer.
 
-What a layer computes at a position depends, under a causal mask, on the tokens up to it alone. So it is
-computed once for each distinct prefix among the rows (a node), not for every row and position: the first
-operand's column has as many nodes as there are elements.
+Under a causal mask, a layer's output at a position depends only on the tokens up to that position. So the output is
+computed once for each distinct prefix among the rows (a node), not for every row and position: the first operand's
+position has only as many nodes as there are elements.
 """
 
 from dataclasses import dataclass
@@ -22,26 +22,26 @@ class Queries(NamedTuple):
     """The queries of a layer and the keys that each attends to."""
 
     asks: Int32[Array, " n_out"]
-    """Row of the stream before the layer that each query stands at."""
+    """Row of the layer's input at which each query is asked."""
     rows: Int32[Array, " n_out"]
-    """Row of the queries computed that each is: of those of the whole stream, if that is shorter, else its own."""
+    """Each query's index among the projected queries: those of the whole input if that is shorter, else of ``asks``."""
     keys: Int32[Array, "n_out n_ctx"]
-    """Rows of the stream that each attends to; -1 for none, at the end."""
+    """Rows of the layer's input that each query attends to, padded with -1 at the end."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Rows of a task as nodes: the distinct prefixes among them (all positions of all rows where all see all)."""
+    """Rows of a task as nodes: the distinct prefixes of the rows (every position of every row if attention is full)."""
 
     pairs: Int32[Array, " pairs"]
     """The (position, token) pairs that occur."""
     label: Int32[Array, " answers"]
     queries: list[Queries]
-    """Of each layer; the stream before the first has a row for each (position, token) pair, then for each node."""
+    """Queries of each layer; the first layer's input has one row per (position, token) pair, other layers' per node."""
 
 
 class NodeMaker:
-    """Makes nodes of rows."""
+    """A callable that converts rows to nodes."""
 
     def __init__(self, plan: Plan, is_causal: bool, n_layers: int) -> None:
         self.index = plan.index.cpu().numpy().astype(np.int32)
@@ -57,12 +57,12 @@ class NodeMaker:
 
     def __call__(self, labels: Tensor, rows: Tensor) -> Nodes:
         """The nodes of the rows numbered ``rows``."""
-        chosen, n_ctx = rows.numpy(), self.index.shape[1]
-        most = len(chosen) * n_ctx
-        at, member = np.empty((len(chosen), n_ctx), np.int32), np.empty(most, np.int32)
+        row_numbers, n_ctx = rows.numpy(), self.index.shape[1]
+        most = len(row_numbers) * n_ctx
+        at, member = np.empty((len(row_numbers), n_ctx), np.int32), np.empty(most, np.int32)
         keys, key_entries = np.empty((most, n_ctx), np.int32), np.empty((most, n_ctx), np.int32)
         pairs, entries = np.empty(self.n_pairs, np.int32), np.empty(most, np.int32)
-        fixed = (self.prefixes, self.shared, self.index, chosen, self.is_causal)
+        fixed = (self.prefixes, self.shared, self.index, row_numbers, self.is_causal)
         count, n_pairs = find_nodes(*fixed, at, member, keys, pairs, entries, key_entries)
         pairs, entries, keys, key_entries = pairs[:n_pairs], entries[:count], keys[:count], key_entries[:count]
         answers = np.ascontiguousarray(at[:, self.positions]).ravel()
@@ -73,7 +73,7 @@ class NodeMaker:
             if layer == self.n_layers - 1:
                 asks, sees = asks[answers], sees[answers]
             queries.append(Queries(asks, _numbers(len(asks)) if len(asks) < n_in else asks, sees))
-        return Nodes(pairs, labels.numpy()[chosen].ravel().astype(np.int32), queries)
+        return Nodes(pairs, labels.numpy()[row_numbers].ravel().astype(np.int32), queries)
 
 
 def _numbers(n: int) -> Int32[Array, " n"]:
@@ -83,15 +83,15 @@ def _numbers(n: int) -> Int32[Array, " n"]:
 @njit(**COMPILE)
 @no_type_check
 def find_nodes(prefixes, shared, index, chosen, is_causal, at, member, keys, pairs, entries, key_entries):
-    """Nodes of rows, by position, each where its first row comes; how many there are, and how many pairs.
+    """Number the nodes of some rows, position by position. Returns the numbers of nodes and of distinct pairs.
 
     Args:
         prefixes: [n_ctx, all rows] number of each row's prefix up to each position.
-        shared: [n_ctx] how many prefixes a position has, if nodes are shared among rows there; else 0.
+        shared: [n_ctx] number of prefixes at a position whose nodes are shared among rows; else 0.
         index: [all rows, n_ctx] (position, token) pair at each position of each row.
         chosen: [n] the rows.
-        at: [n, n_ctx] each row's nodes, written. member: [most] the row of each node, likewise.
-        pairs: [T] pairs that occur, written; [most] ``entries`` count among these.
+        at: [n, n_ctx] each row's nodes, written. member: [most] a row of each node, written.
+        pairs: [T] pairs that occur, written. entries: [most] index into ``pairs`` of each node, written.
         keys, key_entries: [most, n_ctx], written: nodes and pairs that each node attends to, else -1.
     """
     n, n_ctx = at.shape

@@ -1,1 +1,1 @@
-"""The compiled pass for one layer without norm, from tables over (position, token), its gradient written by hand."""
+"""The tables pass: compiled, with a hand-written backward, for one-layer models without layer norm."""

@@ -1,7 +1,7 @@
-"""The loss over rows and its gradient in the tables, by compiled loops and matrix products on threads.
+"""The loss over rows and its gradient with respect to the tables, by compiled loops and matrix products on threads.
 
-Rows are cut into shards by their number alone, and shards are added up in order, so the result does not
-depend on the number of threads, nor on how many models stand side by side.
+The number of shards depends only on the number of rows, and shards are summed in order, so the result depends neither
+on the number of threads nor on the number of models.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,11 +29,11 @@ class Rows:
     """Rows of a task as the kernels read them."""
 
     index: Int32[Array, "n n_ctx"]
-    """Table entry at each position; the position that is the same in every row, if any, comes last."""
+    """Table entry at each position; a position with a constant token, if any, comes last."""
     source: Int32[Array, "n moving_times_heads"]
-    """Rows of the table that a row sums up: of each head, at every position but that last one."""
+    """Rows of the table that are summed for each row: one per head and position, without the constant position."""
     query: Int32[Array, " n"]
-    """Query entry."""
+    """Query entry of each row."""
     label: Int32[Array, " n"]
 
     def __len__(self) -> int:
@@ -47,10 +47,10 @@ class Rows:
 
 
 class RowLoss:
-    """Mean cross-entropy (nats) over rows, and its gradient in a model's tables.
+    """Mean cross-entropy (nats) over rows, and its gradient with respect to a model's tables.
 
-    In the layouts with "=", one position holds the same entry in every row. As a row's attention adds up to a
-    constant, that entry's part is taken out of all others and added to every row instead: a position less.
+    In the layouts with "=", one position holds the same entry in every row. Since a row's attention sums to a constant,
+    that entry's contribution is subtracted from all others and added to every row, which saves a position.
     """
 
     def __init__(self, cfg: Any, plan: Plan, maker: TableMaker) -> None:
@@ -67,14 +67,14 @@ class RowLoss:
         self.attention = cfg.attn_rate + index.shape[1] * (1 - cfg.attn_rate)
         """Sum of a row's attention over its positions, in each head."""
 
-    def rows(self, labels: Tensor, chosen: Tensor) -> Rows:
-        """The rows numbered ``chosen`` of a task, which has one answer position."""
+    def rows(self, labels: Tensor, row_numbers: Tensor) -> Rows:
+        """Some rows of a task that has one answer position."""
         columns = (self.index, self.source, self.query, labels[:, 0].to(torch.int32))
-        return Rows(*(column[chosen].numpy() for column in columns))
+        return Rows(*(column[row_numbers].numpy() for column in columns))
 
     @quiet
     def gradients(self, tables: Tables, shards: Sequence[Rows], into: Tables, each: Map) -> float:
-        """Loss of one model over its rows; its gradient in the model's tables is written ``into`` others."""
+        """Loss of one model over its rows; writes the gradient with respect to ``tables`` to ``into``."""
         mixed, base = self._expand(tables)
         S, share = len(shards), 1.0 / sum(map(len, shards))
         d_mixed = buffer("d_mixed", S, *mixed.shape)
@@ -94,7 +94,7 @@ class RowLoss:
         return sum(losses)
 
     def reader(self, tables: Tables) -> Callable[[Rows], Float32[Array, "n d_vocab_out"]]:
-        """A function from rows to logits, for any thread."""
+        """A thread-safe function from rows to logits."""
         mixed, base = (table.copy() for table in self._expand(tables))
 
         def logits(rows: Rows) -> Array:
@@ -105,7 +105,7 @@ class RowLoss:
     # ---- tables by entry -------------------------------------------------------------------------
 
     def _expand(self, tables: Tables) -> tuple[Array, Array]:
-        """Rows of the entries [blocks, heads * pairs, columns], and what each query entry adds [queries, C]."""
+        """Rows of the entries [blocks, heads * pairs, columns], and contributions of the query entries [queries, C]."""
         parts, base = tables.parts, tables.base
         mixed = buffer("mixed", self.n_blocks, self.cfg.n_heads * len(self.tokens), kernels.COLUMNS)
         less = np.zeros((parts.shape[0], parts.shape[2]), np.float32)
@@ -139,14 +139,14 @@ class RowLoss:
         post, direct = buffer("post", n, cfg.d_mlp), buffer("direct", n, cfg.d_vocab_out)
         pattern, weight = (buffer(name, n, rows.index.shape[1] * cfg.n_heads) for name in ("pattern", "weight"))
         logits = buffer("logits", n, cfg.d_vocab_out)
-        given = (mixed, base, tables.scores, tables.W_out_U, rows.index, rows.source, rows.query, cfg.attn_rate)
-        kernels.forward(*given, pattern, weight, post, direct, logits)
+        inputs = (mixed, base, tables.scores, tables.W_out_U, rows.index, rows.source, rows.query, cfg.attn_rate)
+        kernels.forward(*inputs, pattern, weight, post, direct, logits)
         return pattern, weight, post, logits
 
     def _shard(self, tables: Tables, mixed: Array, base: Array, rows: Rows, share: float, sums: Tables) -> float:
-        """Loss summed over a shard's rows, times ``share``; its gradients are written."""
+        """Loss summed over a shard's rows, times ``share``; writes the gradients to ``sums``."""
         pattern, weight, post, logits = self._forward(tables, mixed, base, rows)
         spare = (buffer("d_post", *post.shape), buffer("shifted", len(rows)), buffer("d_weight", *weight.shape))
-        given = (mixed, tables.W_out_U, rows.index, rows.source, rows.query, rows.label, self.cfg.attn_rate, share)
+        inputs = (mixed, tables.W_out_U, rows.index, rows.source, rows.query, rows.label, self.cfg.attn_rate, share)
         into = (sums.parts, sums.scores, sums.base, sums.W_out_U)
-        return kernels.backward(*given, pattern, weight, post, logits, *spare, *into)
+        return kernels.backward(*inputs, pattern, weight, post, logits, *spare, *into)

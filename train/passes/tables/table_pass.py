@@ -1,4 +1,4 @@
-"""Transformers of one layer without layer norm, as tables, on a CPU in float32: ``tables.tables``."""
+"""The tables pass: one-layer transformers without layer norm, on a CPU in float32."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -19,11 +19,11 @@ from .rows import RowLoss, Rows
 from .tables import TableMaker, Tables
 
 BLOCK = 8
-"""Models whose tables a thread makes together."""
+"""Number of models whose tables a thread builds together."""
 
 
 class TablePass:
-    """A ``protocol.Pass`` by tables, for tasks with one answer, at the end of the row, which sees all of it."""
+    """A ``protocol.Pass`` that computes with ``Tables``, for tasks with one answer, read at the last position."""
 
     NAME: ClassVar[str] = "tables"
     KNOWS: ClassVar[Knows] = {
@@ -66,23 +66,23 @@ class TablePass:
     def backward(
         self, batches: Sequence[list[Rows]], steps: Sequence[int], then: AfterGradients
     ) -> Float[Tensor, " K"]:
-        """Losses and gradients: threads share out blocks of models, or one model's shards where models are too few."""
+        """Losses and gradients; threads work on blocks of models, or on the shards of one model if models are few."""
         losses = torch.empty(len(batches), dtype=torch.float64)
 
         def one(i: int, each: Map) -> None:
             maker = self.block_makers[i]
             tables = maker.forward(each)
-            found = Tables(*(buffer(f"d {name}", *table.shape) for name, table in tables._asdict().items()))
+            d_tables = Tables(*(buffer(f"d {name}", *table.shape) for name, table in tables._asdict().items()))
             for b, k in enumerate(self.blocks[i]):
-                losses[k] = self.row_loss.gradients(tables.of(b), batches[k], found.of(b), each)
-            maker.backward(found, each)
+                losses[k] = self.row_loss.gradients(tables.of(b), batches[k], d_tables.of(b), each)
+            maker.backward(d_tables, each)
             then(self.blocks[i], each, [])
 
         self.threads.over(one, len(self.blocks))
         return losses
 
     def reader(self, k: int, each: Map) -> Reader:
-        """A reader by the same tables."""
+        """A reader that uses the tables of the current weights."""
         logits = self.row_loss.reader(self.makers[k].forward(each).of(0))
         return lambda rows: torch.from_numpy(logits(self.row_loss.rows(self.labels[k], rows)))[:, None]
 

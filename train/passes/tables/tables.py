@@ -1,12 +1,12 @@
-"""One-layer models without layer norm, as tables: what any row of tokens can add to hidden units and logits.
+"""One-layer models without layer norm as tables of contributions to hidden units and logits.
 
-A row's hidden units read a sum over heads and positions of pattern * (value W_O W_in), and each value depends
-on a (position, token) pair alone. So these products are taken once per pair, not once per row, and a row's
-matrix product becomes a sum of a few table rows. Likewise W_out W_U is multiplied first: no row passes
-through the residual stream. The function and its gradients are the plain model's, up to rounding.
+A row's hidden units read a sum over heads and positions of pattern * (value W_O W_in), and each value depends only on
+a (position, token) pair. So these products are computed once per pair, not once per row, and a row's matrix product
+becomes a sum of a few table rows. Likewise W_out W_U is multiplied first, so that no row passes through the residual
+stream. The function and its gradients equal the plain model's, up to rounding.
 
-Everything here is numpy with B models side by side: its matrix products release the GIL, and on many
-processors its BLAS is the faster one.
+This module uses numpy, with B models at once: numpy's matrix products release the GIL, and its BLAS is faster than
+PyTorch's on many processors.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ from train.passes.threads import Map
 
 
 class Tables(NamedTuple):
-    """Tables of a model (of B, with a first axis more), or gradients in them.
+    """Tables of a model (or of B models, with a leading axis), or gradients with respect to tables.
 
-    C = d_mlp + d_vocab_out columns, into the hidden units before straight into the logits.
+    C = d_mlp + d_vocab_out columns: contributions to the hidden units, then directly to the logits.
     """
 
     parts: Float32[Array, "*B n_heads d_vocab_plus_n_ctx C"]
-    """What a token's value adds, then what a position's value adds; an entry's row is the sum of both."""
+    """Contributions of each token's value, then of each position's value; an entry's row is the sum of both."""
     scores: Float32[Array, "*B n_heads queries pairs"]
     """Attention scores of query entries against all entries."""
     base: Float32[Array, "*B queries C"]
-    """What a query entry adds by itself, biases included."""
+    """Contribution of a query entry's residual stream, biases included."""
     W_out_U: Float32[Array, "*B d_mlp d_vocab_out"]
     """The neuron-logit map."""
 
@@ -42,13 +42,13 @@ class Tables(NamedTuple):
 
 
 class TableMaker:
-    """Makes the tables of B models from their weights, and turns gradients in tables into gradients in weights.
+    """Builds the tables of B models from the weights, and backpropagates gradients from tables to weights.
 
     Args:
         cfg: the models' HookedTransformerConfig: one layer, no norm.
-        plan: where the tables' entries are.
-        W: weights [B, ...] by TransformerLens's short name ("W_E", "b_in", ...); read anew at each call.
-        d_W: gradients of those that are trained; written at each ``backward``.
+        plan: the entries of the tables.
+        W: weights [B, ...] by TransformerLens's short name ("W_E", "b_in", ...); read at every call.
+        d_W: gradients of the trained weights, written by every ``backward``.
     """
 
     def __init__(self, cfg: Any, plan: Plan, W: Mapping[str, Array], d_W: Mapping[str, Array]) -> None:
@@ -60,7 +60,7 @@ class TableMaker:
 
     @quiet
     def forward(self, each: Map) -> Tables:
-        """The tables at the present weights, in thread-local memory, where ``backward`` finds what it needs."""
+        """The tables at the current weights; intermediate arrays are kept in thread-local memory for ``backward``."""
         W, cfg = self.W, self.cfg
         B, width = len(W["W_E"]), cfg.n_heads * cfg.d_head
         rows = cfg.d_vocab + len(W["W_pos"][0])
@@ -100,7 +100,7 @@ class TableMaker:
 
     @quiet
     def backward(self, d: Tables, each: Map) -> None:
-        """Write the gradients of the trained weights, given those of the tables of the last ``forward``."""
+        """Write the gradients of the trained weights, given gradients ``d`` of the tables of the last ``forward``."""
         W, cfg = self.W, self.cfg
         B, d_mlp, width = len(self.x), cfg.d_mlp, cfg.n_heads * cfg.d_head
         d_values, d_W_O = buffer("d_values", *self.values.shape), buffer("d_W_O", *W["W_O"].shape)
@@ -137,7 +137,7 @@ class TableMaker:
         np.matmul(self.x.swapaxes(1, 2), d_y, out=d_qkv)
         np.matmul(d_y, self.qkv.swapaxes(1, 2), out=d_x)
         self._unpair(d_resid, self.asked_tokens, self.asked_positions, d_x)
-        found = {
+        grads = {
             "W_E": d_x[:, : cfg.d_vocab],
             "W_pos": d_x[:, cfg.d_vocab :],
             "W_O": d_W_O,
@@ -151,13 +151,13 @@ class TableMaker:
         }
         for i, letter in enumerate("QKV"):
             own = slice(i * width, (i + 1) * width)
-            found[f"W_{letter}"] = d_qkv[:, :, own].reshape(B, cfg.d_model, cfg.n_heads, cfg.d_head).swapaxes(1, 2)
-            found[f"b_{letter}"] = d_y[:, cfg.d_vocab :, own].sum(axis=1).reshape(W[f"b_{letter}"].shape)
+            grads[f"W_{letter}"] = d_qkv[:, :, own].reshape(B, cfg.d_model, cfg.n_heads, cfg.d_head).swapaxes(1, 2)
+            grads[f"b_{letter}"] = d_y[:, cfg.d_vocab :, own].sum(axis=1).reshape(W[f"b_{letter}"].shape)
         for name, into in self.d_W.items():
-            into[:] = found[name]
+            into[:] = grads[name]
 
     def _shares(self, each: Map) -> list[slice | None]:
-        """How the work splits: the neuron-logit map (None), and heads, one by one where threads share them out."""
+        """Units of work for ``each``: the neuron-logit map (None), and all heads, or each head if there are threads."""
         H = self.cfg.n_heads
         return [None, *([slice(0, H)] if each is map else [slice(h, h + 1) for h in range(H)])]
 
