@@ -19,7 +19,8 @@ report: $(STAMP)
 # files go to the workers whole, so that what the tests of a file share is made once
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: check docs compat
+test: $(STAMP) $(TL39)/.ok
+	$(MAKE) --no-print-directory -j3 check docs compat
 	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(STAMP)

@@ -146,7 +146,7 @@ def test_its_report_says_what_is_unknown(imported, tmp_path, shape, more, says, 
     assert main([str(path), "--out", str(tmp_path / "report"), "--quiet"]) == 0, capsys.readouterr().err
     html = (tmp_path / "report/index.html").read_text()
     assert "optimiser unknown" in html and "stranger.pt" in html and "ab" * 32 in html
-    assert "trained on an unknown part" in html and "Which rows were trained on is unknown" in html
+    assert "trained on an unknown part" in html and "unknown which rows the model was trained on" in html
     assert "seed 0" not in html.partition("</h1>")[0]
     assert says in html
     assert not (tmp_path / "report/errors.txt").exists()

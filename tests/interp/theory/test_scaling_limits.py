@@ -130,7 +130,7 @@ def test_feature_learning_pays_on_hard_tasks():
     from interp.theory.fronts import fronts
 
     pair = [(0.4, 0.0), (0.4, 100.0)]
-    lazy, rich = (one.exponents()[0] for one in fronts(1.5, pair, [16 * 2**i for i in range(5)], draws=8))
+    lazy, rich = (one.exponents()[0] for one in fronts(1.5, pair, [16 * 2**i for i in range(6)], draws=8))
     assert rich - lazy > 0.03
 
 

@@ -386,6 +386,7 @@ def test_session_is_recorded(run):
 def test_threads_are_set_for_the_run_alone(run):
     import torch
 
+    torch.set_num_threads(1)
     path = Path(run(*TINY, "--threads", 2)[1][-1])
     (session,) = json.loads((path / "run.json").read_text())["sessions"]
     assert session["threads"] == 2
