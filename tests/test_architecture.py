@@ -22,7 +22,7 @@ TRAIN = [
     {"algebra"},
     {"errors", "hints", "streams", "curves", "version"},
 ]
-"""Rooms of train/: each imports those of rows below its own. Rooms of one row do not import each other, hints aside."""
+"""Rooms of train/: each imports those of rows below its own. Rooms of one row do not import each other."""
 INTERP = [
     {"report", "front"},
     {"pages"},
