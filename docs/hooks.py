@@ -4,6 +4,7 @@ A notebook becomes a page of code and committed outputs. A plotly figure is stor
 the figure with plotly.js, which is copied from the installed plotly, so that no page asks the network for anything.
 """
 
+import functools
 import html
 import importlib.util
 import json
@@ -46,6 +47,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return re.sub(r"Example: `(tests/fixtures/howto/(\w+\.patch))`\.", _unfolded, markdown)
 
 
+@functools.cache
 def _tables() -> Any:
     """``docs/tables.py``, which is beside this file and in no package."""
     spec = importlib.util.spec_from_file_location("tables", Path(__file__).parent / "tables.py")
