@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from .computed import Computed
 from .export import save_figure
 from .notebook import bundle, table_html, titled
 from .tracks import Track, set_frame, traces
+from .widgets import Widget
 
 MOST_WORDS = 5
 """Number of leading words of a heading or a caption that become an id."""
@@ -69,15 +69,47 @@ class Tiles:
 
 
 @dataclass(frozen=True, eq=False)
+class Link:
+    """Elements of a trace that stand for values of one of the page's selections.
+
+    Attributes:
+        trace: number of the trace.
+        name: the selection, such as "k", or the name of several selections that one element can be chosen for.
+        by: "trace" (all of the trace stands for the only entry of ``values``), "point" (``values`` has one entry per
+            point or bar), "x" or "y" (the coordinate is the value: bars, and columns and rows of images).
+        values: whole numbers; -1 stands for nothing.
+    """
+
+    trace: int
+    name: str
+    by: str
+    values: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.by not in ("trace", "point", "x", "y"):
+            raise ValueError(f"link by {self.by!r}: trace, point, x and y are allowed")
+        if (self.values is None) != (self.by in ("x", "y")):
+            raise ValueError(f"link by {self.by!r} {'takes no' if self.by in ('x', 'y') else 'needs'} values")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named stretch of the page's steps, from ``first`` to ``last`` (updates done)."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
 class Figure:
     """A plotly figure with the words around it and, if it changes with the step, its tracks.
 
     `fig` is drawn for the last of `steps` (updates done, increasing). `takeaway` is the sentence with the
     numbers, `source` a line of markdown, `alt` a description for readers who do not see the figure, `texts` one
     sentence per step, shown below the figure. The page opens the figure at `default_step` (None: where the slider
-    stands) and leaves it there until the slider moves. A figure with `computed` follows a number that the reader types,
-    and has no tracks. `id` is made of the heading where none is given. Raises ValueError for fields that do not fit
-    together.
+    stands) and leaves it there until the slider moves. `id` is made of the heading where none is given. Raises
+    ValueError for fields that do not fit together.
     """
 
     fig: go.Figure
@@ -89,8 +121,12 @@ class Figure:
     tracks: tuple[Track, ...] = ()
     texts: tuple[str, ...] | None = None
     default_step: int | None = None
-    computed: Computed | None = None
     id: str = ""
+    how: str = ""
+    """How to read the figure, in markdown; shown folded."""
+    links: tuple[Link, ...] = ()
+    columns: dict[str, str] | None = None
+    """Names of the columns of the figure's CSV, by what they hold (trace, x, y, z); a part without name is left out."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", checked_id(self.id or id_of(self.heading)))
@@ -150,7 +186,7 @@ class Figure:
         return bundle(self.framed(), self.takeaway, f"<Figure {self.id}: {self.heading}>")
 
 
-Block = Text | Table | Tiles | Figure
+Block = Text | Table | Tiles | Figure | Widget
 
 
 def check_steps(steps: tuple[int, ...], where: str) -> None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from interp.html.page import Page, render_page
+from interp.html.page import Page
+from interp.html.render import render_page
 from train.storage.files import write_atomic
 
 

@@ -9,7 +9,6 @@ from interp.figures.images import image_figure, images_figure
 from interp.figures.neurons import neurons_figure
 from interp.figures.progress import lines_figure
 from interp.html.blocks import Block, Figure, Text
-from interp.html.computed import Computed
 from interp.html.tracks import Track
 from interp.measures.frequencies import FVE
 from interp.parts.activations import neurons_of
@@ -157,22 +156,4 @@ def _representatives(run: Run) -> list[Block]:
 
 
 def _any_neuron(run: Run) -> list[Block]:
-    try:
-        arrays = neuron_arrays(run.last)
-    except NotApplicable as reason:
-        return [Text(f"A neuron of your choice is not shown: {reason}.")]
-    computed = Computed("neuron", arrays, "Neuron", 0, run.last.model.cfg.d_mlp - 1, 0)
-    if computed.n_bytes > MAX_BYTES:
-        size = computed.n_bytes / 1e6
-        return [Text(f"A neuron of your choice is not shown: the weights would add {size:.1f} MB to this page.")]
-    return [
-        Figure(
-            id="any",
-            fig=image_figure(run.task.as_grid(neurons_of(run.last)[:, 0].numpy()), "activation"),
-            heading="Any neuron",
-            takeaway="Type a neuron's number: the page computes its activations from the last snapshot's weights.",
-            source=AXES + ".",
-            alt="Image of the activation of the chosen neuron over all pairs.",
-            computed=computed,
-        )
-    ]
+    return []

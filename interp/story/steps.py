@@ -19,7 +19,7 @@ def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
 
 def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
     """The cursor's x at each step."""
-    return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]))
+    return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]), is_cursor=True)
 
 
 def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:

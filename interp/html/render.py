@@ -1,0 +1,205 @@
+"""Rendering of a page as one self-contained HTML text that makes no network requests.
+
+Figures are painted by the scripts of `assets/` from the section's payload (``packing``). plotly.js, which draws a
+figure that a reader wants to look at closely, travels compressed: the content-security policy names the hash of its
+text, so that only this text can run.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, StrictUndefined, Template
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+
+from .blocks import Figure, Table, Text, Tiles
+from .drawn import figure_data
+from .packing import Payload, as_it_is
+from .page import Page, PageSection
+from .still import still
+from .widgets import Widget
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("arrays", "numbers", "scales", "frame", "paint", "legend", "pick", "panel", "closely", "files", "state",
+           "scrubber", "widgets", "main")  # fmt: skip
+"""Files of the page's script, in order; together they are one function."""
+
+
+@dataclass
+class Rendered:
+    """A page's HTML, and the bytes of its parts by name."""
+
+    html: str
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+def render_page(page: Page) -> str:
+    """The page as one HTML text; the same page gives the same bytes."""
+    return rendered(page).html
+
+
+def rendered(page: Page) -> Rendered:
+    """The page as one HTML text, with the table of its bytes."""
+    out = Rendered("")
+    shown = [_section(section, templates := [], out) | {"templates": templates} for section in page.sections]
+    widgets = [b for section in page.sections for b in section.blocks if isinstance(b, Widget)]
+    scripts = [_engine(page.choices is not None), *dict.fromkeys(widget.script for widget in widgets)]
+    plotly, plotly_text = _plotly()
+    style = _asset("page.css") + _asset("print.css")
+    if any(isinstance(block, Tiles) for section in page.sections for block in section.blocks):
+        style += _asset("tiles.css")
+    facts = {
+        "steps": page.steps, "labels": page.step_labels, "choices": page.choices, "phases": page.phases,
+        "selections": page.selections, "shared": page.shared, "printSteps": page.print_steps,
+    }  # fmt: skip
+    out.sizes |= {"plotly.js": len(plotly), "scripts and style": sum(map(len, scripts)) + len(style)}
+    out.html = _template().render(
+        page=page,
+        sections=shown,
+        lead=[section for section in shown if section["section"].lead],
+        rest=[section for section in shown if not section["section"].lead],
+        provenance={key: _plain(value) for key, value in page.provenance.items()},
+        style=Markup(style),
+        scripts=[Markup(script) for script in scripts],
+        hashes=[_sha256(script) for script in (*scripts, plotly_text)],
+        plotly=plotly,
+        facts=Markup(_json(facts)),
+    )
+    out.sizes["everything"] = len(out.html.encode())
+    return out
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _engine(has_choices: bool) -> str:
+    """The page's script: its files one after another inside one function, so that they share names with no one else."""
+    names = [*SCRIPTS[:-1], *(["choices"] if has_choices else []), SCRIPTS[-1]]
+    return '"use strict";\n(() => {\n' + "\n".join(_asset(f"{name}.js") for name in names) + "})();\n"
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """plotly.js compressed for the page, and its text."""
+    text = get_plotlyjs()
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode(), text
+
+
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("page.html.j2"))
+
+
+def _section(section: PageSection, templates: list[dict], out: Rendered) -> dict[str, Any]:
+    """A section as the template needs it, with the payload of its figures and widgets ("" where it has none)."""
+    payload = Payload()
+    views = list(_views(section, templates, payload, out))
+    content = [view["data"] for view in views if view["kind"] in ("Figure", "Widget")]
+    text = payload.base64({"panels": content, "templates": templates}) if content else ""
+    out.sizes[f"section {section.id}"] = len(text)
+    return {"section": section, "views": views, "payload": text}
+
+
+def _views(section: PageSection, templates: list[dict], payload: Payload, out: Rendered) -> Iterator[dict[str, Any]]:
+    """Each block as the template needs it; plotly's own templates are gathered in `templates`, each once."""
+    markdown = MarkdownIt("zero").enable(["emphasis", "backticks", "list", "link", "escape"])
+    markdown.validateLink = lambda url: url.startswith(("https://", "#"))
+    for block in section.blocks:
+        if isinstance(block, Text):
+            yield {"kind": "Text", "html": Markup(markdown.render(block.markdown))}
+            continue
+        if isinstance(block, Table):
+            yield {"kind": "Table", "id": f"{section.id}.{block.id}", "caption": block.caption, **_cells(block.frame)}
+            continue
+        if isinstance(block, Tiles):
+            yield {"kind": "Tiles", "tiles": block, "points": _points}
+            continue
+        before, id = payload.n_bytes, f"{section.id}.{block.id}"
+        data = _widget(block, payload) if isinstance(block, Widget) else _figure(block, templates, payload)
+        out.sizes[f"  {id} (before compression)"] = payload.n_bytes - before
+        words = {"source": Markup(markdown.renderInline(block.source)), "how": Markup(markdown.render(block.how))}
+        picture = ""
+        if isinstance(block, Widget):
+            picture = markdown.render(block.still)
+        elif section.lead:
+            picture = still(block)
+        kind = "Widget" if isinstance(block, Widget) else "Figure"
+        yield {"kind": kind, "data": data | {"id": id}, "figure": block, "still": Markup(picture), **words}
+
+
+def _figure(figure: Figure, templates: list[dict], payload: Payload) -> dict[str, Any]:
+    data = figure_data(figure.fig, figure.tracks, payload)
+    links = [
+        {"trace": link.trace, "name": link.name, "by": link.by}
+        | ({} if link.values is None else {"values": np.asarray(link.values).astype(int).tolist()})
+        for link in figure.links
+    ]
+    template = data["layout"].pop("template", {})
+    if template not in templates:
+        templates.append(template)
+    return data | {
+        "kind": "figure", "steps": figure.steps, "texts": figure.texts, "opens": figure.default_step, "links": links,
+        "columns": figure.columns, "template": templates.index(template), "heading": figure.heading,
+    }  # fmt: skip
+
+
+def _widget(widget: Widget, payload: Payload) -> dict[str, Any]:
+    arrays = {name: payload.add(as_it_is(array)) for name, array in widget.arrays.items()}
+    return {"kind": "widget", "name": widget.name, "arrays": arrays, "options": widget.options}
+
+
+def _points(line: tuple[tuple[float, float], ...]) -> str:
+    """Points of an SVG polyline in a box of 100 by 40."""
+    return " ".join(f"{100 * x:.1f},{40 * (1 - y):.1f}" for x, y in line)
+
+
+def _cells(frame: pd.DataFrame) -> dict[str, Any]:
+    numeric = [bool(pd.api.types.is_numeric_dtype(dtype)) for dtype in frame.dtypes]
+    rows = [[_plain(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    return {"columns": [str(name) for name in frame.columns], "numeric": numeric, "rows": rows}
+
+
+def _plain(value: Any) -> str:
+    """A value as text: four digits of a fraction, whole numbers without a point, a dash for a missing value."""
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    if not isinstance(value, str) and pd.isna(value):
+        return "–"
+    if isinstance(value, float | np.floating):
+        return str(int(value)) if value == np.rint(value) and abs(value) < 1e15 else _four_digits(float(value))
+    return str(value)
+
+
+def _four_digits(value: float) -> str:
+    """Four significant digits; powers of ten as people write them: 1.9 × 10⁻⁷."""
+    if value == 0 or not np.isfinite(value) or 1e-4 <= abs(value) < 1e6:
+        return f"{value:,.4g}".replace("-", "−")
+    digits, power = f"{value:.3e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits.rstrip('0').rstrip('.')} × 10{raised}".replace("-", "−")
+
+
+def _json(data: dict[str, Any]) -> str:
+    """JSON that cannot end the script element around it; NaN becomes null."""
+    return json.dumps(data, cls=_Encoder, separators=(",", ":")).replace("<", "\\u003c")
+
+
+class _Encoder(PlotlyJSONEncoder):
+    def default(self, o: Any) -> Any:
+        return asdict(o) if hasattr(o, "__dataclass_fields__") else super().default(o)
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode()
