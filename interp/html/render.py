@@ -129,7 +129,8 @@ def _views(section: PageSection, templates: list[dict], payload: Payload, out: R
         before, id = payload.n_bytes, f"{section.id}.{block.id}"
         data = _widget(block, payload) if isinstance(block, Widget) else _figure(block, templates, payload)
         out.sizes[f"  {id} (before compression)"] = payload.n_bytes - before
-        words = {"source": Markup(markdown.renderInline(block.source)), "how": Markup(markdown.render(block.how))}
+        takeaway = Markup(markdown.renderInline(block.takeaway))
+        words = {"takeaway": takeaway, "source": Markup(markdown.renderInline(block.source)), "how": Markup(markdown.render(block.how))}
         picture = ""
         if isinstance(block, Widget):
             picture = markdown.render(block.still)

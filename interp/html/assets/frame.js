@@ -27,7 +27,7 @@ function boxesOf({ data, layout }) {
     if (boxes.has(key)) continue;
     const [x, y] = [axisOf(layout, "x", trace.xaxis), axisOf(layout, "y", trace.yaxis)];
     boxes.set(key, { key, x, y, left: x.domain?.[0] ?? 0, right: x.domain?.[1] ?? 1, low: y.domain?.[0] ?? 0,
-      high: y.domain?.[1] ?? 1, isSquare: Boolean(x.scaleanchor || y.scaleanchor), title: "" });
+      high: y.domain?.[1] ?? 1, isSquare: Boolean(x.scaleanchor || y.scaleanchor), title: "", hasImage: data.some((t) => t.type === "heatmap" && `${t.xaxis ?? "x"} ${t.yaxis ?? "y"}` === key) });
   }
   const all = Array.from(boxes.values());
   for (const note of layout.annotations ?? []) {
@@ -123,7 +123,7 @@ function axesOf(box, levels) {
   for (const { at, text: words } of marksOf(y, height, true)) {
     const px = ys.pixel(at);
     if (hasLabels(y)) group.append(svg("path", { d: `M${left} ${px.toFixed(1)}h-4`, class: "tick" }));
-    if (y.type !== "category" && !box.isSquare) group.append(svg("path", { d: `M${left} ${px.toFixed(1)}h${width}`, class: "grid" }));
+    if (y.type !== "category" && !box.isSquare && !box.hasImage) group.append(svg("path", { d: `M${left} ${px.toFixed(1)}h${width}`, class: "grid" }));
     if (hasLabels(y)) group.append(text(words, [left - 7, px + 4], { "text-anchor": "end" }));
   }
   if (titleOf(x)) group.append(fitted(titleOf(x), left + width / 2, top + height + footOf(box) - 8, Math.max(width + 40, 150)));

@@ -96,9 +96,18 @@ class Panel {
     for (const box of this.boxes) for (const t of this.tracesIn(box)) {
       const trace = this.shown[t];
       if (!chosenTraces(t) || this.figure.data[t].visible === "legendonly") continue;
-      paintTrace(ctx, { ...trace, ...(this.isCursor(t) ? { line: { ...trace.line, color: this.colours.soft, width: 1.5 } } : {}) }, box, this.lit(t), this.colours);
+      if (this.isCursor(t)) this.paintCursor(ctx, trace, box);
+      else paintTrace(ctx, trace, box, this.lit(t), this.colours);
     }
     return ctx;
+  }
+
+  // A line from edge to edge, with a rim that sets it off from an image.
+  paintCursor(ctx, trace, box) {
+    const { soft, panel } = this.colours;
+    const edges = [box.ys.back(box.top + box.height), box.ys.back(box.top)];
+    for (const [color, width] of [...(box.hasImage ? [[panel, 3]] : []), [soft, 1.5]])
+      paintTrace(ctx, { ...trace, y: edges, line: { color, width, dash: box.hasImage ? "solid" : "dot" } }, box, { whole: null }, this.colours);
   }
 
   isCursor(t) {
