@@ -35,7 +35,7 @@ function dressed({ layout: own, template }) {
     modebar: { bgcolor: CLEAR, color: line, activecolor: ink },
     legend: isNarrow.matches ? { ...own.legend, orientation: "h", x: 0, y: -0.25, yanchor: "top" } : own.legend,
     height: Math.max(own.height, 380),
-    width: printing ? PAPER_PX : undefined,
+    width: printing ? PAPER_PX.figure : undefined,
   };
 }
 

@@ -167,35 +167,55 @@ function edgesOf(centres, scale) {
   return [2 * at[0] - middles[0], ...middles, 2 * at[at.length - 1] - middles[middles.length - 1]];
 }
 
-function paintImage(ctx, trace, { xs, ys }) {
+// For each of `count` pixels from `start` on, the cell that lies under its middle; -1 outside.
+function cellsUnder(edges, start, count, ratio) {
+  const cells = new Int32Array(count).fill(-1);
+  for (let i = 0; i + 1 < edges.length; i++) {
+    const [from, to] = [Math.min(edges[i], edges[i + 1]), Math.max(edges[i], edges[i + 1])];
+    for (let px = Math.max(0, Math.ceil((from - start) * ratio - 0.5)); px < Math.min(count, (to - start) * ratio - 0.5); px++) cells[px] = i;
+  }
+  return cells;
+}
+
+const isEven = (edges) => edges.every((px, i) =>
+  Math.abs(px - edges[0] - (i * (edges[edges.length - 1] - edges[0])) / (edges.length - 1)) < 0.5);
+const counted0 = (n) => Array.from({ length: n }, (_, i) => i);
+
+// One pixel a cell, which the browser enlarges; where cells differ in size, one for each pixel of the screen.
+function paintImage(ctx, trace, box, ratio) {
   const { z } = trace;
   const [n, m] = [z.length, z[0].length];
-  const ramp = rampOf(trace.colorscale);
-  const [lo, hi] = rangeOf(z, trace.zmin, trace.zmax);
-  const image = new ImageData(m, n);
-  for (let r = 0, at = 0; r < n; r++) for (let c = 0; c < m; c++, at += 4) {
-    const value = z[r][c];
+  const across = edgesOf(trace.x ?? counted0(m), box.xs);
+  const down = edgesOf(trace.y ?? counted0(n), box.ys);
+  ctx.globalAlpha = trace.opacity ?? 1;
+  ctx.imageSmoothingEnabled = false;
+  if (isEven(across) && isEven(down)) {
+    fillCanvas(trace, counted0(n), counted0(m));
+    return enlarged(ctx, across, down);
+  }
+  const [width, height] = [Math.round(box.width * ratio), Math.round(box.height * ratio)];
+  fillCanvas(trace, cellsUnder(down, box.top, height, ratio), cellsUnder(across, box.left, width, ratio));
+  ctx.drawImage(CANVAS, box.left, box.top, box.width, box.height);
+}
+
+function fillCanvas({ z, colorscale, zmin, zmax }, rows, columns) {
+  const [ramp, [lo, hi]] = [rampOf(colorscale), rangeOf(z, zmin, zmax)];
+  const image = new ImageData(columns.length, rows.length);
+  let at = -4;
+  for (const r of rows) for (const c of columns) {
+    at += 4;
+    const value = r < 0 || c < 0 ? null : z[r][c];
     if (value === null || Number.isNaN(value)) continue;
     const level = 4 * levelIn(value, lo, hi);
     for (let k = 0; k < 3; k++) image.data[at + k] = ramp[level + k];
     image.data[at + 3] = 255;
   }
-  CANVAS.width = m;
-  CANVAS.height = n;
+  CANVAS.width = columns.length;
+  CANVAS.height = rows.length;
   CANVAS.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
-  const count = (size) => Array.from({ length: size }, (_, i) => i);
-  const [across, down] = [edgesOf(trace.x ?? count(m), xs), edgesOf(trace.y ?? count(n), ys)];
-  ctx.globalAlpha = trace.opacity ?? 1;
-  ctx.imageSmoothingEnabled = false;
-  const isEven = (edges) => edges.every((px, i) => Math.abs(px - edges[0] - (i * (edges[edges.length - 1] - edges[0])) / (edges.length - 1)) < 0.5);
-  if (isEven(across) && isEven(down)) return whole(ctx, across, down);
-  for (let c = 0; c < m; c++) for (let r = 0; r < n; r++) {
-    const [x, y] = [Math.min(across[c], across[c + 1]), Math.min(down[r], down[r + 1])];
-    ctx.drawImage(CANVAS, c, r, 1, 1, x, y, Math.abs(across[c + 1] - across[c]) + 0.4, Math.abs(down[r + 1] - down[r]) + 0.4);
-  }
 }
 
-function whole(ctx, across, down) {
+function enlarged(ctx, across, down) {
   const [x0, x1, y0, y1] = [across[0], across[across.length - 1], down[0], down[down.length - 1]];
   ctx.save();
   ctx.translate(x0, y0);
@@ -204,12 +224,12 @@ function whole(ctx, across, down) {
   ctx.restore();
 }
 
-function paintTrace(ctx, trace, box, lit, colours) {
+function paintTrace(ctx, trace, box, lit, colours, ratio) {
   ctx.save();
   ctx.beginPath();
   ctx.rect(box.left - 6, box.top - 6, box.width + 12, box.height + 12);
   ctx.clip();
-  if (trace.type === "heatmap") paintImage(ctx, trace, box);
+  if (trace.type === "heatmap") paintImage(ctx, trace, box, ratio);
   else if (trace.type === "bar") paintBars(ctx, trace, box, lit, colours);
   else {
     const mode = trace.mode ?? "lines";

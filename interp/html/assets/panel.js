@@ -70,8 +70,9 @@ class Panel {
 
   arrange() {
     const { layout } = this.figure;
-    const width = Math.floor(printing ? Math.min(PAPER_PX, this.plot.clientWidth || PAPER_PX) : this.plot.clientWidth);
-    const { boxes, height } = arranged(boxesOf(this.figure), width, this.baseHeight);
+    const paper = this.element.classList.contains("compact") ? PAPER_PX.lead : PAPER_PX.figure;
+    const width = Math.floor(printing ? paper : this.plot.clientWidth);
+    const { boxes, height } = arranged(boxesOf(this.figure), width, this.baseHeight * (printing ? 0.7 : 1));
     this.boxes = boxes;
     this.size = [width, height];
     this.plot.style.height = `${height}px`;
@@ -97,7 +98,7 @@ class Panel {
       const trace = this.shown[t];
       if (!chosenTraces(t) || this.figure.data[t].visible === "legendonly") continue;
       if (this.isCursor(t)) this.paintCursor(ctx, trace, box);
-      else paintTrace(ctx, trace, box, this.lit(t), this.colours);
+      else paintTrace(ctx, trace, box, this.lit(t), this.colours, this.ratio);
     }
     return ctx;
   }
@@ -133,7 +134,8 @@ class Panel {
     const moment = `${mark} ${i} ${share} ${this.focus?.key ?? ""}`;
     if (this.drawn.live !== moment) {
       this.resolve();
-      this.mark(this.paint(this.live, (t) => this.moving.has(t)));
+      // of two canvases painted just before printing, Chromium prints the upper one only
+      this.mark(this.paint(this.live, (t) => printing || this.moving.has(t)));
     }
     this.drawn = { look, still: mark, live: moment };
   }
@@ -209,7 +211,8 @@ class Panel {
   }
 }
 
-const PAPER_PX = 680;
+// Widths of plots in print: three of the lead's figures, or two others, side by side.
+const PAPER_PX = { lead: 222, figure: 318 };
 
 function outline(ctx, trace, box, by, value, { ink, panel }) {
   const isX = by === "x";
