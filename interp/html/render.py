@@ -52,7 +52,7 @@ def render_page(page: Page) -> str:
 def rendered(page: Page) -> Rendered:
     """The page as one HTML text, with the table of its bytes."""
     out = Rendered("")
-    shown = [_section(section, templates := [], out) | {"templates": templates} for section in page.sections]
+    shown = [_section(section, out) for section in page.sections]
     widgets = [b for section in page.sections for b in section.blocks if isinstance(b, Widget)]
     scripts = [_engine(page.choices is not None), *dict.fromkeys(widget.script for widget in widgets)]
     plotly, plotly_text = _plotly()
@@ -67,8 +67,8 @@ def rendered(page: Page) -> Rendered:
     out.html = _template().render(
         page=page,
         sections=shown,
-        lead=[section for section in shown if section["section"].lead],
-        rest=[section for section in shown if not section["section"].lead],
+        lead=[part for part, section in zip(shown, page.sections, strict=True) if section.lead],
+        rest=[part for part, section in zip(shown, page.sections, strict=True) if not section.lead],
         provenance={key: _plain(value) for key, value in page.provenance.items()},
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
@@ -102,9 +102,9 @@ def _template() -> Template:
     return environment.from_string(_asset("page.html.j2"))
 
 
-def _section(section: PageSection, templates: list[dict], out: Rendered) -> dict[str, Any]:
+def _section(section: PageSection, out: Rendered) -> dict[str, Any]:
     """A section as the template needs it, with the payload of its figures and widgets ("" where it has none)."""
-    payload = Payload()
+    payload, templates = Payload(), []
     views = list(_views(section, templates, payload, out))
     content = [view["data"] for view in views if view["kind"] in ("Figure", "Widget")]
     text = payload.base64({"panels": content, "templates": templates}) if content else ""
@@ -130,7 +130,11 @@ def _views(section: PageSection, templates: list[dict], payload: Payload, out: R
         data = _widget(block, payload) if isinstance(block, Widget) else _figure(block, templates, payload)
         out.sizes[f"  {id} (before compression)"] = payload.n_bytes - before
         takeaway = Markup(markdown.renderInline(block.takeaway))
-        words = {"takeaway": takeaway, "source": Markup(markdown.renderInline(block.source)), "how": Markup(markdown.render(block.how))}
+        words = {
+            "takeaway": takeaway,
+            "source": Markup(markdown.renderInline(block.source)),
+            "how": Markup(markdown.render(block.how)),
+        }
         picture = ""
         if isinstance(block, Widget):
             picture = markdown.render(block.still)
