@@ -23,7 +23,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
-from .blocks import Block, Figure, Table, Text, Tiles, check_steps
+from .blocks import Block, Figure, Phase, Table, Text, Tiles, check_steps
 from .tracks import figure_data
 
 ASSETS = Path(__file__).parent / "assets"
@@ -36,6 +36,10 @@ class PageSection:
     id: str
     title: str
     blocks: Sequence[Block]
+    lead: bool = False
+    """Whether the section is the page's first screen."""
+    folded: bool = False
+    """Whether the section is an appendix that readers unfold."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*", self.id):
@@ -58,6 +62,8 @@ class Page:
     """Steps of the slider (updates done, increasing); empty for a page of still figures."""
     step_labels: tuple[str, ...] = ()
     """Label of the slider at each step."""
+    phases: tuple[Phase, ...] = ()
+    """Stretches of the slider with a name each."""
     choices: dict[str, tuple[str, ...]] | None = None
     """Names and values of selects in place of the slider: the steps are then their grid, the last name fastest."""
 
