@@ -46,7 +46,8 @@ class Link:
     def __post_init__(self) -> None:
         if self.by not in ("trace", "point", "x", "y"):
             raise ValueError(f"link by {self.by!r}: trace, point, x or y are allowed")
-        if (self.values is None) != (self.by in ("x", "y")) or (self.by == "trace" and np.size(self.values) != 1):
+        n_values = None if self.values is None else self.values.size
+        if (n_values is None) != (self.by in ("x", "y")) or (self.by == "trace" and n_values != 1):
             raise ValueError(
                 f"link {self.name!r} by {self.by}: give one value for a trace, one a point, none for x or y"
             )

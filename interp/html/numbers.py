@@ -37,7 +37,7 @@ def percent(share: float, places: int = 1) -> str:
         places += 1
     text = f"{abs(value):,.{places}f}"
     if value in (0.0, 100.0):
-        text = f"{value:.0f}"
+        text = f"{abs(value):.0f}"
     elif float(text.replace(",", "")) == 0:
         text = number(abs(value), 2)
     return f"{'−' if value < 0 else ''}{text}{SPACE}%"
