@@ -7,6 +7,8 @@ ABSENT = "–"
 """What stands for a number that does not exist: NaN or an infinite one."""
 SPACE = "\N{NO-BREAK SPACE}"
 """Between a number and the percent sign; a line never breaks there."""
+MOST_PLACES = 4
+"""Largest number of places of a percentage."""
 PLAIN = (1e-3, 1e6)
 """Numbers from the first to below the second are written without a power of ten."""
 
@@ -29,20 +31,23 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def percent(share: float, places: int = 1) -> str:
-    """A share as a percentage; more places where it would else read as 0 % or 100 % and is neither."""
+    """A share as a percentage; up to four places where it would else read as 0 % or 100 % and is neither."""
     if not math.isfinite(share):
         return ABSENT
-    value = 100 * share
-    while places < 6 and (float(f"{value:.{places}f}") in (0.0, 100.0)) and value not in (0.0, 100.0):
-        places += 1
-    text = f"{abs(value):,.{places}f}"
-    if value in (0.0, 100.0):
-        text = f"{abs(value):.0f}"
-    elif float(text.replace(",", "")) == 0:
-        text = number(abs(value), 2)
-    return f"{'−' if value < 0 else ''}{text}{SPACE}%"
+    value, written = 100 * share, places
+    while written < MOST_PLACES and float(f"{value:.{written}f}") in (0.0, 100.0) and value not in (0.0, 100.0):
+        written += 1
+    rounded = float(f"{value:.{written}f}")
+    text = f"{rounded:.0f}" if rounded in (0.0, 100.0) else f"{abs(rounded):,.{written}f}"
+    return f"{'−' if rounded < 0 else ''}{text.removeprefix('-')}{SPACE}%"
 
 
 def _short(text: str) -> str:
     """The number without zeros at the end of its fraction."""
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def fixed(value: float, places: int = 2) -> str:
+    """A number with so many places after the point, such as a score between 0 and 1."""
+    text = f"{value:,.{places}f}" if math.isfinite(value) else ABSENT
+    return text.replace("-", "−") if float(text.replace(",", "") if text != ABSENT else 0) else text.removeprefix("-")
