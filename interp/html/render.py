@@ -25,6 +25,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from .blocks import Figure, Table, Text, Tiles
 from .drawn import figure_data
+from .numbers import number
 from .packing import Payload, as_it_is
 from .page import Page, PageSection
 from .still import still
@@ -177,23 +178,14 @@ def _cells(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """A value as text: four digits of a fraction, whole numbers without a point, a dash for a missing value."""
+    """A value as text: fractions to four digits, a dash for a missing value."""
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, default=str, ensure_ascii=False)
     if not isinstance(value, str) and pd.isna(value):
         return "–"
     if isinstance(value, float | np.floating):
-        return str(int(value)) if value == np.rint(value) and abs(value) < 1e15 else _four_digits(float(value))
+        return number(float(value), 4)
     return str(value)
-
-
-def _four_digits(value: float) -> str:
-    """Four significant digits; powers of ten as people write them: 1.9 × 10⁻⁷."""
-    if value == 0 or not np.isfinite(value) or 1e-4 <= abs(value) < 1e6:
-        return f"{value:,.4g}".replace("-", "−")
-    digits, power = f"{value:.3e}".split("e")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{digits.rstrip('0').rstrip('.')} × 10{raised}".replace("-", "−")
 
 
 def _json(data: dict[str, Any]) -> str:
