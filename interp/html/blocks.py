@@ -15,6 +15,7 @@ from .computed import Computed
 from .export import save_figure
 from .notebook import bundle, table_html, titled
 from .tracks import Track, set_frame, traces
+from .widgets import Widget
 
 MOST_WORDS = 5
 """Number of leading words of a heading or a caption that become an id."""
@@ -150,7 +151,7 @@ class Figure:
         return bundle(self.framed(), self.takeaway, f"<Figure {self.id}: {self.heading}>")
 
 
-Block = Text | Table | Tiles | Figure
+Block = Text | Table | Tiles | Figure | Widget
 
 
 def check_steps(steps: tuple[int, ...], where: str) -> None:
