@@ -62,6 +62,54 @@ def write_harness(folder: Path) -> Path:
     return path
 
 
+MOUNT = """
+const { pool, widgets } = JSON.parse(document.getElementById("data").textContent);
+window.state = { step: null, k: null, neuron: null, a: null, b: null };
+window.shown = [];
+const api = {
+  state: window.state,
+  select: (name, value) => {
+    window.state[name] = value;
+    for (const widget of window.shown) widget.show();
+  },
+  colours: () => {
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue("--" + name).trim();
+    return { ink: of("ink"), line: of("line"), panel: of("panel") };
+  },
+};
+for (const { name, id, keys, options } of widgets) {
+  const element = document.getElementById(id);
+  window.shown.push(window.widgets[name](element, unpackArrays(pool, keys), options, api));
+}
+for (const widget of window.shown) widget.show();
+"""
+
+
+def write_widgets(folder: Path, widgets: list[Any]) -> Path:
+    """An HTML file that shows widgets with the page's style, and a state of its own."""
+    from interp.html.widgets import pooled
+
+    pool, keys = pooled(widgets)
+    of_page = [
+        {"name": each.name, "id": each.id, "keys": own, "options": each.options}
+        for each, own in zip(widgets, keys, strict=True)
+    ]
+    data = json.dumps({"pool": pool, "widgets": of_page}).replace("<", "\\u003c")
+    style = (ROOT / "interp/html/assets/page.css").read_text()
+    scripts = [(ROOT / "interp/html/assets/widgets.js").read_text(), *(each.script for each in widgets), MOUNT]
+    figures = "".join(f'<figure><h3>{each.heading}</h3><div id="{each.id}"></div></figure>' for each in widgets)
+    path = folder / "widgets.html"
+    path.write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Widgets</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style>'
+        f"<main><h1>Widgets</h1><h2>Section</h2>{figures}</main>"
+        f'<script type="application/json" id="data">{data}</script>'
+        + "".join(f"<script>{script}</script>" for script in scripts)
+    )
+    return path
+
+
 @contextmanager
 def harness(folder: Path) -> Iterator[Any]:
     """The harness in a browser: a playwright page without errors or requests."""

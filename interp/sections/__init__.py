@@ -26,6 +26,7 @@ from . import (
     pizza,
     progress,
     spectra,
+    whatif,
 )
 
 
@@ -51,6 +52,7 @@ SECTIONS = [
     Section("neurons", "Neurons", neurons.build, neurons.FIGURES),
     Section("attention", "Attention", attention.build, attention.FIGURES),
     Section("logits", "Logit map", logits.build, logits.FIGURES),
+    Section("whatif", "What if", whatif.build),
     Section("maps", "Maps of the output layer", maps.build, maps.FIGURES),
     Section("pizza", "Clock or pizza", pizza.build, pizza.FIGURES, pizza.TABLES),
     Section("ablations", "Ablations", ablations.build, ablations.FIGURES, ablations.TABLES),

@@ -1,26 +1,27 @@
 """Neurons by frequency, and the activations of single neurons."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from interp.figures.images import image_figure, images_figure
+from interp.figures.images import images_figure
 from interp.figures.neurons import neurons_figure
 from interp.figures.progress import lines_figure
 from interp.html.blocks import Block, Figure, Text
-from interp.html.computed import Computed
 from interp.html.tracks import Track
+from interp.html.widgets import Widget, joined
 from interp.measures.frequencies import FVE
 from interp.parts.activations import neurons_of
 from interp.parts.memo import NotApplicable
-from interp.parts.neuron_weights import neuron_arrays
 from interp.parts.pairs import best_frequency
 from interp.parts.rows import law_of, table_of
 from interp.parts.validity import NO_NEURONS
 from interp.runs.run import Run
 from interp.story.claims import said
 from interp.story.keysteps import image_steps, key_steps
+from interp.story.network import computed_of
 from interp.story.over_training import progress_rows
 from interp.story.standing import at, drawn_at
 from interp.story.steps import last_cursor
@@ -31,8 +32,8 @@ N_CLUSTERS = 6
 """Largest number of clusters of which one neuron is drawn, the largest clusters first."""
 N_LINES = 7
 """Largest number of clusters with a line of their own; the rest are summed in "other frequencies"."""
-MAX_BYTES = 800_000
-"""Largest number of bytes of weights that "Any neuron" may add to the page."""
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("dom", "forward", "spectra", "model", "neuron")
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
 
@@ -40,7 +41,6 @@ FIGURES = {
     "clusters": "number of neurons of each frequency over training",
     "scatter": "frequency of every neuron, and the share of variance it explains",
     "examples": "activations of one neuron of each cluster",
-    "any": "activations of the first neuron (in the page: of any neuron)",
 }
 """Figures of this section by id: their contents."""
 
@@ -157,22 +157,26 @@ def _representatives(run: Run) -> list[Block]:
 
 
 def _any_neuron(run: Run) -> list[Block]:
+    """A widget that computes one neuron at the run's stages, or the reason why the page cannot."""
     try:
-        arrays = neuron_arrays(run.last)
+        computed = computed_of(run)
     except NotApplicable as reason:
         return [Text(f"A neuron of your choice is not shown: {reason}.")]
-    computed = Computed("neuron", arrays, "Neuron", 0, run.last.model.cfg.d_mlp - 1, 0)
-    if computed.n_bytes > MAX_BYTES:
-        size = computed.n_bytes / 1e6
-        return [Text(f"A neuron of your choice is not shown: the weights would add {size:.1f} MB to this page.")]
+    clusters = computed.options["clusters"]
     return [
-        Figure(
+        Widget(
             id="any",
-            fig=image_figure(run.task.as_grid(neurons_of(run.last)[:, 0].numpy()), "activation"),
             heading="Any neuron",
-            takeaway="Type a neuron's number: the page computes its activations from the last snapshot's weights.",
-            source=AXES + ".",
-            alt="Image of the activation of the chosen neuron over all pairs.",
-            computed=computed,
+            takeaway="Choose a neuron here, or in another panel: the page computes it from the network's weights.",
+            source=f"{AXES}. Input weights: through every head at its mean attention over all pairs. A frequency's "
+            f"share of the variance is that of the figures above; {NANDA}.",
+            alt="A number to choose a neuron; for each step an image of its activation over all pairs, its spectrum, "
+            "and its weights by token.",
+            name="neuron",
+            script=joined(*(ASSETS / f"{name}.js" for name in SCRIPTS)),
+            arrays=computed.arrays,
+            options=computed.options
+            | {"neuron": clusters[0]["neurons"][0], "noSpectrum": f"No spectrum: {computed.no_units}."},
+            still="Neurons are computed by the page's scripts.",
         )
     ]

@@ -55,7 +55,7 @@ def computed_of(run: Run) -> Computed:
     arrays = {f"w_{name}": array for name, array in network.arrays.items()} | _task_arrays(run)
     options = {
         **network.options,
-        "stages": [{"name": stage.name, "step": stage.step, "when": stage.when} for stage in stages],
+        "stages": [{"label": _label(run, stage), "step": stage.step, "when": stage.when} for stage in stages],
         "elements": list(table_of(run).elements),
         "names": list(run.task.vocabulary[: network.options["outputs"]]),
         "words": list(run.task.shape.words),
@@ -68,6 +68,11 @@ def computed_of(run: Run) -> Computed:
     if "bases" in units:
         arrays["bases"] = options.pop("bases")
     return Computed(stages, network, arrays, options, no_units, no_clusters)
+
+
+def _label(run: Run, stage: Stage) -> str:
+    """A stage as a button: its name, and its step where that is known."""
+    return f"{stage.name} (step {stage.step:,})" if run.origin.knows("step") else stage.name
 
 
 def _fitting(run: Run) -> tuple[tuple[Stage, ...], Network]:

@@ -186,31 +186,91 @@ function forward(net, a, b, off = {}) {
 
 // ---- all pairs ----
 
-// Logits of all pairs [n * n, outputs], as a generator that stops after each row of the table.
+// Logits of all pairs [n * n, outputs], as a generator that stops after every few pairs and says which share is done.
 function* everyPair(net, off) {
   const { n, outputs } = net.options;
   const logits = new Float32Array(n * n * outputs);
-  for (let a = 0; a < n; a++) {
-    for (let b = 0; b < n; b++) logits.set(forward(net, a, b, off).logits, (a * n + b) * outputs);
-    yield (a + 1) / n;
+  for (let row = 0; row < n * n; row++) {
+    logits.set(forward(net, Math.floor(row / n), row % n, off).logits, row * outputs);
+    if (row % 8 === 7) yield row / (n * n);
   }
   return logits;
 }
 
-// A neuron's activation on all pairs.
+// ---- one neuron on all pairs ----
+
+// The neuron's column of W_in, or null where no input reaches it.
+function columnOf({ weights, options }, neuron) {
+  if (!weights.W_in) return null;
+  const rows = weights.W_in.length / options.neurons;
+  return Float64Array.from({ length: rows }, (_, i) => weights.W_in[i * options.neurons + neuron]);
+}
+
+// Attention [pair][head][position] of all pairs, kept.
+function everyPattern(net) {
+  const { n } = net.options;
+  return (net.patterns ??= Array.from({ length: n * n }, (_, row) => patternOf(net, Math.floor(row / n), row % n)));
+}
+
+// A neuron's activation on all pairs [n * n].
 function neuronMap(net, neuron) {
   const { weights, options } = net;
   const { n } = options;
-  const act = ACTIVATIONS[options.act];
+  const pre = options.heads ? transformerInputs(net, neuron) : mlpInputs(net, neuron);
   const bias = weights.b_in ? weights.b_in[neuron] : 0;
-  const rows = weights.W_in ? weights.W_in.length / options.neurons : 0;
-  const column = Float64Array.from({ length: rows }, (_, i) => weights.W_in[i * options.neurons + neuron]);
-  const values = new Float64Array(n * n);
-  for (let a = 0; a < n; a++) for (let b = 0; b < n; b++) {
-    let pre = bias;
-    if (options.heads) pre += dot(neuronInput(net, afterAttention(net, patternOf(net, a, b), a, b)), rows ? column : null, 0);
-    else options.kinds.forEach((_, j) => (pre += net.reads[net.entries.at(j, a, b)][neuron]));
-    values[a * n + b] = act(pre);
-  }
-  return values;
+  const act = ACTIVATIONS[options.act];
+  return Float64Array.from({ length: n * n }, (_, row) => act(pre(Math.floor(row / n), row % n, row) + bias));
+}
+
+function mlpInputs({ options, entries, reads }, neuron) {
+  return (a, b) => options.kinds.reduce((sum, _, j) => sum + reads[entries.at(j, a, b)][neuron], 0);
+}
+
+function transformerInputs(net, neuron) {
+  const column = columnOf(net, neuron);
+  const patterns = everyPattern(net);
+  const { entries, options } = net;
+  if (options.norm !== "none")
+    return (a, b, row) => dot(neuronInput(net, afterAttention(net, patterns[row], a, b)), column, 0);
+  const { straight, byHead } = readsOf(net, column);
+  return (a, b, row) => {
+    const positions = options.kinds.map((_, j) => entries.at(j, a, b));
+    let sum = straight[positions[positions.length - 1]];
+    for (let h = 0; h < options.heads; h++)
+      for (let j = 0; j < positions.length; j++) sum += patterns[row][h][j] * byHead[h][positions[j]];
+    return sum;
+  };
+}
+
+// What a neuron reads of each entry: through the residual stream, and through each head at an attention of 1.
+function readsOf({ weights, rows, outputs }, column) {
+  const bias = weights.b_O ? dot(weights.b_O, column, 0) : 0;
+  return {
+    straight: rows.map((x) => dot(x, column, 0) + bias),
+    byHead: outputs.map((own) => own.map((x) => dot(x, column, 0))),
+  };
+}
+
+// Mean input of a neuron by the token of operand a (kind 1) or b (kind 2): its reads at the mean attention.
+function inputsBy(net, neuron, kind) {
+  const { options, entries } = net;
+  const j = options.kinds.indexOf(kind);
+  const entry = (x) => entries.at(j, x, x);
+  const tokens = Array.from({ length: options.n }, (_, x) => x);
+  if (!options.heads) return tokens.map((x) => net.reads[entry(x)][neuron]);
+  const { straight, byHead } = readsOf(net, columnOf(net, neuron));
+  const patterns = everyPattern(net);
+  const means = byHead.map((_, h) => patterns.reduce((sum, own) => sum + own[h][j], 0) / patterns.length);
+  const isLast = j === options.kinds.length - 1;
+  return tokens.map((x) => byHead.reduce((sum, own, h) => sum + means[h] * own[entry(x)], isLast ? straight[entry(x)] : 0));
+}
+
+// A neuron's weight to each logit.
+function outputsOf({ weights, options }, neuron) {
+  const out = new Float64Array(options.outputs);
+  if (!weights.W_U) return out;
+  const row = options.heads ? weights.W_out?.subarray(neuron * options.width, (neuron + 1) * options.width) : null;
+  if (options.heads) addProduct(out, row ?? [], weights.W_U);
+  else addRow(out, weights.W_U, neuron);
+  return out.map((x) => x * options.scale);
 }
