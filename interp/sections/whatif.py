@@ -12,7 +12,7 @@ from interp.parts.memo import NotApplicable
 from interp.runs.run import Run
 from interp.story.claims import Claim, said
 from interp.story.network import Computed, computed_of
-from interp.story.stages import stages_claim
+from interp.story.stages import stages_claim, stages_of
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("dom", "forward", "spectra", "model", "panels", "circles", "whatif")
@@ -31,7 +31,7 @@ def build(run: Run) -> list[Block]:
             heading="Try it: the network itself, in this page",
             takeaway=said(
                 "Choose a pair and a step of training, and switch parts of the network off.",
-                stages_claim(run, computed.stages),
+                stages_claim(run, computed.stages, stages_of(run)),
                 _rounding(computed),
             ),
             source=_source(computed),
@@ -70,10 +70,9 @@ def _rounding(computed: Computed) -> Claim:
     if computed.network.precision == "float32":
         return Claim("whatif.rounding", "The weights are those of the run, in 32 bits.")
     most = max(computed.network.difference)
-    text = f"The weights are those of the run, rounded to 16 bits, which changes no logit by more than "
-    return Claim(
-        "whatif.rounding", f"{text}{100 * most:.1g}% of the largest.", {"difference": most}, "the largest logit"
-    )
+    change = f"no logit by more than {100 * most:.1g}% of the largest" if most > 0 else "no logit"
+    text = f"The weights are those of the run, rounded to 16 bits, which changes {change}."
+    return Claim("whatif.rounding", text, {"difference": most}, "the largest logit")
 
 
 def _source(computed: Computed) -> str:

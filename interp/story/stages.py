@@ -61,12 +61,21 @@ def _on_the_way(run: Run, memorised: int) -> int | None:
     return min(steps, key=lambda step: abs(accuracy[step] - MEMORISED), default=None)
 
 
-def stages_claim(run: Run, stages: tuple[Stage, ...]) -> Claim:
-    """Which steps are shown for which stage, and which stages the run does not have."""
+def stages_claim(run: Run, shown: tuple[Stage, ...], stages: tuple[Stage, ...]) -> Claim:
+    """Which steps are shown for which stage, which stages the run does not have, and which are left out.
+
+    Args:
+        run: the run.
+        shown: the stages whose weights are in the page.
+        stages: all stages of the run.
+    """
     knows = run.origin.knows("step")
-    each = [f"{stage.name} ({f'step {stage.step:,}' if knows else 'the imported snapshot'})" for stage in stages]
+    each = [f"{stage.name} ({f'step {stage.step:,}' if knows else 'the imported snapshot'})" for stage in shown]
     missing = [name for name in NAMES if name not in [stage.name for stage in stages]]
     text = f"Shown: {listed(each)}."
     if missing:
-        text += f" The run has no snapshot that shows it {' or '.join(missing)}."
-    return Claim("whatif.stages", text, {stage.name: stage.step for stage in stages})
+        text += f" The run has no snapshot that shows it {listed(missing).replace(' and ', ' or ')}."
+    if len(shown) < len(stages):
+        left_out = listed([stage.name for stage in stages if stage not in shown])
+        text += f" Left out, because the weights would make the page too large: {left_out}."
+    return Claim("whatif.stages", text, {stage.name: stage.step for stage in shown})

@@ -20,16 +20,16 @@ function labels(marks) {
     else groups.push({ angle, texts: [text] });
   }
   return groups.map(({ angle, texts }) => {
-    const [x, y] = onCircle(angle, RADIUS + 9);
+    const [x, y] = onCircle(angle, RADIUS + 12);
     const anchor = Math.abs(x) < 15 ? "middle" : x > 0 ? "start" : "end";
-    return draw("text", { x, y: y + 3.5, "text-anchor": anchor }, [...new Set(texts)].join(", "));
+    return draw("text", { x, y: y + 4, "text-anchor": anchor }, [...new Set(texts)].join(", "));
   });
 }
 
 function circlesPanel(options, units, select) {
   const wrap = (turns) => turns - Math.round(turns); // from -1/2 to 1/2
   const shown = options.keys.map((i) => {
-    const drawing = draw("svg", { viewBox: "-72 -58 144 116", "aria-hidden": "true" });
+    const drawing = draw("svg", { viewBox: "-86 -62 172 124", "aria-hidden": "true" });
     const name = make("span", { class: "wi-name" });
     const button = make("button", { type: "button", class: "wi-circle", "aria-pressed": "false",
       onclick: () => select(units[i].k) }, drawing, name);

@@ -21,7 +21,7 @@ const WHATIF_STYLE = `
 .wi-table line, .wi-table circle { fill: none; stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
 .wi-circles { display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .wi-circle { display: grid; justify-items: center; padding: 0.2rem; width: 9.5rem; }
-.wi-circle svg { width: 100%; font-size: 10px; }
+.wi-circle svg { width: 100%; font-size: 12px; overflow: visible; }
 .wi-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.6rem 1.2rem; }
 .wi-name { font-size: 0.85rem; font-weight: 600; }
 .wi-row { display: grid; grid-template-columns: minmax(3.5rem, auto) 1fr 2.6rem; gap: 0.5rem; align-items: center; font-size: 0.85rem; }
@@ -106,7 +106,7 @@ const WHATIF_STYLE = `
     const without = Object.entries(names).flatMap(([name, labels]) => labels.filter((_, i) => off[name][i]));
     const start = `${options.stages[own.stage].when}${without.length ? `, without ${listed(without)},` : ""}`;
     if (!view.result.logits)
-      return `${start}: computing all pairs, which the part of a frequency or an irrep needs.`;
+      return `${start.slice(0, -1)}: computing all pairs, which the part of a frequency or an irrep needs.`;
     const [x, y] = [options.elements[view.a], options.elements[view.b]];
     const answer = options.names[view.answer];
     const chance = `with probability ${percent(view.probabilities[view.answer])}`;
