@@ -66,7 +66,7 @@ def logits_of(run, step, hooks=()):
 def said_answer(text):
     """The answer and its probability in percent that the summary states."""
     found = re.search(
-        r"answers (?:\S+ [-+*/] \S+ = )?(\S+)(?: to a = .*)? with probability (?:more than )?([\d.]+)\s%", text
+        r"answers (?:\S+ [-+*/] \S+ = )?(\S+)(?: to a = .*?)? with probability (?:more than )?([\d.]+)\s%", text
     )
     assert found, text
     return found[1], float(found[2])
