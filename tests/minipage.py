@@ -93,7 +93,7 @@ def spectrum() -> Figure:
 
 
 def images() -> Figure:
-    fig = images_figure(list(IMAGES[-1]), [f"head {i}" for i in range(4)], "attention", (0, 1))
+    fig = images_figure(list(IMAGES[-1]), [f"head {i}" for i in range(4)], "attention", (0.0, 1.0))
     links = tuple(Link(i, "token", by) for i in range(4) for by in "xy")
     return figure("images", fig, tuple(Track(i, "z", IMAGES[:, i]) for i in range(4)), FEW, links=links)
 
