@@ -65,4 +65,6 @@ def _stored(tree: Any, payload: Payload, key: str = "") -> Any:
 
 
 def _is_numbers(values: list) -> bool:
-    return len(values) > SHORT and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return len(values) > SHORT and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values
+    )

@@ -25,6 +25,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from .blocks import Figure, Table, Text, Tiles
 from .drawn import figure_data
+from .numbers import number
 from .packing import Payload, as_it_is
 from .page import Page, PageSection
 from .still import still
@@ -52,7 +53,7 @@ def render_page(page: Page) -> str:
 def rendered(page: Page) -> Rendered:
     """The page as one HTML text, with the table of its bytes."""
     out = Rendered("")
-    shown = [_section(section, templates := [], out) | {"templates": templates} for section in page.sections]
+    shown = [_section(section, out) for section in page.sections]
     widgets = [b for section in page.sections for b in section.blocks if isinstance(b, Widget)]
     scripts = [_engine(page.choices is not None), *dict.fromkeys(widget.script for widget in widgets)]
     plotly, plotly_text = _plotly()
@@ -67,8 +68,8 @@ def rendered(page: Page) -> Rendered:
     out.html = _template().render(
         page=page,
         sections=shown,
-        lead=[section for section in shown if section["section"].lead],
-        rest=[section for section in shown if not section["section"].lead],
+        lead=[part for part, section in zip(shown, page.sections, strict=True) if section.lead],
+        rest=[part for part, section in zip(shown, page.sections, strict=True) if not section.lead],
         provenance={key: _plain(value) for key, value in page.provenance.items()},
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
@@ -102,9 +103,9 @@ def _template() -> Template:
     return environment.from_string(_asset("page.html.j2"))
 
 
-def _section(section: PageSection, templates: list[dict], out: Rendered) -> dict[str, Any]:
+def _section(section: PageSection, out: Rendered) -> dict[str, Any]:
     """A section as the template needs it, with the payload of its figures and widgets ("" where it has none)."""
-    payload = Payload()
+    payload, templates = Payload(), []
     views = list(_views(section, templates, payload, out))
     content = [view["data"] for view in views if view["kind"] in ("Figure", "Widget")]
     text = payload.base64({"panels": content, "templates": templates}) if content else ""
@@ -130,7 +131,11 @@ def _views(section: PageSection, templates: list[dict], payload: Payload, out: R
         data = _widget(block, payload) if isinstance(block, Widget) else _figure(block, templates, payload)
         out.sizes[f"  {id} (before compression)"] = payload.n_bytes - before
         takeaway = Markup(markdown.renderInline(block.takeaway))
-        words = {"takeaway": takeaway, "source": Markup(markdown.renderInline(block.source)), "how": Markup(markdown.render(block.how))}
+        words = {
+            "takeaway": takeaway,
+            "source": Markup(markdown.renderInline(block.source)),
+            "how": Markup(markdown.render(block.how)),
+        }
         picture = ""
         if isinstance(block, Widget):
             picture = markdown.render(block.still)
@@ -173,23 +178,14 @@ def _cells(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """A value as text: four digits of a fraction, whole numbers without a point, a dash for a missing value."""
+    """A value as text: fractions to four digits, a dash for a missing value."""
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, default=str, ensure_ascii=False)
     if not isinstance(value, str) and pd.isna(value):
         return "–"
     if isinstance(value, float | np.floating):
-        return str(int(value)) if value == np.rint(value) and abs(value) < 1e15 else _four_digits(float(value))
+        return number(float(value), 4)
     return str(value)
-
-
-def _four_digits(value: float) -> str:
-    """Four significant digits; powers of ten as people write them: 1.9 × 10⁻⁷."""
-    if value == 0 or not np.isfinite(value) or 1e-4 <= abs(value) < 1e6:
-        return f"{value:,.4g}".replace("-", "−")
-    digits, power = f"{value:.3e}".split("e")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{digits.rstrip('0').rstrip('.')} × 10{raised}".replace("-", "−")
 
 
 def _json(data: dict[str, Any]) -> str:
