@@ -36,7 +36,7 @@ function choose(name, value) {
   change(own, state[own] === value ? null : value);
 }
 
-const nameOf = (own, value) => facts.selections[own].words.replace("{}", facts.selections[own].names[value] ?? value);
+const nameOf = (own, value) => facts.selections[own].words.replace("{}", () => facts.selections[own].names[value] ?? value);
 
 // --- the address: #step=1000&k=7&at=circles -------------------------------------------------------------------------------
 
@@ -45,8 +45,16 @@ function writeAddress() {
   history.replaceState(null, "", `#${parts.join("&")}`);
 }
 
+function decodedOr(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a % that begins no code
+  }
+}
+
 function readAddress() {
-  const text = decodeURIComponent(location.hash.slice(1));
+  const text = decodedOr(location.hash.slice(1));
   const given = new Map(text.split("&").map((part) => part.split("=")));
   if (text && !text.includes("=")) given.set("at", text);
   for (const name of Object.keys(facts.selections)) {
