@@ -39,10 +39,20 @@ SCRIPTS = ("arrays", "numbers", "scales", "frame", "paint", "legend", "pick", "p
 
 @dataclass
 class Rendered:
-    """A page's HTML, and the bytes of its parts by name."""
+    """A page's HTML, with the bytes of its parts in it and those of each panel's arrays before compression."""
 
     html: str
-    sizes: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
+    panels: dict[str, int] = field(default_factory=dict)
+
+    def table(self) -> list[str]:
+        """A line for each part of the page, the panels of a section beside it, and the total."""
+        lines = []
+        for name, size in self.parts.items():
+            inside = [f"{id.split('.')[1]} {n / 1e3:,.0f}" for id, n in self.panels.items() if id.split(".")[0] == name]
+            panels = f"   unpacked: {', '.join(inside)}" if inside else ""
+            lines += [f"{size / 1e3:10,.1f} kB  {name}{panels}"] if size else []
+        return [*lines, f"{len(self.html.encode()) / 1e3:10,.1f} kB  the page"]
 
 
 def render_page(page: Page) -> str:
@@ -64,7 +74,7 @@ def rendered(page: Page) -> Rendered:
         "steps": page.steps, "labels": page.step_labels, "choices": page.choices, "phases": page.phases,
         "selections": page.selections, "shared": page.shared, "printSteps": page.print_steps,
     }  # fmt: skip
-    out.sizes |= {"plotly.js": len(plotly), "scripts and style": sum(map(len, scripts)) + len(style)}
+    out.parts |= {"plotly.js": len(plotly), "scripts and style": sum(map(len, scripts)) + len(style)}
     out.html = _template().render(
         page=page,
         sections=shown,
@@ -77,7 +87,6 @@ def rendered(page: Page) -> Rendered:
         plotly=plotly,
         facts=Markup(_json(facts)),
     )
-    out.sizes["everything"] = len(out.html.encode())
     return out
 
 
@@ -109,7 +118,7 @@ def _section(section: PageSection, out: Rendered) -> dict[str, Any]:
     views = list(_views(section, templates, payload, out))
     content = [view["data"] for view in views if view["kind"] in ("Figure", "Widget")]
     text = payload.base64({"panels": content, "templates": templates}) if content else ""
-    out.sizes[f"section {section.id}"] = len(text)
+    out.parts[section.id] = len(text)
     return {"section": section, "views": views, "payload": text}
 
 
@@ -129,7 +138,7 @@ def _views(section: PageSection, templates: list[dict], payload: Payload, out: R
             continue
         before, id = payload.n_bytes, f"{section.id}.{block.id}"
         data = _widget(block, payload) if isinstance(block, Widget) else _figure(block, templates, payload)
-        out.sizes[f"  {id} (before compression)"] = payload.n_bytes - before
+        out.panels[id] = payload.n_bytes - before
         takeaway = Markup(markdown.renderInline(block.takeaway))
         words = {
             "takeaway": takeaway,

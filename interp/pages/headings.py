@@ -1,6 +1,8 @@
 """Headings of a run's page: title, subtitle, labels of the slider, provenance."""
 
 from interp.html.numbers import percent
+from interp.html.blocks import Phase
+from interp.html.page import Selection
 from interp.runs.run import Run
 from interp.story.standing import standing_of
 from interp.story.words import operation_words
@@ -57,6 +59,28 @@ def step_labels(run: Run) -> tuple[str, ...]:
                 label += f" · {name} {percent(accuracy)}" if accuracy == accuracy else ""
         labels.append(label)
     return tuple(labels)
+
+
+def selections(run: Run) -> dict[str, Selection]:
+    """What a reader can select in a run's page: a frequency, a neuron, and the operands a and b by their names."""
+    table = run.task.table
+    names = () if table is None else tuple(table.elements)
+    return {
+        "k": Selection("frequency {}"),
+        "neuron": Selection("neuron {}"),
+        "a": Selection("a = {}", names),
+        "b": Selection("b = {}", names),
+    }
+
+
+SHARED = {"token": ("a", "b")}
+"""An element of the table stands for either operand; choosing one chooses a."""
+
+
+def print_steps(run: Run, marks: tuple[Phase, ...]) -> tuple[int, ...]:
+    """Up to three snapshots at which the first screen is printed: the ends of the run's phases, else its last one."""
+    ends = [run.nearest(phase.last).step for phase in marks] or [run.steps[-1]]
+    return tuple(sorted(set(ends)))[-3:]
 
 
 def provenance(run: Run) -> dict[str, object]:

@@ -15,7 +15,7 @@ from train.cli.terminal import remark, tell, tell_error
 from train.errors import UsageError
 from train.hints import nearest
 
-from .headings import provenance, step_labels, subtitle, title
+from .headings import SHARED, print_steps, provenance, selections, step_labels, subtitle, title
 from .kind import Built, Kind, folder_for
 from .writing import write
 
@@ -68,6 +68,7 @@ def build(
     left_out = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
     shown = [part for section in sections for part in _parts(section, _blocks(section, run, errors, quiet))]
     shown.sort(key=lambda part: part.folded)
+    marks = phases(run)
     page = Page(
         title=title(run),
         subtitle=subtitle(run),
@@ -75,7 +76,10 @@ def build(
         steps=tuple(run.steps),
         step_labels=step_labels(run),
         provenance=provenance(run),
-        phases=phases(run),
+        phases=marks,
+        selections=selections(run),
+        shared=SHARED,
+        print_steps=print_steps(run, marks),
     )
     for text in problems.values():
         tell_error(f"{text}; left out of the report")

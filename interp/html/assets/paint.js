@@ -94,7 +94,7 @@ function paintPoints(ctx, trace, { xs, ys }, lit, colours) {
   const [kind] = symbol.split(/-(?:open|thin)/);
   const isOpen = symbol.includes("open") || kind === "x" || kind === "cross";
   const radius = (marker.size ?? 6) / 2;
-  const alpha = marker.opacity ?? trace.opacity ?? 1;
+  const alpha = (marker.opacity ?? trace.opacity ?? 1) * (lit.whole === false ? 0.4 : 1);
   const order = Array.from({ length: x.length }, (_, i) => i);
   if (lit.some) order.sort((a, b) => Number(lit.of(a)) - Number(lit.of(b)));
   for (const i of order) {

@@ -178,14 +178,25 @@ class Panel {
     return Array.from({ length: (x ?? y ?? []).length }, (_, i) => i);
   }
 
+  // Whether a link to several selections has nothing to add: the same trace shows each of them, and all are chosen.
+  isOutdone({ name, trace }) {
+    const own = facts.shared[name];
+    return Boolean(own) && own.every((one) => state[one] !== null && this.figure.links.some((other) => other.trace === trace && other.name === one));
+  }
+
   // Outlines of chosen rows and columns of images, and of the element that the keyboard is at.
   mark(ctx) {
     ctx.globalAlpha = 1;
     for (const link of this.figure.links) {
       if (link.by !== "x" && link.by !== "y") continue;
-      if (this.figure.data[link.trace].type !== "heatmap") continue;
+      if (this.figure.data[link.trace].type !== "heatmap" || this.isOutdone(link)) continue;
       const box = this.boxes.find((b) => this.tracesIn(b).includes(link.trace));
       for (const value of chosenIn(link.name)) outline(ctx, this.shown[link.trace], box, link.by, value, this.colours);
+    }
+    for (const box of this.boxes) if (this.tracesIn(box).some((t) => this.lit(t).whole) && this.boxes.length > 1) {
+      ctx.strokeStyle = this.colours.accent;
+      ctx.lineWidth = 2;
+      ctx.strokeRect(box.left, box.top, box.width, box.height);
     }
     if (!this.focus) return;
     const { box, x, y } = this.focus;
@@ -276,7 +287,9 @@ const cursorBox = (panel, px, py) => panel.boxes.find((box) => isIn(box, px, py,
 // What an element stands for: [selection, value] pairs.
 function valuesAt(panel, { trace, i, x, y }) {
   const value = { trace: (link) => link.values[0], point: (link) => link.values[i], x: () => Number(x), y: () => Number(y) };
-  return panel.figure.links.filter((link) => link.trace === trace).map((link) => [link.name, value[link.by](link)]).filter(([, v]) => v >= 0);
+  const links = panel.figure.links.filter((link) => link.trace === trace);
+  const own = (name) => (facts.shared[name] ?? []).some((one) => links.some((link) => link.name === one));
+  return links.filter(({ name }) => !own(name)).map((link) => [link.name, value[link.by](link)]).filter(([, v]) => v >= 0);
 }
 
 function chooseAt(panel, found) {
