@@ -7,7 +7,7 @@ class Panel {
     this.tracks = figure.tracks.map((track) => ({ ...track, view: views[track.values.array] }));
     this.figure.tracks = this.tracks;
     this.moving = new Set(this.tracks.map(({ trace }) => trace));
-    this.opens = figure.opens;
+    this.opens = hasMoved ? null : figure.opens;
     this.legend = [];
     this.inView = false;
     this.drawn = {};

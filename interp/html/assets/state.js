@@ -7,6 +7,7 @@ const listeners = [];
 let frame = 0;
 let pending = new Set();
 let written = 0;
+let hasMoved = false; // figures that open at a step of their own do so until the slider moves
 
 const selectionsOf = (name) => facts.shared[name] ?? [name];
 const chosenIn = (name) => selectionsOf(name).map((own) => state[own]).filter((value) => value !== null);
@@ -14,6 +15,7 @@ const chosenIn = (name) => selectionsOf(name).map((own) => state[own]).filter((v
 function change(name, value) {
   if (state[name] === value) return;
   state[name] = value;
+  hasMoved ||= name === "step";
   pending.add(name);
   frame ||= requestAnimationFrame(announce);
   clearTimeout(written); // browsers allow few changes of the address a second
