@@ -6,6 +6,7 @@ Whole numbers that fit are exact, others within 1/65534 of their range; on log a
 
 import base64
 import gzip
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,7 @@ class Payload:
         self._arrays: list[dict[str, Any]] = []
         self._bytes: list[bytes] = []
         self._length = 0
+        self._taken: dict[str, dict[str, int]] = {}
 
     def add(self, array: Packed) -> dict[str, int]:
         """Take an array. Returns what stands for it in the JSON: {"array": its number}."""
@@ -83,6 +85,14 @@ class Payload:
         self._bytes.append(data)
         self._length += len(data)
         return {"array": len(self._arrays) - 1}
+
+    def add_once(self, array: Packed) -> dict[str, int]:
+        """Take an array like ``add``, unless an equal one was taken: that one stands for both."""
+        codes = np.ascontiguousarray(array.codes)
+        key = hashlib.sha256(f"{codes.dtype}{codes.shape}{array.how}".encode() + codes.tobytes()).hexdigest()
+        if key not in self._taken:
+            self._taken[key] = self.add(array)
+        return self._taken[key]
 
     @property
     def n_bytes(self) -> int:

@@ -63,7 +63,10 @@ def render_page(page: Page) -> str:
 def rendered(page: Page) -> Rendered:
     """The page as one HTML text, with the table of its bytes."""
     out = Rendered("")
-    shown = [_section(section, out) for section in page.sections]
+    shared = Payload()
+    shown = [_section(section, shared, out) for section in page.sections]
+    weights = shared.base64(None) if shared.n_bytes else ""
+    out.parts["arrays of widgets"] = len(weights)
     widgets = [b for section in page.sections for b in section.blocks if isinstance(b, Widget)]
     scripts = [_engine(page.choices is not None), *dict.fromkeys(widget.script for widget in widgets)]
     plotly, plotly_text = _plotly()
@@ -84,6 +87,7 @@ def rendered(page: Page) -> Rendered:
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         hashes=[_sha256(script) for script in (*scripts, plotly_text)],
+        shared=weights,
         plotly=plotly,
         facts=Markup(_json(facts)),
     )
@@ -112,17 +116,19 @@ def _template() -> Template:
     return environment.from_string(_asset("page.html.j2"))
 
 
-def _section(section: PageSection, out: Rendered) -> dict[str, Any]:
-    """A section as the template needs it, with the payload of its figures and widgets ("" where it has none)."""
+def _section(section: PageSection, shared: Payload, out: Rendered) -> dict[str, Any]:
+    """A section as the template needs it, with the payload of its figures and of what its widgets are given ("" where it has none)."""
     payload, templates = Payload(), []
-    views = list(_views(section, templates, payload, out))
+    views = list(_views(section, templates, payload, shared, out))
     content = [view["data"] for view in views if view["kind"] in ("Figure", "Widget")]
     text = payload.base64({"panels": content, "templates": templates}) if content else ""
     out.parts[section.id] = len(text)
     return {"section": section, "views": views, "payload": text}
 
 
-def _views(section: PageSection, templates: list[dict], payload: Payload, out: Rendered) -> Iterator[dict[str, Any]]:
+def _views(
+    section: PageSection, templates: list[dict], payload: Payload, shared: Payload, out: Rendered
+) -> Iterator[dict[str, Any]]:
     """Each block as the template needs it; plotly's own templates are gathered in `templates`, each once."""
     markdown = MarkdownIt("zero").enable(["emphasis", "backticks", "list", "link", "escape"])
     markdown.validateLink = lambda url: url.startswith(("https://", "#"))
@@ -137,7 +143,7 @@ def _views(section: PageSection, templates: list[dict], payload: Payload, out: R
             yield {"kind": "Tiles", "tiles": block, "points": _points}
             continue
         before, id = payload.n_bytes, f"{section.id}.{block.id}"
-        data = _widget(block, payload) if isinstance(block, Widget) else _figure(block, templates, payload)
+        data = _widget(block, shared) if isinstance(block, Widget) else _figure(block, templates, payload)
         out.panels[id] = payload.n_bytes - before
         takeaway = Markup(markdown.renderInline(block.takeaway))
         words = {
@@ -170,8 +176,9 @@ def _figure(figure: Figure, templates: list[dict], payload: Payload) -> dict[str
     }  # fmt: skip
 
 
-def _widget(widget: Widget, payload: Payload) -> dict[str, Any]:
-    arrays = {name: payload.add(as_it_is(array)) for name, array in widget.arrays.items()}
+def _widget(widget: Widget, shared: Payload) -> dict[str, Any]:
+    """What a widget's script is given; its arrays go into the payload that all widgets share."""
+    arrays = {name: shared.add_once(as_it_is(array)) for name, array in widget.arrays.items()}
     return {"kind": "widget", "name": widget.name, "arrays": arrays, "options": widget.options}
 
 

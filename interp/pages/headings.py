@@ -1,7 +1,7 @@
 """Headings of a run's page: title, subtitle, labels of the slider, provenance."""
 
-from interp.html.numbers import percent
 from interp.html.blocks import Phase
+from interp.html.numbers import percent
 from interp.html.page import Selection
 from interp.runs.run import Run
 from interp.story.standing import standing_of

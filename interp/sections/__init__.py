@@ -31,6 +31,7 @@ from . import (
     provenance,
     spectra,
     story,
+    whatif,
 )
 
 
@@ -64,6 +65,7 @@ SECTIONS = [
     Section("attention", "How it computes: attention", attention.build, attention.FIGURES),
     Section("neurons", "How it computes: neurons", neurons.build, neurons.FIGURES),
     Section("logits", "How it computes: logits", logits.build, logits.FIGURES),
+    Section("whatif", "How it computes: try it", whatif.build),
     Section("pizza", "What to call it: clock or pizza", pizza.build, pizza.FIGURES, pizza.TABLES),
     Section("ablations", "Is it causal? Ablations", ablations.build, ablations.FIGURES, ablations.TABLES),
     Section("patching", "Is it causal? Patching", patching.build, tables=patching.TABLES),

@@ -1,5 +1,6 @@
 """Neurons by frequency, and the activations of single neurons."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from interp.figures.style import CURSOR
 from interp.html.blocks import Block, Figure, Link, Text
 from interp.html.numbers import number, percent
 from interp.html.tracks import Track
+from interp.html.widgets import Widget, joined
 from interp.measures.frequencies import FVE
 from interp.parts.activations import neurons_of
 from interp.parts.memo import NotApplicable
@@ -23,6 +25,7 @@ from interp.story.answers import table_links
 from interp.story.claims import listed, said
 from interp.story.frequencies import colours_of, image_links, line_links
 from interp.story.keysteps import image_steps, key_steps
+from interp.story.network import computed_of
 from interp.story.over_training import progress_rows
 from interp.story.standing import at, drawn_at, over_run
 from interp.story.steps import last_cursor
@@ -35,6 +38,8 @@ N_LINES = 7
 """Largest number of clusters with a line of their own; the rest are summed in "other frequencies"."""
 MAX_BYTES = 800_000
 """Largest number of bytes of weights that "Any neuron" may add to the page."""
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("dom", "forward", "spectra", "model", "neuron")
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 AXES = "a down, b to the right; activations after the nonlinearity, at the answer"
 
@@ -42,7 +47,6 @@ FIGURES = {
     "clusters": "number of neurons of each frequency over training",
     "scatter": "frequency of every neuron, and the share of variance it explains",
     "examples": "activations of one neuron of each cluster",
-    "any": "activations of the first neuron (in the page: of any neuron)",
 }
 """Figures of this section by id: their contents."""
 
@@ -177,4 +181,26 @@ def _representatives(run: Run) -> list[Block]:
 
 
 def _any_neuron(run: Run) -> list[Block]:
-    return []
+    """A widget that computes one neuron at the run's stages, or the reason why the page cannot."""
+    try:
+        computed = computed_of(run)
+    except NotApplicable as reason:
+        return [Text(f"A neuron of your choice is not shown: {reason}.")]
+    clusters = computed.options["clusters"]
+    return [
+        Widget(
+            id="any",
+            heading="Any neuron",
+            takeaway="Choose a neuron here, or in another panel: the page computes it from the network's weights.",
+            source=f"{AXES}. Input weights: through every head at its mean attention over all pairs. A frequency's "
+            f"share of the variance is that of the figures above; {NANDA}.",
+            alt="A number to choose a neuron; for each step an image of its activation over all pairs, its spectrum, "
+            "and its weights by token.",
+            name="neuron",
+            script=joined(*(ASSETS / f"{name}.js" for name in SCRIPTS)),
+            arrays=computed.arrays,
+            options=computed.options
+            | {"neuron": clusters[0]["neurons"][0], "noSpectrum": f"No spectrum: {computed.no_units}."},
+            still="Neurons are computed by the page's scripts.",
+        )
+    ]

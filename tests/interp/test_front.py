@@ -117,17 +117,18 @@ def test_a_range_shows_the_run_as_it_was(run):
         ("", None, "unknown figure ''"),
         ("spectra.W_E", -1, "a step is 0 or more; got -1"),
         ("spectra.W_E_b", None, "no figure 'spectra.W_E_b': section spectra has W_E, W_U, W_L"),
-        ("neurons.any", 10, "'neurons.any' does not change with the step: leave out step = 10"),
+        ("neurons.clusters", 10, "'neurons.clusters' does not change with the step: leave out step = 10"),
     ],
 )
 def test_figures_that_are_not_there_are_refused_with_the_reason(run, name, step, message, monkeypatch):
+    import plotly.graph_objects as go
+
+    from interp.html.blocks import Figure
     from train.errors import UsageError
 
-    if name == "neurons.any":
-        from interp.sections import neurons
-
-        monkeypatch.setattr(neurons, "build", neurons._any_neuron)
-        run.kept[("interp.front", "neurons")] = neurons._any_neuron(run)
+    if name == "neurons.clusters":
+        still = Figure(go.Figure(), "Still", "It stands still.", "", "", id="clusters")
+        monkeypatch.setitem(run.kept, ("interp.front", "neurons"), [still])
     with pytest.raises(UsageError, match=message) as error:
         run.figure(name, step)
     assert "\n" not in str(error.value)

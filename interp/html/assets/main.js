@@ -3,11 +3,20 @@
 const panels = new Map(); // by id of the element
 const sections = Array.from(document.querySelectorAll("script.payload"), (script) => ({ script, ready: null }));
 
+let shared = null; // the arrays of all widgets
+
+function unpackShared() {
+  shared ??= unpack(byId("page.shared").textContent);
+  return shared;
+}
+
 function open(section) {
-  section.ready ??= unpack(section.script.textContent).then(({ content, views }) => {
+  section.ready ??= unpack(section.script.textContent).then(async ({ content, views }) => {
+    const hasWidgets = content.panels.some(({ kind }) => kind === "widget");
+    const weights = hasWidgets && byId("page.shared") ? (await unpackShared()).views : [];
     for (const data of content.panels) {
       const element = byId(data.id);
-      const panel = data.kind === "widget" ? new Widget(element, data, views)
+      const panel = data.kind === "widget" ? new Widget(element, data, weights)
         : new Panel(element, data, views, content.templates);
       panels.set(data.id, panel);
       if (data.kind === "figure") {

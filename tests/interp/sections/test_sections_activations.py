@@ -1,6 +1,5 @@
-"""Neurons, attention and the logit map in the report: on the hand-made run, others, and in a browser."""
+"""Neurons, attention and the logit map in the report: on the hand-made run and others."""
 
-import json
 import math
 from typing import Any
 
@@ -27,7 +26,7 @@ def of_kind(blocks: Any, name: str) -> list[Any]:
 def test_clusters_are_the_handmade_ones(run):
     from interp.sections import neurons
 
-    clusters, scatter, images, _ = of_kind(neurons.build(run), "Figure")
+    clusters, scatter, images = of_kind(neurons.build(run), "Figure")
     sizes = {trace.name: trace.y[-1] for trace in clusters.fig.data if trace.name.startswith("k = ")}
     assert sizes == {f"k = {k}": 32 for k in KEYS}
     points = scatter.at(run.steps[-1]).data[0]
@@ -56,101 +55,6 @@ def test_clusters_without_an_image_are_counted(tmp_path, run):
     images = of_kind(neurons.build(many), "Figure")[2]
     assert len(images.fig.data) == neurons.N_CLUSTERS == 6
     assert "1 smaller cluster is left out." in images.takeaway
-
-
-@pytest.mark.parametrize(
-    "shape", ["add", "pizza", "mlp", "gelu", "gelu_new", "silu", "tanh", "square", "two vocabularies", "div"]
-)
-def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
-    """The formula of page/neuron.js in numpy, against the model's own activations."""
-    from interp.parts.activations import neurons_of
-    from interp.parts.neuron_weights import neuron_arrays
-
-    more: dict[str, Any] = {
-        **{act_fn: {**SHAPES["add"], "act_fn": act_fn, "biases": "all"} for act_fn in ("gelu", "gelu_new", "silu")},
-        **{act_fn: {**SHAPES["pizza"], "act_fn": act_fn} for act_fn in ("tanh", "square")},
-        "two vocabularies": {**SHAPES["pizza"], "shared_vocabulary": False},
-    }
-    snap = random_run(tmp_path, **more.get(shape, SHAPES.get(shape, {}))).last
-    expected = neurons_of(snap).double().numpy()
-    n = math.isqrt(len(snap.task.pairs))
-    for neuron in (0, 7, 23):
-        found = in_numpy(neuron_arrays(snap), neuron)
-        np.testing.assert_allclose(found.ravel(), expected[:, neuron], rtol=1e-4, atol=1e-4)
-    assert np.abs(in_numpy(neuron_arrays(snap), 1).ravel() - expected[:, 0]).max() > 1e-2  # the control
-    assert n**2 == len(expected)
-
-
-def in_numpy(arrays, neuron):
-    x = {name: array.astype(float) for name, array in arrays.items()}
-    kinds, first, n = arrays["kinds"].astype(int), arrays["first"].astype(int), int(arrays["n"][0])
-    column = x["W_in"][:, neuron]
-    z = np.zeros((n, n))
-    for a in range(n):
-        for b in range(n):
-            tokens = [first[j] + (0, a, b)[kind] for j, kind in enumerate(kinds)]
-            if "E" in x:
-                into = x["E"][tokens].ravel()
-            else:
-                query = b if x["q"].shape[1] > 1 else 0
-                scores = np.einsum("he,hje->hj", x["q"][:, query], x["k_token"][:, tokens] + x["k_place"])
-                odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-                pattern = x["rate"][0] * odds / odds.sum(axis=1, keepdims=True) + 1 - x["rate"][0]
-                values = x["v_token"][:, tokens] + x["v_place"]
-                into = x["resid"][query] + np.einsum("hj,hje,hed->d", pattern, values, x["W_O"])
-            z[a, b] = into @ column + x["b_in"][neuron]
-    F, name = torch.nn.functional, ("relu", "gelu", "gelu_new", "silu", "tanh", "square")[int(arrays["activation"][0])]
-    if name == "gelu_new":
-        return F.gelu(torch.from_numpy(z), approximate="tanh").numpy()
-    return z**2 if name == "square" else getattr(F, name)(torch.from_numpy(z)).numpy()
-
-
-def test_the_page_computes_any_neuron(tmp_path, run):
-    """In a browser: numbers of the picture against the model's activations; a number out of range is put right."""
-    from browser import launched, opened_in, wait_until
-
-    from interp.html.page import Page, PageSection, render_page
-    from interp.parts.activations import neurons_of
-    from interp.sections import neurons
-
-    others = ("gelu", "gelu_new", "silu", "tanh", "square")
-    runs = [random_run(tmp_path / act_fn, **{**SHAPES["pizza"], "act_fn": act_fn}) for act_fn in others]
-    runs.append(random_run(tmp_path, **SHAPES["mlp"]))
-    with launched() as browser:
-        for i, (some, neuron) in enumerate(((run, 37), *((other, 11) for other in runs))):
-            page = PageSection("neurons", "Neurons", [of_kind(neurons.build(some), "Figure")[-1]])
-            labels = ("",) * len(some.steps)
-            (tmp_path / f"{i}.html").write_text(render_page(Page("t", "s", [page], {}, tuple(some.steps), labels)))
-            every = neurons_of(some.last).numpy()
-            n = math.isqrt(len(every))
-            with opened_in(browser, tmp_path / f"{i}.html") as opened:
-                choice, said = opened.page.locator("input.choice"), opened.page.locator(".step-text")
-                for typed, meant in ((str(neuron), neuron), ("100000", every.shape[1] - 1)):
-                    choice.fill(typed)
-                    choice.blur()
-                    begun = f"document.querySelector('.step-text').textContent.startsWith('Neuron {meant}:')"
-                    wait_until(opened.page, begun)
-                    shown = np.array(opened.page.evaluate("document.querySelector('.plot').data[0].z"))
-                    want, other = (every[:, x].reshape(n, n) for x in (meant, 0))
-                    atol = 32 * np.finfo(np.float32).eps * np.abs(every).max()  # sums of d_model <= 16 terms, twice
-                    np.testing.assert_allclose(shown, want, rtol=0, atol=atol)
-                    assert np.abs(shown - other).max() > 1e3 * atol  # the control
-                    assert choice.input_value() == str(meant)
-                    assert f"at most {want.max():.3f}" in said.inner_text()
-                assert opened.problems == [] and opened.requests == []
-
-
-@pytest.mark.parametrize("shape", ["add", "pizza", "mlp"])
-def test_any_neuron_fits_a_page_at_the_standard_size(tmp_path, shape):
-    from interp.html.computed import Computed
-    from interp.parts.neuron_weights import neuron_arrays
-    from interp.sections.neurons import MAX_BYTES
-
-    standard = {"p": 113, "d_model": 128, "n_heads": 4, "d_mlp": 512}
-    run = random_run(tmp_path, **{**SHAPES[shape], **standard})
-    computed = Computed("neuron", neuron_arrays(run.last), "Neuron", 0, 511, 0)
-    assert computed.n_bytes < MAX_BYTES
-    assert len(json.dumps(computed.data())) == pytest.approx(computed.n_bytes, rel=0.01)
 
 
 def test_attention_is_even_in_the_handmade_model(run):

@@ -16,6 +16,7 @@ LOG = {"curves.test_loss", "curves.train_loss"}
 TRAINED = {"progress.test_loss", "progress.train_loss"}
 NO_KEYS = {"keys.none", "progress.gini_W_L", "progress.neuron_fraction_fve85"}
 PAGE = {"attention.mean", "grid.cells", "norms.total", "norms.tensor", "patching.clean"}
+WHATIF = {"whatif.stages", "whatif.rounding", "whatif.answer_0"}
 SPECTRA = {"spectra.W_E", "spectra.W_U", "spectra.W_L"}
 MAPS = {"maps.PCA", "maps.t-SNE", "maps.UMAP"}
 LAW = {
@@ -41,7 +42,7 @@ CLAIMS = {
         ),
         *("outcome.fitted", "outcome.grokked", "verdict.pizza", "verdict.baseline", "verdict.circularity", "keys"),
         *("progress.transition", "progress.excluded_turn", "neurons.representatives", "pizza.circles"),
-        *("ablations.worst", "patching.snapshots"),
+        *("ablations.worst", "patching.snapshots", "whatif.answer_1"),
     },
     "never": {
         *(LOG | TRAINED | PAGE | SPECTRA | MAPS | LAW | NEVER_KEYED),
@@ -146,7 +147,7 @@ def accuracy(run: Any, subset: str) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_which_claims_a_page_makes(pages, name):
-    assert set(claims(pages, name)) == CLAIMS[name]
+    assert set(claims(pages, name)) == CLAIMS[name] | WHATIF
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,11 +160,11 @@ def test_no_sentence_speaks_of_what_is_not_there(pages, name):
             for field in dataclasses.fields(block):
                 value = getattr(block, field.name)
                 for text in value if field.name == "texts" and value else (value,):
-                    if isinstance(text, str):
+                    if isinstance(text, str) and field.name != "script":
                         assert not FORBIDDEN.search(text), (section, text)
                         for a, b in re.findall(r"at step ([\d,]+) to [^.;]* at step ([\d,]+)", text):
                             assert a != b, (section, text)
-            if type(block).__name__ == "Figure" and block.heading != "Any neuron":
+            if type(block).__name__ == "Figure":
                 assert isinstance(block.takeaway, Said) and block.takeaway.claims, (section, block.heading)
 
 
