@@ -109,7 +109,7 @@ def lines() -> Figure:
 def rose() -> Figure:
     """A figure that only plotly can draw."""
     fig = go.Figure(go.Scatterpolar(r=_numbers(5).random(20), theta=np.arange(20) * 18, mode="lines", name="rose"))
-    return figure("rose", fig.update_layout(height=300))
+    return figure("rose", fig.update_layout(height=300, polar_radialaxis_nticks=3))
 
 
 WIDGET = """(window.widgets ??= {}).mini = (element, arrays, options, api) => {
@@ -125,7 +125,6 @@ ARRAYS = {
     "halves": _numbers(6).normal(size=(3, 4)).astype(np.float16),
     "floats": _numbers(7).normal(size=5).astype(np.float32),
     "bytes": np.arange(6, dtype=np.uint8).reshape(2, 3),
-    "flags": np.array([True, False]),
 }
 
 

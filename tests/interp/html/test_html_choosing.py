@@ -276,7 +276,7 @@ def test_a_widget_gets_its_arrays_and_the_page_s_state(small: OpenedPage):
         "Object.fromEntries(Object.entries(window.mini.arrays).map(([n, { values, shape }]) => "
         "[n, { kind: values.constructor.name, values: Array.from(values), shape }]))"
     )
-    kinds = {"halves": "Float32Array", "floats": "Float32Array", "bytes": "Uint8Array", "flags": "Uint8Array"}
+    kinds = {"halves": "Float32Array", "floats": "Float32Array", "bytes": "Uint8Array"}
     for name, array in ARRAYS.items():
         assert got[name]["kind"] == kinds[name] and got[name]["shape"] == list(array.shape)
         np.testing.assert_array_equal(got[name]["values"], array.astype(float).ravel())
