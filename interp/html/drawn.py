@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .packing import Payload, in_full, packed
-from .painted import complete_axes, unknown
+from .painted import complete_axes, complete_colours, unknown
 from .tracks import Track, axis_keys, fixed, subtree, traces
 
 SHORT = 8
@@ -24,6 +24,7 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...], payload: Payload) -> 
     beyond = unknown(data, layout)
     if beyond is None:
         complete_axes(data, layout)
+        complete_colours(data, layout)
     sent = []
     for track in tracks:
         keys = axis_keys(traces(fig)[track.trace], track.attr)

@@ -3,27 +3,35 @@
 A figure outside the subset is drawn by plotly itself, so nothing that a figure says is left out silently.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from plotly.colors import DEFAULT_PLOTLY_COLORS
 
-from .tracks import MARGIN
+from .tracks import MARGIN, as_numbers
 
 ANY: dict[str, Any] = {"*": None}
 _TEXT: Any = None  # any value
+ONE = object()
+"""Stands for any value that is not an array."""
+HOVERED = {"x", "y", "z", "text", "customdata"}
+"""What a hover template may name."""
 _COLOUR_BAR = {"title": ANY, "thickness": _TEXT, "x": _TEXT, "tickvals": _TEXT, "ticktext": _TEXT, "len": _TEXT}
-_COMMON = dict.fromkeys(
-    ("x", "y", "name", "hovertemplate", "hoverinfo", "legendgroup", "xaxis", "yaxis", "text", "customdata", "opacity")
-) | {"visible": {True, "legendonly"}, "showlegend": {True, False}}
+_COMMON = (
+    dict.fromkeys(("x", "y", "text", "customdata"))
+    | dict.fromkeys(("name", "hovertemplate", "hoverinfo", "legendgroup", "xaxis", "yaxis", "opacity"), ONE)
+    | {"visible": {True, "legendonly"}, "showlegend": {True, False}}
+)
 _SYMBOLS = {"circle", "circle-open", "diamond", "square-open", "triangle-up-open", "x-thin-open", "x", "cross"}
 TRACES: dict[str, dict[str, Any]] = {
     "scatter": _COMMON
     | {
         "mode": {"lines", "markers", "lines+markers"},
         "line": {"color": _TEXT, "dash": {"solid", "dash", "dot", "dashdot"}, "width": _TEXT},
-        "marker": dict.fromkeys(("color", "colorscale", "cmin", "cmax", "cmid", "size", "opacity"))
-        | {"symbol": _SYMBOLS, "line": ANY},
+        "marker": dict.fromkeys(("color", "colorscale", "cmin", "cmax", "cmid"))
+        | {"size": ONE, "opacity": ONE, "symbol": _SYMBOLS, "line": ANY},
         "fill": {"toself"},
         "fillcolor": _TEXT,
         "error_y": {"array": _TEXT, "thickness": _TEXT, "width": _TEXT},
@@ -68,19 +76,39 @@ def _unknown(data: list[dict], layout: dict) -> Iterator[str]:
             yield f"trace {i} is a {kind}"
             continue
         yield from _beyond({key: value for key, value in trace.items() if key != "type"}, TRACES[kind], f"{kind}.")
+        yield from _missing(trace, kind)
+    bars = [(trace.get("xaxis"), trace.get("yaxis")) for trace in data if trace.get("type") == "bar"]
+    if len(set(bars)) < len(bars):
+        yield "several bars in one place"
     for key, value in layout.items():
         if key.startswith(("xaxis", "yaxis")):
             yield from _beyond(value, _AXIS, f"{key}.")
+            if None in list(value.get("range") or ()):
+                yield f"{key}.range with one end"
         elif key == "annotations":
             for note in value:
                 yield from _beyond(note, _NOTE, "annotation.")
+                if not {"xref", "yref", "showarrow"} <= set(note):
+                    yield "annotation that is not a title"
         elif key == "shapes":
             for shape in value:
                 yield from _beyond(shape, _LEVEL, "shape.")
-                if "domain" not in str(shape.get("xref")) and "domain" not in str(shape.get("yref")):
+                across = "domain" in f"{shape.get('xref')} {shape.get('yref')}"
+                if "type" not in shape or not across:
                     yield "shape that is not a line across an axis"
         else:
             yield from _beyond({key: value}, LAYOUT, "layout.")
+
+
+def _missing(trace: dict, kind: str) -> Iterator[str]:
+    """What plotly would take from its template or from its own script."""
+    marker = trace.get("marker") or {}
+    colours = trace.get("z") if kind == "heatmap" else marker.get("color")
+    scaled = trace if kind == "heatmap" else marker
+    if colours is not None and np.asarray(colours).dtype.kind in "biufO" and "colorscale" not in scaled:
+        yield f"{kind} without a colour scale"
+    named = set(re.findall(r"%\{([^}:]*)", str(trace.get("hovertemplate", ""))))
+    yield from (f"{kind}.hovertemplate with {name}" for name in sorted(named - HOVERED))
 
 
 def _beyond(tree: dict, known: dict[str, Any], where: str) -> Iterator[str]:
@@ -91,8 +119,35 @@ def _beyond(tree: dict, known: dict[str, Any], where: str) -> Iterator[str]:
             yield f"{where}{key}"
         elif isinstance(allowed := known[key], dict):
             yield from _beyond(value, allowed, f"{where}{key}.")
-        elif isinstance(allowed, set) and (isinstance(value, dict | list) or value not in allowed):
+        elif isinstance(allowed, set) and (not isinstance(value, str | bool) or value not in allowed):
             yield f"{where}{key} = {value}"
+        elif allowed is ONE and isinstance(value, list | tuple | np.ndarray):
+            yield f"{where}{key} is an array"
+
+
+def complete_colours(data: list[dict], layout: dict) -> None:
+    """Give each trace the colour that plotly would, and scales around a middle their ends."""
+    way = ((layout.get("template") or {}).get("layout") or {}).get("colorway") or DEFAULT_PLOTLY_COLORS
+    for i, trace in enumerate(data):
+        if trace.get("type") == "heatmap":
+            _centre(trace, trace.get("z"), "z")
+            continue
+        marker = trace.get("marker") or {}
+        own = marker.get("color")
+        _centre(marker, own, "c")
+        if trace.get("type") == "bar":
+            trace["marker"] = {"color": way[i % len(way)]} | marker
+        else:
+            trace["line"] = {"color": own if isinstance(own, str) else way[i % len(way)]} | (trace.get("line") or {})
+
+
+def _centre(scale: dict, values: Any, letter: str) -> None:
+    lo, mid, hi = (f"{letter}{end}" for end in ("min", "mid", "max"))
+    if scale.get(mid) is None or lo in scale or hi in scale or values is None:
+        return
+    away = np.abs(as_numbers(values).astype(float) - scale[mid])
+    reach = float(away[np.isfinite(away)].max(initial=0.0))
+    scale |= {lo: scale[mid] - reach, hi: scale[mid] + reach}
 
 
 def complete_axes(data: list[dict], layout: dict) -> None:
@@ -117,18 +172,23 @@ def complete_axes(data: list[dict], layout: dict) -> None:
         for axis in {name for name, _, _ in members}:
             layout[axis] |= {"type": kind, "range": layout[axis].get("range") or span}
             if kind == "category" and "categoryarray" not in layout[axis]:
-                names = [str(value) for _, values, _ in members for value in values.ravel()]
+                names = [name_of(value) for _, values, _ in members for value in values.ravel()]
                 layout[axis]["categoryarray"] = list(dict.fromkeys(names))
 
 
 def _values_on(trace: dict, letter: str) -> np.ndarray | None:
     """A trace's values along an axis; those that plotly counts by itself are counted here."""
     if letter in trace:
-        return np.asarray(trace[letter])
+        return as_numbers(trace[letter])
     if trace.get("type") == "heatmap" and "z" in trace:
         return np.arange(np.shape(trace["z"])[1 if letter == "x" else 0])
     other = trace.get("y" if letter == "x" else "x")
     return None if other is None else np.arange(len(other))
+
+
+def name_of(value: Any) -> str:
+    """A category's name, as scripts write it: whole numbers without a point."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _kind(axis: dict, values: list[np.ndarray]) -> str:
@@ -139,7 +199,9 @@ def _kind(axis: dict, values: list[np.ndarray]) -> str:
 
 def _span(kind: str, axis: dict, letter: str, members: list[tuple[str, np.ndarray, dict]]) -> list[float]:
     if kind == "category":
-        names = axis.get("categoryarray") or dict.fromkeys(str(v) for _, values, _ in members for v in values.ravel())
+        names = axis.get("categoryarray") or dict.fromkeys(
+            name_of(v) for _, values, _ in members for v in values.ravel()
+        )
         return [-0.5, len(names) - 0.5]
     ends, is_exact, is_zero = [], True, False
     for _, values, trace in members:
@@ -152,7 +214,8 @@ def _span(kind: str, axis: dict, letter: str, members: list[tuple[str, np.ndarra
         elif trace.get("type") == "bar" and letter != length:
             numbers = np.concatenate([numbers - 0.5, numbers + 0.5])
         else:
-            is_exact &= letter == "x" and trace.get("mode", "lines") == "lines" and "marker" not in trace
+            is_line = trace.get("type", "scatter") == "scatter" and "marker" not in trace
+            is_exact &= is_line and letter == "x" and trace.get("mode", "lines") == "lines"
             is_zero |= trace.get("type") == "bar"
         ends += [numbers.min(), numbers.max()] if len(numbers) else []
     lo, hi = (min(ends), max(ends)) if ends else (0.0, 1.0)

@@ -1,8 +1,10 @@
 """A figure as a small picture in SVG for readers without scripts: marks, frames and titles, without tick marks."""
 
 import base64
+import re
 import struct
 import zlib
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -11,7 +13,7 @@ from plotly.colors import hex_to_rgb, unlabel_rgb
 
 from .blocks import Figure
 from .drawn import with_arrays
-from .painted import complete_axes, unknown
+from .painted import complete_axes, complete_colours, name_of, unknown
 from .tracks import fixed
 
 WIDTH = 360
@@ -26,6 +28,7 @@ def still(figure: Figure) -> str:
     if unknown(data, layout) is not None:
         return ""
     complete_axes(data, layout)
+    complete_colours(data, layout)
     boxes = _boxes(data, layout)
     height = round(WIDTH * max(1, len({box[1] for box in boxes.values()})) * (0.8 if len(boxes) == 1 else 0.55))
     parts = [_box(key, box, height, data, layout) for key, box in boxes.items()]
@@ -80,9 +83,15 @@ def _marks(trace: dict, x_axis: dict, y_axis: dict, place: tuple[float, float, f
     ys = top + tall * (1 - _along(y_axis, trace.get("y", np.arange(n))))
     there = np.isfinite(xs) & np.isfinite(ys)
     if trace["type"] == "bar":
-        zero = top + tall * (1 - _along(y_axis, np.zeros(1))[0])
-        lines = [f"M{x:.1f} {zero:.1f}V{y:.1f}" for x, y in zip(xs[there], ys[there], strict=True)]
-        return f'<path d="{"".join(lines)}" stroke="{_colour(trace, 0)}" stroke-width="2"/>'
+        is_flat = trace.get("orientation") == "h"
+        zero = _zero(x_axis if is_flat else y_axis)
+        start = f"M{left + width * zero:.1f} %.1fH%.1f" if is_flat else f"M%.1f {top + tall * (1 - zero):.1f}V%.1f"
+        ends = zip(ys, xs, strict=True) if is_flat else zip(xs, ys, strict=True)
+        return "".join(
+            f'<path d="{start % end}" stroke="{_colour(trace, i)}" stroke-width="2"/>'
+            for i, end in enumerate(ends)
+            if there[i]
+        )
     drawn = ""
     if "lines" in trace.get("mode", "lines") and "fill" not in trace:
         line = trace.get("line") or {}
@@ -94,12 +103,17 @@ def _marks(trace: dict, x_axis: dict, y_axis: dict, place: tuple[float, float, f
     return drawn
 
 
+def _zero(axis: dict) -> float:
+    """The place along an axis at which bars begin."""
+    return 0.0 if axis["type"] == "log" else float(np.clip(_along({**axis, "type": "linear"}, np.zeros(1))[0], 0, 1))
+
+
 def _along(axis: dict, values: Any) -> np.ndarray:
     """Places of values along an axis, from 0 to 1."""
     lo, hi = axis["range"]
     if axis["type"] == "category":
-        names = list(axis["categoryarray"])
-        values = [names.index(str(value)) for value in values]
+        order = {str(name): i for i, name in enumerate(axis["categoryarray"])}
+        values = [order.get(name_of(value), np.nan) for value in np.asarray(values).tolist()]
     with np.errstate(divide="ignore", invalid="ignore"):
         numbers = np.asarray(values, float)
         numbers = np.log10(numbers) if axis["type"] == "log" else numbers
@@ -111,31 +125,47 @@ def _colour(trace: dict, i: int) -> str:
     colour = marker.get("color", "gray")
     if isinstance(colour, str):
         return escape(colour)
+    if isinstance(colour[0], str):
+        return escape(colour[i])
     values = np.asarray(colour, float)
-    lo, hi = marker.get("cmin", np.nanmin(values)), marker.get("cmax", np.nanmax(values))
+    lo, hi = marker.get("cmin", _end(values, np.min)), marker.get("cmax", _end(values, np.max))
     share = float(np.clip((values[i] - lo) / ((hi - lo) or 1.0), 0, 1))
-    return "gray" if share != share else "rgb({:.0f},{:.0f},{:.0f})".format(*_sampled(marker, np.array(share)))
+    return "gray" if not np.isfinite(values[i]) else "rgb({:.0f},{:.0f},{:.0f})".format(*_sampled(marker, np.array(share)))
 
 
 def _sampled(node: dict, shares: np.ndarray) -> np.ndarray:
     """Colours [..., 3] of a colour scale, from 0 to 255, at shares of it."""
     stops = [float(stop) for stop, _ in node["colorscale"]]
-    colours = [hex_to_rgb(c) if str(c).startswith("#") else unlabel_rgb(c) for _, c in node["colorscale"]]
+    colours = [_rgb(str(colour)) for _, colour in node["colorscale"]]
     return np.stack([np.interp(shares, stops, channel) for channel in np.asarray(colours, float).T], axis=-1)
 
 
+def _rgb(colour: str) -> tuple[float, ...]:
+    """Red, green and blue, from 0 to 255, of #rrggbb or rgb(...); grey of anything else."""
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
+        return hex_to_rgb(colour)
+    return unlabel_rgb(colour)[:3] if re.match(r"rgba?\(", colour) else (128, 128, 128)
+
+
 def _png(trace: dict, y_axis: dict) -> str:
-    """A heatmap as the address of a PNG with one pixel a cell."""
+    """A heatmap as the address of a PNG with one pixel a cell, transparent where a value is absent."""
     z = np.asarray(trace["z"], float)
-    lo, hi = trace.get("zmin", np.nanmin(z)), trace.get("zmax", np.nanmax(z))
+    lo, hi = trace.get("zmin", _end(z, np.min)), trace.get("zmax", _end(z, np.max))
     shares = np.clip(np.nan_to_num((z - lo) / ((hi - lo) or 1.0)), 0, 1)
-    pixels = _sampled(trace, shares).astype(np.uint8)
+    there = 255 * np.isfinite(z)[..., None]
+    pixels = np.concatenate([_sampled(trace, shares), there], axis=-1).astype(np.uint8)
     if y_axis["range"][0] < y_axis["range"][1]:
         pixels = pixels[::-1]
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    size = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 0)
+    size = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 6, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in ((b"IHDR", size), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     )
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def _end(values: np.ndarray, which: Callable[[np.ndarray], Any]) -> float:
+    """The smallest or largest of the values that are numbers; 0 where none is."""
+    numbers = values[np.isfinite(values)]
+    return float(which(numbers)) if len(numbers) else 0.0

@@ -41,6 +41,14 @@ class Track:
             raise ValueError(f"track {self.attr!r} has shape {values.shape}; allowed are {allowed}")
 
 
+def as_numbers(values: Any) -> np.ndarray:
+    """Values of an attribute as an array, of numbers if all of them are numbers or None, which is NaN."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and all(isinstance(value, int | float | None) for value in array.flat):
+        return array.astype(float)
+    return array
+
+
 def traces(fig: Any) -> list[Any]:
     """The traces of a plotly figure, as a list for the type checker: plotly annotates `data` as a bare tuple."""
     return list(fig.data)
@@ -120,7 +128,7 @@ def _fix_axes(fig: go.Figure, layout: dict, numbers: dict[tuple[int, str], np.nd
             other = node.get("matches")
             axis = axes.setdefault((f"{other[0]}axis{other[1:]}",) if other else keys, _Shared())
             axis.nodes.append(node)
-            axis.values.append(np.asarray(values))
+            axis.values.append(as_numbers(values))
             axis.has_track |= (i, attr) in numbers
             if trace.type == "bar" and attr == ("x" if trace.orientation == "h" else "y"):
                 axis.has_bars = True

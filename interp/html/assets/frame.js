@@ -30,7 +30,7 @@ function boxesOf({ data, layout }) {
       high: y.domain?.[1] ?? 1, isSquare: Boolean(x.scaleanchor || y.scaleanchor), title: "", hasImage: data.some((t) => t.type === "heatmap" && `${t.xaxis ?? "x"} ${t.yaxis ?? "y"}` === key) });
   }
   const all = Array.from(boxes.values());
-  for (const note of layout.annotations ?? []) {
+  for (const note of all.length ? layout.annotations ?? [] : []) {
     const away = (box) => Math.abs((box.left + box.right) / 2 - note.x) + Math.abs(box.high - note.y);
     all.reduce((best, box) => (away(box) < away(best) ? box : best)).title = note.text;
   }

@@ -127,7 +127,7 @@ function begin() {
     if (changed.has("step")) for (const panel of all()) panel.opens = null;
     for (const panel of all()) panel.changed();
   });
-  document.querySelectorAll("main > section").forEach((section) => (near.observe(section), read.observe(section)));
+  document.querySelectorAll("main section").forEach((section) => (near.observe(section), read.observe(section)));
   document.querySelectorAll("details").forEach((details) => details.addEventListener("toggle", () => all().forEach((panel) => panel.draw())));
   addEventListener("hashchange", readAddress);
   addEventListener("resize", () => all().forEach((panel) => panel.draw()));

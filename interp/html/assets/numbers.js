@@ -15,7 +15,7 @@ function digits(value, n = 3) {
     return minus(`${Number(front)} \u00d7 10`) + raised(Number(end));
   }
   const rounded = Number(value.toPrecision(Math.max(n, power + 1)));
-  return minus(rounded.toLocaleString("en", { maximumFractionDigits: 10 }));
+  return minus(rounded.toLocaleString("en", { maximumFractionDigits: 20 }));
 }
 
 // The formats of plotly's hover texts that figures use: ".1%", ".3g", ",.0f", ".2f"; none means as few digits as needed.

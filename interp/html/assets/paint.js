@@ -143,12 +143,13 @@ function paintBars(ctx, trace, { xs, ys }, lit, colours) {
   const [along, length] = isFlat ? [ys, xs] : [xs, ys];
   const [at, size] = [numbersOf(trace, isFlat ? "y" : "x"), numbersOf(trace, isFlat ? "x" : "y")];
   const colour = coloursOf(trace.marker, colours.ink);
-  const step = Math.abs(along.pixel(at[1] ?? 1) - along.pixel(at[0] ?? 0)) || 20;
+  const places = Array.from(at, (value) => along.pixel(value)).filter(Number.isFinite).sort((a, b) => a - b);
+  const step = Math.min(...places.slice(1).map((px, i) => px - places[i]).filter((gap) => gap > 0), Math.abs(along.end - along.start) / 2);
   const zero = Number.isFinite(length.pixel(0)) ? length.pixel(0) : length.start;
   for (let i = 0; i < at.length; i++) {
     const [middle, end] = [along.pixel(at[i]), length.pixel(size[i])];
     if (!Number.isFinite(middle) || !Number.isFinite(end)) continue;
-    ctx.globalAlpha = lit.some && !lit.of(i) ? 0.3 : 1;
+    ctx.globalAlpha = (trace.opacity ?? 1) * (lit.some && !lit.of(i) ? 0.3 : 1);
     ctx.fillStyle = colour(i);
     const [start, wide] = [middle - 0.4 * step, 0.8 * step];
     if (isFlat) ctx.fillRect(Math.min(zero, end), start, Math.abs(end - zero), wide);

@@ -7,7 +7,7 @@ class Panel {
     this.tracks = figure.tracks.map((track) => ({ ...track, view: views[track.values.array] }));
     this.figure.tracks = this.tracks;
     this.moving = new Set(this.tracks.map(({ trace }) => trace));
-    this.opens = figure.opens;
+    this.opens = hasMoved ? null : figure.opens;
     this.legend = [];
     this.inView = false;
     this.drawn = {};
@@ -252,7 +252,7 @@ function wirePicking(panel) {
   };
   const scrub = (event) => {
     const box = cursorBox(panel, ...where(event));
-    if (box) go(facts.steps[nearest(facts.steps, Math.max(0, box.xs.back(where(event)[0])))]);
+    if (box) go(facts.steps[nearest(facts.steps, stepAt(panel, box, where(event)[0]))]);
     return Boolean(box);
   };
   plot.addEventListener("pointermove", (event) => {
@@ -283,6 +283,14 @@ function wirePicking(panel) {
 
 // The box under a place whose horizontal axis is that of the cursor.
 const cursorBox = (panel, px, py) => panel.boxes.find((box) => isIn(box, px, py, 0) && panel.tracesIn(box).some((t) => panel.isCursor(t))) ?? null;
+
+// The snapshot whose cursor stands nearest to a place.
+function stepAt(panel, box, px) {
+  const cursor = panel.tracks.find((track) => track.cursor && panel.tracesIn(box).includes(track.trace));
+  const away = (i) => Math.abs(box.xs.pixel(valueAt(cursor, i)[0]) - px);
+  const { steps } = panel.figure;
+  return steps[steps.reduce((best, _, i) => (away(i) < away(best) ? i : best), 0)];
+}
 
 // What an element stands for: [selection, value] pairs.
 function valuesAt(panel, { trace, i, x, y }) {

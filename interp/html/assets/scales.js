@@ -5,7 +5,7 @@ function scaleOf(axis, start, end) {
   const [lo, hi] = axis.range;
   const order = axis.type === "category" ? new Map(axis.categoryarray.map((name, i) => [String(name), i])) : null;
   const number = axis.type === "log" ? (v) => (v > 0 ? Math.log10(v) : NaN)
-    : order ? (v) => (typeof v === "number" ? v : order.get(String(v)) ?? NaN) : (v) => v;
+    : order ? (v) => order.get(String(v)) ?? NaN : (v) => v;
   const pixel = (v) => (v === null || v === undefined ? NaN : start + ((number(v) - lo) / (hi - lo)) * (end - start));
   const back = (px) => {
     const at = lo + ((px - start) / (end - start)) * (hi - lo);
@@ -33,7 +33,8 @@ function marksOf(axis, pixels, isVertical) {
   for (let i = Math.ceil(lo / step - 1e-9); inside(i * step); i++) {
     const at = Number((i * step).toPrecision(12));
     const places = Math.max(0, -Math.floor(Math.log10(step * (isPercent ? 100 : 1)) + 1e-9));
-    marks.push({ at, text: isPercent ? `${minus((100 * at).toFixed(places))}\u00a0%` : digits(at, 6) });
+    const exact = Math.max(6, Math.ceil(Math.log10(Math.abs(at) / step + 1)) + 1);
+    marks.push({ at, text: isPercent ? `${minus((100 * at).toFixed(places))}\u00a0%` : digits(at, exact) });
   }
   return marks;
 }
@@ -65,5 +66,11 @@ function logMarks(lo, hi, pixels, isVertical) {
       marks.push({ at: m * 10 ** power, text });
     }
   }
-  return marks.length ? marks : [lo, hi].map((at) => ({ at: 10 ** at, text: digits(10 ** at, 3) }));
+  return marks.length ? marks : closeMarks(lo, hi, pixels / (isVertical ? 26 : 64));
+}
+
+// Marks of a stretch of a log axis without a power of ten: round numbers.
+function closeMarks(lo, hi, room) {
+  const ends = { range: [10 ** lo, 10 ** hi], type: "linear" };
+  return marksOf(ends, 64 * Math.max(1, room), false);
 }

@@ -7,6 +7,7 @@ const listeners = [];
 let frame = 0;
 let pending = new Set();
 let written = 0;
+let hasMoved = false; // figures that open at a step of their own do so until the slider moves
 
 const selectionsOf = (name) => facts.shared[name] ?? [name];
 const chosenIn = (name) => selectionsOf(name).map((own) => state[own]).filter((value) => value !== null);
@@ -14,6 +15,7 @@ const chosenIn = (name) => selectionsOf(name).map((own) => state[own]).filter((v
 function change(name, value) {
   if (state[name] === value) return;
   state[name] = value;
+  hasMoved ||= name === "step";
   pending.add(name);
   frame ||= requestAnimationFrame(announce);
   clearTimeout(written); // browsers allow few changes of the address a second
@@ -36,7 +38,7 @@ function choose(name, value) {
   change(own, state[own] === value ? null : value);
 }
 
-const nameOf = (own, value) => facts.selections[own].words.replace("{}", facts.selections[own].names[value] ?? value);
+const nameOf = (own, value) => facts.selections[own].words.replace("{}", () => facts.selections[own].names[value] ?? value);
 
 // --- the address: #step=1000&k=7&at=circles -------------------------------------------------------------------------------
 
@@ -45,8 +47,16 @@ function writeAddress() {
   history.replaceState(null, "", `#${parts.join("&")}`);
 }
 
+function decodedOr(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a % that begins no code
+  }
+}
+
 function readAddress() {
-  const text = decodeURIComponent(location.hash.slice(1));
+  const text = decodedOr(location.hash.slice(1));
   const given = new Map(text.split("&").map((part) => part.split("=")));
   if (text && !text.includes("=")) given.set("at", text);
   for (const name of Object.keys(facts.selections)) {
