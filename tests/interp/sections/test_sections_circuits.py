@@ -200,7 +200,9 @@ def test_patching_shows_the_tables_of_the_functions(run):
     expected: Any = patch_inputs(run.last, clean, corrupted)
     best = expected["recovered"].max()
     assert inputs.frame["recovered"].iloc[0] == pytest.approx(best, abs=1e-4)
-    before = inputs.frame[(inputs.frame["activation"] == "resid_pre") & (inputs.frame["position"] == "a")]
+    before = inputs.frame[
+        (inputs.frame["activation"] == "residual stream before the layer") & (inputs.frame["position"] == "a")
+    ]
     assert before["recovered"].item() == pytest.approx(1, abs=1e-3)  # the operand that was replaced
     early = run.nearest(10)
     hook = "blocks.0.mlp.hook_post"
