@@ -62,10 +62,10 @@ class Page:
     """Steps of the slider (updates done, increasing); empty for a page of still figures."""
     step_labels: tuple[str, ...] = ()
     """Label of the slider at each step."""
-    phases: tuple[Phase, ...] = ()
-    """Stretches of the slider with a name each."""
     choices: dict[str, tuple[str, ...]] | None = None
     """Names and values of selects in place of the slider: the steps are then their grid, the last name fastest."""
+    phases: tuple[Phase, ...] = ()
+    """Stretches of the slider with a name each."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps, "page")

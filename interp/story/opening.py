@@ -250,7 +250,7 @@ def _lost_share(run: Run, share: Any, word: str) -> Claim | None:
     if not len(lost):
         if not (peaks["value"] >= KEY_SHARE).any():
             return None
-        text = f"None was dropped on the way: all {plural} that ever carried {least} still do at {last_of(run)}."
+        text = f"No {word} was dropped on the way: all {plural} that ever carried {least} still do at {last_of(run)}."
         return Claim("story.none_dropped", text, {"kept": int((last >= KEY_SHARE).sum())}, least)
     top = lost.loc[lost["value"].idxmax()]
     end = float(last[top["name"]])
