@@ -20,17 +20,22 @@ def decoded(array: dict[str, Any], codes: np.ndarray) -> np.ndarray:
     return np.where(codes > top, np.nan, values)
 
 
+def about(payload: str) -> dict[str, Any]:
+    """The JSON of a payload: its content and the entries of its arrays."""
+    whole = gzip.decompress(base64.b64decode(payload))
+    return json.loads(whole[4 : 4 + int.from_bytes(whole[:4], "little")])
+
+
 def unpacked(payload: str) -> tuple[Any, list[np.ndarray]]:
     """The content of a payload, and the values of its arrays."""
     whole = gzip.decompress(base64.b64decode(payload))
-    length = int.from_bytes(whole[:4], "little")
-    about = json.loads(whole[4 : 4 + length])
+    length, told = int.from_bytes(whole[:4], "little"), about(payload)
     arrays = []
-    for array in about["arrays"]:
+    for array in told["arrays"]:
         n = int(np.prod(array["shape"]))
         codes = np.frombuffer(whole, "<" + array["dtype"], n, 4 + length + array["at"]).reshape(array["shape"])
         arrays.append(decoded(array, codes))
-    return about["content"], arrays
+    return told["content"], arrays
 
 
 def payloads(html: str) -> dict[str, tuple[Any, list[np.ndarray]]]:

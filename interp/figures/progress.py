@@ -76,7 +76,7 @@ def _band(band: tuple[int, int], low: float, high: float) -> go.Scatter:
         fillcolor=BAND,
         line={"width": 0},
         mode="lines",
-        name="from 99\N{NO-BREAK SPACE}% train to 99\N{NO-BREAK SPACE}% test accuracy",
+        name="transition",
         hoverinfo="skip",
     )
 

@@ -108,9 +108,10 @@ class Figure:
     `fig` is drawn for the last of `steps` (updates done, increasing). `takeaway` is the sentence with the
     numbers, `source` a line of markdown, `alt` a description for readers who do not see the figure, `texts` one
     sentence per step, shown below the figure. The page opens the figure at `default_step` (None: where the slider
-    stands) and leaves it there until the slider moves. `how` says how to read the figure, `links` which of its elements stand for what readers select.
-    `columns` names the columns of the figure's data as a table, by "trace", "x", "y" and "z"; those without a name are
-    left out. `id` is made of the heading where none is given. Raises ValueError for fields that do not fit together.
+    stands) and leaves it there until the slider moves. `how` says how to read the figure, `links` which of its
+    elements stand for what readers select. `columns` names the columns of the figure's data as a table, by "trace",
+    "x", "y" and "z"; those without a name are left out. `id` is made of the heading where none is given. Raises
+    ValueError for fields that do not fit together.
     """
 
     fig: go.Figure

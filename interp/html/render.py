@@ -117,7 +117,7 @@ def _template() -> Template:
 
 
 def _section(section: PageSection, shared: Payload, out: Rendered) -> dict[str, Any]:
-    """A section as the template needs it, with the payload of its figures and of what its widgets are given ("" where it has none)."""
+    """A section as the template needs it, with the payload of its figures and widgets ("" where it has none)."""
     payload, templates = Payload(), []
     views = list(_views(section, templates, payload, shared, out))
     content = [view["data"] for view in views if view["kind"] in ("Figure", "Widget")]

@@ -130,7 +130,9 @@ def _colour(trace: dict, i: int) -> str:
     values = np.asarray(colour, float)
     lo, hi = marker.get("cmin", _end(values, np.min)), marker.get("cmax", _end(values, np.max))
     share = float(np.clip((values[i] - lo) / ((hi - lo) or 1.0), 0, 1))
-    return "gray" if not np.isfinite(values[i]) else "rgb({:.0f},{:.0f},{:.0f})".format(*_sampled(marker, np.array(share)))
+    return (
+        "gray" if not np.isfinite(values[i]) else "rgb({:.0f},{:.0f},{:.0f})".format(*_sampled(marker, np.array(share)))
+    )
 
 
 def _sampled(node: dict, shares: np.ndarray) -> np.ndarray:

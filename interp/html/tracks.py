@@ -97,6 +97,7 @@ class _Shared:
 
 
 def subtree(tree: dict, keys: tuple[str, ...]) -> dict:
+    """The dictionary that the keys lead to; those on the way that are not there are added."""
     for key in keys:
         tree = tree.setdefault(key, {})
     return tree

@@ -186,9 +186,9 @@ def _overlay(root: Path, spec: Spec, rows: list[Row]) -> list[Block]:
             heading="Test accuracy of every run",
             takeaway=f"{curves['run'].nunique()} runs in {len(shown)} groups; the best test accuracy is {best[0]:.1%}, "
             f"of {best[1]}.",
-            how="A line is a run; runs that differ only in the seed share a colour. A click on a group's name lights it up.",
+            how="A line is a run; runs that differ only in the seed share a colour. A click on a name lights it up.",
             source=f"The test accuracies in the runs' logs, at most {POINTS} points of each.",
-            alt="Line chart of the test accuracy of every run against step, one colour for each group of settings.",
+            alt="Line chart of the test accuracy of every run against step, a colour for each group of settings.",
             links=tuple(Link(i, "group", "trace", np.array([groups.index(name)])) for i, name in enumerate(shown)),
             columns={"trace": "group", "x": "step", "y": "test accuracy"},
         )

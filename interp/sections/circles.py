@@ -21,8 +21,8 @@ def build(run: Run) -> list[Block]:
     except NotApplicable as reason:
         return [Text(f"Not shown: {reason}.")]
     intro = (
-        "The circles of the embedding are [on the first screen](#story). To answer right, the network has to write its "
-        "answers on circles of the same frequencies."
+        "The circles of the embedding are [on the first screen](#story). A network that computes with circles shows "
+        "the same frequencies here, one point an answer."
     )
     return [
         Text(intro),

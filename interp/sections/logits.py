@@ -122,8 +122,8 @@ def _coefficients(run: Run) -> list[Block]:
             fig=fig,
             heading="Coefficients of cos w(a+b-c)",
             takeaway=over_run(run, coefficient_claim(last)),
-            how="One line a key frequency: how strongly the logits follow its wave. The waves rise while the network "
-            "moves from memory to rule.",
+            how="One line a key frequency: how strongly the logits follow its wave. A line that rises is a "
+            "wave that they come to follow.",
             source=f"Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c; {NANDA}.",
             alt=f"Line chart of the coefficient of each key frequency, {', '.join(map(str, keys))}, against step.",
             steps=steps,

@@ -128,7 +128,7 @@ class _View:
     def intro(self, cycle: Cycle | Unavailable) -> str:
         """The paragraph that explains the points and how to read the scores."""
         text = (
-            f"Each point is a row of the output layer for one of {self.table.n} elements. Trustworthiness is 1 if  "
+            f"Each point is a row of the output layer for one of {self.table.n} elements. Trustworthiness is 1 if "
             "points that are neighbours in the map are neighbours among the rows."
         )
         if self.n_steps > 1:

@@ -31,8 +31,8 @@ def build(run: Run) -> list[Block]:
             fig=norms_figure(_in_words(run, frame), steps[-1], WEIGHTS["total"]),
             heading="Frobenius norms over training",
             takeaway=over_run(run, *norm_claims(run, totals, ends)),
-            how="One line a part of the network, the thick one all of them together. Weight decay pulls them down; a "
-            "late fall is the network giving up what it no longer needs.",
+            how="One line a part of the network, the thick one all of them together; a line that falls is a part "
+            "whose weights shrink.",
             source="Root of the sum of squares, per tensor and over all tensors, in float64; "
             "compare [Liu et al. 2023](https://arxiv.org/abs/2210.01117). Tensors that are zero throughout are not "
             "drawn.",

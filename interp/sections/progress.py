@@ -10,7 +10,17 @@ from interp.html.blocks import Block, Figure, Table, Text
 from interp.measures import charts, choose, measure_snapshot
 from interp.parts.memo import Unavailable
 from interp.runs.run import Run
-from interp.story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
+from interp.story.circuit import (
+    EXCLUDED,
+    RESTRICTED,
+    SHARES,
+    band_claim,
+    costliest_claim,
+    end_claims,
+    key_claims,
+    loss_claims,
+    share_claims,
+)
 from interp.story.claims import Said, listed, said
 from interp.story.frequencies import colours_of, line_links
 from interp.story.outcome import nats
@@ -23,13 +33,16 @@ from interp.story.words import NULL, named, step_texts
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
 HOW = {
-    "losses": "Solid lines are measured, dashed ones the same at random frequencies. Where the loss with the key "
-    "frequencies alone falls, the rule is forming; where the loss without them rises, the network stops relying on "
-    "memory.",
-    "shares": "One line a share from 0 to 1. They rise before the test accuracy does: the rule forms unseen.",
+    "losses": "Where the loss with the key frequencies alone falls, a rule at these frequencies is forming; where "
+    "the loss without them rises, the network stops relying on its memory of the training pairs.",
+    "shares": "One line a share or a score from 0 to 1. A line that rises while the test accuracy is still low is a "
+    "rule that forms unseen.",
     "by_freq": "One line a key frequency: the training loss if the logits lose that frequency alone. High lines are "
     "frequencies that the network cannot do without.",
 }
+PLAIN = "One line a measure; the dotted line is the slider's step."
+TOLD = (RESTRICTED, EXCLUDED, "train_loss", "test_loss", *SHARES, "train_acc", "test_acc")
+"""Measures of the two shared charts that the texts below the charts name."""
 SHARED = ("losses", "shares")
 """Charts that this section lays out by hand; every other chart gets a figure of its own."""
 
@@ -97,7 +110,7 @@ def _figures(run: Run) -> list[Block]:
         )
         losses = pd.concat([losses, _null_lines(run)])
         heading = "Restricted and excluded losses"
-        if not losses["measure"].str.contains("restricted|excluded").any():
+        if not _has_keys(losses):
             heading, source = "Losses of the snapshots", "Mean cross-entropy over the pairs in the name."
         figures.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
     shares = progress_rows(run, names["shares"])
@@ -108,8 +121,7 @@ def _figures(run: Run) -> list[Block]:
             f"frequencies are equal and 1 where there is one; {NANDA}."
         )
         takeaway = over_run(run, *share_claims(run, shares))
-        has_keys = bool((shares["measure"] == "logit_fve").any())
-        heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
+        heading = "Shares at the key frequencies, and sparsity" if _has_keys(shares) else "Accuracy and sparsity"
         figures.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
     by_freq = progress_rows(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
@@ -157,20 +169,26 @@ def _figure(
         heading=heading,
         takeaway=takeaway,
         source=source,
-        how=HOW.get(id, "One line a measure; the dotted line is the slider's step."),
+        how=HOW.get(id, PLAIN) if _has_keys(frame) else PLAIN,
         alt=f"Line chart of {'; '.join(dict.fromkeys(frame['line']))} against step, step axis logarithmic.",
         steps=steps,
         tracks=last_cursor(steps, fig),
-        texts=_texts(run, frame, steps, ks),
+        texts=_texts(run, id, frame, steps, ks),
         links=line_links(fig, ks),
         columns={"trace": "frequency" if ks else "measure", "x": "step", "y": unit},
     )
 
 
-def _texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...], ks: dict[str, int]) -> tuple[str, ...]:
+def _has_keys(frame: Any) -> bool:
+    """Whether some line is measured at the key frequencies."""
+    return bool(frame["measure"].str.contains("restricted|excluded|logit_fve").any())
+
+
+def _texts(run: Run, id: str, frame: Any, steps: tuple[int, ...], ks: dict[str, int]) -> tuple[str, ...]:
     """One sentence per step: the values of the measures, or the loss without each frequency."""
     if not ks:
-        own: Any = frame[~frame["measure"].str.endswith(NULL)]
+        is_told = frame["measure"].isin(TOLD) if id in SHARED else ~frame["measure"].str.endswith(NULL)
+        own: Any = frame[is_told]
         return step_texts(run, own, steps)
     wide: Any = frame.pivot(index="step", columns="line", values="value").reindex(list(steps))
     without = (

@@ -135,7 +135,12 @@ def circuit_claim(run: Run) -> Claim:
     if ks:
         text += f", at the frequenc{'y' if len(ks) == 1 else 'ies'} {listed([str(k) for k in ks])}"
         numbers["frequencies"] = len(ks)
-    return Claim(f"story.circuit.{verdict.kind}", f"{text}.", numbers, "published pizza (Model A) and clock (Model B)")
+    return Claim(
+        f"story.circuit.{verdict.kind}",
+        f"{text} ([evidence](#pizza)).",
+        numbers,
+        "published pizza (Model A) and clock (Model B)",
+    )
 
 
 def _keys(run: Run) -> tuple[int, ...]:
@@ -175,7 +180,8 @@ def dropped_claims(run: Run) -> list[Claim]:
     word = "frequency" if is_cyclic else "irrep"
     first = _first(run, share, word)
     lost = _lost_neurons(run) if is_cyclic else None
-    return [first, *([lost] if lost is not None else [_lost_share(run, share, word)])]
+    second = lost if lost is not None else _lost_share(run, share, word)
+    return [first, *([] if second is None else [second])]
 
 
 def shares_of_energy(run: Run) -> Any:
@@ -235,17 +241,16 @@ def _lost_neurons(run: Run) -> Claim | None:
     return Claim("story.lost_neurons", text, numbers)
 
 
-def _lost_share(run: Run, share: Any, word: str) -> Claim:
-    """The frequency that carried most of all that ended below 1 %, or that there is none."""
+def _lost_share(run: Run, share: Any, word: str) -> Claim | None:
+    """The frequency that carried most of all that ended below 1 %, or that there is none; None if none ever had 1 %."""
     least, plural = percent(KEY_SHARE, 0), "frequencies" if word == "frequency" else "irreps"
     peaks: Any = share.loc[share.groupby("name", sort=False)["value"].idxmax()]
     last: Any = share[share["step"] == run.last.step].set_index("name")["value"]
     lost = peaks[(peaks["value"] >= KEY_SHARE) & (peaks["name"].map(last) < KEY_SHARE)]
     if not len(lost):
         if not (peaks["value"] >= KEY_SHARE).any():
-            text = f"So there was no {word} to drop."
-            return Claim("story.nothing_to_drop", text)
-        text = f"None was dropped on the way: all {plural} that ever carried {least} still do at {last_of(run)}."
+            return None
+        text = f"No {word} was dropped on the way: all {plural} that ever carried {least} still do at {last_of(run)}."
         return Claim("story.none_dropped", text, {"kept": int((last >= KEY_SHARE).sum())}, least)
     top = lost.loc[lost["value"].idxmax()]
     end = float(last[top["name"]])

@@ -90,9 +90,12 @@ def score_claims(run: Run) -> list[Claim]:
         loss, accuracy = run.last.loss(name), run.last.accuracy(name)
         if is_there(loss):
             numbers |= {f"{name}_loss": loss, f"{name}_acc": accuracy}
-            parts.append(f"{name} loss {number(loss)} nats, accuracy {percent(accuracy, 2)}")
+            parts.append(f"{LOSSES[name]} {nats(loss)}, accuracy {percent(accuracy, 2)}")
     text = f"{at(run, run.last.step)}: {'; '.join(parts)} (chance: {percent(_chance(run))})."
     return [Claim("outcome.scores", text, numbers, "chance")] if parts else []
+
+
+LOSSES = {"train": "train loss", "test": "test loss", "all": "loss over all pairs"}
 
 
 def subsets(run: Run) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from interp.runs.run import Run
 from .claims import listed
 from .standing import at
 
-NULL = ", random frequencies"
+NULL = ", random"
 """Suffix of the names of lines that are nulls."""
 MEASURES: dict[str, tuple[str, str]] = {
     "train_loss": ("training pairs", "the loss over the training pairs"),

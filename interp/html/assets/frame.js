@@ -39,15 +39,19 @@ function boxesOf({ data, layout }) {
 
 const distinct = (values) => Array.from(new Set(values.map((v) => v.toFixed(3)))).sort((a, b) => a - b);
 
-// Rows and columns of the boxes: plotly's own, or as many side by side as a narrow plot has room for.
+// Rows and columns of the boxes: plotly's own, or as many side by side as there is room for where a plot is narrow and
+// where all boxes are squares, whose order says all.
 function gridOf(boxes, width) {
   const [lefts, tops] = [distinct(boxes.map((box) => box.left)), distinct(boxes.map((box) => -box.high))];
-  const least = boxes.every((box) => box.isSquare) ? 120 : 230;
-  const perRow = Math.max(1, Math.min(lefts.length, Math.floor(width / least)));
-  const isStacked = perRow < lefts.length;
+  const isSquare = boxes.length > 1 && boxes.every((box) => box.isSquare);
+  const fitting = Math.max(1, Math.floor(width / (isSquare ? (width < 500 ? 115 : 215) : 230)));
+  const isStacked = isSquare || fitting < lefts.length;
+  const rows = Math.ceil(boxes.length / fitting);
+  const perRow = Math.ceil(boxes.length / rows);
   const read = [...boxes].sort((a, b) => b.high - a.high || a.left - b.left);
   const cells = boxes.map((box) => isStacked
-    ? { box, column: read.indexOf(box) % perRow, row: Math.floor(read.indexOf(box) / perRow), share: 1, tall: 1 / tops.length }
+    ? { box, column: read.indexOf(box) % perRow, row: Math.floor(read.indexOf(box) / perRow), share: 1,
+        tall: 1 / (isSquare ? rows : tops.length) }
     : { box, column: lefts.indexOf(box.left.toFixed(3)), row: tops.indexOf((-box.high).toFixed(3)),
         share: box.right - box.left, tall: rowShare(boxes, box) });
   return { cells, isStacked };
@@ -60,6 +64,7 @@ function rowShare(boxes, { low, high }) {
 
 const EDGE = 14;
 const TALLEST_STACKED = 420;
+const NARROW = 900; // pixels of the window below which panels stand one below the other
 
 // Places of the boxes in a plot of some width, with gutters as wide as their labels.
 function arranged(boxes, width, height) {
@@ -83,7 +88,8 @@ function arranged(boxes, width, height) {
     const members = cells.filter((cell) => cell.row === row);
     const head = members.some(({ box }) => box.title) ? 26 : 10;
     const foot = Math.max(...members.map(({ box }) => footOf(box)));
-    const most = isStacked && members[0].box.isSquare ? TALLEST_STACKED : Math.max(70, height * members[0].tall - head - foot);
+    const isFree = isStacked && members[0].box.isSquare && innerWidth < NARROW;
+    const most = isFree ? TALLEST_STACKED : Math.max(70, height * members[0].tall - head - foot);
     const sides = members.map(({ box, column }) => box.isSquare ? Math.min(most, ratioOf(box) * columns[column].width) : most);
     members.forEach(({ box, column }, i) => placed.push(put(box, columns[column], top + head, sides[i])));
     top += head + Math.max(...sides) + foot;

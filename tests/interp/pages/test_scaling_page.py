@@ -38,9 +38,8 @@ def test_the_page_has_what_the_theory_says(small, tmp_path):
             wait_until(page, f"document.querySelector('output').textContent === '{name}'")
             data = page.evaluate(
                 "async () => { await window.page.flush(); const all = {};"
-                "for (const plot of document.querySelectorAll('.js-plotly-plot'))"
-                "  all[plot.closest('figure').id] = plot._fullData.map("
-                "    t => ({x: Array.from(t.x), y: Array.from(t.y)}));"
+                "for (const [id, panel] of window.page.panels)"
+                "  all[id] = panel.shown.map(t => ({x: Array.from(t.x ?? []), y: Array.from(t.y ?? [])}));"
                 "return all; }"
             )
             theory, _, simulated, residual = data["curves.1"]
