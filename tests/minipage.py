@@ -63,7 +63,7 @@ def loss() -> Figure:
 
 def table() -> Figure:
     pairs = pd.DataFrame({"a": np.repeat(range(P), P), "b": list(range(P)) * P, "state": ANSWERS[-1].ravel()})
-    links = (Link(0, "token", "x"), Link(0, "token", "y"))
+    links = (Link(0, "a", "y"), Link(0, "b", "x"), Link(0, "token", "y"), Link(0, "token", "x"))
     return figure("table", answers_figure(pairs), (Track(0, "z", ANSWERS),), links=links)
 
 

@@ -65,7 +65,7 @@ class Page:
     """What a reader can select, by the name that links and the page's address use."""
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of links that stand for several selections: {"token": ("a", "b")}. Choosing such an element sets the first
-    selection; the value of any of them lights it."""
+    selection that no other link of the element sets; the value of any of them lights it."""
     print_steps: tuple[int, ...] = ()
     """Steps at which the lead's figures are printed; the last step where there are none."""
 

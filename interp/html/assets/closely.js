@@ -47,7 +47,9 @@ async function drawClosely(panel) {
   await loadPlotly();
   if (!panel.closely) return;
   const data = panel.resolve().map((trace) => ({ ...trace, ...(trace.marker ? { marker: { ...trace.marker } } : {}) }));
-  await Plotly.react(panel.closely, data, dressed(panel.figure), CONFIG);
+  const layout = dressed(panel.figure);
+  panel.closely.style.height = `${layout.height}px`; // plotly's own box takes all of it and gives none
+  await Plotly.react(panel.closely, data, layout, CONFIG);
 }
 
 function lookClosely(panel) {

@@ -86,7 +86,7 @@ function arranged(boxes, width, height) {
   const placed = [];
   for (let row = 0; cells.some((cell) => cell.row === row); row++) {
     const members = cells.filter((cell) => cell.row === row);
-    const head = members.some(({ box }) => box.title) ? 26 : 10;
+    const head = members.some(({ box }) => box.title) ? 30 : 10;
     const foot = Math.max(...members.map(({ box }) => footOf(box)));
     const isFree = isStacked && members[0].box.isSquare && innerWidth < NARROW;
     const most = isFree ? TALLEST_STACKED : Math.max(70, height * members[0].tall - head - foot);
@@ -139,7 +139,7 @@ function axesOf(box, levels) {
     turned.setAttribute("transform", `rotate(-90 ${at[0]} ${at[1]})`);
     group.append(turned);
   }
-  if (box.title) group.append(fitted(box.title, left + width / 2, top - 7, width + 20, "box-title"));
+  if (box.title) group.append(fitted(box.title, left + width / 2, top - 11, width + 20, "box-title"));
   for (const level of levels) group.append(levelOf(level, box));
   return group;
 }

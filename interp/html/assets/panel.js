@@ -300,11 +300,20 @@ function valuesAt(panel, { trace, i, x, y }) {
   return links.filter(({ name }) => !own(name)).map((link) => [link.name, value[link.by](link)]).filter(([, v]) => v >= 0);
 }
 
+// Selections that an element sets, by name: its own, and for names of several the first that is not its own.
+function wantedAt(values) {
+  const wanted = new Map(values.filter(([name]) => name in facts.selections));
+  for (const [name, value] of values) {
+    const free = name in facts.selections ? null : selectionsOf(name).find((own) => !wanted.has(own));
+    if (free) wanted.set(free, value);
+  }
+  return Array.from(wanted);
+}
+
 function chooseAt(panel, found) {
-  const values = valuesAt(panel, found);
-  const all = values.length > 1 && values.every(([name, value]) => chosenIn(name).includes(value));
-  for (const [name, value] of values) if (values.length === 1) choose(name, value);
-    else change(selectionsOf(name)[0], all ? null : value);
+  const wanted = wantedAt(valuesAt(panel, found));
+  const isChosen = wanted.every(([name, value]) => state[name] === value);
+  for (const [name, value] of wanted) change(name, isChosen ? null : value);
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -105,13 +105,24 @@ def test_a_point_lights_its_token_everywhere(small: OpenedPage):
     assert state(page)["a"] is None and changed(page, before) == set()
 
 
-def test_a_cell_of_an_image_lights_a_row_of_every_image(small: OpenedPage):
+def test_a_cell_of_an_image_lights_a_row_and_a_column_of_every_image(small: OpenedPage):
     page, before = small.page, pictures(small.page)
-    click(page, "im.images", 2, 7, 7)
-    assert state(page)["a"] == 7
+    click(page, "im.images", 2, 7, 4)
+    assert (state(page)["a"], state(page)["b"]) == (7, 4) and chips(page) == ["a = token 7 ×", "b = 4 ×"]
     assert changed(page, before) == {"story.circles", "story.table", "im.images"}
-    click(page, "im.images", 1, 7, 7)
-    assert state(page)["a"] is None and changed(page, before) == set()
+    click(page, "im.images", 1, 7, 4)
+    assert (state(page)["a"], state(page)["b"]) == (None, None) and changed(page, before) == set()
+
+
+def test_what_an_element_says_itself_goes_before_names_of_several(small: OpenedPage):
+    """The table's rows stand for a and its columns for b, and both for tokens."""
+    page = small.page
+    click(page, "story.table", 0, 5, 2)
+    assert (state(page)["a"], state(page)["b"]) == (2, 5)
+    click(page, "story.table", 0, 5, 3)
+    assert (state(page)["a"], state(page)["b"]) == (3, 5)
+    click(page, "story.table", 0, 5, 3)
+    assert (state(page)["a"], state(page)["b"]) == (None, None)
 
 
 def test_what_is_lit_is_ringed_where_the_point_is(small: OpenedPage):
