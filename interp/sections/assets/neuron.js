@@ -141,11 +141,19 @@ function stageOf(options, stage, select) {
     return kept.get(key);
   }
 
+  // Stage after stage, the last one first, so that no task is long.
+  function later(left, neuron) {
+    clearTimeout(own.timer);
+    if (!left.length) return;
+    const [stage, ...others] = left;
+    stages[stage].paint({ ...computed(neuron, stage), colours: api.colours(), k: api.state.k });
+    own.timer = setTimeout(() => later(others, neuron));
+  }
+
   function paint() {
     const neuron = Math.min(now(), options.neurons - 1);
     input.show(neuron);
-    const colours = api.colours();
-    stages.forEach((stage, i) => stage.paint({ ...computed(neuron, i), colours, k: api.state.k }));
+    later([...stages.keys()].reverse(), neuron);
     const cluster = options.clusters.find(({ neurons }) => neurons.includes(neuron));
     const text = cluster && cluster.k !== null ? `Neuron ${neuron} belongs to the cluster of ${cluster.name}.` : `Neuron ${neuron} belongs to no cluster that is shown.`;
     if (said.textContent !== text) said.textContent = text;
