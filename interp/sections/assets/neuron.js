@@ -7,7 +7,7 @@ const NEURON_STYLE = `
 .ne h4 { font-size: 0.95rem; }
 .ne input { font: inherit; color: var(--ink); background: var(--panel); border: 1px solid var(--soft); border-radius: 6px; padding: 0.1rem 0.4rem; width: 5.5rem; }
 .ne-stages { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1rem 1.5rem; }
-.ne-stage { display: grid; gap: 0.3rem; align-content: start; min-width: 0; font-size: 0.85rem; }
+.ne-stage { display: grid; gap: 0.3rem; align-content: start; min-width: 0; max-width: 24rem; font-size: 0.85rem; }
 .ne-map { width: 100%; max-width: 17rem; aspect-ratio: 1; image-rendering: pixelated; border: 1px solid var(--line); }
 .ne-said { font-weight: 600; }
 .ne-note { font-size: 0.85rem; color: var(--soft); }
@@ -87,8 +87,8 @@ function stageOf(options, stage, select) {
       seen = next;
       const [high, low] = [Math.max(...seen.values), Math.min(...seen.values)];
       paintCells(map, options.n, (row) => viridis(high > low ? (seen.values[row] - low) / (high - low) : 0));
-      const fires = seen.values.reduce((count, value) => count + (value > 0), 0) / seen.values.length;
-      range.textContent = `Positive on ${percent(fires)} of the pairs; from ${plain(low)} (dark) to ${plain(high)} (bright).`;
+      const fires = countOf(seen.values.reduce((count, value) => count + (value > 0), 0), seen.values.length, "pairs");
+      range.textContent = `Positive on ${fires}; from ${plain(low)} (dark) to ${plain(high)} (bright).`;
       map.setAttribute("aria-label", `Activations on all pairs, a down and b to the right. ${range.textContent}`);
       if (seen.shares) {
         const best = largest(seen.shares.total);

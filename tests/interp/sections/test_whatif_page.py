@@ -102,8 +102,9 @@ def test_every_kind_of_run_says_what_its_network_answers(show, runs, name):
         labels, is_defined = run.task.table.values.flatten(), run.task.is_defined
         right = int(((logits.argmax(dim=1) == labels) & is_defined).sum())
         count = page.locator(COUNT).inner_text()
-        every = f"{int(is_defined.sum()):,}"
-        assert count.startswith(f"All {every} pairs" if f"{right:,}" == every else f"{right:,} of {every} pairs"), count
+        every = int(is_defined.sum())
+        words = {0: f"none of the {every:,} pairs.", every: f"all {every:,} pairs."}
+        assert count.startswith(f"Right on {words.get(right, f'{right:,} of {every:,} pairs (')}"), count
         pressed = page.evaluate("[...document.querySelectorAll('.wi-stages button')].map((x) => x.ariaPressed)")
         assert [value == "true" for value in pressed] == [j == i for j in range(len(pressed))]
 
@@ -176,7 +177,7 @@ def test_switches_by_keyboard_are_pytorchs_ablations(show, runs):
         assert all(name in text for name in on) and "without" in text
         right = int((logits.argmax(dim=1) == run.task.table.values.flatten()).sum())
         count = page.locator(COUNT).inner_text()
-        assert count.startswith(f"{right} of 529" if right < 529 else "All 529"), (count, right)
+        assert count.startswith(f"Right on {right} of 529" if right < 529 else "Right on all 529"), (count, right)
     every = page.get_by_role("button", name="Everything on")
     every.focus()
     every.press("Enter")
