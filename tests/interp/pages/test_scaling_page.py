@@ -49,8 +49,8 @@ def test_the_page_has_what_the_theory_says(small, tmp_path):
             np.testing.assert_allclose(simulated["y"], np.exp(near), rtol=0.1)
             assert np.abs(residual["y"]).max() < 0.1
             assert data["regimes.phases"][1] == {"x": [alpha], "y": [beta]}
-            time = exponents(alpha, beta, gamma).time
-            assert data["regimes.time_exponent"][2]["y"] == pytest.approx([time], abs=2 / 65_535)  # 16 bits of a range below 2
+            time = exponents(alpha, beta, gamma).time  # sent in 16 bits of a range below 2
+            assert data["regimes.time_exponent"][2]["y"] == pytest.approx([time], abs=2 / 65_535)
         assert open_page.problems == [] and open_page.requests == []
 
 
