@@ -3,16 +3,28 @@
 from pathlib import Path
 
 from interp.html.page import Page, render_page
+from train.cli.terminal import tell
 from train.storage.files import write_atomic
 
+from .timing import Timings
 
-def write(page: Page, folder: Path) -> Path:
+
+def write(page: Page, folder: Path, timings: Timings | None = None) -> Path:
     """Write ``index.html`` atomically, replacing an older one; creates the folder. Returns the file's path.
+
+    Args:
+        page: the page.
+        folder: where it is written.
+        timings: seconds of the page's parts, printed as a table on standard error with those of writing it.
 
     Raises:
         OSError: the page cannot be written; an older page is then left as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    write_atomic(path, render_page(page).encode())
+    times = Timings() if timings is None else timings
+    with times.of("(writing)"):
+        write_atomic(path, render_page(page).encode())
+    if timings is not None:
+        tell(*timings.table())
     return path
