@@ -186,7 +186,8 @@ def _any_neuron(run: Run) -> list[Block]:
         computed = computed_of(run)
     except NotApplicable as reason:
         return [Text(f"A neuron of your choice is not shown: {reason}.")]
-    clusters = computed.options["clusters"]
+    members = computed.options["clusters"][0]["neurons"]
+    first = members[int(neurons_of(run.last)[:, members].var(dim=0, correction=0).argmax())]
     return [
         Widget(
             id="any",
@@ -199,8 +200,7 @@ def _any_neuron(run: Run) -> list[Block]:
             name="neuron",
             script=joined(*(ASSETS / f"{name}.js" for name in SCRIPTS)),
             arrays=computed.arrays,
-            options=computed.options
-            | {"neuron": clusters[0]["neurons"][0], "noSpectrum": f"No spectrum: {computed.no_units}."},
+            options=computed.options | {"neuron": first, "noSpectrum": f"No spectrum: {computed.no_units}."},
             still="Neurons are computed by the page's scripts.",
         )
     ]

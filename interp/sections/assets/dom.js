@@ -89,6 +89,13 @@ function percent(share) {
   return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
+// How many of all: in words where it is none or all.
+function countOf(count, all, what) {
+  if (count === 0) return `none of the ${all.toLocaleString("en")} ${what}`;
+  if (count === all) return `all ${all.toLocaleString("en")} ${what}`;
+  return `${count.toLocaleString("en")} of ${all.toLocaleString("en")} ${what} (${percent(count / all)})`;
+}
+
 function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }

@@ -71,7 +71,7 @@ function entriesOf({ kinds, n }) {
     starts.push(count);
     count += kind ? n : 1;
   }
-  return { count, at: (j, a, b) => starts[j] + [0, a, b][kinds[j]] };
+  return { count, at: (j, a, b) => starts[j] + (kinds[j] === 1 ? a : kinds[j] === 2 ? b : 0) };
 }
 
 function embedded(weights, options) {
@@ -133,31 +133,35 @@ function network(arrays, options, step) {
 
 // ---- one pair ----
 
-// Attention [heads][positions] from the answer's position.
-function patternOf({ options, entries, scores, lastKind }, a, b) {
+// Attention [heads * positions] from the answer's position, written to `out` from `from` on.
+function patternOf({ options, entries, scores, lastKind }, a, b, out, from = 0) {
   const query = [0, a, b][lastKind];
-  const positions = options.kinds.map((_, j) => entries.at(j, a, b));
-  return scores.map((rows) => {
-    const own = positions.map((entry) => rows[query][entry]);
-    const top = Math.max(...own);
-    const odds = own.map((score) => Math.exp(score - top));
-    const total = odds.reduce((sum, value) => sum + value, 0);
-    return odds.map((value) => (options.rate * value) / total + 1 - options.rate);
-  });
+  const count = options.kinds.length;
+  for (let h = 0; h < options.heads; h++) {
+    const row = scores[h][query];
+    const start = from + h * count;
+    let top = -Infinity;
+    let total = 0;
+    for (let j = 0; j < count; j++) top = Math.max(top, (out[start + j] = row[entries.at(j, a, b)]));
+    for (let j = 0; j < count; j++) total += out[start + j] = Math.exp(out[start + j] - top);
+    for (let j = 0; j < count; j++) out[start + j] = (options.rate * out[start + j]) / total + 1 - options.rate;
+  }
+  return out;
 }
 
 // The residual stream after attention, normed where a norm follows the sum.
-function afterAttention(net, pattern, a, b, heads) {
+function afterAttention(net, pattern, a, b, heads, from = 0) {
   const { weights, options, entries, rows, outputs } = net;
-  const positions = options.kinds.map((_, j) => entries.at(j, a, b));
-  const resid = addRow(rows[positions[positions.length - 1]].slice(), weights.b_O);
-  pattern.forEach((own, h) => {
-    if (heads && heads[h]) return;
-    own.forEach((share, j) => {
-      const row = outputs[h][positions[j]];
+  const count = options.kinds.length;
+  const resid = addRow(rows[entries.at(count - 1, a, b)].slice(), weights.b_O);
+  for (let h = 0; h < options.heads; h++) {
+    if (heads && heads[h]) continue;
+    for (let j = 0; j < count; j++) {
+      const share = pattern[from + h * count + j];
+      const row = outputs[h][entries.at(j, a, b)];
       for (let d = 0; d < row.length; d++) resid[d] += share * row[d];
-    });
-  });
+    }
+  }
   return options.norm === "post" ? layerNorm(resid, weights.ln1_w, weights.ln1_b, options.eps) : resid;
 }
 
@@ -168,7 +172,8 @@ function neuronInput({ weights, options }, resid) {
 // Activations and logits of one pair. off: {heads, neurons}, arrays in which 1 sets a head's output or a neuron to 0.
 function forward(net, a, b, off = {}) {
   const { weights, options } = net;
-  const pattern = options.heads ? patternOf(net, a, b) : [];
+  const pattern = new Float64Array(options.heads * options.kinds.length);
+  if (options.heads) patternOf(net, a, b, pattern);
   let resid = options.heads ? afterAttention(net, pattern, a, b, off.heads) : null;
   const pre = addRow(new Float64Array(options.neurons), weights.b_in);
   if (resid && options.neurons) addProduct(pre, neuronInput(net, resid), weights.W_in);
@@ -206,10 +211,14 @@ function columnOf({ weights, options }, neuron) {
   return Float64Array.from({ length: rows }, (_, i) => weights.W_in[i * options.neurons + neuron]);
 }
 
-// Attention [pair][head][position] of all pairs, kept.
+// Attention [pair * heads * positions] of all pairs, kept.
 function everyPattern(net) {
-  const { n } = net.options;
-  return (net.patterns ??= Array.from({ length: n * n }, (_, row) => patternOf(net, Math.floor(row / n), row % n)));
+  if (net.patterns) return net.patterns;
+  const { n, heads, kinds } = net.options;
+  const size = heads * kinds.length;
+  net.patterns = new Float64Array(n * n * size);
+  for (let row = 0; row < n * n; row++) patternOf(net, Math.floor(row / n), row % n, net.patterns, row * size);
+  return net.patterns;
 }
 
 // A neuron's activation on all pairs [n * n].
@@ -229,15 +238,15 @@ function mlpInputs({ options, entries, reads }, neuron) {
 function transformerInputs(net, neuron) {
   const column = columnOf(net, neuron);
   const patterns = everyPattern(net);
-  const { entries, options } = net;
-  if (options.norm !== "none")
-    return (a, b, row) => dot(neuronInput(net, afterAttention(net, patterns[row], a, b)), column, 0);
+  const { entries, options: { norm, heads, kinds: { length: count } } } = net;
+  const size = heads * count;
+  if (norm !== "none")
+    return (a, b, row) => dot(neuronInput(net, afterAttention(net, patterns, a, b, null, row * size)), column, 0);
   const { straight, byHead } = readsOf(net, column);
   return (a, b, row) => {
-    const positions = options.kinds.map((_, j) => entries.at(j, a, b));
-    let sum = straight[positions[positions.length - 1]];
-    for (let h = 0; h < options.heads; h++)
-      for (let j = 0; j < positions.length; j++) sum += patterns[row][h][j] * byHead[h][positions[j]];
+    let sum = straight[entries.at(count - 1, a, b)];
+    for (let h = 0; h < heads; h++)
+      for (let j = 0; j < count; j++) sum += patterns[row * size + h * count + j] * byHead[h][entries.at(j, a, b)];
     return sum;
   };
 }
@@ -260,7 +269,13 @@ function inputsBy(net, neuron, kind) {
   if (!options.heads) return tokens.map((x) => net.reads[entry(x)][neuron]);
   const { straight, byHead } = readsOf(net, columnOf(net, neuron));
   const patterns = everyPattern(net);
-  const means = byHead.map((_, h) => patterns.reduce((sum, own) => sum + own[h][j], 0) / patterns.length);
+  const count = options.kinds.length;
+  const size = byHead.length * count;
+  const means = byHead.map((_, h) => {
+    let sum = 0;
+    for (let at = h * count + j; at < patterns.length; at += size) sum += patterns[at];
+    return (sum * size) / patterns.length;
+  });
   const isLast = j === options.kinds.length - 1;
   return tokens.map((x) => byHead.reduce((sum, own, h) => sum + means[h] * own[entry(x)], isLast ? straight[entry(x)] : 0));
 }

@@ -2,7 +2,7 @@
 // The network at its stages with parts switched off. off: {heads, clusters, units}, arrays of 0 and 1; `units` are the
 // key frequencies or irreps, whose parts of the logits need the logits of all pairs, computed while nothing else is done.
 
-const MOST_TABLES = 4; // in memory, 6 MB each at 113 elements
+const MOST_BYTES = 64e6; // of tables in memory; one takes 6 MB at 113 elements
 
 function modelOf(arrays, options) {
   const weights = Object.fromEntries(Object.entries(arrays).filter(([name]) => name.startsWith("w_"))
@@ -43,7 +43,7 @@ function modelOf(arrays, options) {
         tell(row.value);
         return later(work);
       }
-      if (tables.size === MOST_TABLES) tables.delete(tables.keys().next().value);
+      while (tables.size && (tables.size + 1) * row.value.byteLength > MOST_BYTES) tables.delete(tables.keys().next().value);
       tables.set(key, { logits: row.value, parts: new Map() });
       tell(1);
     };

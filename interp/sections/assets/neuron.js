@@ -7,7 +7,7 @@ const NEURON_STYLE = `
 .ne h4 { font-size: 0.95rem; }
 .ne input { font: inherit; color: var(--ink); background: var(--panel); border: 1px solid var(--soft); border-radius: 6px; padding: 0.1rem 0.4rem; width: 5.5rem; }
 .ne-stages { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1rem 1.5rem; }
-.ne-stage { display: grid; gap: 0.3rem; align-content: start; min-width: 0; font-size: 0.85rem; }
+.ne-stage { display: grid; gap: 0.3rem; align-content: start; min-width: 0; max-width: 24rem; font-size: 0.85rem; }
 .ne-map { width: 100%; max-width: 17rem; aspect-ratio: 1; image-rendering: pixelated; border: 1px solid var(--line); }
 .ne-said { font-weight: 600; }
 .ne-note { font-size: 0.85rem; color: var(--soft); }
@@ -87,8 +87,8 @@ function stageOf(options, stage, select) {
       seen = next;
       const [high, low] = [Math.max(...seen.values), Math.min(...seen.values)];
       paintCells(map, options.n, (row) => viridis(high > low ? (seen.values[row] - low) / (high - low) : 0));
-      const fires = seen.values.reduce((count, value) => count + (value > 0), 0) / seen.values.length;
-      range.textContent = `Positive on ${percent(fires)} of the pairs; from ${plain(low)} (dark) to ${plain(high)} (bright).`;
+      const fires = countOf(seen.values.reduce((count, value) => count + (value > 0), 0), seen.values.length, "pairs");
+      range.textContent = `Positive on ${fires}; from ${plain(low)} (dark) to ${plain(high)} (bright).`;
       map.setAttribute("aria-label", `Activations on all pairs, a down and b to the right. ${range.textContent}`);
       if (seen.shares) {
         const best = largest(seen.shares.total);
@@ -141,11 +141,19 @@ function stageOf(options, stage, select) {
     return kept.get(key);
   }
 
+  // Stage after stage, the last one first, so that no task is long.
+  function later(left, neuron) {
+    clearTimeout(own.timer);
+    if (!left.length) return;
+    const [stage, ...others] = left;
+    stages[stage].paint({ ...computed(neuron, stage), colours: api.colours(), k: api.state.k });
+    own.timer = setTimeout(() => later(others, neuron));
+  }
+
   function paint() {
     const neuron = Math.min(now(), options.neurons - 1);
     input.show(neuron);
-    const colours = api.colours();
-    stages.forEach((stage, i) => stage.paint({ ...computed(neuron, i), colours, k: api.state.k }));
+    later([...stages.keys()].reverse(), neuron);
     const cluster = options.clusters.find(({ neurons }) => neurons.includes(neuron));
     const text = cluster && cluster.k !== null ? `Neuron ${neuron} belongs to the cluster of ${cluster.name}.` : `Neuron ${neuron} belongs to no cluster that is shown.`;
     if (said.textContent !== text) said.textContent = text;

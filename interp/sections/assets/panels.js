@@ -78,7 +78,7 @@ function attentionPanel(options) {
       bars.forEach(({ rows, title }, h) => {
         title.textContent = `head ${h}${off.heads[h] ? " (off)" : ""}`;
         rows.forEach(({ bar, value, label }, j) => {
-          const share = result.pattern[h][j];
+          const share = result.pattern[h * rows.length + j];
           label.textContent = tokens[j];
           value.textContent = share.toFixed(2);
           bar.style.width = `${100 * Math.min(Math.max(share, 0), 1)}%`;

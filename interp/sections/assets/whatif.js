@@ -24,7 +24,7 @@ const WHATIF_STYLE = `
 .wi-circle svg { width: 100%; font-size: 12px; overflow: visible; }
 .wi-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.6rem 1.2rem; }
 .wi-name { font-size: 0.85rem; font-weight: 600; }
-.wi-row { display: grid; grid-template-columns: minmax(3.5rem, auto) 1fr 2.6rem; gap: 0.5rem; align-items: center; font-size: 0.85rem; }
+.wi-row { display: grid; grid-template-columns: 5.5rem 1fr 2.6rem; gap: 0.5rem; align-items: center; font-size: 0.85rem; }
 .wi-rail { height: 0.7rem; border: 1px solid var(--line); }
 .wi-bar { display: block; height: 100%; background: var(--accent); }
 .wi-number { text-align: right; font-variant-numeric: tabular-nums; }
@@ -34,7 +34,7 @@ const WHATIF_STYLE = `
 .wi legend { font-size: 0.95rem; font-weight: 600; }
 .wi-group { display: flex; flex-wrap: wrap; gap: 0.2rem 0.9rem; align-items: baseline; font-size: 0.9rem; flex-basis: 100%; }
 .wi-group > span { min-width: 6rem; color: var(--soft); }
-@media (max-width: 640px) { .wi-columns { grid-template-columns: minmax(0, 1fr); } .wi-circle { width: 8.6rem; } }
+@media (max-width: 640px) { .wi-columns { grid-template-columns: minmax(0, 1fr); } .wi-circle { width: 8.6rem; } .wi-group > span { flex-basis: 100%; } }
 @media print { .wi-controls, .wi fieldset { display: none; } }
 `;
 
@@ -127,9 +127,7 @@ const WHATIF_STYLE = `
     const defined = model.answers.reduce((count, answer) => count + (answer >= 0), 0);
     if (!given) return `Computing all pairs: ${Math.round(100 * own.done)}\u00a0%.`;
     const right = given.reduce((count, answer, row) => count + (answer === model.answers[row] && answer >= 0), 0);
-    const all = defined.toLocaleString("en");
-    if (right === defined) return `All ${all} pairs are right. ${options.tableNote}`;
-    return `${right.toLocaleString("en")} of ${all} pairs are right (${percent(right / defined)}). ${options.tableNote}`;
+    return `Right on ${countOf(right, defined, "pairs")}. ${options.tableNote}`;
   }
 
   // ---- painting ----

@@ -58,7 +58,7 @@ def test_every_run_has_a_tile_that_leads_to_its_report(sweep, reported, tmp_path
     (tmp_path / "page" / names[2]).mkdir(parents=True)
     (tmp_path / "page" / names[2] / "index.html").write_text("<title>the report</title>")
     status, out, err = reported(root, "--out", tmp_path / "page")
-    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err == ""
+    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err.endswith(" kB  the page\n")
     with opened(tmp_path / "page/index.html") as open_page:
         page = open_page.page
         tiles = page.locator(".tiles td a")

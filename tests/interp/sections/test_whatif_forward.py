@@ -268,14 +268,15 @@ def test_a_model_that_rounding_would_change_travels_in_float32(page, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_default_run(page):
-    """All pairs at the three stages of a finished default run, in /tmp or where DEFAULT_RUN says."""
+def test_the_default_run(page, tmp_path, train_run):
+    """All pairs at the three stages of the default run: trained here, or the run at DEFAULT_RUN."""
     import os
 
     from interp import open_run
     from interp.story.network import computed_of
+    from train.config.run import RunConfig
 
-    run = open_run(os.environ["DEFAULT_RUN"])
+    run = open_run(os.environ.get("DEFAULT_RUN") or train_run(tmp_path, RunConfig()).path)
     ready = computed_of(run)
     assert [stage.name for stage in ready.stages] == ["memorised", "on the way", "understood"]
     for i, stage in enumerate(ready.stages):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from browser import launched, opened_in, wait_until
 from oracles.eight import eight_runs
 from oracles.runs import SHAPES, random_run
@@ -12,13 +13,16 @@ from scripted import write_widgets
 
 SAID, COUNT = ".wi-said", ".wi-table + .wi-note"
 NAMES = ("grokked", "never", "memorising", "one_snapshot", "s5", "div_or_sub", "mlp", "imported")
-MORE = {"smallest": {"p": 2}, "attention": SHAPES["attention"], "norm": SHAPES["norm"], "mul": SHAPES["mul"]}
+MORE = {"smallest": {"p": 2}} | {name: SHAPES[name] for name in ("attention", "norm", "mul", "div", "group")}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, one_thread):
     folder = tmp_path_factory.mktemp("runs")
-    return eight_runs(folder) | {name: random_run(folder / name, **fields) for name, fields in MORE.items()}
+    more = {name: random_run(folder / name, **fields) for name, fields in MORE.items()}
+    more["irreps"] = random_run(folder / "irreps", outputs="answers", **SHAPES["group"])
+    more["mul"].given_key_freqs = (1,)
+    return eight_runs(folder) | more
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +102,9 @@ def test_every_kind_of_run_says_what_its_network_answers(show, runs, name):
         labels, is_defined = run.task.table.values.flatten(), run.task.is_defined
         right = int(((logits.argmax(dim=1) == labels) & is_defined).sum())
         count = page.locator(COUNT).inner_text()
-        every = f"{int(is_defined.sum()):,}"
-        assert count.startswith(f"All {every} pairs" if f"{right:,}" == every else f"{right:,} of {every} pairs"), count
+        every = int(is_defined.sum())
+        words = {0: f"none of the {every:,} pairs.", every: f"all {every:,} pairs."}
+        assert count.startswith(f"Right on {words.get(right, f'{right:,} of {every:,} pairs (')}"), count
         pressed = page.evaluate("[...document.querySelectorAll('.wi-stages button')].map((x) => x.ariaPressed)")
         assert [value == "true" for value in pressed] == [j == i for j in range(len(pressed))]
 
@@ -172,7 +177,7 @@ def test_switches_by_keyboard_are_pytorchs_ablations(show, runs):
         assert all(name in text for name in on) and "without" in text
         right = int((logits.argmax(dim=1) == run.task.table.values.flatten()).sum())
         count = page.locator(COUNT).inner_text()
-        assert count.startswith(f"{right} of 529" if right < 529 else "All 529"), (count, right)
+        assert count.startswith(f"Right on {right} of 529" if right < 529 else "Right on all 529"), (count, right)
     every = page.get_by_role("button", name="Everything on")
     every.focus()
     every.press("Enter")
@@ -180,6 +185,41 @@ def test_switches_by_keyboard_are_pytorchs_ablations(show, runs):
     assert "without" not in page.locator(SAID).inner_text()
     assert not page.evaluate("[...document.querySelectorAll('.wi fieldset input')].some((box) => box.checked)")
     assert_says(page, whole, run, a, b)
+
+
+def test_an_irrep_is_switched_off_as_a_frequency_is(show, runs, monkeypatch):
+    from interp.measures.restricted import logit_parts
+    from interp.parts.irreps import line_of
+    from interp.story import network
+
+    name, run = "2.1", runs["irreps"]
+    run.kept.clear()
+    monkeypatch.setattr(network, "key_irreps_of", lambda run: (name,))
+    page = show("irreps")
+    page.get_by_label(f"irrep {name}", exact=True).check()
+    settled(page)
+    a, b = widgets_of(run)[0].options["start"]
+    whole = logits_of(run, run.steps[-1])
+    logits = whole - logit_parts(run.last, (name,))[line_of(run)].float()
+    assert_says(page, logits, run, a, b)
+    assert not torch.allclose(logits.softmax(dim=1), whole.softmax(dim=1), atol=1e-2)  # control
+    assert page.locator(".wi-circles").count() == 0, "a group has no circles"
+
+
+def test_pairs_without_an_answer_and_pairs_outside_the_cycle_are_called_so(show, runs):
+    page = show("div")
+    page.get_by_label("b", exact=True).fill("0")
+    settled(page)
+    assert page.locator(SAID).inner_text().endswith("This pair has no answer.")
+    assert "right" not in page.locator(SAID).inner_text()
+    page = show("mul")
+    page.get_by_label("frequency 1", exact=True).check()
+    for a, is_apart in (("2", False), ("0", True)):
+        page.get_by_label("a", exact=True).fill(a)
+        settled(page)
+        assert ("outside the cycle" in page.locator(SAID).inner_text()) == is_apart
+    logits = logits_of(runs["mul"], 10)
+    assert_says(page, logits, runs["mul"], 0, 1)
 
 
 def test_a_circle_chooses_its_frequency_and_shows_the_angles(show, runs):
