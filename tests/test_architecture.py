@@ -36,7 +36,7 @@ INTERP = [
 ]
 """Rooms of interp/, in the same way. The command of a room (``__main__``) is above all rooms."""
 OUTSIDE = {
-    "maths": {"torch", "numpy", "scipy", "sklearn", "umap", "numba", "threadpoolctl", "jaxtyping", "einops"},
+    "maths": {"torch", "numpy", "scipy", "sklearn", "threadpoolctl", "jaxtyping", "einops"},
     "figures": {"pandas", "plotly", "numpy"},
     "theory": {"numpy", "scipy", "jaxtyping"},
     "html": {"numpy", "pandas", "plotly", "jinja2", "markdown_it", "markupsafe"},

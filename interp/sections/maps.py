@@ -25,8 +25,10 @@ from train.tasks.task import Table
 
 POWER_CHAIN = 8
 """Power et al. 2022, Figure 3, join n and n + 8."""
-UMAP_SNAPSHOTS = 12
-"""Number of snapshots for UMAP: few, because AlignedUMAP is slow, and most of them where the curves move."""
+MOST_MAPS, FEWEST_MAPS = 24, 4
+"""Largest and smallest number of snapshots for t-SNE and UMAP, most of them where the curves move."""
+MOST_PAIRS = 1_500_000
+"""Pairs of elements, over all snapshots, that bound the seconds which UMAP takes where elements are many."""
 MIN_ROWS = 5
 """Smallest number of elements for which the three methods give a map."""
 
@@ -51,14 +53,14 @@ PCA = Method(
 TSNE = Method(
     "tsne",
     "t-SNE",
-    "each snapshot started from the next one's map",
+    "each snapshot shown started from the next one's map",
     "van der Maaten & Hinton 2008, scikit-learn; perplexity min(30, (n-1)/3), fitted backwards from the last snapshot",
 )
 UMAP = Method(
     "umap",
     "UMAP",
-    "a few snapshots, aligned",
-    "McInnes et al. 2018, umap-learn's AlignedUMAP",
+    "each snapshot shown tied to its neighbours",
+    "McInnes et al. 2018 and the ties of umap-learn's AlignedUMAP; points follow the mean of UMAP's random forces",
 )
 FRAME_QUANTILE, MARGIN = 0.98, 1.15
 """The frame holds the last map, this share of the coordinates of half the others, and a margin."""
@@ -73,10 +75,10 @@ def build(run: Run) -> list[Block]:
         return [Text(f"Not shown: maps need an all-pairs table of at least {MIN_ROWS} elements.")]
     steps = run.steps
     rows = run.stack(output_rows(table.n)).double()
-    umap_steps = key_steps(run.evaluations, steps, UMAP_SNAPSHOTS)
-    umap_rows = rows[[steps.index(step) for step in umap_steps]]
+    few_steps = key_steps(run.evaluations, steps, min(MOST_MAPS, max(FEWEST_MAPS, MOST_PAIRS // table.n**2)))
+    few_rows = rows[[steps.index(step) for step in few_steps]]
     pca, explained = pca_over_training(rows)
-    tsne, kl = tsne_over_training(rows)
+    tsne, kl = tsne_over_training(few_rows)
     cycle = find_cycle(run.task)
     view = _View(run, table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
     shares, divergence = explained.sum(dim=-1).tolist(), kl.tolist()
@@ -85,8 +87,8 @@ def build(run: Run) -> list[Block]:
     return [
         Text(view.intro(cycle)),
         view.figure(PCA, steps, rows, pca, variances),
-        view.figure(TSNE, steps, rows, tsne, divergences),
-        view.figure(UMAP, umap_steps, umap_rows, umap_over_training(umap_rows), [""] * len(umap_steps)),
+        view.figure(TSNE, few_steps, few_rows, tsne, divergences),
+        view.figure(UMAP, few_steps, few_rows, umap_over_training(few_rows), [""] * len(few_steps)),
     ]
 
 

@@ -1,7 +1,7 @@
 """Maps over training: PCA against scikit-learn, t-SNE and UMAP by what a good map keeps, never by value."""
 
 import importlib
-import sys
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from interp.maths.circles import circle_score, circle_score_null
 from interp.maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
+from interp.maths.umaps import CURVE, fuzzy_graph
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -169,44 +170,82 @@ def test_trustworthiness_of_two_points():
         trustworthiness(noise(2, 5), noise(2, 2))
 
 
-def test_umap_aligns_separated_clusters():
-    """The one that compiles; well separated clusters, because they provoke umap's graph warning."""
-    W = torch.stack([clusters(2, 20, spread) for spread in (0.5, 0.1)])
+def by_hand(X: torch.Tensor, k: int) -> torch.Tensor:
+    """UMAP's graph by loops over rows and their neighbours: algorithms 2 and 3 of McInnes et al. 2018."""
+    n = len(X)
+    directed = torch.zeros(n, n, dtype=torch.float64)
+    for i in range(n):
+        distances = [(float((X[i].double() - X[j].double()).norm()), j) for j in range(n) if j != i]
+        nearest = sorted(distances)[: k - 1]
+        rho = min(d for d, _ in nearest)
+        low, high = 1e-9, 1e9
+        for _ in range(200):
+            sigma = (low * high) ** 0.5
+            wide = sum(math.exp(-(d - rho) / sigma) for d, _ in nearest) > math.log2(k)
+            low, high = (low, sigma) if wide else (sigma, high)
+        for d, j in nearest:
+            directed[i, j] = math.exp(-(d - rho) / low)
+    return directed + directed.T - directed * directed.T
+
+
+@pytest.mark.parametrize(("n", "k"), [(12, 5), (30, 15), (4, 4)])
+def test_umaps_graph_is_its_definition(n, k):
+    X = noise(n, 6)
+    graph = fuzzy_graph(X.numpy(), k)
+    assert_close(graph, by_hand(X, k), rtol=0, atol=1e-9)
+    assert k == n or (fuzzy_graph(X.numpy(), k - 1) - graph).abs().max() > 0.01  # control
+
+
+def test_umap_of_a_forming_ring_is_a_ring_at_the_end_and_moves_little():
+    W = growing_ring(8, 31, 3)
     before = generator_states()
     maps = umap_over_training(W)
     assert generator_states() == before
-    assert maps.shape == (2, 40, 2) and maps.dtype == torch.float32 and maps.isfinite().all()
+    assert maps.shape == (8, 31, 2) and maps.dtype == torch.float32 and maps.isfinite().all()
+    score, k = circle_score(maps[-1].double())
+    assert score > 0.95 and k == 3
+    assert (
+        circle_score(maps[0].double())[0] < 0.8 and circle_score(maps[-1][shuffled(31)].double())[0] < 0.8
+    )  # controls
+    alone = torch.stack([umap_over_training(W[i : i + 1])[0] for i in range(8)])
+    assert mean_move(maps) < 0.8 * mean_move(alone)
+
+
+def test_umap_keeps_neighbours_of_clusters():
+    W = torch.stack([clusters(2, 20, spread) for spread in (0.5, 0.1)])
+    maps = umap_over_training(W)
     assert trustworthiness(W[-1], maps[-1]) > 0.9
     assert trustworthiness(W[-1], maps[-1][shuffled(40)]) < 0.8  # control
+    assert torch.equal(maps, umap_over_training(W))
+    assert torch.equal(maps, umap_over_training(1024 * W))  # a power of two, so that rounding is the same
+    assert not torch.equal(maps, umap_over_training(W + noise(2, 40, 8)))  # control
+
+
+def test_umap_of_one_snapshot_of_few_rows_and_of_equal_ones():
+    alone = umap_over_training(clusters(2, 20, 0.1)[None])
+    assert alone.shape == (1, 40, 2) and trustworthiness(clusters(2, 20, 0.1), alone[0]) > 0.9
+    few = umap_over_training(noise(2, 4, 3))
+    assert few.shape == (2, 4, 2) and few.isfinite().all()
+    W = noise(2, 12, 4)
+    W[:, 1] = W[:, 0]
+    assert umap_over_training(W).isfinite().all()
+    assert umap_over_training(torch.ones(2, 9, 3)).isfinite().all()
 
 
 @pytest.mark.slow
-def test_umap_repeats_itself_and_takes_one_snapshot_or_few_rows():
-    W = torch.stack([clusters(2, 20, spread) for spread in (0.5, 0.1)])
-    assert torch.equal(umap_over_training(W), umap_over_training(W))
-    alone = umap_over_training(W[1:])
-    assert alone.shape == (1, 40, 2) and trustworthiness(W[-1], alone[0]) > 0.9
-    few = umap_over_training(noise(2, 4, 3))
-    assert few.shape == (2, 4, 2) and few.isfinite().all()
-
-
-def test_umap_is_given_a_folder_where_numba_finds_none(tmp_path, monkeypatch):
-    """A stand-in for umap that fails as numba does with no writable cache, until it has one."""
-    config = importlib.import_module("numba.core.config")
-    (tmp_path / "umap.py").write_text(
-        "from numba.core import config\n"
-        "if not config.CACHE_DIR:\n"
-        "    raise RuntimeError(\"cannot cache function 'rdist': no locator available for file 'umap.py'\")\n"
-        "class UMAP:\n"
-        "    def __init__(self, **settings): pass\n"
-        "    def fit_transform(self, X): return X[:, :2]\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in [name for name in sys.modules if name.split(".")[0] == "umap"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(config, "CACHE_DIR", "")
-    try:
-        assert umap_over_training(noise(1, 5, 3)).shape == (1, 5, 2)
-        assert "numba-" in config.CACHE_DIR
-    finally:
-        sys.modules.pop("umap", None)
+@pytest.mark.filterwarnings("ignore:n_jobs value", "ignore:Graph is not fully connected", "ignore:Tensorflow")
+def test_umap_against_umap_learn():
+    """The graph and the curve are umap-learn's; the maps are as trustworthy as AlignedUMAP's and move no more."""
+    umap = importlib.import_module("umap")
+    W = growing_ring(6, 61, 3)
+    X = [(rows - rows.mean(0)).numpy() for rows in W]
+    theirs = umap.umap_.fuzzy_simplicial_set(X[0], 15, np.random.RandomState(0), "euclidean")[0].toarray()
+    assert_close(fuzzy_graph(X[0], 15), torch.from_numpy(theirs).double(), rtol=0, atol=1e-4)
+    assert_close(umap.umap_.find_ab_params(1.0, 0.1), CURVE, rtol=1e-6, atol=0)
+    relations = [{j: j for j in range(61)}] * 5
+    model = umap.AlignedUMAP(n_neighbors=15, random_state=0).fit(X, relations=relations)
+    aligned, maps = torch.from_numpy(np.stack(model.embeddings_)), umap_over_training(W)
+    trust = [sum(trustworthiness(W[i], points[i]) for i in range(6)) / 6 for points in (maps, aligned)]
+    assert trust[0] > trust[1] - 0.01
+    assert mean_move(maps) < 1.1 * mean_move(aligned)
+    assert trust[0] > 0.1 + sum(trustworthiness(W[i], maps[i][shuffled(61)]) for i in range(6)) / 6  # control
