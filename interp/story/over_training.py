@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from interp.measures import charts, table
+from interp.measures.losses import row_results
 from interp.measures.restricted import excluded_2d, restricted_2d
 from interp.parts.keyfreqs import key_freqs_of
 from interp.parts.memo import NotApplicable, part
@@ -40,18 +41,22 @@ class Progress:
     """``interp.measures.table`` of the measures that have a chart, of ``BY_FREQ`` and of ``PIZZA``."""
     profiles: np.ndarray | None
     """``parts.clock_profile`` [n_snapshots, n]; None where the operation has no law."""
+    right: np.ndarray
+    """Whether each row is answered right, bool [n_snapshots, rows]; False for rows without an answer."""
     nulls: pd.DataFrame
     """``NULLS`` at random frequencies: columns step, measure, draw, value; empty where there are none to draw."""
 
 
 @part
 def progress_of(run: Run) -> Progress:
-    """Measures, profiles and nulls of all snapshots, in one pass."""
+    """Measures, profiles, right answers and nulls of all snapshots, in one pass."""
     profiles: list[np.ndarray] = []
+    right: list[np.ndarray] = []
     nulls: list[tuple[int, str, int, float]] = []
     draws, null_steps = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
 
     def visit(snap: Snapshot) -> None:
+        right.append(row_results(snap)[1].numpy())
         try:
             profiles.append(clock_profile(snap).numpy())
             if snap.step in null_steps:
@@ -62,7 +67,7 @@ def progress_of(run: Run) -> Progress:
     names = [measure.name for measures in charts().values() for measure in measures]
     frame = table(run, dict.fromkeys([*names, *BY_FREQ, *PIZZA]), visit=visit)
     null_frame = pd.DataFrame(nulls, columns=["step", "measure", "draw", "value"])
-    return Progress(frame, np.stack(profiles) if profiles else None, null_frame)
+    return Progress(frame, np.stack(profiles) if profiles else None, np.stack(right), null_frame)
 
 
 @part
