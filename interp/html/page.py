@@ -24,6 +24,7 @@ from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
 from .blocks import Block, Figure, Phase, Table, Text, Tiles, check_steps
+from .numbers import number
 from .tracks import figure_data
 
 ASSETS = Path(__file__).parent / "assets"
@@ -157,13 +158,13 @@ def _cells(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """A value as text: four digits of a fraction, whole numbers without a point, a dash for a missing value."""
+    """A value as text: a fraction to four digits as people write it, a dash for a missing value."""
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, default=str, ensure_ascii=False)
     if not isinstance(value, str) and pd.isna(value):
         return "–"
     if isinstance(value, float | np.floating):
-        return str(int(value)) if value == np.rint(value) and abs(value) < 1e15 else f"{value:.4g}"
+        return number(float(value), 4)
     return str(value)
 
 
