@@ -70,7 +70,7 @@ CLAIMS = {
         *(TRAINED | PAGE | MAPS | {f"{name}.irreps" for name in SPECTRA} | {"keys.none", "progress.no_transition"}),
         *("progress.train_acc", "progress.test_acc"),
         *("outcome.not_evaluated", "outcome.scores", "verdict.none", "ablations.none", "patching.snapshots"),
-        *("story.circuit.none", "story.test_loss", "story.no_carrier"),
+        *("story.circuit.none", "story.test_loss", "story.no_carrier", "keyfreqs.no_irrep"),
     },
     "div_or_sub": {
         *(TRAINED | PAGE | MAPS | SPECTRA | {"keys.none", "progress.gini_W_L", "progress.no_transition"}),
