@@ -136,7 +136,7 @@ def test_table_cells_read_well():
     frame = pd.DataFrame({"a": [1234.5678, np.nan, 1e-7, 40000.0, np.inf], "n": [1, 2, 3, 4, 5], "s": list("vwxyz")})
     html = page(Table(frame, "Caption & more"))
     cells = re.findall(r"<td(?: class=\"number\")?>(.*?)</td>", html)
-    assert cells == ["1235", "1", "v", "–", "2", "w", "1e-07", "3", "x", "40000", "4", "y", "inf", "5", "z"]
+    assert cells == ["1,235", "1", "v", "–", "2", "w", "1 × 10⁻⁷", "3", "x", "40,000", "4", "y", "–", "5", "z"]
     assert "<caption>Caption &amp; more</caption>" in html
     assert html.count('class="number">a</th>') == 1
 
