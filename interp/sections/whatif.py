@@ -6,6 +6,7 @@ import torch
 
 from interp.figures.grids import COLOURS
 from interp.html.blocks import Block, Text
+from interp.html.numbers import percent
 from interp.html.widgets import Widget, joined
 from interp.measures.frequencies import FVE
 from interp.parts.memo import NotApplicable
@@ -70,7 +71,7 @@ def _rounding(computed: Computed) -> Claim:
     if computed.network.precision == "float32":
         return Claim("whatif.rounding", "The weights are those of the run, in 32 bits.")
     most = max(computed.network.difference)
-    change = f"no logit by more than {100 * most:.1g}% of the largest" if most > 0 else "no logit"
+    change = f"no logit by more than {percent(most, 2)} of the largest" if most > 0 else "no logit"
     text = f"The weights are those of the run, rounded to 16 bits, which changes {change}."
     return Claim("whatif.rounding", text, {"difference": most}, "the largest logit")
 
@@ -92,7 +93,7 @@ def _source(computed: Computed) -> str:
     if computed.options["neurons"]:
         parts.append("Neurons that are off are 0.")
         if not computed.no_clusters:
-            parts.append(f"A neuron belongs to what explains more than {FVE:.0%} of its variance.")
+            parts.append(f"A neuron belongs to what explains more than {percent(FVE, 0)} of its variance.")
     return " ".join(parts)
 
 
@@ -107,6 +108,6 @@ def _answer(run: Run, computed: Computed, i: int) -> Claim:
     text = (
         f"{stage.when} the network answers {names[answer]} to a = {elements[a]}, b = {elements[b]}, with probability "
     )
-    text += f"{float(probabilities[answer]):.1%}"
+    text += f"{percent(float(probabilities[answer]))}"
     text += ", which is right." if answer == right else f"; right is {elements[right]}." if right >= 0 else "."
     return Claim(f"whatif.answer_{i}", text, {"probability": float(probabilities[answer])}, "")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from interp.figures.style import PALETTE
+from interp.html.numbers import percent
 from interp.measures.frequencies import FVE
 from interp.parts.clusters import unit_clusters
 from interp.parts.irreps import Name, irreps_of
@@ -147,7 +148,7 @@ def _clusters(run: Run) -> tuple[list[dict[str, Any]], str]:
     except NotApplicable as reason:
         return every, str(reason)
     if not found:
-        return every, f"no frequency or irrep explains more than {FVE:.0%} of a neuron's variance"
+        return every, f"no frequency or irrep explains more than {percent(FVE, 0)} of a neuron's variance"
     shown = dict(list(found.items())[:N_CLUSTERS])
     clusters = [{"name": unit_name(name), "k": name, "neurons": members} for name, members in shown.items()]
     members = {neuron for cluster in shown.values() for neuron in cluster}

@@ -26,7 +26,7 @@ def figures(pages, name: str) -> list[tuple[str, Any]]:
 
 def words(block: Any) -> list[str]:
     """All texts of a block that a reader sees, cells of tables as the page writes them."""
-    from interp.html.page import _cells
+    from interp.html.render import _cells
 
     if type(block).__name__ == "Table":
         cells = _cells(block.frame)
