@@ -49,6 +49,12 @@ function channels(hex) {
   return [number >> 16, (number >> 8) & 255, number & 255];
 }
 
+// A whole number below `count` from the page's state, which may come from an address; null where it is none.
+function chosen(value, count) {
+  const number = Number(value ?? NaN);
+  return Number.isInteger(number) && number >= 0 && number < count ? number : null;
+}
+
 // Calls back at most once a frame, however often it is asked.
 function onceAFrame(callback) {
   let frame = 0;

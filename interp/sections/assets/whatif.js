@@ -51,7 +51,7 @@ const WHATIF_STYLE = `
     api.select("b", b);
     repaint();
   };
-  const toggle = (name) => (value) => api.select(name, api.state[name] === value ? null : value);
+  const toggle = (name) => (value) => api.select(name, String(api.state[name]) === String(value) ? null : value);
   const a = chooser("a", options.elements, (value) => choose(value, pair()[1]));
   const b = chooser("b", options.elements, (value) => choose(pair()[0], value));
   const stages = options.stages.map(({ label }, i) => make("button", { type: "button", onclick: () => {
@@ -71,7 +71,7 @@ const WHATIF_STYLE = `
   let last = null;
 
   function pair() {
-    return [api.state.a ?? own.a, api.state.b ?? own.b];
+    return [chosen(api.state.a, options.n) ?? own.a, chosen(api.state.b, options.n) ?? own.b];
   }
 
   // ---- switches ----
@@ -142,7 +142,7 @@ const WHATIF_STYLE = `
     const result = model.one(own.stage, x, y, off);
     const given = model.answered(own.stage, off);
     const bit = arrays.train ? (arrays.train.values[row >> 3] >> (7 - (row & 7))) & 1 : null;
-    return { a: x, b: y, result, given, right: model.answers[row], trained: bit, off, state: api.state, tokens: tokens(x, y),
+    return { a: x, b: y, result, given, right: model.answers[row], trained: bit, off, k: api.state.k, neuron: chosen(api.state.neuron, options.neurons), tokens: tokens(x, y),
       answer: result.logits ? largest(result.logits) : -1, probabilities: result.logits && softmax(result.logits),
       counted: counted(given), colours: { ...api.colours(), soft: "#8a9199" },
       colourOf: (k) => options.units.find((unit) => unit.k === k)?.colour ?? "#8a9199" };

@@ -120,8 +120,7 @@ def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
     texts = " ".join(block.markdown for block in of_kind(blocks, "Text"))
     says = {
         ("mlp", "attention"): "no attention",
-        ("two", "neurons"): "one-layer models",
-        ("norm", "neurons"): "layer norm",
+        ("two", "neurons"): "models of one layer",
         ("polynomial", "logits"): "x2_y2",
         ("group", "logits"): "S3",
         ("group", "neurons"): "S3",

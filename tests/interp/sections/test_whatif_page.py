@@ -145,6 +145,11 @@ def test_the_summary_is_a_sentence_of_the_reader_s_choice(show, runs):
     page.evaluate("window.state.a = 3; window.state.b = 4; window.shown.forEach((widget) => widget.show())")
     settled(page)
     assert "answers 3 + 4 = 7 " in page.locator(SAID).inner_text(), "the page's state moves the widget"
+    for odd in ("99", "-1", "1.5", "'x'", "undefined", "'</b>'"):
+        page.evaluate(f"window.state.a = window.state.neuron = window.state.k = {odd}")
+        page.evaluate("window.shown.forEach((widget) => widget.show())")
+        settled(page)
+        assert " + 4 = " in page.locator(SAID).inner_text(), "a state that no pair has, as from an address, is ignored"
 
 
 def test_switches_by_keyboard_are_pytorchs_ablations(show, runs):
