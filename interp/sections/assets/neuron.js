@@ -73,7 +73,7 @@ function stageOf(options, stage, select) {
   bars.element.addEventListener("click", (event) => {
     const { left, width } = bars.element.getBoundingClientRect();
     const unit = seen.shares.units[Math.floor(((event.clientX - left) / width) * seen.shares.units.length)];
-    if (unit) select("k", unit.k);
+    if (unit && options.cycle) select("k", unit.k);
   });
   const isPlain = options.norm === "none";
   const weights = isPlain
