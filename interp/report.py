@@ -58,7 +58,7 @@ def _main(argv: "list[str]") -> int:
 
     kind = next(kind for kind in PAGES if kind.recognises(options.run))
     built = kind.build(options.run, options.out, **_own_flags(options, kind, PAGES))
-    say(write(built.page, built.folder))
+    say(write(built.page, built.folder, options.quiet))
     return built.status
 
 

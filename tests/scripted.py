@@ -1,8 +1,9 @@
 """A page without a report that holds the scripts of a run's computed network, and what they compute there."""
 
 import base64
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,40 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ("html/assets/widgets.js", "sections/assets/forward.js", "sections/assets/spectra.js")
+SCRIPTS = ("sections/assets/forward.js", "sections/assets/spectra.js")
+UNPACK = """
+"use strict";
+// Widgets: see html/widgets.py. An array of the page is unpacked when it is first asked for, and then kept.
+(() => {
+  const KINDS = { f4: Float32Array, u1: Uint8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array };
+  let halves = null;
+
+  function half(code) {
+    const sign = code & 0x8000 ? -1 : 1;
+    const exponent = (code >> 10) & 31;
+    const fraction = code & 1023;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    if (exponent === 31) return fraction ? NaN : sign * Infinity;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  }
+
+  function unpack({ dtype, shape, b64 }) {
+    const text = atob(b64);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    if (dtype !== "f2") return { values: new KINDS[dtype](bytes.buffer), shape };
+    halves ??= Float32Array.from({ length: 65536 }, (_, code) => half(code));
+    return { values: Float32Array.from(new Uint16Array(bytes.buffer), (code) => halves[code]), shape };
+  }
+
+  const unpacked = new Map();
+
+  window.unpackArrays = (pool, keys) => Object.fromEntries(Object.entries(keys).map(([name, key]) => {
+    if (!unpacked.has(key)) unpacked.set(key, unpack(pool[key]));
+    return [name, unpacked.get(key)];
+  }));
+})();
+"""
 COMPUTE = """
 ([pool, keys, options, step, off, wants]) => {
   const arrays = unpackArrays(pool, keys);
@@ -54,10 +88,28 @@ COMPUTE = """
 """
 
 
+def pooled(widgets: Iterable[Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """The arrays of all widgets as {dtype, shape, b64} by key, each once, and each widget's keys by array name."""
+    pool: dict[str, Any] = {}
+    keys = [{name: _add(pool, array) for name, array in widget.arrays.items()} for widget in widgets]
+    return pool, keys
+
+
+def _add(pool: dict[str, Any], array: np.ndarray) -> str:
+    from interp.html.widgets import DTYPES
+
+    dtype = DTYPES[array.dtype.name]
+    data = np.ascontiguousarray(array).astype(f"<{dtype}").tobytes()
+    key = hashlib.sha256(f"{dtype}{array.shape}".encode() + data).hexdigest()[:16]
+    pool[key] = {"dtype": dtype, "shape": array.shape, "b64": base64.b64encode(data).decode()}
+    return key
+
+
 def write_harness(folder: Path) -> Path:
     """An HTML file with the scripts alone."""
     path = folder / "harness.html"
-    scripts = "".join(f"<script>{(ROOT / 'interp' / name).read_text()}</script>" for name in SCRIPTS)
+    texts = [UNPACK, *((ROOT / "interp" / name).read_text() for name in SCRIPTS)]
+    scripts = "".join(f"<script>{text}</script>" for text in texts)
     path.write_text(f'<!doctype html><meta charset="utf-8"><title>Harness</title>{scripts}')
     return path
 
@@ -88,8 +140,6 @@ for (const widget of window.shown) widget.show();
 
 def write_widgets(folder: Path, widgets: list[Any]) -> Path:
     """An HTML file that shows widgets with the page's style, and a state of its own."""
-    from interp.html.widgets import pooled
-
     pool, keys = pooled(widgets)
     of_page = [
         {"name": each.name, "id": each.id, "keys": own, "options": each.options}
@@ -97,7 +147,7 @@ def write_widgets(folder: Path, widgets: list[Any]) -> Path:
     ]
     data = json.dumps({"pool": pool, "widgets": of_page}).replace("<", "\\u003c")
     style = (ROOT / "interp/html/assets/page.css").read_text()
-    scripts = [(ROOT / "interp/html/assets/widgets.js").read_text(), *(each.script for each in widgets), MOUNT]
+    scripts = [UNPACK, *(each.script for each in widgets), MOUNT]
     figures = "".join(f'<figure><h3>{each.heading}</h3><div id="{each.id}"></div></figure>' for each in widgets)
     path = folder / "widgets.html"
     path.write_text(
@@ -124,7 +174,7 @@ def computed(
     page: Any, arrays: dict[str, np.ndarray], options: Any, step: int, off: Any = None, wants: str = ""
 ) -> Any:
     """What the page computes of a network: the logits of all pairs [n * n, outputs], or what ``wants`` names."""
-    from interp.html.widgets import Widget, pooled
+    from interp.html.widgets import Widget
 
     pool, (keys,) = pooled([Widget("x", "", "", "", "", "x", "", arrays)])
     argument = [pool, keys, json.loads(json.dumps(options)), step, {} if off is None else off, wants]

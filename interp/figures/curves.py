@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from .style import PALETTE, TEST, TRAIN, cursor, layout, log_step_axis, on_log_axis
+from .style import TEST, TRAIN, cursor, layout, line_style, log_step_axis, on_log_axis
 
 
 def loss_figure(frame: pd.DataFrame, step: int) -> go.Figure:
@@ -23,16 +23,13 @@ def accuracy_figure(frame: pd.DataFrame, step: int) -> go.Figure:
     return fig
 
 
-def norms_figure(frame: pd.DataFrame, step: int) -> go.Figure:
-    """Frobenius norms; columns step, tensor, frobenius. The last trace is the cursor at ``step``."""
+def norms_figure(frame: pd.DataFrame, step: int, total: str) -> go.Figure:
+    """Frobenius norms; columns step, tensor, frobenius; ``total`` is drawn thick. The last trace is the cursor."""
     fig = go.Figure()
     for i, (name, rows) in enumerate(frame.groupby("tensor", sort=False)):
-        style = {"color": PALETTE[i % len(PALETTE)], "dash": ("solid", "dash", "dot")[i // len(PALETTE) % 3]}
-        width = 3 if name == "total" else 1.5
+        style = line_style(i) | {"width": 3 if name == total else 1.5}
         x = on_log_axis(rows["step"].tolist())
-        fig.add_trace(
-            go.Scatter(x=x, y=rows["frobenius"], mode="lines", name=str(name), line={**style, "width": width})
-        )
+        fig.add_trace(go.Scatter(x=x, y=rows["frobenius"], mode="lines", name=str(name), line=style))
     fig.add_trace(cursor(step, *_span(frame, "frobenius")))
     log_step_axis(fig)
     fig.update_yaxes(type="log", title="Frobenius norm (log scale)")

@@ -6,12 +6,12 @@ import plotly.graph_objects as go
 from .style import layout
 
 STATES = ("test, wrong", "test, right", "train, wrong", "train, right", "undefined")
-COLOURS = ("#D55E00", "#56B4E9", "#7A2E00", "#004C7F", "#BBBBBB")
+COLOURS = ("#F0A35E", "#7CC4EE", "#B04A00", "#0072B2", "#8A8A8A")
 WITHOUT_SPLIT = {0: "wrong", 1: "right", 4: "undefined"}
 """Names of the states of a run whose split is unknown, by index into ``STATES``."""
 
 
-def answers_figure(frame: pd.DataFrame, has_split: bool = True) -> go.Figure:
+def answers_figure(frame: pd.DataFrame, has_split: bool = True, height: int = 620) -> go.Figure:
     """Right and wrong answers; columns a, b, state (index into ``STATES``, or one of ``WITHOUT_SPLIT``)."""
     image = frame.pivot(index="a", columns="b", values="state")
     n, named = len(STATES), dict(enumerate(STATES)) if has_split else WITHOUT_SPLIT
@@ -30,4 +30,4 @@ def answers_figure(frame: pd.DataFrame, has_split: bool = True) -> go.Figure:
     )
     fig.update_xaxes(title="b (index of the second operand)", constrain="domain")
     fig.update_yaxes(title="a (index of the first operand)", autorange="reversed", scaleanchor="x", constrain="domain")
-    return layout(fig, height=620)
+    return layout(fig, height=height)

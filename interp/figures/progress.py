@@ -1,14 +1,13 @@
 """Measures over training steps, with the transition shaded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .style import PALETTE, below_legend, cursor, layout, log_step_axis, on_log_axis
+from .style import CURSOR, DASHES, PALETTE, below_legend, cursor, layout, line_style, log_step_axis, on_log_axis
 
-DASHES = ("solid", "dash", "dot", "dashdot")
 BAND = "rgba(230, 159, 0, 0.15)"
 FLOOR = 1e-12
 """Smallest value that a log axis shows."""
@@ -24,6 +23,7 @@ def lines_figure(
     level: float | None = None,
     floor: float = FLOOR,
     dashed: str = "",
+    colours: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """One line for each value of the column ``by``.
 
@@ -37,6 +37,7 @@ def lines_figure(
         level: where a horizontal line is drawn.
         floor: see ``is_log``.
         dashed: a suffix of names: such a line is dashed, in the colour of the line named without the suffix.
+        colours: of lines by name; the others get the palette's in turn.
     """
     values = [value for value in frame["value"].tolist() if (value > floor if is_log else value == value)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
@@ -46,14 +47,14 @@ def lines_figure(
     styles: dict[str, dict[str, object]] = {}
     for i, (name, rows) in enumerate(frame.groupby(by, sort=False)):
         y = rows["value"].where(rows["value"] > floor) if is_log else rows["value"]
-        style = {"color": PALETTE[i % len(PALETTE)], "dash": DASHES[i // len(PALETTE) % len(DASHES)], "width": 2}
+        style = line_style(i, (colours or {}).get(str(name)))
         styles[str(name)] = style
         if dashed and str(name).endswith(dashed):
             style = {**styles.get(str(name).removesuffix(dashed), style), "dash": "dash", "width": 1.5}
         x = on_log_axis(rows["step"].tolist())
         fig.add_trace(go.Scatter(x=x, y=y, mode="lines", name=str(name), line=style))
     if level is not None:
-        fig.add_hline(y=level, line={"color": "#888888", "dash": "dash", "width": 1})
+        fig.add_hline(y=level, line={"color": CURSOR, "dash": "dash", "width": 1})
     fig.add_trace(cursor(step, low, high))
     log_step_axis(fig)
     if is_log:
@@ -75,7 +76,7 @@ def _band(band: tuple[int, int], low: float, high: float) -> go.Scatter:
         fillcolor=BAND,
         line={"width": 0},
         mode="lines",
-        name="from 99% train to 99% test accuracy",
+        name="transition",
         hoverinfo="skip",
     )
 

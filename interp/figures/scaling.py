@@ -4,11 +4,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .style import PALETTE, layout
+from .style import CURSOR, PALETTE, layout
 
 REGIMES = ("hard", "easy", "super-easy")
 COLOURS = ("#D55E00", "#56B4E9", "#009E73")
-HERE = {"color": "#000000", "symbol": "x", "size": 12}
+HERE = {"color": "#7B6BD6", "symbol": "x", "size": 12}
 
 
 def phase_figure(grid: pd.DataFrame, alpha: float, beta: float) -> go.Figure:
@@ -47,7 +47,7 @@ def curves_figure(theory: pd.DataFrame, simulation: pd.DataFrame, dtick: "str | 
     Traces: theory, slope (where there is one), simulation, residual.
     """
     fig = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.06)
-    lines = (("theory", "loss", PALETTE[0], "solid"), ("predicted slope", "power", "#888888", "dash"))
+    lines = (("theory", "loss", PALETTE[0], "solid"), ("predicted slope", "power", CURSOR, "dash"))
     for name, column, colour, dash in lines[: 2 if "power" in theory else 1]:
         line = {"color": colour, "dash": dash, "width": 2}
         fig.add_trace(go.Scatter(x=theory["t"], y=theory[column], mode="lines", name=name, line=line), row=1, col=1)
@@ -78,7 +78,7 @@ def front_figure(losses: pd.DataFrame, front: pd.DataFrame) -> go.Figure:
     for i, (n, rows) in enumerate(losses.groupby("n", sort=True)):
         line = {"color": PALETTE[i % len(PALETTE)], "width": 1.5}
         fig.add_trace(go.Scatter(x=rows["compute"], y=rows["loss"], mode="lines", name=f"N = {n:g}", line=line))
-    line = {"color": "#000000", "width": 3, "dash": "dot"}
+    line = {"color": CURSOR, "width": 3, "dash": "dot"}
     fig.add_trace(go.Scatter(x=front["compute"], y=front["loss"], mode="lines", name="predicted slope", line=line))
     fig.update_xaxes(type="log", title="compute C = N t (log scale)", exponentformat="power", dtick=1)
     fig.update_yaxes(type="log", title="loss (log scale)", exponentformat="power", dtick=1)

@@ -1,5 +1,7 @@
 """Fourier spectra over training: an image, and bars at one step."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -7,11 +9,11 @@ from plotly.subplots import make_subplots
 from .style import PALETTE, SEQUENTIAL, cursor, layout, log_step_axis, on_log_axis
 
 
-def spectrum_figure(frame: pd.DataFrame, step: int) -> go.Figure:
+def spectrum_figure(frame: pd.DataFrame, step: int, colours: Sequence[str] | None = None) -> go.Figure:
     """An image of the energy share by frequency and step, and bars of the shares at one step.
 
     Columns step, k, energy (share of the squared norm). Traces: the image, the cursor at ``step``, the bars
-    at ``step``.
+    at ``step``, in ``colours`` from the lowest frequency on.
     """
     image = frame.pivot(index="k", columns="step", values="energy")
     bars, columns = frame[frame["step"] == step], on_log_axis(list(image.columns))
@@ -35,7 +37,7 @@ def spectrum_figure(frame: pd.DataFrame, step: int) -> go.Figure:
         go.Bar(
             x=bars["k"],
             y=bars["energy"],
-            marker_color=PALETTE[0],
+            marker_color=PALETTE[0] if colours is None else list(colours),
             name="share at this step",
             xaxis="x2",
             yaxis="y2",

@@ -1,16 +1,37 @@
-"""Colours, axes and the step cursor shared by all figures."""
+"""Colours, axes and the step cursor shared by all figures. Lines and dots stand out on light and on dark grounds."""
 
+import colorsys
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 TRAIN, TEST = "#0072B2", "#D55E00"
 """Okabe-Ito blue and vermilion."""
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B07A00", "#7B6BD6", "#1C9BB5", "#8A8A8A")
+"""Colours with a contrast of at least 3 on a white and on a dark ground, told apart with any colour vision."""
+DASHES = ("solid", "dash", "dot", "dashdot")
+PALE, SATURATION = 0.5, 0.18
+"""Lightness and saturation of a frequency that is not key."""
+GOLDEN = 0.381966
+"""Share of the colour wheel between the hues of neighbouring frequencies that are not key."""
 CYCLIC = "Phase"
 SEQUENTIAL = "Viridis"
 CURSOR = "#888888"
 STEP_AXIS = "step (updates, log scale; step 0 drawn at 0.5)"
+
+
+def frequency_colour(k: int, keys: Sequence[int]) -> str:
+    """The colour of a frequency in every panel: strong for the key ones, the strongest first; pale for the others."""
+    if k in keys:
+        return PALETTE[keys.index(k) % len(PALETTE)]
+    red, green, blue = colorsys.hls_to_rgb(k * GOLDEN % 1.0, PALE, SATURATION)
+    return "#{:02X}{:02X}{:02X}".format(*(round(255 * part) for part in (red, green, blue)))
+
+
+def line_style(i: int, colour: str | None = None) -> dict[str, Any]:
+    """Colour, dash and width of line number i; dashes tell lines apart once the colours are used up."""
+    return {"color": colour or PALETTE[i % len(PALETTE)], "dash": DASHES[i // len(PALETTE) % len(DASHES)], "width": 2}
 
 
 def on_log_axis(steps: "list[int] | tuple[int, ...]") -> list[float]:

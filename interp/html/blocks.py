@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from .computed import Computed
 from .export import save_figure
 from .notebook import bundle, table_html, titled
 from .tracks import Track, set_frame, traces
@@ -19,6 +18,39 @@ from .widgets import Widget
 
 MOST_WORDS = 5
 """Number of leading words of a heading or a caption that become an id."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of steps with a name, from `first` to `last`, drawn on the slider."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """Elements of trace number `trace` that stand for values of the selection `name`, such as "k".
+
+    `by` says which elements: "trace" (the whole trace stands for the one value in `values`), "point" (`values` has one
+    value for each point or bar), "x" or "y" (the coordinate itself is the value: bars, columns and rows of images).
+    Raises ValueError for another `by`, and for values that do not fit it.
+    """
+
+    trace: int
+    name: str
+    by: str
+    values: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.by not in ("trace", "point", "x", "y"):
+            raise ValueError(f"link by {self.by!r}: trace, point, x or y are allowed")
+        n_values = None if self.values is None else self.values.size
+        if (n_values is None) != (self.by in ("x", "y")) or (self.by == "trace" and n_values != 1):
+            raise ValueError(
+                f"link {self.name!r} by {self.by}: give one value for a trace, one a point, none for x or y"
+            )
 
 
 @dataclass(frozen=True)
@@ -76,9 +108,10 @@ class Figure:
     `fig` is drawn for the last of `steps` (updates done, increasing). `takeaway` is the sentence with the
     numbers, `source` a line of markdown, `alt` a description for readers who do not see the figure, `texts` one
     sentence per step, shown below the figure. The page opens the figure at `default_step` (None: where the slider
-    stands) and leaves it there until the slider moves. A figure with `computed` follows a number that the reader types,
-    and has no tracks. `id` is made of the heading where none is given. Raises ValueError for fields that do not fit
-    together.
+    stands) and leaves it there until the slider moves. `how` says how to read the figure, `links` which of its
+    elements stand for what readers select. `columns` names the columns of the figure's data as a table, by "trace",
+    "x", "y" and "z"; those without a name are left out. `id` is made of the heading where none is given. Raises
+    ValueError for fields that do not fit together.
     """
 
     fig: go.Figure
@@ -90,7 +123,9 @@ class Figure:
     tracks: tuple[Track, ...] = ()
     texts: tuple[str, ...] | None = None
     default_step: int | None = None
-    computed: Computed | None = None
+    how: str = ""
+    links: tuple[Link, ...] = ()
+    columns: dict[str, str] | None = None
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -101,9 +136,10 @@ class Figure:
             raise ValueError(f"{where}: {len(self.texts)} texts for {n_steps} steps; give one per step")
         if self.default_step is not None and self.default_step not in self.steps:
             raise ValueError(f"{where}: default_step {self.default_step} is not in steps {self.steps}")
+        for part in (*self.tracks, *self.links):
+            if not 0 <= part.trace < n_traces:
+                raise ValueError(f"{where}: no trace {part.trace}; there are {n_traces}, numbered from 0")
         for track in self.tracks:
-            if not 0 <= track.trace < n_traces:
-                raise ValueError(f"{where}: no trace {track.trace}; there are {n_traces}, numbered from 0")
             trace = traces(self.fig)[track.trace]
             if track.attr not in trace:
                 raise ValueError(f"{where}: trace {track.trace} is a {trace.type}, without {track.attr!r}")

@@ -1,10 +1,8 @@
 """Tracks: the values of a plotly figure that change from step to step, and how a page carries them.
 
-Ranges of axes and colours are fixed over all steps, so that values move and axes stand still. Arrays are packed as
-base64: whole numbers exactly, others within 1/65534 of their range; `assets/page.js` unpacks them.
+Ranges of axes and colours are fixed over all steps, so that values move and axes stand still.
 """
 
-import base64
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +17,8 @@ MARGIN = 0.05  # of the span of the values, added at each end of an axis
 class Track:
     """The values [n_steps, ...] of one attribute (`y`, `z`, `marker.color`, `text`) of trace number `trace`.
 
-    Values are numbers or strings. NaN means absent, and so does an infinite number. A coarse track is rounded to 254
+    A cursor is a line across an axis of steps that stands at the step shown: readers move it to choose a step. Values
+    are numbers or strings. NaN means absent, and so does an infinite number. A coarse track is rounded to 254
     levels of its range, enough for the colours of an image, and takes half the bytes. Raises ValueError for values of
     another dtype, and for shapes other than a scalar, a row or a grid per step.
     """
@@ -28,6 +27,7 @@ class Track:
     attr: str
     values: np.ndarray
     coarse: bool = False
+    is_cursor: bool = False
 
     def __post_init__(self) -> None:
         values = self.values
@@ -41,22 +41,17 @@ class Track:
             raise ValueError(f"track {self.attr!r} has shape {values.shape}; allowed are {allowed}")
 
 
+def as_numbers(values: Any) -> np.ndarray:
+    """Values of an attribute as an array, of numbers if all of them are numbers or None, which is NaN."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and all(isinstance(value, int | float | None) for value in array.flat):
+        return array.astype(float)
+    return array
+
+
 def traces(fig: Any) -> list[Any]:
     """The traces of a plotly figure, as a list for the type checker: plotly annotates `data` as a bare tuple."""
     return list(fig.data)
-
-
-def figure_data(fig: go.Figure, tracks: tuple[Track, ...]) -> dict[str, Any]:
-    """Plotly's own data and layout with fixed ranges, and the packed tracks, for the page's script to draw."""
-    data, layout = fixed(fig, tracks)
-    sent = []
-    for track in tracks:
-        keys = _axis_keys(traces(fig)[track.trace], track.attr)
-        on_log_axis = bool(keys) and _node(layout, keys).get("type") == "log"
-        sent.append({"trace": track.trace, "attr": track.attr, **packed(track.values, on_log_axis, track.coarse)})
-        *path, last = track.attr.split(".")
-        _node(data[track.trace], tuple(path)).pop(last, None)  # the track says it
-    return {"data": _in_float32(data), "layout": layout, "tracks": sent}
 
 
 def fixed(fig: go.Figure, tracks: tuple[Track, ...]) -> tuple[list[dict], dict]:
@@ -101,13 +96,14 @@ class _Shared:
         return (float(values.min()), float(values.max())) if len(values) else None
 
 
-def _node(tree: dict, keys: tuple[str, ...]) -> dict:
+def subtree(tree: dict, keys: tuple[str, ...]) -> dict:
+    """The dictionary that the keys lead to; those on the way that are not there are added."""
     for key in keys:
         tree = tree.setdefault(key, {})
     return tree
 
 
-def _axis_keys(trace: Any, attr: str) -> tuple[str, ...]:
+def axis_keys(trace: Any, attr: str) -> tuple[str, ...]:
     """Keys of the layout that lead to the axis of `attr`: ('xaxis2',), ('scene', 'zaxis'); () if `attr` has no axis."""
     if attr in ("x", "y", "z") and "scene" in trace:
         return (trace.scene or "scene", f"{attr}axis")
@@ -124,15 +120,15 @@ def _fix_axes(fig: go.Figure, layout: dict, numbers: dict[tuple[int, str], np.nd
     axes: dict[tuple[str, ...], _Shared] = {}
     for i, trace in enumerate(traces(fig)):
         for attr in ("x", "y", "z"):
-            keys = _axis_keys(trace, attr)
+            keys = axis_keys(trace, attr)
             values = numbers.get((i, attr), trace[attr] if keys else None)
             if not keys or values is None:
                 continue
-            node = _node(layout, keys)
+            node = subtree(layout, keys)
             other = node.get("matches")
             axis = axes.setdefault((f"{other[0]}axis{other[1:]}",) if other else keys, _Shared())
             axis.nodes.append(node)
-            axis.values.append(np.asarray(values))
+            axis.values.append(as_numbers(values))
             axis.has_track |= (i, attr) in numbers
             if trace.type == "bar" and attr == ("x" if trace.orientation == "h" else "y"):
                 axis.has_bars = True
@@ -183,49 +179,3 @@ def _fix_colours(fig: go.Figure, data: list[dict], layout: dict, numbers: dict[t
                 lo, hi = mid - reach, mid + reach
             node.setdefault(f"{letter}min", lo)
             node.setdefault(f"{letter}max", hi)
-
-
-def packed(values: np.ndarray, on_log_axis: bool, coarse: bool = False) -> dict[str, Any]:
-    """Values as {dtype, shape, b64}, with `lo` and `hi` (numbers) or `words` (strings) for decoding the codes.
-
-    A grid has 254 steps (u1) or 65534 (u2), and one more code for absent: whole numbers that fit are exact,
-    others within half a step. On a log axis, where small values matter as much as great ones, float32 (f4).
-    """
-    if values.dtype.kind == "U":
-        words, codes = np.unique(values, return_inverse=True)
-        dtype = "<u2" if len(words) <= 65536 else "<u4"
-        return _base64(dtype, codes.reshape(values.shape)) | {"words": words.tolist()}
-    values = values.astype(float)
-    if on_log_axis:
-        return _base64("<f4", values)
-    there = np.isfinite(values)
-    lo, hi = (float(values[there].min()), float(values[there].max())) if there.any() else (0.0, 0.0)
-    is_whole = bool(np.all(values[there] == np.rint(values[there])))
-    dtype, top = ("<u1", 254) if coarse or (is_whole and hi - lo <= 254) else ("<u2", 65534)
-    if is_whole and hi - lo <= top:
-        hi = lo + top
-    codes = np.full(values.shape, top + 1)
-    codes[there] = np.rint((values[there] - lo) / ((hi - lo) or 1.0) * top)
-    return _base64(dtype, codes) | {"lo": lo, "hi": hi}
-
-
-def in_full(values: np.ndarray) -> dict[str, Any]:
-    """Values as float32, for scripts that compute with them."""
-    return _base64("<f4", values)
-
-
-def _base64(dtype: str, values: np.ndarray) -> dict[str, Any]:
-    b64 = base64.b64encode(values.astype(dtype).tobytes()).decode()
-    return {"dtype": dtype[1:], "shape": values.shape, "b64": b64}
-
-
-def _in_float32(node: Any) -> Any:
-    """Plotly's JSON with float64 arrays converted to float32."""
-    if isinstance(node, list):
-        return [_in_float32(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if node.get("dtype") == "f8" and "bdata" in node:
-        values = np.frombuffer(base64.b64decode(node["bdata"]), "<f8")
-        return node | {"dtype": "f4", "bdata": _base64("<f4", values)["b64"]}
-    return {key: _in_float32(value) for key, value in node.items()}

@@ -1,9 +1,6 @@
 """Widgets: parts of a page that are drawn by a script of their own, and the arrays that their scripts read."""
 
-import base64
-import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +40,8 @@ class Widget:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     still: str = ""
+    how: str = ""
+    """How to read the widget, in markdown; shown folded."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_]+", self.id):
@@ -55,21 +54,6 @@ class Widget:
     def n_bytes(self) -> int:
         """Bytes that the arrays add to a page, in base64."""
         return sum(4 * -(-array.nbytes // 3) for array in self.arrays.values())
-
-
-def pooled(widgets: Iterable[Widget]) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """The arrays of all widgets as {dtype, shape, b64} by key, each once, and each widget's keys by array name."""
-    pool: dict[str, Any] = {}
-    keys = [{name: _add(pool, array) for name, array in widget.arrays.items()} for widget in widgets]
-    return pool, keys
-
-
-def _add(pool: dict[str, Any], array: np.ndarray) -> str:
-    dtype = DTYPES[array.dtype.name]
-    data = np.ascontiguousarray(array).astype(f"<{dtype}").tobytes()
-    key = hashlib.sha256(f"{dtype}{array.shape}".encode() + data).hexdigest()[:16]
-    pool[key] = {"dtype": dtype, "shape": array.shape, "b64": base64.b64encode(data).decode()}
-    return key
 
 
 def joined(*paths: Path) -> str:

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from .fourier import real_basis
+
 _NULL_QUANTILE = 0.95
 
 
@@ -73,3 +75,18 @@ def chain_order(n: int, step: int) -> list[list[int]]:
         raise ValueError(f"a step of {step} goes nowhere mod {n}: use a step in 1..{n - 1}")
     n_walks = math.gcd(n, step)
     return [[(start + i * step) % n for i in range(n // n_walks + 1)] for start in range(n_walks)]
+
+
+def circle_points(W: Float[Tensor, "s n d"], k: int) -> Float[Tensor, "s n 2"]:
+    """Rows of each matrix along the two directions in which the last matrix carries cos and sin of k cycles.
+
+    The directions stay those of the last matrix, so that a matrix without structure gives a cloud rather than a circle
+    that its own directions would pick from noise. Each matrix is centred over its rows. The second coordinate is 0 at
+    k = n/2, which has no sine, and both are 0 where the last matrix has no part at k. In units of W.
+    """
+    n = W.shape[1]
+    directions = real_basis(n)[2 * k - 1 : 2 * k + 1] @ W[-1].double()
+    norms = directions.norm(dim=1, keepdim=True)
+    unit = torch.where(norms > 0, directions / norms, torch.zeros_like(directions)).to(W.dtype)
+    points = (W - W.mean(dim=1, keepdim=True)) @ unit.T
+    return torch.nn.functional.pad(points, (0, 2 - len(unit)))

@@ -10,11 +10,12 @@ from interp.parts.keyfreqs import key_freqs as key_freqs_of
 from interp.runs.finding import open_run
 from interp.runs.run import Run
 from interp.sections import SECTIONS, Section
+from interp.story.phases import phases
 from train.cli.terminal import remark, tell, tell_error
 from train.errors import UsageError
 from train.hints import nearest
 
-from .headings import provenance, step_labels, subtitle, title
+from .headings import SHARED, print_steps, provenance, selections, step_labels, subtitle, title
 from .kind import Built, Kind, folder_for
 from .writing import write
 
@@ -65,14 +66,20 @@ def build(
     errors = folder / "errors.txt"
     errors.unlink(missing_ok=True)
     left_out = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
-    shown = [PageSection(s.id, s.title, _blocks(s, run, errors, quiet)) for s in sections]
+    shown = [part for section in sections for part in _parts(section, _blocks(section, run, errors, quiet))]
+    shown.sort(key=lambda part: part.folded)
+    marks = phases(run)
     page = Page(
         title=title(run),
         subtitle=subtitle(run),
-        sections=[*left_out, *shown],
+        sections=_after_lead(left_out, shown),
         steps=tuple(run.steps),
         step_labels=step_labels(run),
         provenance=provenance(run),
+        phases=marks,
+        selections=selections(run),
+        shared=SHARED,
+        print_steps=print_steps(run, marks),
     )
     for text in problems.values():
         tell_error(f"{text}; left out of the report")
@@ -125,6 +132,22 @@ def _blocks(section: Section, run: Run, errors: Path, quiet: bool) -> list[Block
         tell_error(f"section {section.id} failed: {type(error).__name__}: {error} (traceback in {errors})")
         failed = f"This section failed: {type(error).__name__}. The traceback is in errors.txt beside this page."
         return [Text(failed)]
+
+
+def _parts(section: Section, blocks: list[Block]) -> list[PageSection]:
+    """The section's blocks as one part of the page, and its tables for the appendix as another."""
+    later = [block for block in blocks if getattr(block, "id", None) in section.appendix]
+    now = [block for block in blocks if block not in later]
+    parts = [PageSection(section.id, section.title, now, lead=section.lead, folded=section.folded)]
+    if later:
+        parts.append(PageSection(f"{section.id}-tables", section.appendix_title, later, folded=True))
+    return parts
+
+
+def _after_lead(problems: list[PageSection], shown: list[PageSection]) -> list[PageSection]:
+    """All sections in order: the first screen, then the problems, then the rest."""
+    lead = [section for section in shown if section.lead]
+    return [*lead, *problems, *(section for section in shown if not section.lead)]
 
 
 def _left_out(problems: dict[int, str]) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from interp.figures.sweeps import crossings_figure
-from interp.html.blocks import Block, Figure, Table, Text, Tile, Tiles
-from interp.html.page import Page, PageSection
+from interp.figures.sweeps import crossings_figure, overlay_figure
+from interp.html.blocks import Block, Figure, Link, Table, Text, Tile, Tiles
+from interp.html.page import Page, PageSection, Selection
 from train.cli.command import run_command
 from train.cli.terminal import say
 from train.errors import DataError, UsageError
@@ -77,12 +78,19 @@ def _page(root: Path, folder: Path) -> Page:
         subtitle=_subtitle(spec, rows),
         sections=[
             PageSection("runs", "Runs", [Text(_reading(spec)), _tiles(root, folder, spec, rows)]),
+            PageSection("curves", "All runs together", _overlay(root, spec, rows)),
             PageSection("crossings", "When they learned", _crossings(spec, rows)),
             PageSection("reports", "Reports of the runs", [Text(_reports(root, folder, rows))]),
             PageSection("table", "Table", [_table(spec, frame)]),
         ],
         provenance={"versions": versions(), "git": git_state(), "sweep": str(root)},
+        selections={"group": Selection("{}", _groups(spec, rows))},
     )
+
+
+def _groups(spec: Spec, rows: list[Row]) -> tuple[str, ...]:
+    """Names of the combinations of the sweep's axes, which share the colours of the figures."""
+    return tuple(dict.fromkeys(_words(spec.axes, row) or "all" for row in rows))
 
 
 def runs_without_report(root: Path, folder: Path) -> list[Path]:
@@ -155,6 +163,36 @@ def _thinned(path: Path) -> list[Row]:
     except DataError:  # the sweep's table shows the error
         return []
     return [log[i] for i in sorted({round(j * (len(log) - 1) / (POINTS - 1)) for j in range(POINTS)})] if log else []
+
+
+def _overlay(root: Path, spec: Spec, rows: list[Row]) -> list[Block]:
+    """Test accuracy of all runs in one figure, or why there is none."""
+    groups = _groups(spec, rows)
+    curves = pd.DataFrame(
+        [
+            (_words(spec.axes, row) or "all", row["run_id"], at["step"], at["test_acc"])
+            for row in rows
+            for at in _thinned(root / row["run_id"])
+        ],
+        columns=["group", "run", "step", "test_acc"],
+    ).dropna()
+    if curves.empty:
+        return [Text("Not shown: no run has logged a test accuracy yet.")]
+    shown = list(dict.fromkeys(curves["group"]))
+    best = max((row["best_test_acc"] or 0.0, row["run_id"]) for row in rows)
+    return [
+        Figure(
+            fig=overlay_figure(curves),
+            heading="Test accuracy of every run",
+            takeaway=f"{curves['run'].nunique()} runs in {len(shown)} groups; the best test accuracy is {best[0]:.1%}, "
+            f"of {best[1]}.",
+            how="A line is a run; runs that differ only in the seed share a colour. A click on a name lights it up.",
+            source=f"The test accuracies in the runs' logs, at most {POINTS} points of each.",
+            alt="Line chart of the test accuracy of every run against step, a colour for each group of settings.",
+            links=tuple(Link(i, "group", "trace", np.array([groups.index(name)])) for i, name in enumerate(shown)),
+            columns={"trace": "group", "x": "step", "y": "test accuracy"},
+        )
+    ]
 
 
 def _crossings(spec: Spec, rows: list[Row]) -> list[Block]:

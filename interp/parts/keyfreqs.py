@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.html.cards import card
+from interp.html.numbers import percent
 from interp.maths.fourier import real_basis
 from interp.runs.run import Run
 from interp.runs.snapshot import Snapshot
@@ -73,9 +74,9 @@ def key_freqs_of(run: Run) -> KeyFreqs:
     share = logit_cosines(run.last).square()
     keys = [k for k in (share.argsort(descending=True, stable=True) + 1).tolist() if share[k - 1] >= KEY_SHARE]
     if not keys:
-        raise NotApplicable(f"no frequency holds {KEY_SHARE:.0%} of the logits' energy at {last_of(run)}")
+        raise NotApplicable(f"no frequency holds {percent(KEY_SHARE, 0)} of the logits' energy at {last_of(run)}")
     when = last_of(run) if run.is_done else f"{last_of(run)}, provisional: the run goes on"
-    return KeyFreqs(tuple(keys), f"at least {KEY_SHARE:.0%} of the centred logits' energy at {when}")
+    return KeyFreqs(tuple(keys), f"at least {percent(KEY_SHARE, 0)} of the centred logits' energy at {when}")
 
 
 @part
@@ -111,7 +112,7 @@ def key_irreps_of(run: Run) -> tuple[Name, ...]:
         return key_freqs_of(run).ks
     names = tuple(name for name, cosine in irrep_cosines(run.last).items() if cosine**2 >= KEY_SHARE)
     if not names:
-        raise NotApplicable(f"no irrep holds {KEY_SHARE:.0%} of the logits' energy at {last_of(run)}")
+        raise NotApplicable(f"no irrep holds {percent(KEY_SHARE, 0)} of the logits' energy at {last_of(run)}")
     return names
 
 

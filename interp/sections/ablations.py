@@ -1,5 +1,6 @@
 """Loss and accuracy after ablating heads, neurons and frequencies."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,24 +10,24 @@ import pandas as pd
 from interp.circuits import ablations
 from interp.figures.effects import effects_figure
 from interp.html.blocks import Block, Figure, Table, Text
+from interp.html.numbers import percent
 from interp.html.tracks import Track
 from interp.measures.frequencies import FVE
 from interp.parts.keyfreqs import key_freqs_of
 from interp.parts.memo import NotApplicable
 from interp.parts.pairs import best_frequency
 from interp.runs.run import Run
-from interp.story.behaviour import ablation_claim
-from interp.story.claims import said
+from interp.story.behaviour import ablation_claim, ablations_claim
 from interp.story.keysteps import key_steps
-from interp.story.standing import at, drawn_at
+from interp.story.standing import at, drawn_at, over_run
 
 KEY_STEPS = 6
 """Number of snapshots; few, because each one takes a forward pass over all pairs for every ablation."""
 SOURCE = (
     "Heads: attn.hook_z; neurons: the last layer's mlp.hook_post, clusters by the frequency that explains more than "
-    f"{FVE:.0%} of a neuron's variance; frequencies: the parts at cos and sin of w(a+b) of neurons or logits, after "
-    "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217). Mean ablation replaces activations by their mean over all "
-    "pairs."
+    f"{percent(FVE, 0)} of a neuron's variance; frequencies: the parts at cos and sin of w(a+b) of neurons or "
+    "logits, after [Nanda et al. 2023](https://arxiv.org/abs/2301.05217). Mean ablation replaces activations by "
+    "their mean over all pairs."
 )
 
 FIGURES = {"effects": "loss and accuracy after each ablation"}
@@ -55,12 +56,15 @@ def build(run: Run) -> list[Block]:
             id="effects",
             fig=fig,
             heading=f"Loss and accuracy over {the} rows after each ablation",
-            takeaway=said(ablation_claim(run, steps[-1], last)),
+            takeaway=over_run(run, ablations_claim(run, last)),
+            how="One row a part of the model. Dots to the right of the diamond's loss are ablations that hurt: the "
+            "part is needed. Dots at the diamond are parts that the model can do without.",
             source=f"{SOURCE} Clusters and key frequencies are those of the last snapshot. {drawn_at(len(steps))}",
             alt="Dot plot of loss and accuracy after each ablation.",
             steps=steps,
             tracks=_tracks(fig, frames),
             texts=texts,
+            columns={"trace": "ablation", "x": "loss (nats) or accuracy", "y": "part"},
         ),
         Table(
             last[["label", "how", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change"]],
@@ -103,6 +107,9 @@ def _clusters(run: Run) -> tuple[dict[str, list[int]], tuple[int, ...], str]:
 
 def _short(part: str) -> str:
     """A short name for an ablated part, with "neurons" or "logits" in place of the hook's name."""
+    head = re.fullmatch(r"L(\d+)H(\d+)", part)
+    if head is not None:
+        return f"{head[2]} of layer {head[1]}"
     ks, _, hook = part.partition(" in ")
     place = "neurons" if hook.endswith("mlp.hook_post") else "logits"
     return f"{ks.replace('k=', 'k = ').replace(',', ', ')} in {place}" if hook else part

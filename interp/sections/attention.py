@@ -5,14 +5,16 @@ import torch
 
 from interp.figures.images import images_figure
 from interp.html.blocks import Block, Figure, Text
+from interp.html.numbers import fixed
 from interp.html.tracks import Track
 from interp.parts.memo import NotApplicable
 from interp.parts.rows import table_of
 from interp.runs.run import Run
 from interp.runs.snapshot import Snapshot
-from interp.story.claims import said
+from interp.story.answers import table_links
+from interp.story.claims import listed
 from interp.story.keysteps import image_steps
-from interp.story.standing import at, drawn_at
+from interp.story.standing import at, drawn_at, over_run
 from interp.story.weights import attention_claim
 
 MAX_HEADS = 8
@@ -50,14 +52,18 @@ def build(run: Run) -> list[Block]:
             id="patterns",
             fig=images_figure([to_a[-1, i] for i in range(len(heads))], titles, "attention to a", shared=(0.0, 1.0)),
             heading="Attention from the answer to the first operand",
-            takeaway=said(attention_claim(run, patterns[-1], words, titles), notes.strip()),
-            source="attn.hook_pattern at the position where the answer is read, for every pair: a down, b to the "
-            "right; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217) find it periodic in the key frequencies. "
-            f"{drawn_at(len(steps))}",
+            takeaway=over_run(run, attention_claim(run, patterns[-1], words, titles)),
+            how="One image a head, one cell a pair: bright where the answer attends to the first operand a rather "
+            f"than to b. Stripes mean that the head compares the operands.{notes}",
+            source="The pattern (attn.hook_pattern) at the position where the answer is read, for every pair: a "
+            "down, b to the right; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217) find it periodic in the key "
+            f"frequencies. {drawn_at(len(steps))}",
             alt=f"Images of the attention to the first operand over all pairs, one for each of {len(heads)} heads.",
             steps=steps,
             tracks=tuple(Track(i, "z", to_a[:, i], coarse=True) for i in range(len(heads))),
             texts=texts,
+            links=tuple(link for i in range(len(heads)) for link in table_links(i)),
+            columns={"trace": "head", "x": "b", "y": "a", "z": "attention to a"},
         )
     ]
 
@@ -78,5 +84,8 @@ def answer_patterns(snap: Snapshot, heads: list[tuple[int, int]]) -> np.ndarray:
 
 def _text(run: Run, step: int, to_a: np.ndarray, titles: list[str]) -> str:
     """The range of the attention to a over all pairs, head by head; ``to_a`` is [heads, n, n]."""
-    ranges = [f"{title} from {grid.min():.2f} to {grid.max():.2f}" for title, grid in zip(titles, to_a, strict=True)]
-    return f"{at(run, step)}, the range of attention to a over all pairs: {'; '.join(ranges)}."
+    ranges = [
+        f"between {fixed(grid.min())} and {fixed(grid.max())} in {title}"
+        for title, grid in zip(titles, to_a, strict=True)
+    ]
+    return f"{at(run, step)} attention to a lies, over the pairs, {listed(ranges)}."

@@ -1,24 +1,22 @@
-"""Loss and accuracy over training."""
+"""What happened: loss and accuracy over training, and the outcome in sentences."""
 
 from typing import Any
 
-import numpy as np
-
 from interp.figures.curves import accuracy_figure, loss_figure
 from interp.html.blocks import Block, Figure, Text
+from interp.html.numbers import percent
 from interp.runs.run import Run
 from interp.story.claims import is_there, said
-from interp.story.outcome import accuracy_claims, listed_claims, loss_claims
-from interp.story.standing import at
-from interp.story.steps import cursor_track, last_cursor
+from interp.story.outcome import accuracy_claims, import_claims, listed_claims, loss_claims, nats
+from interp.story.standing import at, over_run
+from interp.story.steps import cursor_track, last_cursor, thinned
 
 SOURCE = (
     "Losses: mean cross-entropy in nats, log-softmax in float64 "
-    "([Nanda et al. 2023](https://arxiv.org/abs/2301.05217)); a row counts as right if the answer has "
+    "([Nanda et al. 2023](https://arxiv.org/abs/2301.05217)); a pair counts as right if its answer has "
     "the largest logit. Data: log.jsonl, the rows with a test evaluation."
 )
-MAX_POINTS = 2000
-"""Largest number of log rows drawn as points of a curve."""
+HOW = "The slider's step is the dotted line. Both axes of the losses are logarithmic: a straight line is a power law."
 FIGURES = {"loss": "loss over training", "accuracy": "accuracy over training"}
 """Figures of this section by id: their contents."""
 
@@ -26,7 +24,7 @@ FIGURES = {"loss": "loss over training", "accuracy": "accuracy over training"}
 def build(run: Run) -> list[Block]:
     """A figure of the losses and, if the log has them, one of the accuracies, each with a cursor at the step."""
     if run.origin.kind == "imported":
-        return of_the_source(run)
+        return [Text(said(*import_claims(run))), *of_the_source(run)]
     rows = run.evaluations
     if rows.empty:
         return [Text("Not shown: the curves come from the log, which holds no evaluations yet.")]
@@ -36,12 +34,14 @@ def build(run: Run) -> list[Block]:
         id="loss",
         fig=loss_figure(rows, steps[-1]),
         heading="Loss over training",
-        takeaway=said(*loss_claims(run)),
+        takeaway=over_run(run, *loss_claims(run)),
+        how=HOW,
         source=SOURCE,
         alt="Line chart of train and test loss against step, both axes logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=2),),
         texts=tuple(_text(run, step, row, "loss") for step, row in logged.iterrows()),
+        columns={"trace": "pairs", "x": "step", "y": "loss (nats)"},
     )
     if bool(rows[["train_acc", "test_acc"]].isna().to_numpy().all()):
         return [loss, Text("Accuracy over training is not shown: the log does not record it.")]
@@ -49,12 +49,15 @@ def build(run: Run) -> list[Block]:
         id="accuracy",
         fig=accuracy_figure(rows, steps[-1]),
         heading="Accuracy over training",
-        takeaway=said(*accuracy_claims(run)),
+        takeaway=over_run(run, *accuracy_claims(run)),
+        how="A network that memorises first answers its training pairs long before the others: the distance between "
+        "the two curves is that delay.",
         source=SOURCE,
         alt="Line chart of train and test accuracy against step, step axis logarithmic.",
         steps=steps,
         tracks=(cursor_track(steps, trace=2),),
         texts=tuple(_text(run, step, row, "acc") for step, row in logged.iterrows()),
+        columns={"trace": "pairs", "x": "step", "y": "share of pairs answered right"},
     )
     return [loss, accuracy]
 
@@ -79,30 +82,24 @@ def of_the_source(run: Run) -> list[Block]:
                 id=word.lower(),
                 fig=fig,
                 heading=f"{word} over training, as the source lists it",
-                takeaway=said(*listed_claims(run, names)),
+                takeaway=over_run(run, *listed_claims(run, names)),
+                how=HOW if what == "loss" else "The slider's step is the dotted line.",
                 source=f"Values {listed}; {len(log):,} rows of log.jsonl, of which {len(rows):,} are drawn.",
-                alt=f"Line chart of {' and '.join(names)} against step, as the source lists them.",
+                alt=f"Line chart of {word.lower()} against step, as the source lists it.",
                 steps=steps,
                 tracks=last_cursor(steps, fig),
+                columns={"trace": "pairs", "x": "step", "y": "loss (nats)" if what == "loss" else "share right"},
             )
         )
     return figures or [Text(f"Not shown: none of the values can be drawn ({listed}).")]
 
 
-def thinned(rows: Any) -> Any:
-    """At most MAX_POINTS of the rows, spread evenly over row number and over its logarithm, with both ends."""
-    n = len(rows)
-    if n <= MAX_POINTS:
-        return rows
-    even = np.linspace(0, n - 1, MAX_POINTS // 2)
-    indices = np.unique(np.concatenate([even, np.geomspace(1, n, MAX_POINTS // 2) - 1]).round().astype(int))
-    return rows.iloc[indices]
-
-
 def _text(run: Run, step: Any, row: Any, what: str) -> str:
     """The train and test values in the log at a snapshot's step, as a sentence."""
-    form, word, unit = (".3g", "loss", " nats") if what == "loss" else (".1%", "accuracy", "")
+    form, word = (nats, "loss") if what == "loss" else (percent, "accuracy")
     parts = [
-        f"{name} {word} {row[f'{name}_{what}']:{form}}" for name in ("train", "test") if is_there(row[f"{name}_{what}"])
+        f"{name} {word} is {form(row[f'{name}_{what}'])}"
+        for name in ("train", "test")
+        if is_there(row[f"{name}_{what}"])
     ]
-    return f"{at(run, step)}: {', '.join(parts)}{unit}." if parts else f"{at(run, step)} nothing was logged."
+    return f"{at(run, step)} {' and '.join(parts)}." if parts else f"{at(run, step)} nothing was logged."

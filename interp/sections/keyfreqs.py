@@ -4,26 +4,30 @@ import pandas as pd
 
 from interp.figures.progress import lines_figure
 from interp.html.blocks import Block, Figure, Table, Text
+from interp.html.numbers import percent
 from interp.measures import measure_snapshot
+from interp.measures.frequencies import FVE
 from interp.parts.keyfreqs import KEY_SHARE, key_freqs_of
 from interp.parts.memo import NotApplicable
 from interp.runs.run import Run
 from interp.story.circuit import STAYS, crossing_times, history_claims, key_claims
-from interp.story.claims import said
+from interp.story.claims import frequencies, said
+from interp.story.frequencies import colours_of, line_links
 from interp.story.over_training import progress_rows
-from interp.story.standing import at
+from interp.story.standing import at, over_run
 from interp.story.steps import last_cursor
 from interp.story.transition import transition
+from interp.story.words import shares_words
 
 FLOOR = 1e-4
 """Smallest share that is drawn."""
 N_LOST = 4
 """Number of frequencies drawn that are not key."""
 RULES = {
-    "key_freqs": "ours: at least 1% of the centred logits' energy at the last snapshot",
+    "key_freqs": f"ours: at least {percent(KEY_SHARE, 0)} of the centred logits' energy at the last snapshot",
     "key_freqs_nanda": "most of some neuron's variance (Nanda et al., notebook)",
     "key_freqs_nanda_code": "most of some neuron's variance, except the last frequency (Nanda et al., code)",
-    "key_freqs_tl_demo": "more than 85% of some neuron's variance (Grokking_Demo's clusters)",
+    "key_freqs_tl_demo": f"more than {percent(FVE, 0)} of some neuron's variance (Grokking_Demo's clusters)",
     "key_freqs_reptheory": "cosine of the logits above 0.005 (Chughtai et al.)",
     "key_freqs_pizza": "strongest in one of 8 principal components of W_E (Zhong et al.)",
 }
@@ -45,8 +49,8 @@ def build(run: Run) -> list[Block]:
     share = progress_rows(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
     caption = (
-        f"Frequencies that held at least {KEY_SHARE:.0%} of the logits' energy at some snapshot. A dash: less than "
-        "that at the last snapshot."
+        f"Frequencies that held at least {percent(KEY_SHARE, 0)} of the logits' energy at some snapshot. A dash: "
+        "less than that at the last snapshot."
     )
     listed = when.assign(key=["yes" if is_key else "no" for is_key in when["key"]])
     return [
@@ -61,28 +65,36 @@ def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataF
     steps = tuple(run.steps)
     lost = when.loc[when[STAYS].isna() & ~when["key"]].nlargest(N_LOST, "largest share")["k"].tolist()
     names = {k: f"k = {k}" for k in keys} | {k: f"k = {k} (not key)" for k in lost}
+    ks = {name: int(k) for k, name in names.items()}
     shown = pd.concat([share[share["k"] == k].assign(frequency=name) for k, name in names.items()])
     fig = lines_figure(
         shown, steps[-1], "frequency", "share of logit energy", is_log=True, band=transition(run),
-        level=KEY_SHARE, floor=FLOOR,
+        level=KEY_SHARE, floor=FLOOR, colours=dict(zip(ks, colours_of(run, names), strict=True)),
     )  # fmt: skip
     wide = share.pivot(index="step", columns="k", values="value")
     texts = []
     for step in steps:
         above = wide.loc[step][wide.loc[step] >= KEY_SHARE].sort_values(ascending=False)
-        named = ", ".join(f"k = {k} ({value:.1%})" for k, value in above.head(8).items()) or "none"
-        texts.append(f"{at(run, step)} above {KEY_SHARE:.0%}: {named}.")
+        most = shares_words((int(k), value) for k, value in above.head(8).items())
+        carry = f"the frequencies with at least {percent(KEY_SHARE, 0)} of the logits' energy are"
+        none = f"no frequency has {percent(KEY_SHARE, 0)} of the logits' energy"
+        texts.append(f"{at(run, step)} {f'{carry} {most}' if most else none}.")
     return Figure(
         id="shares",
         fig=fig,
         heading="Share of the logits at each key frequency",
-        takeaway=said(*history_claims(share, steps, keys, when)),
+        takeaway=over_run(run, *history_claims(share, steps, keys, when)),
+        how="One line a frequency, in its colour; from the dashed line up a frequency counts. Frequencies that came "
+        "and went are drawn too, up to four.",
         source="Squared cosine between the logits, centred over c, and cos w(a+b-c), over all pairs; the dashed line "
-        f"is the {KEY_SHARE:.0%} from which a frequency is key. Shares below {FLOOR:g} are not drawn.",
-        alt=f"Line chart of the share of logit energy of k = {', '.join(map(str, keys))} against step.",
+        f"is the {percent(KEY_SHARE, 0)} from which a frequency is key. Shares below {percent(FLOOR, 2)} are not "
+        "drawn.",
+        alt=f"Line chart of the share of the logits' energy at {frequencies(keys)} against step.",
         steps=steps,
         tracks=last_cursor(steps, fig),
         texts=tuple(texts),
+        links=line_links(fig, ks),
+        columns={"trace": "frequency", "x": "step", "y": "share of the logits' energy"},
     )
 
 

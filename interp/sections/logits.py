@@ -6,7 +6,8 @@ import pandas as pd
 from interp.figures.images import image_figure
 from interp.figures.logits import profile_figure
 from interp.figures.progress import lines_figure
-from interp.html.blocks import Block, Figure, Text
+from interp.html.blocks import Block, Figure, Link, Text
+from interp.html.numbers import number, percent
 from interp.html.tracks import Track
 from interp.measures import measure_snapshot
 from interp.parts.keyfreqs import key_freqs_of
@@ -15,10 +16,11 @@ from interp.parts.pairs import logit_means
 from interp.parts.rows import law_of
 from interp.runs.run import Run
 from interp.story.behaviour import PARTS, by_answer_claim, coefficient_claim, profile_claim
-from interp.story.claims import said
+from interp.story.claims import listed
+from interp.story.frequencies import colours_of, line_links
 from interp.story.keysteps import image_steps
 from interp.story.over_training import progress_of, progress_rows
-from interp.story.standing import at, drawn_at, untrained_step
+from interp.story.standing import at, drawn_at, over_run, untrained_step
 from interp.story.steps import last_cursor
 from interp.story.transition import transition
 
@@ -47,8 +49,8 @@ def _profile(run: Run) -> Figure:
     frame = pd.DataFrame({"d": range(profiles.shape[1]), "logit": profiles[-1]})
     margins = profiles[:, 0] - profiles[:, 1:].max(axis=1)
     texts = tuple(
-        f"{at(run, step)} the right answer's mean logit is {abs(margin):.3g} {'above' if margin >= 0 else 'below'} the "
-        "largest other."
+        f"{at(run, step)} the right answer's mean logit is {number(abs(margin))} "
+        f"{'above' if margin >= 0 else 'below'} the largest other."
         for step, margin in zip(steps, margins, strict=True)
     )
     untrained = untrained_step(run)
@@ -57,7 +59,9 @@ def _profile(run: Run) -> Figure:
         id="profile",
         fig=profile_figure(frame),
         heading="Mean logit round the right answer",
-        takeaway=said(profile_claim(run, measure_snapshot(run.last, PARTS), before)),
+        takeaway=over_run(run, profile_claim(run, measure_snapshot(run.last, PARTS), before)),
+        how="The right answer stands at 0. A peak there and waves beside it are sums of a few cosines; a network "
+        "that only memorised has a peak on its training pairs and noise beside it.",
         source="Mean over all pairs of the logit of the d-th answer after the right one along the cycle, less the mean "
         "over answers; its Fourier transform gives the coefficients of cos w(a+b-c). Every circuit for addition has "
         "this form, so it does not tell a clock from a pizza.",
@@ -65,6 +69,7 @@ def _profile(run: Run) -> Figure:
         steps=steps,
         tracks=(Track(0, "y", profiles),),
         texts=texts,
+        columns={"x": "distance from the right answer", "y": "mean logit"},
     )
 
 
@@ -75,21 +80,25 @@ def _by_answer(run: Run) -> Figure:
     grids -= grids.mean(axis=2, keepdims=True)
     right = [float(np.mean(grid.argmax(axis=1) == np.arange(law.n))) for grid in grids]
     texts = tuple(
-        f"{at(run, step)} the right answer has the largest mean logit for {share:.1%} of the answers."
+        f"{at(run, step)} the right answer has the largest mean logit for {percent(share)} of the answers."
         for step, share in zip(steps, right, strict=True)
     )
     return Figure(
         id="by_answer",
         fig=image_figure(grids[-1], "mean logit", x="logit c", y="right answer"),
         heading="Logit map: mean logits by right answer",
-        takeaway=said(by_answer_claim(run, steps, right)),
+        takeaway=over_run(run, by_answer_claim(run, steps, right)),
+        how="One row a right answer, one column a logit. A bright diagonal means that right answers win; parallel "
+        "stripes mean that the logits depend on the distance from the right answer alone.",
         source="Mean over the pairs with one answer, less the mean over c; rows and columns along the cycle: "
-        f"{law.cycle.name}. Constant diagonals mean that the logits depend on c - (a+b) alone. Training pairs are "
+        f"{law.cycle.name}. Training pairs are "
         f"included, so memorisation raises the main diagonal too. {drawn_at(len(steps))} {NANDA}.",
         alt="Image of the mean logit by right answer and logit.",
         steps=steps,
         tracks=(Track(0, "z", grids, coarse=True),),
         texts=texts,
+        links=(Link(0, "token", "x"), Link(0, "token", "y")) if not law.cycle.is_multiplicative else (),
+        columns={"x": "answer c", "y": "right answer", "z": "mean logit"},
     )
 
 
@@ -101,25 +110,31 @@ def _coefficients(run: Run) -> list[Block]:
     steps, frame = tuple(run.steps), progress_rows(run, ("logit_coefficient",))
     shown = pd.concat([frame[frame["k"] == k] for k in keys])
     shown = shown.assign(frequency="k = " + shown["k"].astype(str))
-    fig = lines_figure(shown, steps[-1], "frequency", "coefficient (logits)", band=transition(run))
+    ks = {f"k = {k}": k for k in keys}
+    colours = dict(zip(ks, colours_of(run, keys), strict=True))
+    fig = lines_figure(shown, steps[-1], "frequency", "coefficient (logits)", band=transition(run), colours=colours)
     wide = shown.pivot(index="step", columns="frequency", values="value")[[f"k = {k}" for k in keys]]
-    texts = tuple(f"{at(run, step)}, coefficients in logits: {_values(wide.loc[step])}." for step in steps)
-    last = {str(name): float(value) for name, value in wide.loc[steps[-1]].items()}
+    texts = tuple(f"{at(run, step)} the coefficients in logits are {_values(wide.loc[step])}." for step in steps)
+    last = {k: float(wide.loc[steps[-1], name]) for name, k in ks.items()}
     return [
         Figure(
             id="coefficients",
             fig=fig,
             heading="Coefficients of cos w(a+b-c)",
-            takeaway=said(coefficient_claim(run, last, texts[-1])),
+            takeaway=over_run(run, coefficient_claim(last)),
+            how="One line a key frequency: how strongly the logits follow its wave. A line that rises is a "
+            "wave that they come to follow.",
             source=f"Coefficient of the logits along cos w(a+b-c) scaled to unit norm over all pairs and c; {NANDA}.",
             alt=f"Line chart of the coefficient of each key frequency, {', '.join(map(str, keys))}, against step.",
             steps=steps,
             tracks=last_cursor(steps, fig),
             texts=texts,
+            links=line_links(fig, ks),
+            columns={"trace": "frequency", "x": "step", "y": "coefficient (logits)"},
         )
     ]
 
 
 def _values(row: pd.Series) -> str:
-    """Each frequency's coefficient, to three digits."""
-    return "; ".join(f"{name}: {float(f'{value:.3g}'):,.6g}" for name, value in row.items())
+    """Each frequency's coefficient, as an English list."""
+    return listed([f"{number(value)} at {name}" for name, value in row.items()])

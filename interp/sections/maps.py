@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.figures.maps import map_figure
-from interp.html.blocks import Block, Figure, Text
+from interp.html.blocks import Block, Figure, Link, Text
+from interp.html.numbers import fixed, number, percent
 from interp.html.tracks import Track
 from interp.maths.circles import chain_order, chain_step, circle_score, circle_score_null
 from interp.maths.fourier import frequency_energy
@@ -18,8 +19,9 @@ from interp.parts.memo import Unavailable
 from interp.parts.readouts import output_rows
 from interp.parts.structure import Cycle, element_orders, find_cycle
 from interp.runs.run import Run
-from interp.story.claims import Claim, is_there, said
+from interp.story.claims import Claim, capital, is_there
 from interp.story.keysteps import key_steps
+from interp.story.standing import over_run
 from interp.story.weights import map_claim, map_words
 from train.tasks.task import Table
 
@@ -80,8 +82,8 @@ def build(run: Run) -> list[Block]:
     cycle = find_cycle(run.task)
     view = _View(run, table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
     shares, divergence = explained.sum(dim=-1).tolist(), kl.tolist()
-    variances = [f"the two axes hold {share:.1%} of the variance" if is_there(share) else "" for share in shares]
-    divergences = [f"KL divergence {value:.3g} nats" if is_there(value) else "" for value in divergence]
+    variances = [f"the two axes hold {percent(share)} of the variance" if is_there(share) else "" for share in shares]
+    divergences = [f"KL divergence {number(value)} nats" if is_there(value) else "" for value in divergence]
     return [
         Text(view.intro(cycle)),
         view.figure(PCA, steps, rows, pca, variances),
@@ -103,7 +105,7 @@ class _View:
             self.k = int(frequency_energy(last[cycle.order]).argmax()) + 1
             place = torch.full((table.n,), torch.nan, dtype=torch.float64)
             place[cycle.order] = (self.k * torch.arange(cycle.n) % cycle.n).double() / cycle.n
-            colours[f"turn at k = {self.k}"] = place.numpy()
+            colours[f"turn at frequency {self.k}"] = place.numpy()
             self.chains = _chains(cycle, self.k)
             colours[f"{self._word} mod {POWER_CHAIN}"] = self._log_or_residue() % POWER_CHAIN
         elif isinstance(table.structure, str):
@@ -126,21 +128,21 @@ class _View:
     def intro(self, cycle: Cycle | Unavailable) -> str:
         """The paragraph that explains the points and how to read the scores."""
         text = (
-            f"Each point is a row of the output layer, W_U.T, for one of {self.table.n} elements. Trustworthiness is 1 "
-            "if points that are neighbours in the map are neighbours among the rows."
+            f"Each point is a row of the output layer for one of {self.table.n} elements. Trustworthiness is 1 if "
+            "points that are neighbours in the map are neighbours among the rows."
         )
         if self.n_steps > 1:
             text += " The axes are scaled to the last map, so points of wider maps may lie outside."
         if isinstance(cycle, Unavailable):
             return f"{text} There is no circle score: {cycle.reason}."
         text += (
-            " The circle score is 1 if the elements follow one another round a ring; 95% of maps without structure "
-            f"stay below {circle_score_null(cycle.n):.2f}."
+            f" The circle score is 1 if the elements follow one another round a ring; {percent(0.95, 0)} of maps "
+            f"without structure stay below {fixed(circle_score_null(cycle.n))}."
         )
         if len(self.chains) and next(iter(self.chains)).endswith(f"(k = {self.k})"):
             text += (
                 f" Lines join each {self._word} j to j + s; for the strongest frequency of the last snapshot's rows, "
-                f"k = {self.k}, ring neighbours are s apart, with s k = ±1 mod {cycle.n}."
+                f"{self.k}, ring neighbours are s apart, with s k = ±1 mod {cycle.n}."
             )
         if len(self.chains) > 1:
             text += f" Click the legend to show the +{POWER_CHAIN} chain and its colours (Power et al. 2022)."
@@ -157,7 +159,6 @@ class _View:
         """The figure of one method's maps [s, n, 2] of ``rows`` at ``steps``, with a note for the text of each step."""
         scores = [self._scores(rows[i], maps[i]) for i in range(len(steps))]
         texts = [map_words(self.run, step, *scores[i], notes[i]) for i, step in enumerate(steps)]
-        how = method.how if len(steps) > 1 else ""
         centred = maps.double() - maps.double().mean(dim=1, keepdim=True)
         points = centred.numpy()
         spread = centred.abs().flatten(1)
@@ -171,12 +172,18 @@ class _View:
             id=method.id,
             fig=map_figure(frame, last, self.is_cyclic, reach),
             heading=f"{method.name} of the output layer's rows",
-            takeaway=said(f"{method.name}: {how}." if how else None, self._claim(method, scores[-1], texts[-1])),
-            source=f"{method.source}. After [Power et al. 2022](https://arxiv.org/abs/2201.02177), Figure 3.",
+            takeaway=over_run(self.run, self._claim(method, scores[-1])),
+            how=f"{f'{capital(method.how)}. ' if len(steps) > 1 else ''}{self._how}",
+            source=f"{capital(method.source)}. Rows: W_U. After [Power et al. "
+            "2022](https://arxiv.org/abs/2201.02177), Figure 3.",
             alt=f"Scatter plot of {self.table.n} elements by {method.name}, coloured by {next(iter(self.colours))}.",
             steps=tuple(steps),
             tracks=tracks,
             texts=tuple(texts),
+            links=tuple(
+                Link(len(walks) + i, "token", "point", np.arange(self.table.n)) for i in range(len(self.colours))
+            ),
+            columns={"trace": "line or colouring", "x": "map axis 1", "y": "map axis 2"},
         )
 
     def _scores(
@@ -189,8 +196,17 @@ class _View:
         score, k = circle_score(points[self.cycle.order])
         return trust, (float(score), int(k))
 
-    def _claim(self, method: Method, score: tuple[float, tuple[float, int] | None], text: str) -> Claim:
-        return map_claim(self.run, method.name, *score, None if self.cycle is None else self.cycle.n, text)
+    def _claim(self, method: Method, score: tuple[float, tuple[float, int] | None]) -> Claim:
+        return map_claim(self.run, method.name, *score, None if self.cycle is None else self.cycle.n)
+
+    @property
+    def _how(self) -> str:
+        if self.cycle is None:
+            return "One point an element: neighbours are elements that the output layer treats alike."
+        return (
+            "One point an element. A ring on which the colours follow one another, with the line going round it, is "
+            "the cycle of a single frequency; several frequencies make a knot, and a cloud means no order at all."
+        )
 
 
 def _chains(cycle: Cycle, k: int) -> dict[str, list[int]]:

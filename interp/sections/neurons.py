@@ -9,7 +9,9 @@ import pandas as pd
 from interp.figures.images import images_figure
 from interp.figures.neurons import neurons_figure
 from interp.figures.progress import lines_figure
-from interp.html.blocks import Block, Figure, Text
+from interp.figures.style import CURSOR
+from interp.html.blocks import Block, Figure, Link, Text
+from interp.html.numbers import number, percent
 from interp.html.tracks import Track
 from interp.html.widgets import Widget, joined
 from interp.measures.frequencies import FVE
@@ -19,11 +21,13 @@ from interp.parts.pairs import best_frequency
 from interp.parts.rows import law_of, table_of
 from interp.parts.validity import NO_NEURONS
 from interp.runs.run import Run
-from interp.story.claims import said
+from interp.story.answers import table_links
+from interp.story.claims import listed, said
+from interp.story.frequencies import colours_of, image_links, line_links
 from interp.story.keysteps import image_steps, key_steps
 from interp.story.network import computed_of
 from interp.story.over_training import progress_rows
-from interp.story.standing import at, drawn_at
+from interp.story.standing import at, drawn_at, over_run
 from interp.story.steps import last_cursor
 from interp.story.transition import transition
 from interp.story.weights import cluster_claim, no_cluster_claim, representative_claim, scatter_claim
@@ -32,6 +36,8 @@ N_CLUSTERS = 6
 """Largest number of clusters of which one neuron is drawn, the largest clusters first."""
 N_LINES = 7
 """Largest number of clusters with a line of their own; the rest are summed in "other frequencies"."""
+MAX_BYTES = 800_000
+"""Largest number of bytes of weights that "Any neuron" may add to the page."""
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("dom", "forward", "spectra", "model", "neuron")
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
@@ -63,15 +69,17 @@ def _clusters(run: Run) -> Figure:
     last = wide.iloc[-1].sort_values(ascending=False)
     named = [k for k in last.index[:N_LINES] if last[k] > 0]
     lines: dict[str, Any] = {f"k = {k}": wide[k] for k in named}
+    ks = {f"k = {k}": int(k) for k in named}
     if len(wide.columns) > len(named):
         lines["other frequencies"] = wide.drop(columns=named).sum(axis=1)
     frame = pd.DataFrame(lines).reset_index(names="step").melt("step", var_name="cluster")
-    fig = lines_figure(frame, steps[-1], "cluster", "neurons", band=transition(run))
+    colours = dict(zip(ks, colours_of(run, ks.values()), strict=True)) | {"other frequencies": CURSOR}
+    fig = lines_figure(frame, steps[-1], "cluster", "neurons", band=transition(run), colours=colours)
     d_mlp = run.last.model.cfg.d_mlp
     total = wide.sum(axis=1)
     texts = tuple(
-        f"{at(run, step)}, {int(total[step])} of {d_mlp} neurons follow a single frequency"
-        + "".join(f"; k = {k}: {int(wide.loc[step, k])}" for k in named)
+        f"{at(run, step)} {int(total[step])} of {d_mlp} neurons follow a single frequency"
+        + "".join(f"; frequency {k}: {int(wide.loc[step, k])}" for k in named)
         + "."
         for step in steps
     )
@@ -79,13 +87,17 @@ def _clusters(run: Run) -> Figure:
         id="clusters",
         fig=fig,
         heading="Clusters of neurons by frequency",
-        takeaway=said(cluster_claim(run, total, d_mlp)),
+        takeaway=over_run(run, cluster_claim(run, total, d_mlp)),
+        how="One line a frequency: how many neurons follow it. A line that falls to nothing is a frequency that the "
+        "network dropped; its neurons die or join another.",
         source=f"A neuron belongs to a frequency if the terms in cos and sin of wa, of wb, and their products explain "
-        f"more than {FVE:.0%} of its variance over all pairs; {NANDA} and TransformerLens' Grokking_Demo.",
+        f"more than {percent(FVE, 0)} of its variance over all pairs; {NANDA} and TransformerLens' Grokking_Demo.",
         alt="Line chart of the number of neurons of each frequency against step.",
         steps=steps,
         tracks=last_cursor(steps, fig),
         texts=texts,
+        links=line_links(fig, ks),
+        columns={"trace": "frequency", "x": "step", "y": "neurons"},
     )
 
 
@@ -96,21 +108,25 @@ def _scatter(run: Run) -> Figure:
     frame = pd.DataFrame({"neuron": range(fve.shape[1]), "k": freqs[-1], "fve": fve[-1]})
     shares = (fve > FVE).mean(axis=1)
     texts = tuple(
-        f"{at(run, step)}, one frequency explains more than {FVE:.0%} of the variance of {share:.1%} of the neurons; "
-        f"the median share is {np.median(row):.1%}."
+        f"{at(run, step)} one frequency explains more than {percent(FVE, 0)} of the variance of {percent(share)} of "
+        f"the neurons; the median share is {percent(np.median(row))}."
         for step, share, row in zip(steps, shares, fve, strict=True)
     )
     return Figure(
         id="scatter",
         fig=neurons_figure(frame, FVE),
         heading="Every neuron's frequency",
-        takeaway=said(scatter_claim(run, steps, shares.tolist(), FVE)),
+        takeaway=over_run(run, scatter_claim(run, steps, shares.tolist(), FVE)),
+        how="One point a neuron: to the right its best frequency, up how much of the neuron that frequency explains. A "
+        "network that computes with few frequencies has columns of points at the top; an untrained one a cloud below.",
         source=f"Share of variance explained by the frequency that explains most of it; {NANDA}, their notebook. A "
         "neuron that never varies is drawn at 0.",
         alt="Scatter plot of the share of variance explained against the best frequency, a point a neuron.",
         steps=steps,
         tracks=(Track(0, "x", freqs), Track(0, "y", fve)),
         texts=texts,
+        links=(Link(0, "neuron", "point", np.arange(fve.shape[1])), Link(0, "k", "x")),
+        columns={"x": "best frequency k", "y": "share of variance explained"},
     )
 
 
@@ -129,8 +145,8 @@ def _representatives(run: Run) -> list[Block]:
     tops = np.abs(grids).max(axis=(1, 2))
     shares = grids / np.where(tops > 0, tops, 1.0)[:, None, None]
     texts = tuple(
-        f"{at(run, step)}, the largest absolute activation of each: "
-        + ", ".join(f"neuron {neuron} {most:.3g}" for neuron, most in zip(chosen_neurons, row, strict=True))
+        f"{at(run, step)} the largest absolute activations are "
+        + listed([f"{number(most)} in neuron {neuron}" for neuron, most in zip(chosen_neurons, row, strict=True)])
         + "."
         for step, row in zip(steps, tops, strict=True)
     )
@@ -146,12 +162,20 @@ def _representatives(run: Run) -> list[Block]:
             ),
             heading="One neuron of each cluster",
             takeaway=said(representative_claim(run, dict(zip(chosen_neurons, ks, strict=True)), share, left)),
+            how="One image a neuron, one cell a pair. k waves along a and along b are the mark of frequency k; "
+            "diagonal waves depend on a + b, which is what the answer needs.",
             source=f"{AXES}, as a share of the neuron's largest absolute activation at the step. "
             f"{drawn_at(len(steps))}",
             alt=f"Images of the activations of {len(ks)} neurons over all pairs.",
             steps=steps,
             tracks=tuple(Track(i, "z", shares[:, :, :, i], coarse=True) for i in range(len(ks))),
             texts=texts,
+            links=(
+                *image_links(ks),
+                *(Link(i, "neuron", "trace", np.array([neuron])) for i, neuron in enumerate(chosen_neurons)),
+                *(link for i in range(len(ks)) for link in table_links(i)),
+            ),
+            columns={"trace": "neuron", "x": "b", "y": "a", "z": "share of its largest activation"},
         )
     ]
 

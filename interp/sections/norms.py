@@ -1,15 +1,18 @@
 """Frobenius norms of the weights over training."""
 
+from typing import Any
+
 import pandas as pd
 
 from interp.figures.curves import norms_figure
 from interp.html.blocks import Block, Figure
+from interp.html.numbers import number
 from interp.maths.norms import frobenius, total_norm
 from interp.runs.run import Run
-from interp.story.claims import said
-from interp.story.standing import at
+from interp.story.standing import at, over_run
 from interp.story.steps import cursor_track
 from interp.story.weights import norm_claims
+from interp.story.words import WEIGHTS, weight_words
 
 FIGURES = {"frobenius": "Frobenius norms of the weights over training"}
 """Figures of this section by id: their contents."""
@@ -20,14 +23,16 @@ def build(run: Run) -> list[Block]:
     steps = tuple(run.steps)
     frame = norms_frame(run)
     names = list(dict.fromkeys(frame["tensor"]))
-    totals = frame[frame["tensor"] == "total"].set_index("step")["frobenius"]
+    totals: Any = frame[frame["tensor"] == "total"].set_index("step")["frobenius"]
     ends = frame[frame["step"] == steps[-1]].set_index("tensor")["frobenius"].drop("total")
     return [
         Figure(
             id="frobenius",
-            fig=norms_figure(frame, steps[-1]),
+            fig=norms_figure(_in_words(run, frame), steps[-1], WEIGHTS["total"]),
             heading="Frobenius norms over training",
-            takeaway=said(*norm_claims(run, totals, ends)),
+            takeaway=over_run(run, *norm_claims(run, totals, ends)),
+            how="One line a part of the network, the thick one all of them together; a line that falls is a part "
+            "whose weights shrink.",
             source="Root of the sum of squares, per tensor and over all tensors, in float64; "
             "compare [Liu et al. 2023](https://arxiv.org/abs/2210.01117). Tensors that are zero throughout are not "
             "drawn.",
@@ -35,9 +40,18 @@ def build(run: Run) -> list[Block]:
             "logarithmic.",
             steps=steps,
             tracks=(cursor_track(steps, trace=len(names)),),
-            texts=tuple(f"{at(run, step)}: total norm {totals[step]:.4g}." for step in steps),
+            texts=tuple(
+                f"{at(run, step)} the norm of all weights is {number(float(totals[step]), 4)}." for step in steps
+            ),
+            columns={"trace": "part", "x": "step", "y": "Frobenius norm"},
         )
     ]
+
+
+def _in_words(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the names of tensors in words."""
+    n_layers = run.config.model.n_layers
+    return frame.assign(tensor=[weight_words(name, n_layers) for name in frame["tensor"]])
 
 
 def norms_frame(run: Run) -> pd.DataFrame:

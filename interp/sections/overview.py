@@ -1,15 +1,13 @@
-"""The outcome in sentences, the key numbers, and the configuration."""
+"""The key numbers of the run, and its configuration."""
 
 from typing import Any
 
 import pandas as pd
 
-from interp.html.blocks import Block, Table, Text
+from interp.html.blocks import Block, Table
 from interp.runs.run import Run
-from interp.story.claims import said
-from interp.story.outcome import outcome_claims, subsets
-from interp.story.transition import brackets
-from interp.story.verdict import verdict_claim, verdict_of
+from interp.story.outcome import subsets
+from interp.story.transition import LEARNED, brackets
 from train.curves import Bracket, delay_range
 
 TABLES = {"numbers": "key numbers of the run", "config": "every field of the config"}
@@ -17,12 +15,8 @@ TABLES = {"numbers": "key numbers of the run", "config": "every field of the con
 
 
 def build(run: Run) -> list[Block]:
-    """Sentences on the outcome and the circuit, a table of numbers, and the configuration."""
+    """A table of numbers, and the configuration."""
     return [
-        Text(said(*outcome_claims(run))),
-        Text(
-            said(verdict_claim(run), "The evidence is in [Clock or pizza](#pizza)." if verdict_of(run).scores else None)
-        ),
         Table(_numbers(run), "Key numbers. A step is one optimiser update; losses are in nats.", id="numbers"),
         Table(_config(run), _config_caption(run), id="config"),
     ]
@@ -35,9 +29,9 @@ def _numbers(run: Run) -> pd.DataFrame:
     task = run.task
     n_train = len(task.rows("train")) if task.is_train is not None else None
     found = {
-        "99% train accuracy reached": _written(at["train"]),
-        "99% test accuracy reached": _written(at["test"]),
-        "99% test accuracy reached for good": _written(at["test_stable"]),
+        f"{LEARNED} train accuracy reached": _written(at["train"]),
+        f"{LEARNED} test accuracy reached": _written(at["test"]),
+        f"{LEARNED} test accuracy reached for good": _written(at["test_stable"]),
         "delay (steps)": None if gap is None else f"{gap[0]:,} to {gap[1]:,}",
         "last step": None if last is None else int(last["step"]),
         "final train loss": None if last is None else last["train_loss"],

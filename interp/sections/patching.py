@@ -7,6 +7,7 @@ import torch
 
 from interp.circuits import effects, patch_from, patch_inputs
 from interp.html.blocks import Block, Table, Text
+from interp.html.numbers import percent
 from interp.parts.memo import NotApplicable
 from interp.parts.rows import table_of
 from interp.runs.run import Run
@@ -18,8 +19,22 @@ from interp.story.standing import at
 from interp.story.transition import crossings
 from train.model import HookedMLP
 
+LEAST = 0.005
+"""Smallest share recovered that is shown."""
 N_PAIRS = 64
 """Number of clean inputs, spread over the table."""
+ACTIVATIONS = {
+    "resid_pre": "residual stream before the layer",
+    "resid_mid": "residual stream after attention",
+    "attn_out": "output of attention",
+    "mlp_out": "output of the neurons",
+    "z": "output of a head",
+    "q": "query",
+    "k": "key",
+    "v": "value",
+    "pattern": "attention pattern",
+}
+"""Words for TransformerLens's short names of activations."""
 TABLES = {
     "inputs": "activations that restore the answer when the first operand is corrupted",
     "snapshots": "activations exchanged between the memorising and the last snapshot",
@@ -44,13 +59,14 @@ def _between_inputs(run: Run) -> list[Block]:
     words = run.task.shape.words
     patches: Any = patch_inputs(snap, clean, corrupted)
     patches["position"] = [words[int(p)] if pd.notna(p) else "all" for p in patches["position"]]
+    patches["activation"] = patches["activation"].map(ACTIVATIONS)
     patches["head"] = [str(h) if pd.notna(h) else "all" for h in patches["head"]]
-    shown = patches[patches["recovered"].abs() >= 0.005].sort_values("recovered", ascending=False)
+    shown = patches[patches["recovered"].abs() >= LEAST].sort_values("recovered", ascending=False)
     caption = (
         f"{at(run, snap.step)}, between inputs: {len(clean)} pairs whose first operand was replaced by another. "
         "Effect: how much one activation of the clean pair, patched in, raises the clean answer's logit relative to "
         "the corrupted answer's, in logits; recovered: the effect as a fraction of the effect of all activations "
-        "together. Rows that recover less than 0.5% are omitted."
+        f"together. Rows that recover less than {percent(LEAST)} are omitted."
     )
     return [Table(shown.round({"effect": 4, "recovered": 4}), said(caption, clean_claim(run, clean)), id="inputs")]
 

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from interp.figures.progress import lines_figure, panels_figure
-from interp.html.blocks import Block, Figure, Table, Text
+from interp.html.blocks import Block, Figure, Link, Table, Text
+from interp.html.numbers import fixed
 from interp.measures import measure_snapshot
 from interp.parts.memo import Unavailable
 from interp.runs.run import Run
@@ -14,8 +16,8 @@ from interp.story.circuit import end_claims
 from interp.story.claims import said
 from interp.story.keysteps import key_steps
 from interp.story.over_training import PIZZA, progress_rows
-from interp.story.standing import at, drawn_at, memorising_step
-from interp.story.steps import cursor_track, last_cursor, step_texts
+from interp.story.standing import at, drawn_at, memorising_step, over_run
+from interp.story.steps import cursor_track, last_cursor
 from interp.story.transition import transition
 from interp.story.verdict import (
     ASYMMETRIC,
@@ -28,6 +30,7 @@ from interp.story.verdict import (
     verdict_claim,
     verdict_of,
 )
+from interp.story.words import named, short, step_texts
 
 FORMS = {
     "circle_clock_fve": "cos w(a+b-c)",
@@ -40,8 +43,8 @@ LOWEST = -1.05
 """Smallest score that is drawn."""
 KEY_STEPS = 12
 EVIDENCE = (
-    "The scores behind the verdict. restricted_acc_logit2d_all: share of all rows answered right if the logits keep "
-    "only the key frequencies. Published: Models A and B of Zhong et al. 2023."
+    "The scores behind the verdict, the last of them the share of all pairs that are answered right if the logits keep "
+    "the key frequencies alone. Published: Models A and B of Zhong et al. 2023."
 )
 ZHONG = "[Zhong et al. 2023](https://arxiv.org/abs/2306.17844)"
 
@@ -88,24 +91,28 @@ def evidence_frame(run: Run) -> pd.DataFrame:
     columns["published pizza (A)"] = {name: pair[0] for name, pair in PUBLISHED.items()}
     columns["published clock (B)"] = {name: pair[1] for name, pair in PUBLISHED.items() if pair[1] is not None}
     wide = pd.DataFrame(columns).reindex([name for name in SCORES if name in verdict.scores])
-    return wide.reset_index(names="score")
+    return wide.rename(index=short).reset_index(names="score")
 
 
 def _scores(run: Run, scores: pd.DataFrame) -> Figure:
     steps = tuple(run.steps)
-    fig = lines_figure(scores, steps[-1], "measure", "score", band=transition(run))
+    fig = lines_figure(named(scores), steps[-1], "line", "score", band=transition(run))
     texts = step_texts(run, scores, steps)
     return Figure(
         id="scores",
         fig=fig,
         heading="Clock or pizza over training",
-        takeaway=said(*end_claims(run, scores, "pizza", PIZZA)) or said("No score is defined at any snapshot."),
+        takeaway=over_run(run, *end_claims(run, scores, "pizza", PIZZA))
+        or said("No score is defined at any snapshot."),
+        how="Symmetricity near 1 with irrelevance below 0.6 at the end is a pizza, low symmetricity with irrelevance "
+        "above 0.6 a clock. Before the model has learnt the operation the scores mean nothing.",
         source=f"{ZHONG}, sections 4.1 and 4.2 and their notebook: 100 fixed triples; logits of right answers; the "
         "first four principal components of W_E.",
         alt="Line chart of gradient symmetricity, distance irrelevance and circularity against step.",
         steps=steps,
         tracks=last_cursor(steps, fig),
         texts=texts,
+        columns={"trace": "score", "x": "step", "y": "value"},
     )
 
 
@@ -132,7 +139,7 @@ def _circles(run: Run) -> list[Block]:
     fig = panels_figure(shown, at_steps[-1], "circle", "form", "2 x correlation - 1")
     cursors = range(len(fig.data) - len(best), len(fig.data))  # type: ignore[arg-type]
     texts = tuple(
-        f"{at(run, step)}, nearest forms: {'; '.join(_fit(some) for _, some in rows.groupby('k'))}."
+        f"{at(run, step)} the nearest forms are: {'; '.join(_fit(some) for _, some in rows.groupby('k'))}."
         for step, rows in shown.groupby("step")
     )
     return [
@@ -140,7 +147,9 @@ def _circles(run: Run) -> list[Block]:
             id="circles",
             fig=fig,
             heading="What one circle of the embedding computes",
-            takeaway=said(circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),
+            takeaway=over_run(run, circles_claim(run, last[last["k"].isin(best.index)], CLOSE)),
+            how="One panel a circle, one line a closed form: 1 means that the circle's logits have exactly that "
+            "form, -1 that they have nothing of it.",
             source=f"{ZHONG}: the model is run with one pair of principal components of W_E alone, and its logits are "
             "compared with closed forms, both scaled to variance 1. The score is 2 x correlation - 1, so -1 means no "
             "correlation; lower scores are not drawn. cos w(a+b-c) is a clock's form, but every circuit for addition "
@@ -150,11 +159,19 @@ def _circles(run: Run) -> list[Block]:
             steps=at_steps,
             tracks=tuple(cursor_track(at_steps, trace=i) for i in cursors),
             texts=texts,
+            links=_links(fig, shown),
+            columns={"trace": "form", "x": "step", "y": "2 x correlation - 1"},
         )
     ]
+
+
+def _links(fig: Any, shown: Any) -> tuple[Link, ...]:
+    """Links of every panel's lines to its circle's frequency; panels share their names of lines."""
+    n_forms, ks = shown["form"].nunique(), list(dict.fromkeys(shown["k"]))
+    return tuple(Link(i, "k", "trace", np.array([ks[i // n_forms]])) for i in range(n_forms * len(ks)))
 
 
 def _fit(forms: Any) -> str:
     """The form with the largest score, and how the logits correlate with it."""
     best = forms.loc[forms["value"].idxmax()]
-    return f"k = {best['k']}: {best['form']} (correlation {(best['value'] + 1) / 2:.2f})"
+    return f"frequency {best['k']}: {best['form']} (correlation {fixed((best['value'] + 1) / 2)})"

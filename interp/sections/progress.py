@@ -10,17 +10,39 @@ from interp.html.blocks import Block, Figure, Table, Text
 from interp.measures import charts, choose, measure_snapshot
 from interp.parts.memo import Unavailable
 from interp.runs.run import Run
-from interp.story.circuit import band_claim, costliest_claim, end_claims, key_claims, loss_claims, share_claims
-from interp.story.claims import Said, said
+from interp.story.circuit import (
+    EXCLUDED,
+    RESTRICTED,
+    SHARES,
+    band_claim,
+    costliest_claim,
+    end_claims,
+    key_claims,
+    loss_claims,
+    share_claims,
+)
+from interp.story.claims import Said, listed, said
+from interp.story.frequencies import colours_of, line_links
+from interp.story.outcome import nats
 from interp.story.over_training import progress_of, progress_rows
-from interp.story.standing import at
-from interp.story.steps import last_cursor, step_texts
+from interp.story.standing import at, over_run
+from interp.story.steps import last_cursor
 from interp.story.transition import transition
+from interp.story.words import NULL, named, step_texts
 
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
 CHUGHTAI = "[Chughtai et al. 2023](https://arxiv.org/abs/2302.03025)"
-NULL = " at random frequencies"
-"""Suffix of the names of lines that are nulls."""
+HOW = {
+    "losses": "Where the loss with the key frequencies alone falls, a rule at these frequencies is forming; where "
+    "the loss without them rises, the network stops relying on its memory of the training pairs.",
+    "shares": "One line a share or a score from 0 to 1. A line that rises while the test accuracy is still low is a "
+    "rule that forms unseen.",
+    "by_freq": "One line a key frequency: the training loss if the logits lose that frequency alone. High lines are "
+    "frequencies that the network cannot do without.",
+}
+PLAIN = "One line a measure; the dotted line is the slider's step."
+TOLD = (RESTRICTED, EXCLUDED, "train_loss", "test_loss", *SHARES, "train_acc", "test_acc")
+"""Measures of the two shared charts that the texts below the charts name."""
 SHARED = ("losses", "shares")
 """Charts that this section lays out by hand; every other chart gets a figure of its own."""
 
@@ -78,33 +100,37 @@ def _figures(run: Run) -> list[Block]:
     losses = progress_rows(run, names["losses"])
     if len(losses):
         source = (
-            f"logit2d: {NANDA}, their trig_loss and excluded_loss_2D; logit3d: their excluded_loss_3D; neuron: "
-            "TransformerLens' Grokking_Demo. Each name ends with the rows that the loss is taken over; excluded losses "
-            "have no bias correction."
+            f"{NANDA}: their trig_loss (key only), excluded_loss_2D (without key) and excluded_loss_3D (without key "
+            "waves, the parts along cos w(a+b-c)); neurons: TransformerLens' Grokking_Demo. Losses with the key "
+            "frequencies alone are over all pairs, of neurons over the test pairs; losses without them are over the "
+            "training pairs and have no bias correction."
         )
-        takeaway = said(*loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss")))
+        takeaway = over_run(
+            run, *loss_claims(run, losses), *end_claims(run, losses, "progress", ("test_loss", "train_loss"))
+        )
         losses = pd.concat([losses, _null_lines(run)])
         heading = "Restricted and excluded losses"
-        if not losses["measure"].str.contains("restricted|excluded").any():
-            heading, source = "Losses of the snapshots", "Mean cross-entropy over the rows in the name."
+        if not _has_keys(losses):
+            heading, source = "Losses of the snapshots", "Mean cross-entropy over the pairs in the name."
         figures.append(_figure(run, "losses", losses, heading, "loss (nats)", source, takeaway, True))
     shares = progress_rows(run, names["shares"])
     if len(shares):
         source = (
-            f"logit_fve: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}; "
-            f"neuron_fraction_fve85 and Gini coefficients of Fourier norms: {NANDA}."
+            f"Logits: share of the centred logits along cos w(a+b-c) of the key frequencies, {CHUGHTAI}. Neurons: "
+            "share of those that follow one frequency; sparsity: Gini coefficient of the Fourier norms, 0 where all "
+            f"frequencies are equal and 1 where there is one; {NANDA}."
         )
-        takeaway = said(*share_claims(run, shares))
-        has_keys = bool((shares["measure"] == "logit_fve").any())
-        heading = "Shares at the key frequencies, and sparsity" if has_keys else "Accuracy and sparsity"
+        takeaway = over_run(run, *share_claims(run, shares))
+        heading = "Shares at the key frequencies, and sparsity" if _has_keys(shares) else "Accuracy and sparsity"
         figures.append(_figure(run, "shares", shares, heading, "share", source, takeaway, False))
     by_freq = progress_rows(run, ("excluded_loss_logit2d_train_by_freq",))
     if len(by_freq):
-        by_freq = by_freq.assign(measure="without k = " + by_freq["k"].astype(str))
+        by_freq = by_freq.assign(line="without k = " + by_freq["k"].astype(str))
+        ks = {f"without k = {k}": int(k) for k in by_freq["k"].unique()}
         source = f"Training loss without the logits' parts at cos and sin of w(a+b) of one key frequency. {NANDA}."
-        takeaway = said(costliest_claim(run, by_freq))
+        takeaway = over_run(run, costliest_claim(run, by_freq))
         heading = "Excluded loss by key frequency"
-        figures.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True))
+        figures.append(_figure(run, "by_freq", by_freq, heading, "train loss (nats)", source, takeaway, True, ks))
     return [*figures, *_own_charts(run)]
 
 
@@ -116,26 +142,62 @@ def _own_charts(run: Run) -> list[Block]:
         frame = progress_rows(run, names)
         if chart not in SHARED and len(frame):
             source = "; ".join(dict.fromkeys(measure.source for measure in measures))
-            takeaway = said(*end_claims(run, frame, "progress", names))
+            takeaway = over_run(run, *end_claims(run, frame, "progress", names))
             figures.append(_figure(run, _slug(chart), frame, chart, measures[0].unit, f"{source}.", takeaway, False))
     return figures
 
 
 def _figure(
-    run: Run, id: str, frame: pd.DataFrame, heading: str, unit: str, source: str, takeaway: Said, is_log: bool
+    run: Run,
+    id: str,
+    frame: pd.DataFrame,
+    heading: str,
+    unit: str,
+    source: str,
+    takeaway: Said,
+    is_log: bool,
+    ks: dict[str, int] | None = None,
 ) -> Figure:
-    steps, band = tuple(run.steps), transition(run)
-    fig = lines_figure(frame, steps[-1], "measure", unit, is_log=is_log, band=band, dashed=NULL)
+    """A figure of one line a measure, or a frequency where ``ks`` names the lines' frequencies."""
+    steps, band, ks = tuple(run.steps), transition(run), ks or {}
+    frame = frame if ks else named(frame)
+    colours = dict(zip(ks, colours_of(run, ks.values()), strict=True))
+    fig = lines_figure(frame, steps[-1], "line", unit, is_log=is_log, band=band, dashed=NULL, colours=colours)
     return Figure(
         id=id,
         fig=fig,
         heading=heading,
         takeaway=takeaway,
         source=source,
-        alt=f"Line chart of {', '.join(dict.fromkeys(frame['measure']))} against step, step axis logarithmic.",
+        how=HOW.get(id, PLAIN) if _has_keys(frame) else PLAIN,
+        alt=f"Line chart of {'; '.join(dict.fromkeys(frame['line']))} against step, step axis logarithmic.",
         steps=steps,
         tracks=last_cursor(steps, fig),
-        texts=step_texts(run, frame, steps),
+        texts=_texts(run, id, frame, steps, ks),
+        links=line_links(fig, ks),
+        columns={"trace": "frequency" if ks else "measure", "x": "step", "y": unit},
+    )
+
+
+def _has_keys(frame: Any) -> bool:
+    """Whether some line is measured at the key frequencies."""
+    return bool(frame["measure"].str.contains("restricted|excluded|logit_fve").any())
+
+
+def _texts(run: Run, id: str, frame: Any, steps: tuple[int, ...], ks: dict[str, int]) -> tuple[str, ...]:
+    """One sentence per step: the values of the measures, or the loss without each frequency."""
+    if not ks:
+        is_told = frame["measure"].isin(TOLD) if id in SHARED else ~frame["measure"].str.endswith(NULL)
+        own: Any = frame[is_told]
+        return step_texts(run, own, steps)
+    wide: Any = frame.pivot(index="step", columns="line", values="value").reindex(list(steps))
+    without = (
+        listed([f"{nats(row[line])} without frequency {k}" for line, k in ks.items() if row[line] == row[line]])
+        for _, row in wide.iterrows()
+    )
+    return tuple(
+        f"{at(run, step)} the training loss is {words or 'not defined'}."
+        for step, words in zip(steps, without, strict=True)
     )
 
 

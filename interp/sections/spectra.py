@@ -7,7 +7,8 @@ from torch import Tensor
 
 from interp.figures.progress import lines_figure
 from interp.figures.spectra import spectrum_figure
-from interp.html.blocks import Block, Figure, Text
+from interp.html.blocks import Block, Figure, Link, Text
+from interp.html.numbers import percent
 from interp.html.tracks import Track
 from interp.maths.characters import zero_energy
 from interp.maths.fourier import constant_energy, frequencies, frequency_energy
@@ -17,11 +18,12 @@ from interp.parts.readouts import Readout, readouts
 from interp.parts.rows import table_of
 from interp.parts.structure import Cycle, find_cycle
 from interp.runs.run import Run
-from interp.story.claims import said
-from interp.story.standing import at
+from interp.story.frequencies import colours_of
+from interp.story.standing import at, over_run
 from interp.story.steps import cursor_track, last_cursor
 from interp.story.transition import transition
 from interp.story.weights import irrep_claim, spectrum_claim, strongest_words
+from interp.story.words import READOUTS, shares_words
 from train.tasks.task import NO_TABLE
 
 N_IRREPS = 8
@@ -41,8 +43,8 @@ def build(run: Run) -> list[Block]:
     if isinstance(cycle, Unavailable) or table is None:
         return _by_irrep(run, cycle)
     intro = (
-        "Each matrix has one row per element. Its energy at frequency k is the share of its squared norm in the "
-        f"cosine and sine of k cycles, in the {cycle.name}; the constant (k = 0) is part of the total and is not drawn."
+        "Each matrix has one row per element. Its part at frequency k is the share of its squared norm in the cosine "
+        f"and sine of k rounds, in the {cycle.name}; the constant (k = 0) is part of the total and is not drawn."
     )
     if cycle.is_multiplicative:
         intro += " Elements are ordered by discrete logarithm; 0 has none, and its row is left out of the spectrum."
@@ -78,25 +80,29 @@ def _irrep_figure(run: Run, irreps: Irreps, readout: Readout) -> Figure:
     return Figure(
         id=readout.name,
         fig=fig,
-        heading=f"Irreps of {readout.name}, the {readout.meaning}",
-        takeaway=said(irrep_claim(run, readout.name, shares, even)),
-        source="Share of the squared norm in the isotypic component of each irrep, |P W|^2 / |W|^2 with "
-        "P[g, h] = (d/n) chi(g h^-1), [Chughtai et al. 2023](https://arxiv.org/abs/2302.03025); a matrix without "
-        "structure has d^2/n in an irrep of degree d, and twice that where the irrep is complex."
+        heading=f"Irreps of the {READOUTS[readout.name]}",
+        takeaway=over_run(run, irrep_claim(run, readout.name, shares, even)),
+        how="One line an irrep, named by its degree and a number. In a matrix without structure an irrep's share "
+        "depends on its degree alone; a line far above that is a part that the network has learnt.",
+        source=f"Matrix: {readout.name}, the {readout.meaning}. Share of the squared norm in the isotypic component "
+        "of each irrep, |P W|^2 / |W|^2 with P[g, h] = (d/n) chi(g h^-1), [Chughtai et al. "
+        "2023](https://arxiv.org/abs/2302.03025); a matrix without structure has d^2/n in an irrep of degree d, and "
+        "twice that where the irrep is complex."
         + (
             f" The {len(kept)} irreps with the largest share at some snapshot; {left} others are not drawn."
             if left
             else ""
         ),
-        alt=f"Line chart of the share of {readout.name}'s squared norm in each irrep against step.",
+        alt=f"Line chart of the share of the {READOUTS[readout.name]}'s squared norm in each irrep against step.",
         steps=steps,
         tracks=last_cursor(steps, fig),
         texts=tuple(
-            f"{at(run, step)}: " + ", ".join(f"{name} {shares[name][i]:.1%}" for name in sorted(kept)) + "."
+            f"{at(run, step)} the irreps hold {shares_words((name, shares[name][i]) for name in sorted(kept))}."
             if total[i] > 0
-            else f"{at(run, step)}: the matrix is zero."
+            else f"{at(run, step)} the matrix is zero."
             for i, step in enumerate(steps)
         ),
+        columns={"trace": "irrep", "x": "step", "y": "share of squared norm"},
     )
 
 
@@ -115,21 +121,26 @@ def _figure(run: Run, cycle: Cycle, readout: Readout) -> Figure:
     )
     return Figure(
         id=readout.name,
-        fig=spectrum_figure(frame, steps[-1]),
-        heading=f"Spectrum of {readout.name}, the {readout.meaning}",
-        takeaway=said(spectrum_claim(run, readout.name, energy, cycle.n)),
+        fig=spectrum_figure(frame, steps[-1], colours_of(run, ks)),
+        heading=f"Spectrum of the {READOUTS[readout.name]}",
+        takeaway=over_run(run, spectrum_claim(run, readout.name, energy, cycle.n)),
+        how="Left, one row a frequency and one column a snapshot: bright rows are frequencies that the matrix has. "
+        "Right, the column at the slider's step as bars, in the colours that the key frequencies have everywhere.",
         source=(
-            "e_k = (|cos_k|^2 + |sin_k|^2) / |W|^2 in the orthonormal real Fourier basis over the rows, "
-            "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217); for even cycles the last k has a cosine only."
+            f"Matrix: {readout.name}, the {readout.meaning}. e_k = (|cos_k|^2 + |sin_k|^2) / |W|^2 in the "
+            "orthonormal real Fourier basis over the rows, [Nanda et al. 2023](https://arxiv.org/abs/2301.05217); "
+            "for even cycles the last k has a cosine only."
         ),
         alt="Left, an image of energy share by frequency and step; right, bars of energy share by frequency at "
-        f"the step, for {readout.name}.",
+        f"the step, for the {READOUTS[readout.name]}.",
         steps=steps,
         tracks=(cursor_track(steps, trace=1), Track(2, "y", energy.numpy())),
         texts=texts,
+        links=(Link(0, "k", "y"), Link(2, "k", "x")),
+        columns={"x": "step", "y": "frequency k", "z": "share of squared norm"},
     )
 
 
 def _text(run: Run, step: int, energy: Float[Tensor, " n_freqs"], constant: float, apart: float | None) -> str:
-    text = f"{at(run, step)}: {strongest_words(energy)}; the constant holds {constant:.1%}."
-    return text if apart is None else f"{text} The row of 0 holds {apart:.1%} of the whole matrix."
+    text = f"{at(run, step)} {strongest_words(energy)}; the constant holds {percent(constant)}."
+    return text if apart is None else f"{text} The row of 0 holds {percent(apart)} of the whole matrix."

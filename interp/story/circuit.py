@@ -6,23 +6,24 @@ from typing import Any
 
 import pandas as pd
 
+from interp.html.numbers import number, percent
 from interp.parts.keyfreqs import KEY_SHARE, key_freqs_of, logit_cosines
 from interp.parts.memo import NotApplicable
 from interp.parts.rows import has_law, law_of
 from interp.runs.run import Run
 from train.curves import bracket, first_crossing, stable_crossing
 
-from .claims import Claim, changed, frequencies, listed
+from .claims import Claim, capital, changed, frequencies, listed
 from .over_training import NULLS, progress_of, progress_rows
-from .standing import at, standing_of, untrained_step
-from .transition import brackets, transition
+from .standing import at_end, standing_of, untrained_step
+from .transition import LEARNED, brackets, transition
+from .words import shares_words, subject, writer
 
 RESTRICTED, EXCLUDED = NULLS
-SHARE_NAMES = {
-    "logit_fve": "The share of the logits' energy at the key frequencies",
-    "neuron_fraction_fve85": "The share of neurons that follow a single frequency",
-    "gini_W_L": "The Gini coefficient of the neuron-logit map's Fourier norms (0: all frequencies equal, 1: only one)",
-}
+FIRST_SNAPSHOT = "the first snapshot"
+SHARES = ("logit_fve", "neuron_fraction_fve85", "gini_W_L")
+"""Measures whose change over training is a sentence."""
+LEAST = percent(KEY_SHARE, 0)
 
 
 def key_claims(run: Run) -> list[Claim]:
@@ -33,19 +34,19 @@ def key_claims(run: Run) -> list[Claim]:
         return [Claim("keys.none", f"There are no key frequencies: {reason}.")]
     share = logit_cosines(run.last).square()
     numbers = {"count": len(keys.ks)} | {f"share k={k}": float(share[k - 1]) for k in keys.ks}
-    text = f"Key frequencies: k = {', '.join(map(str, keys.ks))} ({keys.origin})."
-    claims = [Claim("keys.given" if run.given_key_freqs is not None else "keys", text, numbers, f"{KEY_SHARE:.0%}")]
+    text = f"Key {frequencies(keys.ks)} ({keys.origin})."
+    claims = [Claim("keys.given" if run.given_key_freqs is not None else "keys", text, numbers, LEAST)]
     if run.given_key_freqs is not None:
         return claims
-    standing, subject = standing_of(run), "It was" if len(keys.ks) == 1 else "They were"
+    standing, they = standing_of(run), "It was" if len(keys.ks) == 1 else "They were"
     if not standing.generalises:
         text = (
-            f"{subject} chosen at the last snapshot, where the model {standing.answers}, and may not belong to any "
+            f"{they} chosen at the last snapshot, where the model {standing.answers}, and may not belong to any "
             "circuit."
         )
         claims.append(Claim("keys.no_circuit", text, standing.numbers, "99% test accuracy; chance"))
     elif standing.test is None and standing.every is not None:
-        text = f"{subject} chosen without a test accuracy, because the split is unknown: the model {standing.answers}."
+        text = f"{they} chosen without a test accuracy, because the split is unknown: the model {standing.answers}."
         claims.append(Claim("keys.no_test_accuracy", text, standing.numbers, "chance"))
     return claims
 
@@ -70,20 +71,20 @@ def _against_null(run: Run, name: str) -> Claim | None:
     baselines, remark = [], ""
     if len(null):
         numbers |= {"null_mean": null.mean(), "null_min": null.min(), "null_max": null.max(), "draws": len(null)}
-        least, most = f"{null.min():.3g}", f"{null.max():.3g}"
+        least, most = number(null.min()), number(null.max())
         spread = f"; {least} to {most} in {len(null)} draws" if least != most else ""
-        baselines.append(f"{null.mean():.3g} for {_other(count)} (drawn at random{spread})")
+        baselines.append(f"{number(null.mean())} for {_other(count)} (drawn at random{spread})")
     elif name == RESTRICTED:
         remark = f" There is no comparison with random frequencies: fewer than {_other(count)} exist."
     if before is not None and before in own:
         numbers["untrained"] = own[before]
-        baselines.append(f"{own[before]:.3g} before any update")
-    baselines.append(f"{uniform:.3g} for a uniform guess")
-    subject = {
+        baselines.append(f"{number(own[before])} before any update")
+    baselines.append(f"{number(uniform)} for a uniform guess")
+    phrase = {
         RESTRICTED: f"If the logits keep only {_these(count)}, the loss over all rows",
         EXCLUDED: f"If the logits lose {_these(count)}, the loss over the training rows",
     }
-    text = f"{subject[name]} is {own[last]:.3g} nats, compared with {listed(baselines)}.{remark}"
+    text = f"{phrase[name]} is {number(own[last])} nats, compared with {listed(baselines)}.{remark}"
     return Claim(f"progress.{name}", text, numbers, "random frequencies, the untrained snapshot, a uniform guess")
 
 
@@ -114,12 +115,12 @@ def turn_claim(losses: Any, uniform: float | None) -> Claim | None:
     if not len(rows):
         return None
     lowest, last = rows.loc[rows["value"].idxmin()], rows.iloc[-1]
-    if not last["value"] > lowest["value"] or f"{last['value']:.3g}" == f"{lowest['value']:.3g}":
+    if not last["value"] > lowest["value"] or number(last["value"]) == number(lowest["value"]):
         return None
     numbers = {"lowest": lowest["value"], "lowest_step": int(lowest["step"]), "last": last["value"]}
     text = (
-        f"Without the key frequencies the training loss was lowest ({lowest['value']:.3g} nats) at step "
-        f"{int(lowest['step']):,} and is {last['value']:.3g} nats at the end"
+        f"Without the key frequencies the training loss was lowest ({number(lowest['value'])} nats) at step "
+        f"{int(lowest['step']):,} and is {number(last['value'])} nats at the end"
     )
     depends = uniform is not None and last["value"] >= uniform
     meaning = ": by then the model answers even its training rows by way of these frequencies" if depends else ""
@@ -128,46 +129,40 @@ def turn_claim(losses: Any, uniform: float | None) -> Claim | None:
 
 def share_claims(run: Run, shares: pd.DataFrame) -> list[Claim]:
     """How shares and sparsity changed over training."""
-    claims = []
-    for name, subject in SHARE_NAMES.items():
-        rows = shares.query("measure == @name")
-        steps, values = rows["step"].tolist(), rows["value"].tolist()
-        form = ".2f" if name.startswith("gini") else ".1%"
-        claims.append(changed(f"progress.{name}", subject, steps, values, form, "the first snapshot", knows_step(run)))
-    if not any(claims):
-        return end_claims(run, shares, "progress", ("train_acc", "test_acc"))
-    return [claim for claim in claims if claim is not None]
+    claims = end_claims(run, shares, "progress", SHARES)
+    return claims or end_claims(run, shares, "progress", ("train_acc", "test_acc"))
 
 
 def costliest_claim(run: Run, by_freq: Any) -> Claim | None:
     """The key frequency whose removal raises the training loss most, compared with the loss with nothing removed."""
     last: Any = by_freq[by_freq["step"] == by_freq["step"].max()].dropna(subset=["value"]).set_index("k")["value"]
-    losses: Any = progress_rows(run, ("train_loss",))
-    whole = dict(zip(losses["step"].tolist(), losses["value"].tolist(), strict=True)).get(run.last.step)
+    own: Any = progress_rows(run, ("train_loss",))
+    whole = dict(zip(own["step"].tolist(), own["value"].tolist(), strict=True)).get(run.last.step)
     if not len(last) or whole is None:
         return None
     k, loss = int(last.idxmax()), float(last.max())
     numbers = {"k": k, "loss": loss, "train_loss": whole, "count": len(last)}
-    when = at(run, run.last.step)
+    when = at_end(run)
     if len(last) == 1:
-        text = f"{when} the training loss is {loss:.3g} nats without the one key frequency and {whole:.3g} with it."
+        text = f"{when} the training loss is {number(loss)} nats without the key frequency, {number(whole)} with it."
     else:
-        text = f"{when} removing k = {k} raises the training loss most: from {whole:.3g} to {loss:.3g} nats."
+        text = (
+            f"{when} removing frequency {k} raises the training loss most: from {number(whole)} to {number(loss)} nats."
+        )
         if not loss > whole:
-            text = f"{when} removing one key frequency never raises the training loss ({whole:.3g} nats)."
+            text = f"{when} removing one key frequency never raises the training loss ({number(whole)} nats)."
     return Claim("progress.costliest", text, numbers, "the training loss with nothing removed")
 
 
 def end_claims(run: Run, frame: pd.DataFrame, where: str, names: Sequence[str]) -> list[Claim]:
-    """First and last values of measures (columns step, measure, value), under the measures' names."""
+    """First and last values of measures (columns step, measure, value), in words."""
     claims = []
     for name in names:
-        rows = frame.query("measure == @name")
+        rows: Any = frame.query("measure == @name")
         steps, values = rows["step"].tolist(), rows["value"].tolist()
-        subject = name.replace("_acc", " accuracy").replace("_", " ").capitalize()
-        unit, form = " nats" if name.endswith("loss") else "", ".1%" if name.endswith("acc") else ".3g"
-        against = "the first snapshot"
-        claims.append(changed(f"{where}.{name}", subject, steps, values, form, against, knows_step(run), unit))
+        unit = rows["unit"].iloc[0] if len(rows) and "unit" in rows else ""
+        form = writer(name, unit)
+        claims.append(changed(f"{where}.{name}", subject(name), steps, values, form, FIRST_SNAPSHOT, knows_step(run)))
     return [claim for claim in claims if claim is not None]
 
 
@@ -177,9 +172,12 @@ def band_claim(run: Run) -> Claim | None:
     if len(run.steps) < 2:
         return None
     if band is None:
-        text = "No transition is shaded: in the log, test accuracy does not reach 99% after train accuracy does."
+        text = f"No transition is shaded: in the log, test accuracy does not reach {LEARNED} after train accuracy does."
         return Claim("progress.no_transition", text)
-    text = f"The shaded band runs from 99% train accuracy ({at_99['train']}) to 99% test accuracy ({at_99['test']})."
+    text = (
+        f"The shaded band runs from {LEARNED} train accuracy ({at_99['train']}) to {LEARNED} test accuracy "
+        f"({at_99['test']})."
+    )
     return Claim("progress.transition", text, {"train": band[0], "test": band[1]})
 
 
@@ -190,7 +188,7 @@ def knows_step(run: Run) -> bool:
 
 # ---- when frequencies became key -------------------------------------------------------------------
 
-FIRST, STAYS = "first step above 1%", "above 1% for good from step"
+FIRST, STAYS = f"first step above {LEAST}", f"above {LEAST} for good from step"
 
 
 def crossing_times(share: pd.DataFrame, keys: tuple[int, ...]) -> pd.DataFrame:
@@ -225,29 +223,29 @@ def history_claims(share: Any, steps: Sequence[int], keys: tuple[int, ...], when
     """
     if len(steps) < 2:
         values = share.set_index("k")["value"]
-        text = f"Shares of the logits' energy: {', '.join(f'k = {k} ({values[k]:.1%})' for k in keys)}."
+        text = f"Shares of the logits' energy: {shares_words((k, values[k]) for k in keys)}."
         return [Claim("keyfreqs.share", text, {f"k={k}": values[k] for k in keys}, "1%")]
     stays = {k: int(step) for k, step in zip(when["k"], when[STAYS], strict=True) if k in keys and pd.notna(step)}
     rises = {k: bracket(steps, stays[k]) for k in sorted(stays, key=lambda k: stays[k])}
     claims, always = [], [k for k, step in stays.items() if step == steps[0]]
     if always:
         holds = "holds" if len(always) == 1 else "each hold"
-        text = f"{frequencies(always)} {holds} at least {KEY_SHARE:.0%} of the logits' energy at every snapshot."
-        claims.append(Claim("keyfreqs.always", text, {f"k={k}": stays[k] for k in always}, f"{KEY_SHARE:.0%}"))
+        text = f"{capital(frequencies(always))} {holds} at least {LEAST} of the logits' energy at every snapshot."
+        claims.append(Claim("keyfreqs.always", text, {f"k={k}": stays[k] for k in always}, LEAST))
     later = {k: interval for k, interval in rises.items() if k not in always}
     if later:
         together: dict[str, list[int]] = {}
         for k, interval in later.items():
             together.setdefault(str(interval), []).append(k)
         each = "; ".join(f"{frequencies(sorted(ks))} {interval}" for interval, ks in together.items())
-        text = f"Key frequencies rose above {KEY_SHARE:.0%} of the logits' energy for good: {each}."
-        claims.append(Claim("keyfreqs.came", text, {f"k={k}": stays[k] for k in later}, f"{KEY_SHARE:.0%}"))
+        text = f"Key frequencies rose above {LEAST} of the logits' energy for good: {each}."
+        claims.append(Claim("keyfreqs.came", text, {f"k={k}": stays[k] for k in later}, LEAST))
     claims.append(_settled(share, steps, keys))
     lost = when.loc[when[STAYS].isna() & (when["largest share"] >= KEY_SHARE), ["k", "largest share"]]
     if len(lost):
-        text = f"{frequencies(lost['k'].tolist())} rose above {KEY_SHARE:.0%} for a while but ended below."
+        text = f"{capital(frequencies(lost['k'].tolist()))} rose above {LEAST} for a while but ended below."
         numbers = {f"k={k}": value for k, value in lost.itertuples(index=False)}
-        claims.append(Claim("keyfreqs.lost", text, numbers, f"{KEY_SHARE:.0%}"))
+        claims.append(Claim("keyfreqs.lost", text, numbers, LEAST))
     return claims
 
 
@@ -257,15 +255,15 @@ def _settled(share: pd.DataFrame, steps: Sequence[int], keys: tuple[int, ...]) -
     if stable is None:
         return Claim(
             "keyfreqs.given",
-            f"The frequencies above {KEY_SHARE:.0%} at the last snapshot differ from the key ones, which were given.",
+            f"The frequencies above {LEAST} at the last snapshot differ from the key ones, which were given.",
         )
     if stable == steps[0]:
-        text = f"The frequencies above {KEY_SHARE:.0%} are the same at every snapshot."
+        text = f"The frequencies above {LEAST} are the same at every snapshot."
         return Claim("keyfreqs.settled", text, {"stable": stable})
     interval = bracket(steps, stable)
-    text = f"The set of frequencies above {KEY_SHARE:.0%} became the final one {interval}"
+    text = f"The set of frequencies above {LEAST} became the final one {interval}"
     numbers = {"stable": stable}
     if first is not None and first < stable:
         text += f" (it had the same members at step {first:,}, but not for good)"
         numbers["first"] = first
-    return Claim("keyfreqs.settled", f"{text}.", numbers, f"{KEY_SHARE:.0%}")
+    return Claim("keyfreqs.settled", f"{text}.", numbers, LEAST)

@@ -1,9 +1,11 @@
 """Claims: sentences about a run, with the numbers that they quote and the baselines of these numbers."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
+
+from interp.html.numbers import number
 
 Number = float | int
 
@@ -77,8 +79,14 @@ def listed(words: Sequence[str]) -> str:
 
 
 def frequencies(ks: Iterable[int]) -> str:
-    """Frequencies as an English list: "k = 3, 5 and 9"."""
-    return f"k = {listed(list(map(str, ks)))}"
+    """Frequencies as an English list: "frequencies 3, 5 and 9"."""
+    names = list(map(str, ks))
+    return f"frequenc{'y' if len(names) == 1 else 'ies'} {listed(names)}"
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter first."""
+    return text[:1].upper() + text[1:]
 
 
 def changed(
@@ -86,10 +94,9 @@ def changed(
     what: str,
     steps: Sequence[int],
     values: Sequence[Any],
-    form: str = ".3g",
+    form: Callable[[float], str] = number,
     against: str = "",
     is_step_known: bool = True,
-    unit: str = "",
 ) -> Claim | None:
     """A sentence on the first and last finite value of a curve, or on its only value; None without a value.
 
@@ -98,21 +105,21 @@ def changed(
         what: subject of the sentence, a singular noun phrase.
         steps: of the values, rising.
         values: numbers; those that are not finite are passed over.
-        form: format of a value.
+        form: writes a value, with its unit.
         against: baseline, as in ``Claim``.
         is_step_known: whether the step numbers are known; some imports do not record them.
-        unit: follows the last value, such as " nats".
     """
+    what = capital(what)
     there = [(step, float(value)) for step, value in zip(steps, values, strict=True) if is_there(value)]
     if not there:
         return None
     (first, start), (last, end) = there[0], there[-1]
     if first == last:
         when = f" at step {last:,}" if is_step_known else ""
-        return Claim(id, f"{what} is {end:{form}}{unit}{when}.", {"last": end}, against)
+        return Claim(id, f"{what} is {form(end)}{when}.", {"last": end}, against)
     numbers = {"first": start, "last": end, "first_step": first, "last_step": last}
-    if f"{start:{form}}" == f"{end:{form}}":
-        return Claim(id, f"{what} is {end:{form}}{unit} both at step {first:,} and at step {last:,}.", numbers, against)
+    if form(start) == form(end):
+        return Claim(id, f"{what} is {form(end)} both at step {first:,} and at step {last:,}.", numbers, against)
     way = "rises" if end > start else "falls"
-    text = f"{what} {way} from {start:{form}} at step {first:,} to {end:{form}}{unit} at step {last:,}."
+    text = f"{what} {way} from {form(start)} at step {first:,} to {form(end)} at step {last:,}."
     return Claim(id, text, numbers, against)

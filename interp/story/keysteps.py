@@ -40,6 +40,17 @@ def key_steps(evaluations: pd.DataFrame, steps: list[int], count: int = 12) -> l
     return [steps[i] for i in sorted(indices)]
 
 
+def fitting_steps(evaluations: pd.DataFrame, steps: list[int], bytes_a_step: int, most: int) -> list[int]:
+    """All steps where their values fit in ``most`` bytes, else as many key steps as fit, at least two.
+
+    Args:
+        evaluations, steps: as in ``key_steps``.
+        bytes_a_step: of one step's values, before compression.
+        most: bytes of all steps together.
+    """
+    return key_steps(evaluations, steps, max(2, most // max(1, bytes_a_step)))
+
+
 def image_steps(evaluations: pd.DataFrame, steps: list[int], n: int, images: int) -> list[int]:
     """Key steps for figures of n x n images: at most a dozen, and as few as keep the figure within IMAGE_BYTES.
 

@@ -1,28 +1,24 @@
 """The outcome of a run: whether it fitted its training rows, whether it grokked, and how far training got."""
 
+from collections.abc import Callable
 from typing import Any
 
+from interp.html.numbers import number, percent
 from interp.runs.run import Run
 from train.curves import delay_range
 
 from .claims import Claim, changed, is_there
 from .standing import at, standing_of
-from .transition import brackets, crossings, logged
+from .transition import LEARNED, brackets, crossings, logged
 
 
-def outcome_claims(run: Run) -> list[Claim]:
-    """The overview's sentences on training, in reading order; ``verdict.verdict_claim`` adds the circuit."""
-    if run.origin.kind == "imported":
-        return _imported(run)
-    rows = run.evaluations
-    if rows.empty:
-        return [Claim("outcome.not_evaluated", "The log holds no evaluations."), *_scores(run)]
-    claims = [_fitted(run), *_grokked(run)]
-    if not run.is_done:
-        last, asked = int(rows["step"].iloc[-1]), run.config.schedule.steps
-        text = f"The run is **not finished**: it has reached step {last:,} of {asked:,}."
-        claims.append(Claim("outcome.unfinished", text, {"step": last, "asked": asked}))
-    return [claim for claim in claims if claim is not None]
+def unfinished_claim(run: Run) -> Claim | None:
+    """How far an unfinished run has come; None for a finished one and without evaluations."""
+    if run.is_done or run.evaluations.empty:
+        return None
+    last, asked = int(run.evaluations["step"].iloc[-1]), run.config.schedule.steps
+    text = f"The run is **not finished**: it has reached step {last:,} of {asked:,}."
+    return Claim("outcome.unfinished", text, {"step": last, "asked": asked})
 
 
 def _fitted(run: Run) -> Claim | None:
@@ -32,28 +28,24 @@ def _fitted(run: Run) -> Claim | None:
         return None
     last = max(train)
     if crossing is None:
-        text = f"Up to step {last:,} the model **did not fit its training rows**: train accuracy is {train[last]:.1%}."
+        value = percent(train[last])
+        text = f"Up to step {last:,} the model **did not fit its training rows**: train accuracy is {value}."
         numbers = {"step": last, "train_acc": train[last], "chance": _chance(run)}
         return Claim("outcome.not_fitted", text, numbers, "chance")
     numbers = {"at": crossing.at} | ({} if crossing.below is None else {"below": crossing.below})
-    return Claim("outcome.fitted", f"Train accuracy reached 99% {crossing}.", numbers)
+    return Claim("outcome.fitted", f"Train accuracy reached {LEARNED} {crossing}.", numbers)
 
 
 def _grokked(run: Run) -> list[Claim]:
-    """Whether test accuracy reached 99%, how much later than train accuracy, and whether it stayed."""
+    """When test accuracy reached 99 %, how much later than train accuracy, and whether it stayed; it did reach it."""
     at_99, test = brackets(run), logged(run, "test_acc")
     if not test:
         return []
-    last, first, chance = max(test), at_99["test"], f"(chance: {_chance(run):.1%})"
+    last, first = max(test), at_99["test"]
+    assert first is not None
     numbers = {"step": last, "test_acc": test[last], "chance": _chance(run)}
-    if first is None and at_99["train"] is None:
-        text = f"Test accuracy is {test[last]:.1%} at step {last:,} {chance}."
-        return [Claim("outcome.test_acc", text, numbers, "chance")]
-    if first is None:
-        text = f"By step {last:,} the model **did not grok**: test accuracy is {test[last]:.1%} {chance}."
-        return [Claim("outcome.not_grokked", text, numbers, "chance")]
     gap = delay_range(at_99["train"], first)
-    text = f"Test accuracy reached 99% **{first}**"
+    text = f"Test accuracy reached {LEARNED} **{first}**"
     numbers |= {"at": first.at} | ({} if first.below is None else {"below": first.below})
     if gap is not None and gap[0] >= 0:
         text += f", {gap[0]:,} to {gap[1]:,} steps later" if gap[0] else f", at most {gap[1]:,} steps later"
@@ -62,7 +54,7 @@ def _grokked(run: Run) -> list[Claim]:
         text += ", in the same interval as train accuracy"
     claims = [Claim("outcome.grokked", f"{text}.", numbers, "99% accuracy")]
     if at_99["test_stable"] is None:
-        text = f"It did **not stay** there: test accuracy is {test[last]:.1%} at step {last:,}."
+        text = f"It did **not stay** there: test accuracy is {percent(test[last])} at step {last:,}."
         claims.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": test[last]}, "99% accuracy"))
     return claims
 
@@ -71,8 +63,8 @@ def _chance(run: Run) -> float:
     return standing_of(run).chance
 
 
-def _imported(run: Run) -> list[Claim]:
-    """Claims about a model that was trained elsewhere: accuracy at the last snapshot, and what is unknown."""
+def import_claims(run: Run) -> list[Claim]:
+    """Claims about a model that was trained elsewhere: its source, and what is unknown."""
     origin = run.origin
     log = "the losses over training are those that the source recorded" if len(run.log) else "it came without a log"
     text = (
@@ -80,7 +72,6 @@ def _imported(run: Run) -> list[Claim]:
         f"here, and {log}."
     )
     claims = [Claim("outcome.imported", text, {"snapshots": len(run.steps)})]
-    claims += _scores(run)
     if not origin.knows("step"):
         claims.append(
             Claim("outcome.step_unknown", "The number of updates is unknown: the snapshot is stored as step 0.")
@@ -92,16 +83,19 @@ def _imported(run: Run) -> list[Claim]:
     ]
 
 
-def _scores(run: Run) -> list[Claim]:
+def score_claims(run: Run) -> list[Claim]:
     """Loss and accuracy of the last snapshot, computed from its weights."""
     numbers, parts = {"chance": _chance(run)}, []
     for name in subsets(run):
         loss, accuracy = run.last.loss(name), run.last.accuracy(name)
         if is_there(loss):
             numbers |= {f"{name}_loss": loss, f"{name}_acc": accuracy}
-            parts.append(f"{name} loss {loss:.3g} nats, accuracy {accuracy:.2%}")
-    text = f"{at(run, run.last.step)}: {'; '.join(parts)} (chance: {_chance(run):.1%})."
+            parts.append(f"{LOSSES[name]} {nats(loss)}, accuracy {percent(accuracy, 2)}")
+    text = f"{at(run, run.last.step)}: {'; '.join(parts)} (chance: {percent(_chance(run))})."
     return [Claim("outcome.scores", text, numbers, "chance")] if parts else []
+
+
+LOSSES = {"train": "train loss", "test": "test loss", "all": "loss over all pairs"}
 
 
 def subsets(run: Run) -> tuple[str, ...]:
@@ -118,22 +112,34 @@ def loss_claims(run: Run) -> list[Claim]:
     """The peak of the test loss, if it was neither at the first nor at the last evaluation, and the last losses."""
     train, test = logged(run, "train_loss"), logged(run, "test_loss")
     claims = []
+    if not test:
+        return [claim for claim in (_curve("curves.train_loss", "Train loss", train, nats),) if claim is not None]
     peak, last = max(test, key=lambda step: test[step]), max(test)
     if min(test) < peak < last and test[peak] > 1.01 * test[last]:
-        text = f"Test loss peaks at {test[peak]:.3g} nats at step {peak:,} and is {test[last]:.3g} at step {last:,}."
+        text = f"Test loss peaks at {nats(test[peak])} at step {peak:,} and is {number(test[last])} at step {last:,}."
         numbers = {"peak": test[peak], "peak_step": peak, "last": test[last], "last_step": last}
         claims.append(Claim("curves.test_loss_peak", text, numbers, "the last evaluation"))
     else:
-        claims.append(_curve("curves.test_loss", "Test loss", test, unit=" nats"))
-    claims.append(_curve("curves.train_loss", "Train loss", train, unit=" nats"))
+        claims.append(_curve("curves.test_loss", "Test loss", test, nats))
+    claims.append(_curve("curves.train_loss", "Train loss", train, nats))
     return [claim for claim in claims if claim is not None]
+
+
+def opening_curve_claim(run: Run, rows: Any) -> Claim | None:
+    """One sentence on the curves of the first screen; columns step and some of train_loss, test_loss and all_loss."""
+    if run.origin.kind == "trained" and not run.evaluations.empty:
+        return next(iter(loss_claims(run)), None)
+    name = next(name for name in ("test_loss", "train_loss", "all_loss") if name in rows)
+    pairs = {"test_loss": "test pairs", "train_loss": "training pairs", "all_loss": "all pairs"}[name]
+    steps, values = rows["step"].tolist(), rows[name].tolist()
+    return changed(f"story.{name}", f"the loss over the {pairs}", steps, values, nats, "", run.origin.knows("step"))
 
 
 def accuracy_claims(run: Run) -> list[Claim]:
     """When train and test accuracy reached 99%; an accuracy that did not is described by its first and last value."""
     if crossings(run)["test"] is not None:
         return [claim for claim in (_fitted(run), *_grokked(run)) if claim is not None]
-    claims = [_fitted(run), _curve("curves.test_acc", "Test accuracy", logged(run, "test_acc"), ".1%")]
+    claims = [_fitted(run), _curve("curves.test_acc", "Test accuracy", logged(run, "test_acc"), percent)]
     return [claim for claim in claims if claim is not None]
 
 
@@ -143,11 +149,16 @@ def listed_claims(run: Run, names: list[str]) -> list[Claim]:
     for name in names:
         rows: Any = run.log[["step", name]].dropna()
         subject = f"The source's {name.replace('_', ' ').replace('acc', 'accuracy')}"
-        unit = "" if "acc" in name else " nats"
+        form = percent if "acc" in name else nats
         steps, values = rows["step"].tolist(), rows[name].tolist()
-        claims.append(changed(f"curves.listed_{name}", subject, steps, values, unit=unit))
+        claims.append(changed(f"curves.listed_{name}", subject, steps, values, form))
     return [claim for claim in claims if claim is not None]
 
 
-def _curve(id: str, what: str, curve: dict[int, float], form: str = ".3g", unit: str = "") -> Claim | None:
-    return changed(id, what, list(curve), list(curve.values()), form, unit=unit)
+def _curve(id: str, what: str, curve: dict[int, float], form: Callable[[float], str]) -> Claim | None:
+    return changed(id, what, list(curve), list(curve.values()), form)
+
+
+def nats(loss: float) -> str:
+    """A loss with its unit."""
+    return f"{number(loss)} nats"

@@ -5,15 +5,19 @@ from typing import Any
 
 import torch
 
+from interp.html.numbers import percent
 from interp.measures import measure_snapshot
 from interp.parts.memo import part
 from interp.runs.run import Run
 
-from .claims import is_there
+from .claims import Claim, Said, is_there, said
 from .transition import THRESHOLD
 
 MEMORISED = 0.5
 """Test accuracy below which a model that answers its training rows has memorised them."""
+
+
+END = "By the end of the run"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Standing:
         name, value = ("the test", self.test) if self.test is not None else ("all", self.every)
         if value is None:
             return "has no known accuracy"
-        return f"answers {value:.1%} of {name} rows (chance: {self.chance:.1%})"
+        return f"answers {percent(value)} of {name} rows (chance: {percent(self.chance)})"
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -78,6 +82,18 @@ def _kind(train: float | None, test: float | None, every: float | None) -> str:
 def at(run: Run, step: int) -> str:
     """ "At step 10", or "At the imported snapshot" for an import whose step is unknown."""
     return f"At step {step:,}" if run.origin.knows("step") else "At the imported snapshot"
+
+
+def at_end(run: Run) -> str:
+    """ "By the end of the run", or "In the only snapshot"."""
+    return END if len(run.steps) > 1 else "In the only snapshot"
+
+
+def over_run(run: Run, *parts: Claim | str | None) -> Said:
+    """Claims about the whole run, which do not follow the slider and say so; for a single snapshot as they are."""
+    whole = said(*parts)
+    is_said = not whole or whole.startswith(END) or len(run.steps) == 1
+    return whole if is_said else Said(f"Over the whole run: {whole}", whole.claims)
 
 
 def drawn_at(count: int) -> str:

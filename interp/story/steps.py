@@ -1,15 +1,14 @@
-"""What figures over training share: the cursor that follows the slider, and a line of text for each step."""
+"""What figures over training share: the cursor that follows the slider, and the choice of a log's rows to draw."""
 
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from interp.figures.style import on_log_axis
 from interp.html.tracks import Track
-from interp.runs.run import Run
 
-from .standing import at
+MAX_POINTS = 2000
+"""Largest number of log rows drawn as points of a curve."""
 
 
 def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
@@ -19,11 +18,14 @@ def last_cursor(steps: tuple[int, ...], fig: Any) -> tuple[Track]:
 
 def cursor_track(steps: tuple[int, ...], trace: int) -> Track:
     """The cursor's x at each step."""
-    return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]))
+    return Track(trace, "x", np.array([on_log_axis([step, step]) for step in steps]), is_cursor=True)
 
 
-def step_texts(run: Run, frame: pd.DataFrame, steps: tuple[int, ...]) -> tuple[str, ...]:
-    """One line of text per step: the finite values of a frame with columns step, measure, value."""
-    there = frame.dropna(subset=["value"])
-    words = (there["measure"] + " " + there["value"].map("{:.3g}".format)).groupby(there["step"]).agg(", ".join)
-    return tuple(f"{at(run, step)}: {words.get(step, 'no value')}." for step in steps)
+def thinned(rows: Any) -> Any:
+    """At most MAX_POINTS of the rows, spread evenly over row number and over its logarithm, with both ends."""
+    n = len(rows)
+    if n <= MAX_POINTS:
+        return rows
+    even = np.linspace(0, n - 1, MAX_POINTS // 2)
+    indices = np.unique(np.concatenate([even, np.geomspace(1, n, MAX_POINTS // 2) - 1]).round().astype(int))
+    return rows.iloc[indices]

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from interp.html.numbers import percent
 from interp.runs.run import Run
 from train.curves import Bracket, bracket, delay, first_crossing, stable_crossing
 
 THRESHOLD = 0.99
 """Accuracy that counts as learned."""
+LEARNED = percent(THRESHOLD, 0)
 
 
 def accuracies(run: Run, subset: str) -> tuple[list[int], list[float]]:

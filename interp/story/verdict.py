@@ -19,6 +19,7 @@ has learned the operation.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from interp.html.numbers import fixed, percent
 from interp.measures import measure_snapshot
 from interp.parts.memo import NotApplicable, part
 from interp.parts.rows import law_of
@@ -27,7 +28,7 @@ from interp.runs.snapshot import Snapshot
 
 from .claims import Claim, frequencies, is_there, listed
 from .standing import Standing, at, memorising_step, standing_of, untrained_step
-from .transition import logged
+from .transition import LEARNED, logged
 
 SYMMETRIC, ASYMMETRIC = 0.9, 0.5
 """Gradient symmetricity from which the operands count as treated alike, and up to which as treated differently."""
@@ -104,7 +105,7 @@ def _no_circuit(standing: Standing) -> str:
     """The reason why a model that does not generalise has no circuit to name."""
     reasons = {
         "memorises": f"the model memorised its training rows: it {standing.answers}",
-        "between": f"the model {standing.answers}, which is more than memorisation achieves but short of 99%",
+        "between": f"the model {standing.answers}, which is more than memorisation achieves but short of {LEARNED}",
         "unfitted": f"the model has not learned the operation: it {standing.answers}",
         "unknown": "this kind of task has no accuracy by which to judge the model",
     }
@@ -188,7 +189,7 @@ def verdict_claim(run: Run) -> Claim:
     title = TITLES[verdict.kind] if verdict.has_law else "**There is no circuit to name** as a clock or a pizza."
     text = f"{title} {verdict.reason[:1].upper()}{verdict.reason[1:]}."
     if len(scores) >= 2 and verdict.kind != "none":
-        quoted = [f"{_named(name)} is {value:.2f}" for name, value in scores.items()]
+        quoted = [f"{_named(name)} is {fixed(value)}" for name, value in scores.items()]
         text += f" {at(run, run.last.step)}, {listed(quoted)}."
     numbers = {**verdict.standing.numbers, **verdict.scores}
     against = "99% accuracy and chance" if verdict.kind == "none" else "published pizza (Model A) and clock (Model B)"
@@ -199,8 +200,8 @@ def baseline_claims(run: Run) -> list[Claim]:
     """Gradient symmetricity before the model generalised, and a caveat if circularity is below the published range."""
     verdict, claims, name = verdict_of(run), [], "gradient_symmetricity"
     before = [
-        *([f"{verdict.untrained[name]:.2f} before any update"] if name in verdict.untrained else []),
-        *([f"{verdict.memorising[name]:.2f} {_memorising(run)}"] if name in verdict.memorising else []),
+        *([f"{fixed(verdict.untrained[name])} before any update"] if name in verdict.untrained else []),
+        *([f"{fixed(verdict.memorising[name])} {_memorising(run)}"] if name in verdict.memorising else []),
     ]
     if before and name in verdict.scores:
         numbers = {"untrained": verdict.untrained.get(name), "memorising": verdict.memorising.get(name)}
@@ -213,8 +214,8 @@ def baseline_claims(run: Run) -> list[Claim]:
     circularity = verdict.scores.get("circularity")
     if verdict.kind in ("clock", "pizza", "mixed") and circularity is not None and circularity < ZHONG_CIRCULARITY:
         text = (
-            f"Zhong et al. compare runs with circularity above {ZHONG_CIRCULARITY} only; here it is {circularity:.2f}, "
-            "so the comparison with their values is approximate."
+            f"Zhong et al. compare runs above circularity {ZHONG_CIRCULARITY}; here it is {fixed(circularity)}, so "
+            "the comparison with their values is approximate."
         )
         claims.append(Claim("verdict.circularity", text, {"circularity": circularity}, "0.995, Zhong et al.'s runs"))
     return claims
@@ -224,7 +225,7 @@ def _memorising(run: Run) -> str:
     step = memorising_step(run)
     assert step is not None
     test = logged(run, "test_acc")[step]
-    return f"at step {step:,}, where the model answered its training rows and {test:.1%} of its test rows"
+    return f"at step {step:,}, where the model answered its training rows and {percent(test)} of its test rows"
 
 
 def _named(measure: str) -> str:

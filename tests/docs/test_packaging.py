@@ -79,7 +79,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(archives):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".pyc", ".nbi", ".nbc")
     }
     assert {name for name in names if not name.startswith(metadata.split("/")[0])} == ours
-    assert {"train/py.typed", "interp/py.typed", "interp/html/assets/page.js"} <= names
+    assert {"train/py.typed", "interp/py.typed", "interp/html/assets/main.js"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert about["License-Expression"] == "MIT" and about["Requires-Python"] == ">=3.11"
     assert archives[0].stat().st_size < 1_000_000

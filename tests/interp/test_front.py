@@ -1,7 +1,6 @@
 """The front of interp: its public names, and the figures and tables that a run shows beside its report's own."""
 
 import ast
-import base64
 import importlib
 import re
 import subprocess
@@ -28,19 +27,9 @@ def run(tmp_path_factory):
     return open_run(handmade_run(tmp_path_factory.mktemp("runs"), P, KEYS))
 
 
-def unpacked(sent: dict) -> np.ndarray:
-    """The values of a track as the page's script unpacks them, written again."""
-    codes = np.frombuffer(base64.b64decode(sent["b64"]), "<" + sent["dtype"]).reshape(sent["shape"])
-    if sent["dtype"] == "f4":
-        return codes
-    top = {"u1": 254, "u2": 65534}[sent["dtype"]]
-    values = sent["lo"] + (sent["hi"] - sent["lo"]) * codes.astype(float) / top
-    return np.where(codes > top, np.nan, values)
-
-
 def half_a_step(sent: dict) -> float:
-    """The largest error of a packed value."""
-    if sent["dtype"] == "f4":
+    """The largest error of a packed value, by the entry of its array in the payload."""
+    if "lo" not in sent:
         return 1e-6
     return 0.51 * (sent["hi"] - sent["lo"]) / {"u1": 254, "u2": 65534}[sent["dtype"]] + 1e-9
 
@@ -57,20 +46,26 @@ def attribute(trace: Any, path: str) -> np.ndarray:
 @pytest.mark.parametrize("name", ["spectra.W_E", "spectra.W_L", "grid.answers", "logits.by_answer", "norms.frobenius"])
 def test_a_figure_holds_what_the_report_s_panel_shows(run, name):
     """Against the tracks that the page carries, decoded as its script does, at every step of the panel."""
-    from interp.html.tracks import figure_data
+    from interp.html.drawn import figure_data
+    from interp.html.packing import Payload
     from interp.sections import SECTIONS
+    from tests.unpacking import about, unpacked
 
     section, _, id = name.partition(".")
     build = next(s.build for s in SECTIONS if s.id == section)
     panel: Any = next(b for b in build(run) if getattr(b, "id", None) == id)
-    sent, moved = figure_data(panel.fig, panel.tracks), False
+    payload = Payload()
+    text = payload.base64(figure_data(panel.fig, panel.tracks, payload))
+    (sent, arrays), entries, moved = unpacked(text), about(text)["arrays"], False
     assert panel.steps and sent["tracks"]
     for i, step in enumerate(panel.steps):
         fig = run.figure(name, step=step)
         for track in sent["tracks"]:
-            values, shown = unpacked(track), attribute(fig.data[track["trace"]], track["attr"])
-            np.testing.assert_allclose(shown, values[i], rtol=1e-6, atol=half_a_step(track))
-            moved |= not np.allclose(shown, values[0], rtol=1e-6, atol=half_a_step(track))
+            number = track["values"]["array"]
+            values, shown = arrays[number], attribute(fig.data[track["trace"]], track["attr"])
+            atol = half_a_step(entries[number])
+            np.testing.assert_allclose(shown, values[i], rtol=1e-6, atol=atol)
+            moved |= not np.allclose(shown, values[0], rtol=1e-6, atol=atol)
         assert f"step {step:,}" in fig.layout.title.text and panel.heading in fig.layout.title.text
     assert moved  # control: values of another step are told apart
     assert run.figure(name).to_json() == run.figure(name, step=panel.steps[-1]).to_json()
@@ -139,7 +134,7 @@ def test_what_the_section_says_is_the_reason(tmp_path):
     from train.errors import UsageError
 
     run = open_run(handmade_run(tmp_path, P, KEYS, scales=(0.0, 0.0)))
-    with pytest.raises(UsageError, match="no figure 'keyfreqs.shares': Not shown: no frequency holds 1%"):
+    with pytest.raises(UsageError, match="no figure 'keyfreqs.shares': Not shown: no frequency holds 1\u00a0%"):
         run.figure("keyfreqs.shares")
     with pytest.raises(UsageError, match="has no snapshots to show"):
         run[5:6].figure("spectra.W_E")
@@ -151,7 +146,7 @@ def test_what_the_section_says_is_the_reason(tmp_path):
 def test_tables_are_the_report_s_own(run):
     from interp.sections import overview
 
-    numbers: Any = overview.build(run)[2]
+    numbers: Any = overview.build(run)[0]
     frame = run.table("overview.numbers")
     assert frame.equals(numbers.frame)
     frame.loc[0, "value"] = "changed"
@@ -248,7 +243,7 @@ def test_the_report_has_the_sections_asked_for_and_the_key_frequencies_given(run
     given = open_run(run.path, key_freqs=[3])
     text = Path(given.report(tmp_path / "a", only=["keyfreqs"])).read_text()
     assert 'id="keyfreqs"' in text and 'id="curves"' not in text
-    assert "Share of the logits" in text and "k = 3" in text
+    assert "(given)" in text and "3" in text
 
 
 # --- names ----------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def test_report_of_a_run_and_of_its_folder(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"reports/{path.name}/index.html"
     html = (tmp_path / printed[-1]).read_text()
-    assert "Fourier spectra" in html
+    assert "learns a + b mod 23" in html and "Spectrum of the embedding" in html
     assert len(html) < 8_000_000
     assert report("checkpoints", "--out", "again", "--quiet") == 0
     captured = capsys.readouterr()
@@ -38,7 +38,7 @@ def test_report_of_a_run_and_of_its_folder(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"arch": "mlp", "layout": "a b", "n_layers": 2}, "2-layer MLP"),
+        ({"arch": "mlp", "layout": "a b", "n_layers": 2}, "A two-operand MLP of two layers"),
         ({"op": "div", "n_layers": 2, "norm": "post", "positions": "sinusoidal"}, "discrete log"),
         ({"op": "compose", "group": "S3"}, "S3"),
         ({"op": "x2_xy_y2", "layout": "a b", "attention": "bidirectional"}, "x2_xy_y2-p11"),
@@ -101,7 +101,7 @@ def test_corrupt_snapshot_is_left_out_and_named(tmp_path, capsys):
     html = (tmp_path / "r/index.html").read_text()
     assert "Snapshots left out" in html
     assert "00000100.safetensors" in html
-    assert "Spectrum of W_E" in html  # the report went on
+    assert "Spectrum of the embedding" in html  # the report went on
 
 
 def test_section_that_raises_does_not_take_the_page(tmp_path, capsys, monkeypatch):
@@ -127,7 +127,7 @@ def test_section_that_raises_does_not_take_the_page(tmp_path, capsys, monkeypatc
 def test_run_in_progress_is_reported_as_such(tmp_path):
     path = handmade_run(tmp_path / "runs")
     (path / "DONE").unlink()
-    assert report(path, "--out", tmp_path / "r", "--only", "overview") == 0
+    assert report(path, "--out", tmp_path / "r", "--only", "story") == 0
     html = (tmp_path / "r/index.html").read_text()
     assert "not finished" in html
     assert "Loss over training" not in html
@@ -146,13 +146,13 @@ def test_run_without_snapshots_says_so(tmp_path, capsys):
 
 def test_list(capsys):
     assert report("--list") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][:3] == ["overview", "curves", "spectra"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][:3] == ["story", "curves", "spectra"]
 
 
 def test_given_key_frequencies_are_named_in_the_page(tmp_path, capsys):
     path = handmade_run(tmp_path / "runs")
     assert report(path, "--out", tmp_path / "r", "--only", "keyfreqs", "--key-freqs", 4, 7, "--quiet") == 0
-    assert "Key frequencies: k = 4, 7 (given)." in (tmp_path / "r/index.html").read_text()
+    assert "Key frequencies 4 and 7 (given)." in (tmp_path / "r/index.html").read_text()
     capsys.readouterr()
     assert report(path, "--out", tmp_path / "s", "--key-freqs", 12) == 2
     captured = capsys.readouterr()

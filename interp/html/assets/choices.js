@@ -1,29 +1,25 @@
-"use strict";
-// Selects in the slider's place: the page's steps are a grid of choices, the last of which changes fastest.
-(() => {
-  const { choices } = JSON.parse(document.getElementById("page.data").textContent);
-  const slider = document.getElementById("page.slider");
-  const selects = Object.entries(choices).map(([name, values]) => {
-    const label = document.createElement("label");
-    const select = document.createElement("select");
-    select.append(...values.map((value) => new Option(value)));
-    label.append(`${name} `, select);
-    slider.before(label);
+// --- selects in the slider's place: the page's steps are a grid of choices, the last of which changes fastest ---------------------
+
+function wireChoices() {
+  const selects = Object.entries(facts.choices).map(([name, values]) => {
+    const select = html("select", {}, ...values.map((value) => new Option(value)));
+    slider.before(html("label", {}, `${name} `, select));
     return select;
   });
-  const chosen = () => selects.reduce((index, select) => index * select.length + select.selectedIndex, 0);
   const follow = () => {
-    let index = Number(slider.value);
+    let index = facts.steps.indexOf(state.step);
     for (const select of [...selects].reverse()) {
       select.selectedIndex = index % select.length;
       index = Math.floor(index / select.length);
     }
   };
   for (const select of selects) select.addEventListener("change", () => {
-    slider.value = chosen();
+    slider.value = selects.reduce((index, { length, selectedIndex }) => index * length + selectedIndex, 0);
     slider.dispatchEvent(new Event("input"));
   });
-  slider.addEventListener("input", follow);
-  slider.style.display = document.getElementById("page.play").style.display = "none";
+  listeners.push(follow);
+  slider.style.display = playButton.style.display = "none";
   follow();
-})();
+}
+
+wireChoices();

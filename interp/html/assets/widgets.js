@@ -1,31 +1,40 @@
-"use strict";
-// Widgets: see html/widgets.py. An array of the page is unpacked when it is first asked for, and then kept.
-(() => {
-  const KINDS = { f4: Float32Array, u1: Uint8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array };
-  let halves = null;
+// --- widgets: see html/widgets.py ---------------------------------------------------------------------------------------------
 
-  function half(code) {
-    const sign = code & 0x8000 ? -1 : 1;
-    const exponent = (code >> 10) & 31;
-    const fraction = code & 1023;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    if (exponent === 31) return fraction ? NaN : sign * Infinity;
-    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+const isDark = matchMedia("screen and (prefers-color-scheme: dark)");
+let printing = false;
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const scheme = isDark.matches && !printing ? "dark" : "light";
+  const named = (name) => style.getPropertyValue(`--${name}-${scheme}`).trim();
+  return { ink: named("ink"), soft: named("soft"), line: named("line"), panel: named("panel"), accent: named("accent"), isDark: scheme === "dark" };
+}
+
+class Widget {
+  constructor(element, data, views) {
+    this.element = element;
+    this.inView = false;
+    this.isStale = true;
+    const arrays = Object.fromEntries(Object.entries(data.arrays).map(([name, { array }]) =>
+      [name, { values: decoded(views[array]), shape: views[array].shape }]));
+    const select = (name, value) => (name === "step" ? go(facts.steps[nearest(facts.steps, value)])
+      : change(selectionsOf(name)[0], value));
+    const api = { state, select, colours, steps: facts.steps };
+    this.made = window.widgets[data.name](element.querySelector(".widget"), arrays, data.options, api);
   }
 
-  function unpack({ dtype, shape, b64 }) {
-    const text = atob(b64);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    if (dtype !== "f2") return { values: new KINDS[dtype](bytes.buffer), shape };
-    halves ??= Float32Array.from({ length: 65536 }, (_, code) => half(code));
-    return { values: Float32Array.from(new Uint16Array(bytes.buffer), (code) => halves[code]), shape };
+  changed() {
+    this.isStale = true;
+    this.draw();
   }
 
-  const unpacked = new Map();
+  draw(always = false) {
+    if (!this.isStale || !(this.inView || always)) return;
+    this.isStale = false;
+    this.made.show();
+  }
 
-  window.unpackArrays = (pool, keys) => Object.fromEntries(Object.entries(keys).map(([name, key]) => {
-    if (!unpacked.has(key)) unpacked.set(key, unpack(pool[key]));
-    return [name, unpacked.get(key)];
-  }));
-})();
+  redress() {
+    this.changed();
+  }
+}

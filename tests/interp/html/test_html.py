@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -10,9 +11,13 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from interp.html.blocks import Figure, Table, Text
-from interp.html.page import Page, PageSection, render_page
+from interp.html.blocks import Figure, Link, Phase, Table, Text, Tile, Tiles
+from interp.html.page import Page, PageSection, Selection
+from interp.html.render import render_page, rendered
 from interp.html.tracks import Track
+from interp.html.widgets import Widget
+from tests.minipage import mini, widget
+from tests.unpacking import payloads, revived
 
 STEPS = (0, 10, 100, 1000)
 HOSTILE = '</script><img src=x onerror="window.hacked=1">'
@@ -22,6 +27,7 @@ WORDS: dict[str, Any] = {
     "source": "a log",
     "alt": "A rising line.",
 }
+POLYLINE = (((0.0, 0.0), (1.0, 1.0)),)
 
 
 def drawn(frame: pd.DataFrame) -> go.Figure:
@@ -52,10 +58,9 @@ def plain(fig: Any) -> dict[str, Any]:
     return json.loads(fig.to_json())
 
 
-def page_data(html: str) -> dict:
-    found = re.search(r'<script type="application/json" id="page.data">(.*?)</script>', html, re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
+def panels(html: str, section: str = "first") -> list[dict]:
+    content, arrays = payloads(html)[section]
+    return revived(content, arrays)["panels"]
 
 
 # --- figures --------------------------------------------------------------------------------------------
@@ -113,14 +118,22 @@ def test_figures_that_do_not_fit_are_refused(change, message):
 
 def test_hostile_words_are_escaped_everywhere():
     frame = pd.DataFrame({HOSTILE: [HOSTILE]})
-    fig = go.Figure(go.Scatter(y=[1.0], name=HOSTILE), {"title": {"text": HOSTILE}})
-    figure = Figure(fig, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-    blocks = (Text(HOSTILE), Table(frame, HOSTILE), figure)
-    html = page(*blocks, title=HOSTILE, labels=(HOSTILE,) * 4, provenance={HOSTILE: HOSTILE, "nest": {"a": HOSTILE}})
-    assert "<img" not in html.replace(get_plotlyjs(), "")
-    assert html.count("</script>") == 3, "the data block and two scripts"
-    assert html.count("&lt;/script&gt;&lt;img") > 10, "control: the words are there, escaped"
-    assert page_data(html)["figures"][0]["data"][0]["name"] == HOSTILE
+    fig = go.Figure(go.Scatter(y=[1.0], name=HOSTILE), {"xaxis": {"title": {"text": HOSTILE}}})
+    link = Link(0, "k", "trace", np.array([0]))
+    figure = Figure(fig, HOSTILE, HOSTILE, HOSTILE, HOSTILE, how=HOSTILE, links=(link,), columns={"x": HOSTILE})
+    tiles = Tiles(HOSTILE, (HOSTILE,), (HOSTILE,), ((HOSTILE, (Tile(POLYLINE, HOSTILE, HOSTILE, HOSTILE), None)),))
+    made = Widget("w", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "mini", "", {}, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE)
+    blocks = (Text(HOSTILE), Table(frame, HOSTILE), figure, tiles, made)
+    lead = PageSection("first", HOSTILE, blocks, lead=True)
+    folded = PageSection("second", HOSTILE, blocks, folded=True)
+    facts = {"phases": (Phase(HOSTILE, 0, 10),), "selections": {"k": Selection(HOSTILE, (HOSTILE,))}}
+    provenance = {HOSTILE: HOSTILE, "nest": {"a": HOSTILE}}
+    html = render_page(Page(HOSTILE, HOSTILE, [lead, folded], provenance, STEPS, (HOSTILE,) * 4, **facts))
+    words = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
+    assert "<img" not in words and 'onerror="' not in words
+    assert html.count("</script>") == 6, "facts, plotly, two payloads, the page's script and the widget's"
+    assert words.count("&lt;/script&gt;&lt;img") > 40, "control: the words are there, escaped"
+    assert panels(html)[0]["data"][0]["name"] == HOSTILE
 
 
 def test_markdown_is_small_and_safe():
@@ -129,45 +142,65 @@ def test_markdown_is_small_and_safe():
     assert '<a href="https://x.org">ok</a>' in html
     assert "<li>one</li>" in html
     assert 'href="javascript' not in html
-    assert "<img" not in html.replace(get_plotlyjs(), "")
+    assert "<img" not in html
 
 
 def test_table_cells_read_well():
     frame = pd.DataFrame({"a": [1234.5678, np.nan, 1e-7, 40000.0, np.inf], "n": [1, 2, 3, 4, 5], "s": list("vwxyz")})
     html = page(Table(frame, "Caption & more"))
     cells = re.findall(r"<td(?: class=\"number\")?>(.*?)</td>", html)
-    assert cells == ["1235", "1", "v", "–", "2", "w", "1e-07", "3", "x", "40000", "4", "y", "inf", "5", "z"]
+    assert cells == ["1,235", "1", "v", "–", "2", "w", "1 × 10⁻⁷", "3", "x", "40000", "4", "y", "inf", "5", "z"]
     assert "<caption>Caption &amp; more</caption>" in html
     assert html.count('class="number">a</th>') == 1
 
 
-def test_the_policy_names_the_two_scripts_and_forbids_the_rest():
-    html = page(moving())
+def sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_the_policy_names_the_scripts_and_plotly_and_forbids_the_rest():
+    html = render_page(mini())
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
-    assert policy is not None
-    assert re.findall(r"'sha256-([^']*)'", policy[1]) == hashes
-    assert len(hashes) == 2
-    assert "connect-src 'none'" in policy[1]
-    assert "unsafe-eval" not in policy[1]
+    assert policy is not None and len(scripts) == 2
+    named = re.findall(r"'sha256-([^']*)'", policy[1])
+    assert named == [*map(sha256, scripts), sha256(get_plotlyjs())]
+    assert "default-src 'none'" in policy[1] and "connect-src 'none'" in policy[1]
+    assert "unsafe-eval" not in policy[1] and "unsafe-inline" not in policy[1].split("style-src")[0]
+    found = re.search(r'id="page.plotly">(.*?)</script>', html)
+    assert found is not None
+    assert gzip.decompress(base64.b64decode(found[1])).decode() == get_plotlyjs()
+
+
+def test_a_widget_s_script_is_sent_once():
+    two = Widget(**{name: getattr(widget(), name) for name in Widget.__dataclass_fields__} | {"id": "second"})
+    html = page(widget(), two)
+    assert len(re.findall(r"<script>", html)) == 2
+    first, second = panels(html)
+    assert first["options"] == second["options"] == {"word": "press"} and second["id"] == "first.second"
 
 
 def test_the_same_input_gives_the_same_bytes():
+    assert render_page(mini()) == render_page(mini())
     assert page(moving()) == page(moving())
     assert page(moving()) != page(moving(), title="Other")
 
 
-def test_the_page_is_little_more_than_plotly():
+def test_the_page_is_little_more_than_plotly_and_its_numbers():
     rng = np.random.default_rng(0)
     steps = tuple(range(60))
     fig = go.Figure([go.Scatter(x=np.zeros(113), y=np.zeros(113))] * 5)
     tracks = tuple(Track(i, attr, rng.normal(size=(60, 113))) for i in range(5) for attr in ("x", "y"))
-    figures = [Figure(fig, steps=steps, tracks=tracks, **WORDS)] * 2
-    html = render_page(Page("t", "s", [PageSection("a", "A", figures)], {}, steps, tuple(map(str, steps))))
-    packed_bytes = 2 * 10 * 60 * 113 * 2 * 4 / 3
-    assert packed_bytes < len(html) - len(get_plotlyjs()) < packed_bytes + 30_000
-    assert len(page_data(html)["templates"]) == 1
+    figures = [Figure(fig, steps=steps, tracks=tracks, id=id, **WORDS) for id in "ab"]
+    out = rendered(Page("t", "s", [PageSection("a", "A", figures)], {}, steps, tuple(map(str, steps))))
+    array_bytes = 2 * 10 * 60 * 113 * 2
+    rest = out.sizes["everything"] - out.sizes["plotly.js"] - out.sizes["scripts and style"]
+    assert 0.9 * array_bytes * 4 / 3 < rest < array_bytes * 4 / 3 + 10_000
+    assert out.sizes["plotly.js"] < 2_000_000
+    assert out.sizes["everything"] == len(out.html.encode())
+    assert out.sizes["  a.a (before compression)"] == out.sizes["  a.b (before compression)"] >= array_bytes / 2
+    content, _ = payloads(out.html)["a"]
+    assert len(content["templates"]) == 1
 
 
 def test_pages_that_do_not_fit_are_refused():
@@ -180,4 +213,30 @@ def test_pages_that_do_not_fit_are_refused():
         Page("t", "s", [PageSection("a", "A", [moving()])], {})
     with pytest.raises(ValueError, match="section id 'A b'"):
         PageSection("A b", "title", [])
-    assert "page.slider" not in render_page(Page("t", "s", [one], {})).split("<main>")[0]
+    with pytest.raises(ValueError, match="3 steps are not the grid"):
+        Page("t", "s", [one], {}, (0, 1, 2), ("", "", ""), {"a": ("x", "y"), "b": ("z",)})
+    linked = Figure(LINE, links=(Link(0, "k", "trace", np.array([1])),), **WORDS)
+    with pytest.raises(ValueError, match=r"link to \['k'\], which the page cannot select; it has \['n', 't'\]"):
+        Page("t", "s", [PageSection("a", "A", [linked])], {}, selections={"n": Selection("{}")}, shared={"t": ("n",)})
+    assert 'id="page.slider"' not in render_page(Page("t", "s", [one], {}))
+    assert 'id="page.slider"' in page(), "control"
+
+
+@pytest.mark.parametrize(
+    ("by", "values", "message"), [("row", None, "link by 'row'"), ("x", [1], "takes no"), ("point", None, "needs")]
+)
+def test_links_that_do_not_fit_are_refused(by, values, message):
+    with pytest.raises(ValueError, match=message):
+        Link(0, "k", by, values if values is None else np.array(values))
+
+
+def test_links_phases_and_selections_travel():
+    html = render_page(mini())
+    found = re.search(r'id="page.facts">(.*?)</script>', html)
+    assert found is not None
+    facts = json.loads(found[1])
+    assert facts["phases"][1] == {"name": "between", "first": 10, "last": 310}
+    assert facts["selections"]["k"] == {"words": "frequency {}", "names": []}
+    assert facts["shared"] == {"token": ["a", "b"]} and facts["printSteps"] == [0, 10, 1000]
+    lines = panels(html, "spec")[1]
+    assert lines["links"][2] == {"trace": 2, "name": "k", "by": "trace", "values": [5]}

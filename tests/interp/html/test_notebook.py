@@ -13,7 +13,7 @@ import pytest
 from interp.html import export
 from interp.html.blocks import Figure, Table, Text, by_id, nearest_step
 from interp.html.export import save_figure
-from interp.html.tracks import Track, figure_data
+from interp.html.tracks import Track, fixed
 from tests.browser import NAMES, opened
 
 STEPS = (0, 10, 100, 1000)
@@ -69,7 +69,7 @@ def test_blocks_by_id_and_no_id_twice():
 
 
 def test_the_nearest_step_is_the_one_of_the_page():
-    """By ratio of step + 1, as in page.js: 30 is nearer to 10 in difference, 40 nearer to 10 in both, 90 to 100."""
+    """By ratio of step + 1, as in arrays.js: 30 is nearer to 10 in difference, 40 nearer to 10 in both, 90 to 100."""
     assert [nearest_step(STEPS, step) for step in (0, 2, 3, 10, 30, 40, 90, 10**6)] == [
         0,
         0,
@@ -91,9 +91,9 @@ def test_a_framed_figure_holds_the_step_s_values_in_the_page_s_frame(step):
     fig: Any = figure.framed(step)
     np.testing.assert_array_equal(fig.data[0].y, np.geomspace(1e-3, 10, 20).reshape(4, 5)[i])
     np.testing.assert_array_equal(fig.data[1].z, np.arange(24.0).reshape(4, 2, 3)[i])
-    sent = figure_data(figure.fig, figure.tracks)
-    assert list(fig.layout.yaxis.range) == sent["layout"]["yaxis"]["range"]
-    assert (fig.data[1].zmin, fig.data[1].zmax) == (sent["data"][1]["zmin"], sent["data"][1]["zmax"]) == (0, 23)
+    data, layout = fixed(figure.fig, figure.tracks)
+    assert list(fig.layout.yaxis.range) == layout["yaxis"]["range"]
+    assert (fig.data[1].zmin, fig.data[1].zmax) == (data[1]["zmin"], data[1]["zmax"]) == (0, 23)
     assert figure.at(step).layout.yaxis.range is None  # type: ignore[attr-defined]  # control: the frame was added
     assert figure.fig.to_json() == before
 

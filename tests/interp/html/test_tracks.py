@@ -1,4 +1,5 @@
-import base64
+"""Tracks, and the ranges of axes and colours, which are those of all steps."""
+
 from typing import Any
 
 import numpy as np
@@ -6,25 +7,13 @@ import plotly.graph_objects as go
 import pytest
 from plotly.subplots import make_subplots
 
-from interp.html.tracks import Track, figure_data, packed
+from interp.html.tracks import Track, fixed
 
 
-def tracked(layout: dict, *traces: Any, **tracks) -> dict:
-    """Layout and data sent for a figure whose trace 0 has these tracks ("_" stands for ".")."""
+def framed(layout: dict, *traces: Any, **tracks) -> tuple[list[dict], dict]:
+    """Plotly's data and layout of a figure whose trace 0 has these tracks ("_" stands for ".")."""
     made = tuple(Track(0, attr.replace("_", "."), np.asarray(v, float)) for attr, v in tracks.items())
-    return figure_data(go.Figure(list(traces), layout), made)
-
-
-def unpacked(sent: dict) -> np.ndarray:
-    """The unpacking of the page's script, written again in Python."""
-    codes = np.frombuffer(base64.b64decode(sent["b64"]), "<" + sent["dtype"]).reshape(sent["shape"])
-    if "words" in sent:
-        return np.array([sent["words"][code] for code in codes.ravel()]).reshape(codes.shape)
-    if sent["dtype"] == "f4":
-        return codes
-    top = {"u1": 254, "u2": 65534}[sent["dtype"]]
-    values = sent["lo"] + (sent["hi"] - sent["lo"]) * codes.astype(float) / top
-    return np.where(codes > top, np.nan, values)
+    return fixed(go.Figure(list(traces), layout), made)
 
 
 @pytest.mark.parametrize(
@@ -41,67 +30,6 @@ def test_tracks_refuse_what_they_cannot_carry(values, message):
     with pytest.raises(ValueError, match=message):
         Track(0, "y", values)
 
-
-# --- packing --------------------------------------------------------------------------------------------
-
-
-def test_packed_fractions_are_within_one_part_in_65534_of_the_range_and_keep_nan():
-    values = np.random.default_rng(0).normal(size=(7, 50)) * 1e-3 + 5
-    values[2, 3], values[6] = np.nan, np.nan
-    values[0, 0] = np.inf
-    sent = packed(values, on_log_axis=False)
-    got, finite = unpacked(sent), np.isfinite(values)
-    unit = np.ptp(values[finite]) / 65534
-    assert sent["dtype"] == "u2"
-    np.testing.assert_array_equal(np.isnan(got), ~finite)
-    np.testing.assert_allclose(got[finite], values[finite], rtol=0, atol=unit * 0.501)
-    assert np.abs(got[finite] - values[finite]).max() > unit * 0.4, "control: the bound is not slack"
-
-
-@pytest.mark.parametrize(
-    ("values", "dtype"),
-    [
-        ([0, 1, 254], "u1"),
-        ([-3, np.nan, 251], "u1"),
-        ([0, 255], "u2"),
-        ([-10_000, 40_000], "u2"),
-        ([7, 7], "u1"),
-        ([True, False], "u1"),
-        ([0.25, 0.25], "u2"),
-        ([np.nan, np.nan], "u1"),
-    ],
-)
-def test_whole_numbers_and_constants_are_packed_exactly(values, dtype):
-    sent = packed(np.array([values]), on_log_axis=False)
-    assert sent["dtype"] == dtype
-    np.testing.assert_array_equal(unpacked(sent), np.array([values], float))
-
-
-def test_a_log_axis_keeps_small_values():
-    values = np.array([[1e-7, 3.3e-5, 10.0, np.nan]])
-    eps = float(np.finfo(np.float32).eps)
-    np.testing.assert_allclose(unpacked(packed(values, on_log_axis=True)), values, rtol=eps)
-    assert not np.allclose(unpacked(packed(values, on_log_axis=False)), values, rtol=0.5, equal_nan=True), "control"
-    sent = tracked({"yaxis": {"type": "log"}}, go.Scatter(x=[1, 2], y=[1.0, 2.0]), y=[[1e-7, 1.0], [1.0, 2.0]])
-    assert [t["dtype"] for t in sent["tracks"]] == ["f4"]
-
-
-def test_strings_are_packed_once_each():
-    values = np.array([["b", "a", "b"], ["", "a", "<c>"]])
-    sent = packed(values, on_log_axis=False)
-    assert sorted(sent["words"]) == sorted({"", "a", "b", "<c>"})
-    np.testing.assert_array_equal(unpacked(sent), values)
-
-
-def test_still_arrays_travel_as_float32():
-    y = np.random.default_rng(0).normal(size=(4, 50))
-    data = figure_data(go.Figure([go.Heatmap(z=y), go.Scatter(x=np.arange(300), y=[1.5, None])]), ())["data"]
-    z = np.frombuffer(base64.b64decode(data[0]["z"]["bdata"]), "<f4").reshape(4, 50)
-    assert (data[0]["z"]["dtype"], data[0]["z"]["shape"], data[1]["x"]["dtype"]) == ("f4", "4, 50", "i2")
-    np.testing.assert_array_equal(z, y.astype(np.float32))
-
-
-# --- frames that stand still ----------------------------------------------------------------------------
 
 SCATTER = go.Scatter(x=[1, 2], y=[3.0, 4.0])
 STILL = go.Scatter(x=[1, 2], y=[-10.0, 4.0])
@@ -124,36 +52,36 @@ Y = [[0.5, 1.0], [3.0, 4.5]]
     ],
 )
 def test_the_axis_spans_all_steps_and_traces(layout, traces, expected):
-    sent = tracked(layout, *traces, y=Y)["layout"]
+    _, sent = framed(layout, *traces, y=Y)
     assert sent["yaxis"].get("range") == (expected and pytest.approx(expected))
-    assert "range" not in sent["xaxis"], "an axis without a track is plotly's"
+    assert "range" not in sent["xaxis"], "control: an axis without a track is left as it is"
 
 
 def test_a_log_axis_spans_decades_and_leaves_out_what_it_cannot_show():
-    sent = tracked({"yaxis": {"type": "log"}}, SCATTER, y=[[0.0, 1e-2], [np.nan, 100.0]])["layout"]
+    _, sent = framed({"yaxis": {"type": "log"}}, SCATTER, y=[[0.0, 1e-2], [np.nan, 100.0]])
     assert sent["yaxis"]["range"] == pytest.approx([-2.2, 2.2])
 
 
 def test_matching_axes_share_one_range_and_scenes_have_their_own():
     fig = make_subplots(rows=1, cols=2, shared_yaxes=True)
     fig.add_trace(SCATTER, 1, 1).add_trace(STILL, 1, 2)
-    layout = figure_data(fig, (Track(0, "y", np.array(Y)),))["layout"]
+    _, layout = fixed(fig, (Track(0, "y", np.array(Y)),))
     assert layout["yaxis"]["range"] == layout["yaxis2"]["range"] == pytest.approx([-10.725, 5.225])
     cloud = go.Scatter3d(x=[0, 1], y=[0, 1], z=[0, 1])
-    assert tracked({}, cloud, z=Y)["layout"]["scene"]["zaxis"]["range"] == pytest.approx([0.3, 4.7])
+    assert framed({}, cloud, z=Y)[1]["scene"]["zaxis"]["range"] == pytest.approx([0.3, 4.7])
 
 
 def test_colours_span_all_steps():
     z = [[[0.0, 1.0]], [[-2.0, 3.0]]]
-    heat = tracked({}, go.Heatmap(z=z[1]), z=z)["data"][0]
+    heat = framed({}, go.Heatmap(z=z[1]), z=z)[0][0]
     assert (heat["zmin"], heat["zmax"]) == (-2, 3)
-    centred = tracked({}, go.Heatmap(z=z[1], zmid=0), z=z)["data"][0]
+    centred = framed({}, go.Heatmap(z=z[1], zmid=0), z=z)[0][0]
     assert (centred["zmin"], centred["zmax"]) == (-3, 3)
-    given = tracked({}, go.Heatmap(z=z[1], zmin=-9), z=z)["data"][0]
+    given = framed({}, go.Heatmap(z=z[1], zmin=-9), z=z)[0][0]
     assert (given["zmin"], given["zmax"]) == (-9, 3)
-    points = tracked({}, go.Scatter(y=[1, 2], marker={"color": [1, 2]}), marker_color=Y)["data"][0]["marker"]
+    points = framed({}, go.Scatter(y=[1, 2], marker={"color": [1, 2]}), marker_color=Y)[0][0]["marker"]
     assert (points["cmin"], points["cmax"]) == (0.5, 4.5)
     shared = [go.Heatmap(z=z[1], coloraxis="coloraxis"), go.Heatmap(z=[[8.0]], coloraxis="coloraxis")]
-    layout = tracked({}, *shared, z=z)["layout"]
+    _, layout = framed({}, *shared, z=z)
     assert (layout["coloraxis"]["cmin"], layout["coloraxis"]["cmax"]) == (-2, 8)
-    assert "zmin" not in figure_data(go.Figure(go.Heatmap(z=z[1])), ())["data"][0], "control: no track, no limits"
+    assert "zmin" not in fixed(go.Figure(go.Heatmap(z=z[1])), ())[0][0], "control: no track, no limits"

@@ -231,7 +231,7 @@ def test_the_curves_section_shows_them_as_the_sources(tmp_path):
 def test_long_curves_are_thinned_for_drawing(tmp_path):
     import pandas as pd
 
-    from interp.sections.curves import MAX_POINTS, thinned
+    from interp.story.steps import MAX_POINTS, thinned
 
     rows = pd.DataFrame({"step": range(50_000)})
     kept = thinned(rows)["step"].tolist()
@@ -244,7 +244,7 @@ def test_long_curves_are_thinned_for_drawing(tmp_path):
 
 def test_identical_snapshots_are_noted(tmp_path):
     from interp.story.claims import said
-    from interp.story.outcome import outcome_claims
+    from interp.story.outcome import import_claims
 
     same = foreign.nanda(1)
     for i, (models, says) in enumerate(
@@ -257,7 +257,7 @@ def test_identical_snapshots_are_noted(tmp_path):
         content = {"state_dicts": models, "epochs": [0, 100, 200][: len(models)]}
         _, _, run = imported(tmp_path, content, *ADD, layout="nanda", name=f"{i}.pt")
         assert run is not None and len(run.steps) == len(models)
-        assert any(says in note for note in run.origin.notes) and says in said(*outcome_claims(run))
+        assert any(says in note for note in run.origin.notes) and says in said(*import_claims(run))
     content = {"state_dicts": [same, foreign.nanda(2)], "epochs": [0, 100]}
     _, _, run = imported(tmp_path, content, *ADD, layout="nanda", name="c.pt")
     assert run is not None and not any("step" in note for note in run.origin.notes)  # the control

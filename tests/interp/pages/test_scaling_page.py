@@ -38,20 +38,19 @@ def test_the_page_has_what_the_theory_says(small, tmp_path):
             wait_until(page, f"document.querySelector('output').textContent === '{name}'")
             data = page.evaluate(
                 "async () => { await window.page.flush(); const all = {};"
-                "for (const plot of document.querySelectorAll('.js-plotly-plot'))"
-                "  all[plot.closest('figure').id] = plot._fullData.map("
-                "    t => ({x: Array.from(t.x), y: Array.from(t.y)}));"
+                "for (const [id, panel] of window.page.panels)"
+                "  all[id] = panel.shown.map(t => ({x: Array.from(t.x ?? []), y: Array.from(t.y ?? [])}));"
                 "return all; }"
             )
-            theory, _, simulated, residual = data["curves.1"]
+            theory, _, simulated, residual = data["curves.loss_over_time"]
             expected = flow(wide(power_law(alpha, beta)), gamma, 1e4).at(np.array(theory["x"]))
             np.testing.assert_allclose(theory["y"], expected, rtol=2e-3)
             near = np.interp(np.log(simulated["x"]), np.log(theory["x"]), np.log(theory["y"]))
             np.testing.assert_allclose(simulated["y"], np.exp(near), rtol=0.1)
             assert np.abs(residual["y"]).max() < 0.1
-            assert data["regimes.2"][1] == {"x": [alpha], "y": [beta]}
-            time = exponents(alpha, beta, gamma).time
-            assert data["regimes.3"][2]["y"] == pytest.approx([time], abs=2 / 65_535)  # 16 bits of a range below 2
+            assert data["regimes.phases"][1] == {"x": [alpha], "y": [beta]}
+            time = exponents(alpha, beta, gamma).time  # sent in 16 bits of a range below 2
+            assert data["regimes.time_exponent"][2]["y"] == pytest.approx([time], abs=2 / 65_535)
         assert open_page.problems == [] and open_page.requests == []
 
 

@@ -58,7 +58,7 @@ def test_every_run_has_a_tile_that_leads_to_its_report(sweep, reported, tmp_path
     (tmp_path / "page" / names[2]).mkdir(parents=True)
     (tmp_path / "page" / names[2] / "index.html").write_text("<title>the report</title>")
     status, out, err = reported(root, "--out", tmp_path / "page")
-    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err == ""
+    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err.endswith(" kB  the page\n")
     with opened(tmp_path / "page/index.html") as open_page:
         page = open_page.page
         tiles = page.locator(".tiles td a")
@@ -66,7 +66,7 @@ def test_every_run_has_a_tile_that_leads_to_its_report(sweep, reported, tmp_path
         rows = page.locator(".tiles tbody tr")
         assert rows.count() == 2 and rows.nth(0).locator("th").inner_text() == "op add"
         heads = page.locator(".tiles thead th").all_inner_texts()
-        assert heads == ["", "lr 0.001, seed 0", "lr 0.001, seed 1", "lr 0.003, seed 0", "lr 0.003, seed 1"]
+        assert heads == ["lr 0.001, seed 0", "lr 0.001, seed 1", "lr 0.003, seed 0", "lr 0.003, seed 1"]
         first = tiles.nth(0)
         assert first.inner_text().strip() == "40" and names[0] in (first.get_attribute("title") or "")
         points = first.locator("polyline").nth(1).get_attribute("points")

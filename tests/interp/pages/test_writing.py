@@ -13,7 +13,7 @@ def simple(title):
 
 
 def test_a_page_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    from interp.html.page import render_page
+    from interp.html.render import render_page
     from interp.pages.writing import write
 
     folder = tmp_path / "new" / "folder"

@@ -253,10 +253,11 @@ def test_the_report_of_a_simulation(ran, made, tmp_path):
 
     path = made("narrow", "--n", 8, "--m", 32, "--steps", 200)
     status, out, err = ran(main, path, "--out", tmp_path / "page")
-    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err == ""
+    assert status == 0 and out.strip() == str(tmp_path / "page/index.html") and err.endswith(" kB  the page\n")
     with opened(tmp_path / "page/index.html") as open_page:
+        open_page.page.evaluate("window.page.flush()")
         names = open_page.page.evaluate(
-            "document.querySelector('.js-plotly-plot')._fullData.map(t => [t.name, t.x.length, t.error_y.visible])"
+            "[...window.page.panels.values()][0].shown.map((t) => [t.name, t.x.length, t.error_y !== undefined])"
         )
         assert [name for name, *_ in names] == ["theory", "simulation", "residual"]
         assert names[1][1] > 20 and names[1][2] and not names[0][2]

@@ -33,7 +33,7 @@ def test_outcome_names_the_steps(run):
     from interp.story import outcome, transition
 
     assert transition.crossings(run) == {"train": 10, "test": 10, "test_stable": 10, "delay": 0}
-    claims = {claim.id: claim for claim in outcome.outcome_claims(run)}
+    claims = {claim.id: claim for claim in outcome.accuracy_claims(run)}
     assert set(claims) == {"outcome.fitted", "outcome.grokked"}
     assert all("between steps 0 and 10" in claim.text for claim in claims.values())
     assert claims["outcome.grokked"].numbers["below"] == 0 and claims["outcome.grokked"].numbers["at"] == 10
@@ -41,13 +41,13 @@ def test_outcome_names_the_steps(run):
 
 def test_outcome_of_a_run_that_did_not_grok(run, tmp_path):
     from interp import open_run
-    from interp.story.outcome import outcome_claims
+    from interp.story.outcome import accuracy_claims
 
     path = handmade_run(tmp_path, P, KEYS, scales=(0.0, 0.0))
-    assert [claim.id for claim in outcome_claims(open_run(path))] == ["outcome.not_fitted", "outcome.test_acc"]
+    assert [claim.id for claim in accuracy_claims(open_run(path))] == ["outcome.not_fitted", "curves.test_acc"]
     rows = open_run(path)
     rows.log.loc[:, "train_acc"] = 1.0
-    assert [claim.id for claim in outcome_claims(rows)] == ["outcome.fitted", "outcome.not_grokked"]
+    assert [claim.id for claim in accuracy_claims(rows)] == ["outcome.fitted", "curves.test_acc"]
 
 
 def test_curves_show_the_log_and_the_cursor_moves(run):
@@ -66,7 +66,7 @@ def test_spectra_hold_the_keys_alone(run):
     from interp.sections import spectra
 
     blocks = figures(spectra.build(run))
-    assert [block.heading.split()[2] for block in blocks] == ["W_E,", "W_U,", "W_L,"]
+    assert [block.id for block in blocks] == ["W_E", "W_U", "W_L"]
     for block in blocks:
         energy = np.asarray(trace(block.at(1000), 2).y)
         for k in range(1, P // 2 + 1):
@@ -75,7 +75,7 @@ def test_spectra_hold_the_keys_alone(run):
     at_zero = np.asarray(trace(blocks[1].at(0), 2).y)
     assert (at_zero == 0).all()  # the output layer is zero at scale 0: no NaN
     for k in KEYS:
-        assert f"k = {k} (33.3%)" in blocks[0].takeaway
+        assert f"{k} (33.3\u00a0%)" in blocks[0].texts[-1]
 
 
 def test_spectrum_figure_is_the_frame_at_each_step(run):
@@ -111,30 +111,28 @@ def test_grid_counts_cells(run):
     right = np.add.outer(range(P), range(P)) % P == 0
     assert ((first % 2 == 1) == right).all()
     n_train = int(is_train.sum())
-    assert f"{n_train} of {n_train} training cells" in block.takeaway
+    assert block.texts is not None and f"{n_train} of {n_train} training cells" in block.texts[-1]
+    assert f"from {P} to {P * P}, of {P * P}" in block.takeaway
 
 
-def test_grid_marks_undefined_cells(run):
-    from interp.runs.snapshot import Snapshot
-    from interp.sections.grid import answer_states
+def test_undefined_cells_are_neither_right_nor_wrong():
+    from interp.story.answers import counts_of, states_of
     from train.config.run import RunConfig
     from train.config.task import TaskConfig
     from train.tasks.task import make_task
 
-    class Zero(Snapshot):
-        @property
-        def task(self):
-            return make_task(RunConfig(task=TaskConfig(op="div", p=5, train_frac=0.5)))
-
-        @property
-        def logits(self):
-            import torch
-
-            return torch.zeros(25, 5)
-
-    states = answer_states(Zero(run, 0)).view(5, 5)
-    assert (states[:, 0] == 4).all()
-    assert (states[:, 1:] != 4).all()
+    task = make_task(RunConfig(task=TaskConfig(op="div", p=5, train_frac=0.5)))
+    right = np.zeros((2, 25), bool)
+    right[1] = task.is_defined.numpy()
+    states = states_of(task, right)
+    assert states.dtype == np.uint8 and (states.reshape(2, 5, 5)[:, :, 0] == 4).all()
+    assert (states.reshape(2, 5, 5)[:, :, 1:] != 4).all()
+    assert task.is_train is not None
+    n_train = int(task.is_train.sum())
+    assert counts_of(states[0], True) == {
+        "train, right": 0, "train, wrong": n_train, "test, right": 0, "test, wrong": 20 - n_train, "undefined": 5,
+    }  # fmt: skip
+    assert counts_of(states[1], True)["train, right"] == n_train
 
 
 def test_norms_are_plain_sums(run):
@@ -178,7 +176,7 @@ def test_pca_of_a_single_key_is_its_ring(tmp_path, module_mocker_umap):
 
     pca = figures(maps.build(open_run(handmade_run(tmp_path, P, (5,)))))[0]
     assert pca.texts is not None
-    assert "circle score 1.00 at k = 5" in pca.texts[-1]
+    assert "circle score is 1.00 at frequency 5" in pca.texts[-1]
     step = min(pow(5, -1, P), P - pow(5, -1, P))
     assert trace(pca.fig, 0).name == f"+{step} chain (k = 5)"
     x, y = (np.asarray(trace(pca.fig, 0)[axis]) for axis in "xy")

@@ -1,6 +1,7 @@
 """Sections on circuits: on the hand-made run, whose key frequencies are known, and on runs that they do not fit."""
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -29,18 +30,19 @@ def lines(figure: Any) -> dict[str, Any]:
 def test_progress_shows_the_measures_and_says_which_keys(run):
     from interp.measures import measure_snapshot
     from interp.sections import progress
+    from interp.story.words import short
 
     blocks: Any = progress.build(run)
-    named = blocks[0].markdown.partition("Key frequencies: k = ")[2].partition(" (")[0]
-    assert sorted(map(int, named.split(", "))) == list(KEYS)
+    named = blocks[0].markdown.partition("Key frequencies ")[2].partition(" (")[0]
+    assert sorted(map(int, re.findall(r"\d+", named))) == list(KEYS)
     assert "look ahead" in blocks[0].markdown and "No transition is shaded" in blocks[0].markdown
     losses, shares, by_freq = of_kind(blocks, "Figure")
     for i, step in enumerate(run.steps):
         values = measure_snapshot(run[step])
         for name in ("test_loss", "restricted_loss_logit2d_all", "excluded_loss_neuron_train"):
-            drawn = lines(losses)[name].y[i]
+            drawn = lines(losses)[short(name)].y[i]
             assert drawn == pytest.approx(values[name]) or values[name] <= 1e-12
-        assert lines(shares)["logit_fve"].y[i] == pytest.approx(values["logit_fve"])
+        assert lines(shares)[short("logit_fve")].y[i] == pytest.approx(values["logit_fve"])
         by_k = values["excluded_loss_logit2d_train_by_freq"]
         assert {k: lines(by_freq)[f"without k = {k}"].y[i] for k in KEYS} == pytest.approx(by_k)
     cursor = list(losses.at(100).data)[-1]
@@ -61,7 +63,7 @@ def test_the_transition_is_shaded_from_train_to_test(run):
     band = next(t for t in of_kind(progress.build(other), "Figure")[0].fig.data if t.fill == "toself")
     assert sorted(set(band.x)) == [10, 1000]
     said = of_kind(progress.build(other), "Text")[0].markdown
-    assert "(between steps 0 and 10) to 99% test accuracy (between steps 100 and 1,000)" in said
+    assert "(between steps 0 and 10) to 99\u00a0% test accuracy (between steps 100 and 1,000)" in said
     assert transition(run) is None  # both at one step
 
 
@@ -101,7 +103,7 @@ def test_given_keys_are_named_as_given(run):
     from interp.sections import keyfreqs
 
     blocks: Any = keyfreqs.build(open_run(run.path, key_freqs=[4]))
-    assert blocks[0].markdown == "Key frequencies: k = 4 (given)."
+    assert blocks[0].markdown == "Key frequency 4 (given)."
     assert "which were given" in of_kind(blocks, "Figure")[0].takeaway
 
 
@@ -113,8 +115,8 @@ def test_pizza_shows_the_scores(run):
     scores = of_kind(blocks, "Figure")[0]
     for name in ("gradient_symmetricity", "distance_irrelevance", "circularity"):
         value = measure_snapshot(run.last, [name])[name]
-        assert lines(scores)[name].y[-1] == pytest.approx(value)
-        assert math.isnan(lines(scores)["distance_irrelevance"].y[0])  # all logits are 0 there
+        assert lines(scores)[name.replace("_", " ")].y[-1] == pytest.approx(value)
+        assert math.isnan(lines(scores)["distance irrelevance"].y[0])  # all logits are 0 there
 
 
 def test_pizza_draws_each_circles_forms(tmp_path):
@@ -140,12 +142,12 @@ def test_ablations_show_the_tables_numbers(run):
     blocks: Any = section.build(run)
     (figure,), (table,) = of_kind(blocks, "Figure"), of_kind(blocks, "Table")
     expected: Any = ablations(run.last, None, list(KEYS), subsets=("test",)).set_index("intervention")
-    row = table.frame[(table.frame["label"] == "head L0H1") & (table.frame["how"] == "mean")].iloc[0]
+    row = table.frame[(table.frame["label"] == "head 1 of layer 0") & (table.frame["how"] == "mean")].iloc[0]
     assert row["loss_nats"] == pytest.approx(expected.loc["head L0H1 mean", "loss_nats"])
     dots = {
         (t.name, label): x for t in figure.fig.data if t.xaxis in (None, "x") for label, x in zip(t.y, t.x, strict=True)
     }
-    assert dots["mean", "head L0H1"] == row["loss_nats"]
+    assert dots["mean", "head 1 of layer 0"] == row["loss_nats"]
     kept = table.frame[(table.frame["how"] == "kept") & table.frame["label"].str.contains("logits")].iloc[0]
     removed = table.frame[
         (table.frame["how"] == "removed") & table.frame["label"].str.contains("3, 5, 9 in logits")
@@ -164,7 +166,7 @@ def test_ablations_move_with_the_slider(run):
         expected: Any = ablations(run[step], None, list(KEYS), subsets=("test",)).set_index("intervention")
         drawn = {(t.name, t.xaxis, label): x for t in figure.at(step).data for label, x in zip(t.y, t.x, strict=True)}
         for axis, column in (("x", "loss_nats"), ("x2", "accuracy")):
-            assert drawn["zero", axis, "head L0H2"] == pytest.approx(expected.loc["head L0H2 zero", column])
+            assert drawn["zero", axis, "head 2 of layer 0"] == pytest.approx(expected.loc["head L0H2 zero", column])
             assert drawn["no ablation", axis, "whole model"] == pytest.approx(expected.loc["none", column])
         low, high = figure.fig.layout.xaxis.range
         losses = [x for (_, axis, _), x in drawn.items() if axis == "x"]
@@ -200,7 +202,9 @@ def test_patching_shows_the_tables_of_the_functions(run):
     expected: Any = patch_inputs(run.last, clean, corrupted)
     best = expected["recovered"].max()
     assert inputs.frame["recovered"].iloc[0] == pytest.approx(best, abs=1e-4)
-    before = inputs.frame[(inputs.frame["activation"] == "resid_pre") & (inputs.frame["position"] == "a")]
+    before = inputs.frame[
+        (inputs.frame["activation"] == "residual stream before the layer") & (inputs.frame["position"] == "a")
+    ]
     assert before["recovered"].item() == pytest.approx(1, abs=1e-3)  # the operand that was replaced
     early = run.nearest(10)
     hook = "blocks.0.mlp.hook_post"

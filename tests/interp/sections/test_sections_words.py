@@ -29,14 +29,15 @@ def shares(**curves: list[float]) -> pd.DataFrame:
 
 
 def test_a_step_says_the_values_that_there_are(run):
-    from interp.story.steps import step_texts
+    from interp.story.words import step_texts
 
-    rows = [(0, "gini", 0.25), (0, "fve", float("nan")), (10, "gini", 0.5), (10, "fve", 0.125)]
+    gini, own = "gini_W_E", "my_measure"
+    rows = [(0, gini, 0.25), (0, own, float("nan")), (10, gini, 0.5), (10, own, 0.125)]
     frame = pd.DataFrame(rows, columns=["step", "measure", "value"])
     assert step_texts(run, frame, (0, 10, 20)) == (
-        "At step 0: gini 0.25.",
-        "At step 10: gini 0.5, fve 0.125.",
-        "At step 20: no value.",
+        "At step 0 the sparsity of the embedding's spectrum is 0.25.",
+        "At step 10 the sparsity of the embedding's spectrum is 0.50 and my measure is 0.125.",
+        "At step 20 none of these is defined.",
     )
 
 
@@ -124,7 +125,7 @@ def test_ablations_begin_with_the_model_as_it_is(run):
     assert (first["label"], first["how"], first["loss_change_nats"]) == ("whole model", "no ablation", 0)
     assert first["loss_nats"] == pytest.approx(run.last.loss("test"))
     labels = table.frame["label"].tolist()
-    assert labels[1:5] == ["head L0H0", "head L0H0", "head L0H1", "head L0H1"]
+    assert labels[1:5] == [f"head {head} of layer 0" for head in (0, 0, 1, 1)]
     assert len(dict.fromkeys(labels)) == 1 + sum(a != b for a, b in zip(labels, labels[1:], strict=False))
     symbols = {trace.name: trace.marker.symbol for trace in figure.fig.data}
     assert len(set(symbols.values())) == len(symbols) == 5  # dots on each other are told apart

@@ -53,8 +53,9 @@ def test_irreps_of_a_neuron_are_those_of_chughtais_measures(tmp_path):
 
 @pytest.mark.parametrize("shape", ["add", "pizza", "norm", "mlp"])
 def test_three_steps_of_the_standard_size_fit_a_page(tmp_path, shape):
-    from interp.html.widgets import Widget, pooled
+    from interp.html.widgets import Widget
     from interp.parts.network import MOST_BYTES, n_bytes, network_of
+    from tests.scripted import pooled
 
     standard = {"p": 113, "d_model": 128, "n_heads": 4, "d_mlp": 512}
     fields = {**SHAPES[shape], **standard}

@@ -17,6 +17,8 @@ TRAINED = {"progress.test_loss", "progress.train_loss"}
 NO_KEYS = {"keys.none", "progress.gini_W_L", "progress.neuron_fraction_fve85"}
 PAGE = {"attention.mean", "grid.cells", "norms.total", "norms.tensor", "patching.clean"}
 WHATIF = {"whatif.stages", "whatif.rounding", "whatif.answer_0"}
+CIRCLES = {"circles.W_E", "circles.W_L"}
+UNLEARNT = {"story.not_fitted", "story.not_understood", "story.circuit.none", "story.no_carrier"}
 SPECTRA = {"spectra.W_E", "spectra.W_U", "spectra.W_L"}
 MAPS = {"maps.PCA", "maps.t-SNE", "maps.UMAP"}
 LAW = {
@@ -42,43 +44,50 @@ CLAIMS = {
         ),
         *("outcome.fitted", "outcome.grokked", "verdict.pizza", "verdict.baseline", "verdict.circularity", "keys"),
         *("progress.transition", "progress.excluded_turn", "neurons.representatives", "pizza.circles"),
-        *("ablations.worst", "patching.snapshots", "whatif.answer_1"),
+        *("ablations.worst", "patching.snapshots", "story.memorised", "story.understood", "story.circuit.pizza"),
+        *(CIRCLES | {"story.first_carrier", "story.none_dropped", "whatif.answer_1"}),
     },
     "never": {
         *(LOG | TRAINED | PAGE | SPECTRA | MAPS | LAW | NEVER_KEYED),
-        *("outcome.not_fitted", "outcome.test_acc", "curves.test_acc", "verdict.none", "ablations.worst"),
-        "patching.snapshots",
+        *("outcome.not_fitted", "curves.test_acc", "verdict.none", "ablations.worst"),
+        *(CIRCLES | UNLEARNT | {"patching.snapshots"}),
     },
     "memorising": {
         *(LOG | TRAINED | MAPS | LAW | KEYED | {"progress.gini_W_L", "progress.neuron_fraction_fve85"}),
         *("spectra.W_E", "spectra.W_L", "grid.cells", "norms.total", "norms.tensor"),
-        *("outcome.fitted", "outcome.not_grokked", "curves.test_acc", "verdict.none", "keys", "keys.no_circuit"),
-        *("progress.no_transition", "neurons.no_cluster", "ablations.none"),
+        *("outcome.fitted", "curves.test_acc", "verdict.none", "keys", "keys.no_circuit"),
+        *("story.memorised", "story.not_understood", "story.circuit.none", "story.first_carrier", "story.none_dropped"),
+        *(CIRCLES | {"progress.no_transition", "neurons.no_cluster", "ablations.none"}),
     },
     "one_snapshot": {
         *(TRAINED | PAGE | SPECTRA | MAPS | LAW | NO_KEYS | {"neurons.no_cluster", "ablations.worst"}),
-        *("outcome.not_evaluated", "outcome.scores", "verdict.none"),
+        *("outcome.not_evaluated", "outcome.scores", "verdict.none", "story.circuit.none", "story.test_loss"),
+        *CIRCLES,
     },
     "unfinished": {
         *(LOG | TRAINED | PAGE | SPECTRA | MAPS | LAW | NEVER_KEYED | {"ablations.worst", "patching.snapshots"}),
-        *("outcome.not_fitted", "outcome.test_acc", "outcome.unfinished", "curves.test_acc", "verdict.none"),
+        *(CIRCLES | UNLEARNT),
+        *("outcome.not_fitted", "outcome.unfinished", "curves.test_acc", "verdict.none"),
     },
     "s5": {
         *(TRAINED | PAGE | MAPS | {f"{name}.irreps" for name in SPECTRA} | {"keys.none", "progress.no_transition"}),
         *("progress.train_acc", "progress.test_acc"),
         *("outcome.not_evaluated", "outcome.scores", "verdict.none", "ablations.none", "patching.snapshots"),
+        *("story.circuit.none", "story.test_loss", "story.no_carrier"),
     },
     "div_or_sub": {
         *(TRAINED | PAGE | MAPS | SPECTRA | {"keys.none", "progress.gini_W_L", "progress.no_transition"}),
         *("outcome.not_evaluated", "outcome.scores", "verdict.none", "ablations.worst", "patching.snapshots"),
+        *(CIRCLES | {"story.circuit.none", "story.test_loss"}),
     },
     "mlp": {
         *(TRAINED | MAPS | LAW | NEVER_KEYED | {"spectra.W_E", "spectra.W_L", "grid.cells", "norms.total"}),
         *("outcome.not_evaluated", "outcome.scores", "verdict.none", "pizza.circles", "patching.snapshots"),
-        "norms.tensor",
+        *(CIRCLES | {"story.circuit.none", "story.test_loss", "story.no_carrier", "norms.tensor"}),
     },
     "imported": {
         *(PAGE | SPECTRA | MAPS | LAW | NO_KEYS | {"neurons.no_cluster", "ablations.worst"}),
+        *(CIRCLES | {"story.circuit.none", "story.test_loss", "story.imported"}),
         *(
             "curves.listed_test_loss",
             "curves.listed_train_loss",
@@ -247,11 +256,13 @@ def test_a_memorisers_frequencies_are_labelled(pages):
 
 
 def test_the_null_is_drawn_dashed(pages):
+    from interp.story.words import short
+
     (losses, *_) = [block for block in pages("grokked")["progress"] if type(block).__name__ == "Figure"]
     lines = {trace.name: trace for trace in losses.fig.data}
     for name in ("restricted_loss_logit2d_all", "excluded_loss_logit2d_train"):
-        null = lines[f"{name} at random frequencies"]
-        assert null.line.dash == "dash" and null.line.color == lines[name].line.color
+        null = lines[f"{short(name)}, random"]
+        assert null.line.dash == "dash" and null.line.color == lines[short(name)].line.color
 
 
 def test_one_value_is_no_change():

@@ -99,19 +99,20 @@ def test_a_lookup_table_is_neither(tmp_path, shift, op, kind):
     assert verdict_of(run).kind == kind
 
 
-def test_overview_and_section_say_the_same(tmp_path):
+def test_the_first_screen_and_the_section_say_the_same(tmp_path):
     from interp import open_run
-    from interp.sections import overview, pizza
+    from interp.sections import pizza, story
     from interp.story.claims import claims_of
 
     run: Any = open_run(handmade_run(tmp_path, 23, (3, 5, 9)))
     first, second = (
-        [claim for claim in claims_of(section.build(run)) if claim.id == "verdict.pizza"]
-        for section in (overview, pizza)
+        [claim for claim in claims_of(section.build(run)) if claim.id == id]
+        for section, id in ((story, "story.circuit.pizza"), (pizza, "verdict.pizza"))
     )
-    assert first == second and len(first) == 1
+    assert len(first) == len(second) == 1
+    assert first[0].numbers == {**second[0].numbers, "frequencies": 3} and "**pizza**" in first[0].text
     table: Any = next(block for block in pizza.build(run) if "verdict" in getattr(block, "caption", ""))
-    row = table.frame.set_index("score").loc["gradient_symmetricity"]
+    row = table.frame.set_index("score").loc["gradient symmetricity"]
     assert row["this run"] == pytest.approx(1) and row["untrained"] == 0
     assert (row["published pizza (A)"], row["published clock (B)"]) == (0.994, 0.334)
 
