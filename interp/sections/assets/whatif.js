@@ -22,7 +22,7 @@ const WHATIF_STYLE = `
 .wi-circles { display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .wi-circle { display: grid; justify-items: center; padding: 0.2rem; width: 9.5rem; }
 .wi-circle svg { width: 100%; font-size: 12px; overflow: visible; }
-.wi-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.6rem 1.2rem; }
+.wi-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: 0.6rem 1.2rem; }
 .wi-name { font-size: 0.85rem; font-weight: 600; }
 .wi-row { display: grid; grid-template-columns: 5.5rem 1fr 2.6rem; gap: 0.5rem; align-items: center; font-size: 0.85rem; }
 .wi-rail { height: 0.7rem; border: 1px solid var(--line); }

@@ -265,7 +265,7 @@ def test_attention_and_neurons_are_those_of_the_pair(show, runs):
         settled(page)
     assert page.evaluate("window.state.neuron") == neuron
     value = float(cache["blocks.0.mlp.hook_post"][a * 7 + b, -1, neuron])
-    found = re.search(r": (-?[\d.]+)\.$", page.locator(".wi-strip ~ p.wi-note").inner_text())
+    found = re.search(r": ([\d.]+)\.$", page.locator(".wi-strip ~ p.wi-note").inner_text().replace("\u2212", "-"))
     assert found and float(found[1]) == pytest.approx(value, abs=1e-2 * abs(value) + 1e-3)
     assert page.get_by_label("Neuron", exact=True).input_value() == str(neuron), "the neuron widget follows"
 
