@@ -35,6 +35,8 @@ class Options:
     """Frequencies to take as key; chosen at the run's last snapshot by default."""
     with_runs: bool = False
     """For a sweep: also build the reports of its runs that have none."""
+    timings: bool = False
+    """Print a table of the seconds that each section of a run's report took."""
     list: bool = False
     """Print the sections' ids and titles, and exit."""
     quiet: bool = False
@@ -58,7 +60,7 @@ def _main(argv: "list[str]") -> int:
 
     kind = next(kind for kind in PAGES if kind.recognises(options.run))
     built = kind.build(options.run, options.out, **_own_flags(options, kind, PAGES))
-    say(write(built.page, built.folder, options.quiet))
+    say(write(built.page, built.folder, options.quiet, built.timings))
     return built.status
 
 

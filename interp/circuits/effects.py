@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
 
 from interp.parts.structure import find_law
-from interp.runs.snapshot import Snapshot, row_scores
+from interp.runs.snapshot import Snapshot
 from train.errors import UsageError
+from train.passes.loss import cross_entropy
 
 from .ablate import Along, ablate_frequencies, ablate_heads, ablate_neurons
 from .hooks import Hooks, Numbers, check_hooks
+from .tail import Tail, tail_of
 
 SUBSETS = ("train", "test", "all")
 COLUMNS = ("intervention", "subset", "loss_nats", "accuracy", "loss_change_nats", "accuracy_change")
@@ -29,20 +34,41 @@ def effects(snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequenc
         UsageError: an intervention named "none", or a hook that the model does not have.
         ValueError: an unknown subset, or a hook whose flag is off.
     """
+    return _effects(snap, interventions, subsets, None)
+
+
+def _effects(
+    snap: Snapshot, interventions: Mapping[str, Hooks], subsets: Sequence[str], tail: Tail | None
+) -> pd.DataFrame:
+    """The table of ``effects``, whose interventions run the model from their hook on where ``tail`` serves them."""
     if "none" in interventions:
         raise UsageError("'none' names the row without an intervention: choose another name")
     known = [name for name in subsets if snap.task.is_train is not None or name not in ("train", "test")]
     rows = {name: snap.task.rows(name) for name in known}
+    chosen = torch.cat([torch.zeros(0, dtype=torch.long), *rows.values()]).unique()
     check_hooks(snap.model, [name for hooks in interventions.values() for name, _ in hooks])
     table, before = [], {}
     for intervention, hooks in {"none": [], **interventions}.items():  # "none" comes first: the others' baseline
-        with snap.model.hooks(fwd_hooks=hooks):
-            loss, right = row_scores(snap.task, snap.answer_logits())
+        loss, right = _row_scores(snap, hooks, chosen, tail)
         for subset, indices in rows.items():
-            scores = float(loss[indices].mean()), float(right[indices].double().mean())
+            at = torch.searchsorted(chosen, indices)
+            scores = float(loss[at].mean()), float(right[at].double().mean())
             first = before.setdefault(subset, scores)
             table.append((intervention, subset, *scores, scores[0] - first[0], scores[1] - first[1]))
     return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def _row_scores(
+    snap: Snapshot, hooks: Hooks, rows: Int64[Tensor, " chosen"], tail: Tail | None
+) -> tuple[Float[Tensor, " chosen"], Bool[Tensor, " chosen"]]:
+    """Loss of some rows under hooks, in nats, and whether they are answered right."""
+    if tail is not None and tail.serves(hooks):
+        logits = tail.logits(hooks, rows)
+    else:
+        with snap.model.hooks(fwd_hooks=hooks):
+            logits = snap.answer_logits()[rows]
+    labels = snap.task.labels[rows]
+    return cross_entropy(logits, labels), (logits.argmax(dim=-1) == labels).all(dim=1)
 
 
 def ablations(
@@ -80,7 +106,7 @@ def ablations(
             hooks_of |= {("head", f"L{i}H{head}", how): ablate_heads([head], i, how) for head in range(cfg.n_heads)}
         hooks_of |= {("neurons", name, how): ablate_neurons(group, layer, how) for name, group in groups.items()}
     hooks_of |= _frequency_ablations(snap, sorted({int(k) for k in ks}), layer, along)
-    frame = effects(snap, {" ".join(key): hooks for key, hooks in hooks_of.items()}, subsets)
+    frame = _effects(snap, {" ".join(key): hooks for key, hooks in hooks_of.items()}, subsets, tail_of(snap))
     keys = {"none": ("none", "", "")} | {" ".join(key): key for key in hooks_of}
     for place, column in enumerate(("kind", "part", "how")):
         frame.insert(1 + place, column, [keys[name][place] for name in frame["intervention"]])

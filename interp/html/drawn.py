@@ -29,7 +29,7 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...], payload: Payload) -> 
     for track in tracks:
         keys = axis_keys(traces(fig)[track.trace], track.attr)
         on_log_axis = bool(keys) and subtree(layout, keys).get("type") == "log"
-        array = payload.add(packed(track.values, on_log_axis, track.coarse))
+        array = payload.add_once(packed(track.values, on_log_axis, track.coarse))
         sent.append({"trace": track.trace, "attr": track.attr, "values": array, "cursor": track.is_cursor})
         *path, last = track.attr.split(".")
         subtree(data[track.trace], tuple(path)).pop(last, None)

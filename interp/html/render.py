@@ -199,6 +199,8 @@ def _plain(value: Any) -> str:
         return json.dumps(value, default=str, ensure_ascii=False)
     if not isinstance(value, str) and pd.isna(value):
         return "–"
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return f"{value:,}".replace("-", "−")
     if isinstance(value, float | np.floating):
         return number(float(value), 4)
     return str(value)

@@ -4,6 +4,7 @@ A family is a file of functions marked ``@measure`` and one name in ``FAMILIES``
 """
 
 import importlib
+import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -85,13 +86,14 @@ def table(
     """Measures over training as a tidy frame: columns step, measure, k, irrep, value, unit.
 
     k and irrep are NA where the measure is one number. Measures that do not apply have no rows; ``measure_snapshot``
-    gives the reasons.
+    gives the reasons. Snapshots are measured side by side, one a core.
 
     Args:
         run: the run whose snapshots are measured.
         names: names of measures; by default all.
         steps: steps of snapshots; by default all.
-        visit: callback for each snapshot once it is measured, while its parts are still in memory.
+        visit: callback for each snapshot once it is measured, while its parts are still in memory; called in the order
+            of the steps, in the caller's thread.
 
     Raises:
         UsageError: an unknown name.
@@ -99,21 +101,35 @@ def table(
     """
     import pandas as pd
 
-    from interp.parts.memo import Unavailable
+    from interp.parts.threads import one_thread, threads_for
 
-    measures = choose(names)
+    measures, todo = choose(names), list(run.steps if steps is None else steps)
     rows: list[tuple[int, str, int | None, str | None, float, str]] = []
-    for step in run.steps if steps is None else steps:
-        snap = run[step]
-        for measure in measures:
-            value = measure(snap)
-            if isinstance(value, Unavailable):
-                continue
-            parts = value if isinstance(value, dict) else {None: value}
-            for at, number in parts.items():
-                k, irrep = (None, at) if isinstance(at, str) else (at, None)
-                rows.append((step, measure.name, k, irrep, number, measure.unit))
-        visit(snap)
-        snap.forget()
+    threads = threads_for(run)
+    # the first snapshot alone: what snapshots share is then there, and no two threads compute it
+    firsts = [0, *range(1, len(todo), threads.count), len(todo)] if todo else []
+    with one_thread():
+        for first, end in itertools.pairwise(firsts):
+            snaps = [run[step] for step in todo[first:end]]
+            for found, snap in zip(threads.map(lambda s: _rows(s, measures), snaps), snaps, strict=True):
+                rows += found
+                visit(snap)
+                snap.forget()
     frame = pd.DataFrame(rows, columns=["step", "measure", "k", "irrep", "value", "unit"])
     return frame.astype({"k": "Int64", "irrep": "string", "value": float})
+
+
+def _rows(snap: "Snapshot", measures: "Iterable[Measure]") -> list[tuple[int, str, int | None, str | None, float, str]]:
+    """The rows of ``table`` at one snapshot."""
+    from interp.parts.memo import Unavailable
+
+    rows: list[tuple[int, str, int | None, str | None, float, str]] = []
+    for measure in measures:
+        value = measure(snap)
+        if isinstance(value, Unavailable):
+            continue
+        parts = value if isinstance(value, dict) else {None: value}
+        for at, number in parts.items():
+            k, irrep = (None, at) if isinstance(at, str) else (at, None)
+            rows.append((snap.step, measure.name, k, irrep, number, measure.unit))
+    return rows

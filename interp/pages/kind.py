@@ -6,6 +6,8 @@ from pathlib import Path
 
 from interp.html.page import Page
 
+from .timing import Timings
+
 
 @dataclass(frozen=True)
 class Built:
@@ -16,6 +18,8 @@ class Built:
     """Where the page belongs."""
     status: int = 0
     """Exit status of the command: 1 where a part of the page failed, 3 where data were left out as corrupt."""
+    timings: Timings | None = None
+    """Seconds of the page's parts, to be printed once the page is written; None: not asked for."""
 
 
 @dataclass(frozen=True)

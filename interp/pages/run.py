@@ -2,21 +2,24 @@
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from interp.html.blocks import Block, Text
 from interp.html.page import Page, PageSection
 from interp.parts.keyfreqs import key_freqs as key_freqs_of
+from interp.parts.threads import one_thread
 from interp.runs.finding import open_run
 from interp.runs.run import Run
 from interp.sections import SECTIONS, Section
 from interp.story.phases import phases
-from train.cli.terminal import remark, tell, tell_error
+from train.cli.terminal import remark, tell_error
 from train.errors import UsageError
 from train.hints import nearest
 
 from .headings import SHARED, print_steps, provenance, selections, step_labels, subtitle, title
 from .kind import Built, Kind, folder_for
+from .timing import Progress, Timings
 from .writing import write
 
 
@@ -26,6 +29,7 @@ def report(
     only: Sequence[str] = (),
     key_freqs: Sequence[int] | None = None,
     quiet: bool = True,
+    timings: bool = False,
 ) -> Path:
     """Build a run's report and write it, as ``python -m interp.report`` does. Returns the path of ``index.html``.
 
@@ -37,6 +41,7 @@ def report(
         only: ids of the sections to build; all by default.
         key_freqs: frequencies to take as key; by default those of ``run``, or else the ones found at its last snapshot.
         quiet: False prints the name of each section on standard error before it is built.
+        timings: True prints a table of the seconds that each section took, on standard error.
 
     Raises:
         UsageError: an unknown section or run, a run without snapshots, or a key frequency that is none of the run's.
@@ -46,12 +51,19 @@ def report(
     if isinstance(run, Run):
         key_freqs = run.given_key_freqs if key_freqs is None else key_freqs
         run = run.path
-    built = build(Path(run), None if out is None else Path(out), quiet=quiet, only=only, key_freqs=key_freqs or ())
-    return write(built.page, built.folder)
+    folder = None if out is None else Path(out)
+    built = build(Path(run), folder, quiet=quiet, only=only, key_freqs=key_freqs or (), timings=timings)
+    return write(built.page, built.folder, quiet, built.timings)
 
 
 def build(
-    path: Path, out: Path | None, *, quiet: bool, only: Sequence[str] = (), key_freqs: Sequence[int] = ()
+    path: Path,
+    out: Path | None,
+    *,
+    quiet: bool,
+    only: Sequence[str] = (),
+    key_freqs: Sequence[int] = (),
+    timings: bool = False,
 ) -> Built:
     """Build the page of the run at ``path``; tracebacks of sections that fail go to ``errors.txt`` beside the page.
 
@@ -59,14 +71,25 @@ def build(
         UsageError: an unknown section or run, a run without snapshots, or a key frequency that is none of the run's.
         DataError: files of the run cannot be read.
     """
-    sections = _requested(only)
-    run, problems = _opened(path, tuple(key_freqs) or None)
+    sections, times = _requested(only), Timings()
+    with times.of("(opening)"):
+        run, problems = _opened(path, tuple(key_freqs) or None)
     folder = folder_for(run.name, out)
     folder.mkdir(parents=True, exist_ok=True)
     errors = folder / "errors.txt"
     errors.unlink(missing_ok=True)
     left_out = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
-    shown = [part for section in sections for part in _parts(section, _blocks(section, run, errors, quiet))]
+    shown = []
+    for section in sections:
+        if section.begin is not None:
+            with suppress(Exception):  # raised again, and reported, where the section is built
+                section.begin(run)
+    with Progress(len(sections), quiet=quiet) as progress:
+        for number, section in enumerate(sections):
+            progress.begin(number, section.title)
+            with times.of(section.id), one_thread():
+                shown += _parts(section, _blocks(section, run, errors))
+        progress.end()
     shown.sort(key=lambda part: part.folded)
     marks = phases(run)
     page = Page(
@@ -83,7 +106,7 @@ def build(
     )
     for text in problems.values():
         tell_error(f"{text}; left out of the report")
-    return Built(page, folder, status=3 if problems else 1 if errors.exists() else 0)
+    return Built(page, folder, 3 if problems else 1 if errors.exists() else 0, times if timings else None)
 
 
 def _requested(only: Sequence[str]) -> list[Section]:
@@ -120,10 +143,8 @@ def _opened(path: Path, key_freqs: tuple[int, ...] | None) -> tuple[Run, dict[in
     return run, problems
 
 
-def _blocks(section: Section, run: Run, errors: Path, quiet: bool) -> list[Block]:
+def _blocks(section: Section, run: Run, errors: Path) -> list[Block]:
     """The section's blocks, or one line where it fails, with the traceback appended to the file ``errors``."""
-    if not quiet:
-        tell(f"{section.title} ...")
     try:
         return section.build(run)
     except Exception as error:
@@ -160,4 +181,4 @@ def _recognises(path: Path) -> bool:
     return True
 
 
-KIND = Kind("a run", _recognises, build, flags=("quiet", "only", "key_freqs"))
+KIND = Kind("a run", _recognises, build, flags=("quiet", "only", "key_freqs", "timings"))

@@ -155,7 +155,7 @@ def _report(options: ReportOptions) -> int:
     from interp.pages.writing import write
 
     options.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is refused before minutes of work
-    say(write(build(options.quiet), options.out))
+    say(write(build(options.quiet), options.out, options.quiet))
     return 0
 
 

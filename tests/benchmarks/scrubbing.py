@@ -39,8 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         page.wait_for_function("document.querySelectorAll('.painted').length >= 3")
         page.wait_for_timeout(50)
         print(f"first paint of the lead: {spent_ms():.0f} ms of main-thread CPU")
-        page.evaluate("page.flush()")
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(3000)  # until every section is unpacked, while the browser is idle
         places = []
         height = page.evaluate("document.documentElement.scrollHeight")
         for top in range(0, height, 700):

@@ -39,12 +39,15 @@ function boxesOf({ data, layout }) {
 
 const distinct = (values) => Array.from(new Set(values.map((v) => v.toFixed(3)))).sort((a, b) => a - b);
 
+// The least width of a box; on paper boxes may be smaller.
+const leastWidth = (isSquare, width) => (isSquare ? (printing ? 90 : width < 500 ? 115 : 215) : printing ? 140 : 230);
+
 // Rows and columns of the boxes: plotly's own, or as many side by side as there is room for where a plot is narrow and
 // where all boxes are squares, whose order says all.
 function gridOf(boxes, width) {
   const [lefts, tops] = [distinct(boxes.map((box) => box.left)), distinct(boxes.map((box) => -box.high))];
   const isSquare = boxes.length > 1 && boxes.every((box) => box.isSquare);
-  const fitting = Math.max(1, Math.floor(width / (isSquare ? (width < 500 ? 115 : 215) : 230)));
+  const fitting = Math.max(1, Math.floor(width / leastWidth(isSquare, width)));
   const isStacked = isSquare || fitting < lefts.length;
   const rows = Math.ceil(boxes.length / fitting);
   const perRow = Math.ceil(boxes.length / rows);

@@ -72,7 +72,7 @@ class Panel {
     const { layout } = this.figure;
     const paper = this.element.classList.contains("compact") ? PAPER_PX.lead : PAPER_PX.figure;
     const width = Math.floor(printing ? paper : this.plot.clientWidth);
-    const { boxes, height } = arranged(boxesOf(this.figure), width, this.baseHeight * (printing ? 0.7 : 1));
+    const { boxes, height } = arranged(boxesOf(this.figure), width, this.baseHeight * (printing ? 0.72 : 1));
     this.boxes = boxes;
     this.size = [width, height];
     this.plot.style.height = `${height}px`;
@@ -223,7 +223,7 @@ class Panel {
 }
 
 // Widths of plots in print: three of the lead's figures, or two others, side by side.
-const PAPER_PX = { lead: 222, figure: 318 };
+const PAPER_PX = { lead: 222, figure: 440 };
 
 function outline(ctx, trace, box, by, value, { ink, panel }) {
   const isX = by === "x";

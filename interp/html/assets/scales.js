@@ -20,8 +20,19 @@ function niceStep(span, most) {
   return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= rough * 0.999);
 }
 
-// Marks of an axis: [{at: value, text}], about as many as fit.
+const OVERHANG = 24; // what an axis's last label may reach beyond it
+
+// Marks of an axis: [{at: value, text}], as many as fit; beside each other those that would overlap are left out.
 function marksOf(axis, pixels, isVertical) {
+  const marks = allMarks(axis, pixels, isVertical);
+  if (isVertical) return marks;
+  const scale = scaleOf(axis, 0, pixels);
+  let end = -Infinity;
+  return marks.map((mark) => ({ ...mark, px: scale.pixel(mark.at), half: widthOf(mark.text) / 2 + 3 })).sort((a, b) => a.px - b.px)
+    .filter(({ px, half }) => px - half >= end && px + half <= pixels + OVERHANG && (end = px + half));
+}
+
+function allMarks(axis, pixels, isVertical) {
   const [lo, hi] = [Math.min(...axis.range), Math.max(...axis.range)];
   const inside = (v) => v >= lo - 1e-9 * (hi - lo) && v <= hi + 1e-9 * (hi - lo);
   if (axis.type === "category") return categoryMarks(axis, pixels, isVertical);
@@ -72,5 +83,5 @@ function logMarks(lo, hi, pixels, isVertical) {
 // Marks of a stretch of a log axis without a power of ten: round numbers.
 function closeMarks(lo, hi, room) {
   const ends = { range: [10 ** lo, 10 ** hi], type: "linear" };
-  return marksOf(ends, 64 * Math.max(1, room), false);
+  return allMarks(ends, 64 * Math.max(1, room), false);
 }

@@ -119,7 +119,7 @@ def pages(runs):
     from interp.sections import SECTIONS
 
     patch, built = pytest.MonkeyPatch(), {}
-    patch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+    patch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
     no_divergence = torch.full((9,), math.nan)
     patch.setattr(maps, "tsne_over_training", lambda rows: (pca_over_training(rows)[0], no_divergence[: len(rows)]))
 
