@@ -80,7 +80,7 @@ def _rounding(computed: Computed) -> Claim:
 
 def _how(computed: Computed) -> str:
     """What a switch does, and why some switches are missing."""
-    parts = ["Everything below is computed anew for each choice."]
+    parts = ["All of it is computed anew for each choice."]
     if computed.options["keys"]:
         what = "a frequency" if computed.options["cycle"] else "an irrep"
         at = "cos and sin of w(a+b)" if computed.options["cycle"] else "its matrix coefficients of ab"

@@ -35,7 +35,7 @@ const WHATIF_STYLE = `
 .wi-group { display: flex; flex-wrap: wrap; gap: 0.2rem 0.9rem; align-items: baseline; font-size: 0.9rem; flex-basis: 100%; }
 .wi-group > span { min-width: 6rem; color: var(--soft); }
 @media (max-width: 640px) { .wi-columns { grid-template-columns: minmax(0, 1fr); } .wi-circle { width: 8.6rem; } .wi-group > span { flex-basis: 100%; } }
-@media print { .wi-controls, .wi fieldset { display: none; } }
+@media print { .wi-controls, .wi fieldset, .wi-note:has(+ .wi-table) { display: none; } }
 `;
 
 (window.widgets ??= {}).whatif = (element, arrays, options, api) => {
