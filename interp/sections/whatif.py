@@ -35,7 +35,9 @@ def build(run: Run) -> list[Block]:
                 stages_claim(run, computed.stages, stages_of(run)),
                 _rounding(computed),
             ),
-            source=_source(computed),
+            how=_how(computed),
+            source=f"The excluded loss is that of {NANDA}; attention, neurons and logits are the model's own, at the "
+            "position where the answer is read.",
             alt="Controls for the two operands, the step and the parts that are switched off; a table of all pairs, "
             "the angles of the operands, the attention of each head, the activations of the neurons and the logits.",
             name="whatif",
@@ -76,15 +78,15 @@ def _rounding(computed: Computed) -> Claim:
     return Claim("whatif.rounding", text, {"difference": most}, "the largest logit")
 
 
-def _source(computed: Computed) -> str:
+def _how(computed: Computed) -> str:
     """What a switch does, and why some switches are missing."""
-    parts = []
+    parts = ["All of it is computed anew for each choice."]
     if computed.options["keys"]:
         what = "a frequency" if computed.options["cycle"] else "an irrep"
         at = "cos and sin of w(a+b)" if computed.options["cycle"] else "its matrix coefficients of ab"
         parts.append(
             f"Switching off {what} takes the parts of the logits at {at} away, over all pairs and after all other "
-            f"switches, as in the excluded loss of {NANDA}."
+            "switches, as in the excluded loss."
         )
     elif computed.no_units:
         parts.append(f"There are no frequencies to switch off: {computed.no_units}.")
