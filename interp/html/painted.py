@@ -105,7 +105,7 @@ def _missing(trace: dict, kind: str) -> Iterator[str]:
     marker = trace.get("marker") or {}
     colours = trace.get("z") if kind == "heatmap" else marker.get("color")
     scaled = trace if kind == "heatmap" else marker
-    if colours is not None and np.asarray(colours).dtype.kind in "biufO" and "colorscale" not in scaled:
+    if colours is not None and as_numbers(colours).dtype.kind in "biuf" and "colorscale" not in scaled:
         yield f"{kind} without a colour scale"
     named = set(re.findall(r"%\{([^}:]*)", str(trace.get("hovertemplate", ""))))
     yield from (f"{kind}.hovertemplate with {name}" for name in sorted(named - HOVERED))

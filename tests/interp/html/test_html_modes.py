@@ -136,6 +136,19 @@ def test_on_paper_the_lead_is_shown_at_the_chosen_steps(small: OpenedPage):
     assert moments.count() == 0 and flush(page) == 31
 
 
+def test_a_lead_figure_that_plotly_draws_is_printed_as_it_stands(small: OpenedPage):
+    page = small.page
+    page.locator("[id='story.table'] .closer").click()
+    wait_until(page, "document.querySelector('[id=\"story.table\"] .js-plotly-plot')?.data !== undefined")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert [page.locator(".moment").nth(i).locator(".picture").count() for i in range(3)] == [2, 2, 2]
+    assert page.locator("[id='story.table']").is_visible() and not page.locator("[id='story.loss']").is_visible()
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.locator("[id='story.table'] .closer").click()
+
+
 def test_the_printed_pages_are_full(small: OpenedPage, tmp_path: Path):
     """The content's height on paper says how many pages it needs; panels are not cut, so one more may be begun."""
     page = small.page
