@@ -315,7 +315,7 @@ def test_panels_follow_the_colour_scheme_and_paper_is_light(shared: OpenedPage):
     assert is_light() == {False}
     assert page.evaluate("window.page.panels.get('cloud.cloud').size[0]") <= 680
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    page.emulate_media(media="screen")
+    page.emulate_media(media="null")
     assert is_light() == {True}
     page.emulate_media(color_scheme="light")
 
