@@ -129,7 +129,9 @@ def test_values_outside_the_subset_are_reported(traces, layout, message):
 @pytest.mark.parametrize("colours", [["red", "blue"], np.array(["red", "blue"]), np.array(["red", "blue"], object)])
 def test_colours_may_be_named_one_by_one(colours):
     assert beyond(go.Bar(y=[1, 2], marker_color=colours)) is None
-    assert beyond(go.Bar(y=[1, 2], marker_color=np.array([0.5, 1.0], object))) == "bar without a colour scale", "control"
+    assert beyond(go.Bar(y=[1, 2], marker_color=np.array([0.5, 1.0], object))) == "bar without a colour scale", (
+        "control"
+    )
 
 
 def test_a_line_across_is_known_and_what_plotly_draws_is_sent_as_it_is():
