@@ -19,7 +19,7 @@ def circles_figure(panels: Sequence[tuple[str, pd.DataFrame]], reach: float, hei
         reach: all axes go from -reach to reach.
         height: of the whole figure, in pixels.
     """
-    n_cols = min(PER_ROW, len(panels))
+    n_cols = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     n_rows = -(-len(panels) // n_cols)
     fig = make_subplots(
         rows=n_rows, cols=n_cols, subplot_titles=[title for title, _ in panels],

@@ -30,7 +30,7 @@ def story_figure(frame: pd.DataFrame, step: int) -> go.Figure:
         values = [v for name in columns for v in frame[f"{name}_{what}"].tolist() if v > 0]
         spans.append((min(values), max(values)) if what == "loss" and values else (0.0, 1.0))
     for row, span in enumerate(spans, start=1):
-        fig.add_trace(cursor(step, *span, showlegend=False), row=row, col=1)
+        fig.add_trace(cursor(step, *span), row=row, col=1)
     fig.update_xaxes(type="log", dtick=1)
     fig.update_xaxes(title="step (log scale)", row=len(panels), col=1)
     for row, what in enumerate(panels, start=1):

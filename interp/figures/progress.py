@@ -108,8 +108,7 @@ def panels_figure(frame: pd.DataFrame, step: int, panel: str, by: str, unit: str
             fig.add_trace(trace, row=1, col=col)
         fig.update_xaxes(type="log", dtick=1, title="step (log scale)", matches="x", row=1, col=col)
     for col in range(1, len(names) + 1):
-        line = cursor(step, min(values), max(values), legendgroup="cursor", showlegend=col == 1)
-        fig.add_trace(line, row=1, col=col)
+        fig.add_trace(cursor(step, min(values), max(values)), row=1, col=col)
     margin = 0.05 * (max(values) - min(values)) or 0.5
     fig.update_yaxes(range=[min(values) - margin, max(values) + margin])
     fig.update_yaxes(title=unit, row=1, col=1)

@@ -57,10 +57,11 @@ def below_legend(fig: go.Figure) -> go.Figure:
 
 
 def cursor(step: int, low: float, high: float, **where: Any) -> go.Scatter:
-    """A vertical line at ``step``, from ``low`` to ``high`` on the y axis."""
+    """A vertical line at ``step``, from ``low`` to ``high`` on the y axis, without an entry in the legend."""
     x = on_log_axis([step, step])
     line = {"color": CURSOR, "width": 1, "dash": "dot"}
-    return go.Scatter(x=x, y=[low, high], mode="lines", line=line, name="this step", hoverinfo="skip", **where)
+    name = {"name": "this step", "showlegend": False}
+    return go.Scatter(x=x, y=[low, high], mode="lines", line=line, hoverinfo="skip", **name, **where)
 
 
 def log_step_axis(fig: go.Figure, **where: Any) -> None:

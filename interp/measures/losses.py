@@ -29,7 +29,7 @@ SOURCE = "Power et al. 2022 (2201.02177); float64 log-softmax as in Nanda et al.
 def model_score(snap: Snapshot, rows: str) -> Score:
     """{score} over {rows}, with every logit that the model has as a possible answer."""
     indices = rows_of(snap.run, rows)
-    losses, is_right = _row_scores(snap)
+    losses, is_right = row_results(snap)
     return Score(float(losses[indices].mean()), float(is_right[indices].double().mean()))
 
 
@@ -46,7 +46,8 @@ def margin_mean(snap: Snapshot) -> float:
 
 
 @part
-def _row_scores(snap: Snapshot) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
+def row_results(snap: Snapshot) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
+    """Loss of every row in nats (NaN without a defined answer), and whether the row is answered right."""
     return row_scores(snap.task, logits_at_answers(snap))
 
 

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from interp.html.blocks import Block, Text
@@ -79,6 +80,10 @@ def build(
     errors.unlink(missing_ok=True)
     left_out = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
     shown = []
+    for section in sections:
+        if section.begin is not None:
+            with suppress(Exception):  # raised again, and reported, where the section is built
+                section.begin(run)
     with Progress(len(sections), quiet=quiet) as progress:
         for number, section in enumerate(sections):
             progress.begin(number, section.title)

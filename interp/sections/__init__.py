@@ -54,6 +54,8 @@ class Section:
     """Ids of tables that the page shows in the appendix, in a section of their own."""
     appendix_title: str = ""
     """Title of that section."""
+    begin: Callable[[Run], None] | None = None
+    """Starts work in another process, before the sections are built; ``build`` does it where nothing was begun."""
 
 
 SECTIONS = [
@@ -61,7 +63,7 @@ SECTIONS = [
     Section("curves", "What happened", curves.build, curves.FIGURES),
     Section("spectra", "What was learnt: frequencies", spectra.build, spectra.FIGURES),
     Section("circles", "What was learnt: circles", circles.build, circles.FIGURES),
-    Section("maps", "What was learnt: maps of the output layer", maps.build, maps.FIGURES),
+    Section("maps", "What was learnt: maps of the output layer", maps.build, maps.FIGURES, begin=maps.begin),
     Section("attention", "How it computes: attention", attention.build, attention.FIGURES),
     Section("neurons", "How it computes: neurons", neurons.build, neurons.FIGURES),
     Section("logits", "How it computes: logits", logits.build, logits.FIGURES),

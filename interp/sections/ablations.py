@@ -16,13 +16,14 @@ from interp.measures.frequencies import FVE
 from interp.parts.keyfreqs import key_freqs_of
 from interp.parts.memo import NotApplicable
 from interp.parts.pairs import best_frequency
+from interp.parts.threads import threads_for
 from interp.runs.run import Run
 from interp.story.behaviour import ablation_claim, ablations_claim
 from interp.story.keysteps import key_steps
 from interp.story.standing import at, drawn_at, over_run
 
 KEY_STEPS = 6
-"""Number of snapshots; few, because each one takes a forward pass over all pairs for every ablation."""
+"""Number of snapshots; few, because each one takes some thirty ablations over all pairs."""
 SOURCE = (
     "Heads: attn.hook_z; neurons: the last layer's mlp.hook_post, clusters by the frequency that explains more than "
     f"{percent(FVE, 0)} of a neuron's variance; frequencies: the parts at cos and sin of w(a+b) of neurons or "
@@ -42,7 +43,11 @@ def build(run: Run) -> list[Block]:
     the = subset if subset == "all" else f"the {subset}"
     clusters, ks, why = _clusters(run)
     steps = tuple(key_steps(run.evaluations, run.steps, KEY_STEPS))
-    frames: list[Any] = [labelled(ablations(run[step], clusters, ks, subsets=(subset,))) for step in steps]
+
+    def frame_at(step: int) -> pd.DataFrame:
+        return labelled(ablations(run[step], clusters, ks, subsets=(subset,)))
+
+    frames: list[Any] = threads_for(run).map(frame_at, steps)
     last = frames[-1]
     if len(last) == 1:
         return [Text(f"Not shown: an MLP has no heads, and there are no clusters of neurons: {why}.")]

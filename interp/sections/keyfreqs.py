@@ -1,5 +1,7 @@
 """Stability of the key frequencies: when each became key, and the frequencies that other rules choose."""
 
+from typing import Any
+
 import pandas as pd
 
 from interp.figures.progress import lines_figure
@@ -10,8 +12,8 @@ from interp.measures.frequencies import FVE
 from interp.parts.keyfreqs import KEY_SHARE, key_freqs_of
 from interp.parts.memo import NotApplicable
 from interp.runs.run import Run
-from interp.story.circuit import STAYS, crossing_times, history_claims, key_claims
-from interp.story.claims import frequencies, said
+from interp.story.circuit import STAYS, crossing_times, history_claims, irreps_claim, key_claims
+from interp.story.claims import capital, frequencies, said
 from interp.story.frequencies import colours_of, line_links
 from interp.story.over_training import progress_rows
 from interp.story.standing import at, over_run
@@ -21,6 +23,8 @@ from interp.story.words import shares_words
 
 FLOOR = 1e-4
 """Smallest share that is drawn."""
+N_IRREPS = 8
+"""Largest number of irreps drawn: those with the largest share at some snapshot."""
 N_LOST = 4
 """Number of frequencies drawn that are not key."""
 RULES = {
@@ -31,7 +35,7 @@ RULES = {
     "key_freqs_reptheory": "cosine of the logits above 0.005 (Chughtai et al.)",
     "key_freqs_pizza": "strongest in one of 8 principal components of W_E (Zhong et al.)",
 }
-FIGURES = {"shares": "share of the logits at each key frequency"}
+FIGURES = {"shares": "share of the logits at each key frequency, or at each irrep of a group"}
 """Figures of this section by id: their contents."""
 TABLES = {
     "history": "steps at which frequencies became key and stopped being key",
@@ -45,7 +49,7 @@ def build(run: Run) -> list[Block]:
     try:
         keys = key_freqs_of(run).ks
     except NotApplicable as reason:
-        return [Text(f"Not shown: {reason}.")]
+        return _by_irrep(run, str(reason))
     share = progress_rows(run, ("logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
     when = crossing_times(share, keys)
     caption = (
@@ -96,6 +100,40 @@ def _figure(run: Run, share: pd.DataFrame, keys: tuple[int, ...], when: pd.DataF
         links=line_links(fig, ks),
         columns={"trace": "frequency", "x": "step", "y": "share of the logits' energy"},
     )
+
+
+def _by_irrep(run: Run, reason: str) -> list[Block]:
+    """Shares of the logits by irrep, for a group that has no frequencies; else the reason why nothing is shown."""
+    share: Any = progress_rows(run, ("irrep_logit_cos",)).assign(value=lambda frame: frame["value"] ** 2)
+    if not len(share):
+        return [Text(f"Not shown: {reason}.")]
+    peaks: Any = share.groupby("irrep", sort=False)["value"].max()
+    kept = peaks.nlargest(N_IRREPS).index.tolist()
+    shown: Any = share[share["irrep"].isin(kept)].sort_values(["irrep", "step"])
+    steps, left = tuple(run.steps), len(peaks) - len(kept)
+    fig = lines_figure(shown, steps[-1], "irrep", "share of logit energy", is_log=True, level=KEY_SHARE, floor=FLOOR)
+    wide = shown.pivot(index="step", columns="irrep", values="value")
+    more = f" {left} irreps with smaller shares are not drawn." if left else ""
+    return [
+        Text(f"{capital(reason)}; irreps take the place of frequencies."),
+        Figure(
+            id="shares",
+            fig=fig,
+            heading="Share of the logits at each irrep",
+            takeaway=over_run(run, irreps_claim(run, share)),
+            how="One line an irrep, named by its degree and a number; from the dashed line up an irrep counts.",
+            source="Squared cosine between the logits, centred over the answers, and the irrep's character of the "
+            f"product and the answer, over all pairs; [Chughtai et al. 2023](https://arxiv.org/abs/2302.03025).{more}",
+            alt=f"Line chart of the share of the logits' energy in {len(kept)} irreps against step.",
+            steps=steps,
+            tracks=last_cursor(steps, fig),
+            texts=tuple(
+                f"{at(run, step)} the irreps hold {shares_words(wide.loc[step].items())} of the logits' energy."
+                for step in steps
+            ),
+            columns={"trace": "irrep", "x": "step", "y": "share of the logits' energy"},
+        ),
+    ]
 
 
 def _rules(run: Run) -> Table:

@@ -1,22 +1,25 @@
 """PCA, t-SNE and UMAP of the output layer's rows over training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from interp.figures.maps import map_figure
 from interp.html.blocks import Block, Figure, Link, Text
 from interp.html.numbers import fixed, number, percent
 from interp.html.tracks import Track
+from interp.maths.beside import umap_beside
 from interp.maths.circles import chain_order, chain_step, circle_score, circle_score_null
 from interp.maths.fourier import frequency_energy
-from interp.maths.projections import pca_over_training, trustworthiness, tsne_over_training, umap_over_training
-from interp.parts.memo import Unavailable
+from interp.maths.projections import pca_over_training, trustworthiness, tsne_over_training
+from interp.parts.memo import Unavailable, part
 from interp.parts.readouts import output_rows
+from interp.parts.rows import table_of
 from interp.parts.structure import Cycle, element_orders, find_cycle
 from interp.runs.run import Run
 from interp.story.claims import Claim, capital, is_there
@@ -27,8 +30,10 @@ from train.tasks.task import Table
 
 POWER_CHAIN = 8
 """Power et al. 2022, Figure 3, join n and n + 8."""
-UMAP_SNAPSHOTS = 12
-"""Number of snapshots for UMAP: few, because AlignedUMAP is slow, and most of them where the curves move."""
+MOST_MAPS, FEWEST_MAPS = 24, 4
+"""Largest and smallest number of snapshots for t-SNE and UMAP, most of them where the curves move."""
+MOST_PAIRS = 1_500_000
+"""Pairs of elements, over all snapshots, that bound the seconds which UMAP takes where elements are many."""
 MIN_ROWS = 5
 """Smallest number of elements for which the three methods give a map."""
 
@@ -53,19 +58,38 @@ PCA = Method(
 TSNE = Method(
     "tsne",
     "t-SNE",
-    "each snapshot started from the next one's map",
+    "each snapshot shown started from the next one's map",
     "van der Maaten & Hinton 2008, scikit-learn; perplexity min(30, (n-1)/3), fitted backwards from the last snapshot",
 )
 UMAP = Method(
     "umap",
     "UMAP",
-    "a few snapshots, aligned",
+    "each snapshot shown tied to its neighbours",
     "McInnes et al. 2018, umap-learn's AlignedUMAP",
 )
 FRAME_QUANTILE, MARGIN = 0.98, 1.15
 """The frame holds the last map, this share of the coordinates of half the others, and a margin."""
 FIGURES = {method.id: f"{method.name} of the output layer's rows" for method in (PCA, TSNE, UMAP)}
 """Figures of this section by id: their contents."""
+
+
+def begin(run: Run) -> None:
+    """Start UMAP, the slowest part of a report, beside the sections that come first."""
+    if run.task.table is not None and run.task.table.n >= MIN_ROWS:
+        umap_of(run)
+
+
+@part
+def umap_of(run: Run) -> Callable[[], Float32[Tensor, "s n 2"]]:
+    """A function that waits for the maps by UMAP of the output layer's rows at ``map_steps``."""
+    steps, n = map_steps(run), table_of(run).n
+    return umap_beside(run.stack(output_rows(n)).double()[[run.steps.index(step) for step in steps]])
+
+
+def map_steps(run: Run) -> list[int]:
+    """Steps of the snapshots that t-SNE and UMAP map."""
+    most = min(MOST_MAPS, max(FEWEST_MAPS, MOST_PAIRS // table_of(run).n ** 2))
+    return key_steps(run.evaluations, run.steps, most)
 
 
 def build(run: Run) -> list[Block]:
@@ -75,10 +99,10 @@ def build(run: Run) -> list[Block]:
         return [Text(f"Not shown: maps need an all-pairs table of at least {MIN_ROWS} elements.")]
     steps = run.steps
     rows = run.stack(output_rows(table.n)).double()
-    umap_steps = key_steps(run.evaluations, steps, UMAP_SNAPSHOTS)
-    umap_rows = rows[[steps.index(step) for step in umap_steps]]
+    few_steps = map_steps(run)
+    few_rows = rows[[steps.index(step) for step in few_steps]]
     pca, explained = pca_over_training(rows)
-    tsne, kl = tsne_over_training(rows)
+    tsne, kl = tsne_over_training(few_rows)
     cycle = find_cycle(run.task)
     view = _View(run, table, cycle if isinstance(cycle, Cycle) else None, rows[-1])
     shares, divergence = explained.sum(dim=-1).tolist(), kl.tolist()
@@ -87,8 +111,8 @@ def build(run: Run) -> list[Block]:
     return [
         Text(view.intro(cycle)),
         view.figure(PCA, steps, rows, pca, variances),
-        view.figure(TSNE, steps, rows, tsne, divergences),
-        view.figure(UMAP, umap_steps, umap_rows, umap_over_training(umap_rows), [""] * len(umap_steps)),
+        view.figure(TSNE, few_steps, few_rows, tsne, divergences),
+        view.figure(UMAP, few_steps, few_rows, umap_of(run)(), [""] * len(few_steps)),
     ]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from interp.html.blocks import Block, Table
+from interp.html.numbers import number
 from interp.runs.run import Run
 from interp.story.outcome import subsets
 from interp.story.transition import LEARNED, brackets
@@ -75,4 +76,11 @@ def _config(run: Run) -> pd.DataFrame:
         fields = value.items() if isinstance(value, dict) else [(part, value)]
         rows += [(part if isinstance(value, dict) else "run", name, setting) for name, setting in fields]
     frame = pd.DataFrame(rows, columns=["part", "field", "value"])
-    return frame.assign(value=frame["value"].map(lambda v: "–" if v is None else str(v)))
+    return frame.assign(value=frame["value"].map(_setting))
+
+
+def _setting(value: Any) -> str:
+    """The value of a field as text; a dash for None."""
+    if value is None:
+        return "–"
+    return number(value, 6) if isinstance(value, float) else str(value)

@@ -59,7 +59,7 @@ def _by_irrep(run: Run, cycle: Cycle | Unavailable) -> list[Block]:
     except NotApplicable:
         return [Text(f"Not shown: {reason}.")]
     intro = (
-        f"{reason[:1].upper()}{reason[1:]}, so irreps take the place of frequencies. Each matrix has one row per "
+        f"{reason[:1].upper()}{reason[1:]}; irreps take the place of frequencies. Each matrix has one row per "
         "element; its energy in an irrep is the share of its squared norm in the irrep's matrix coefficients. Irreps "
         "are named by their degree and a number; the trivial one, the constant, is part of the total and is not drawn."
     )

@@ -113,14 +113,18 @@ def _text(run: Run, step: int, words: list[str], shares: np.ndarray, count: int)
 
 def _claim(run: Run, words: list[str], matrices: Sequence[Readout], shares: np.ndarray, ks: list[int]) -> Claim:
     """How much of the first matrix lies on these circles at the first and at the last snapshot drawn."""
-    first, last = float(shares[0, 0]), float(shares[0, -1])
-    even = 2 * len(ks) / cycle_of(run).n
-    numbers = {"last": last, "even": min(1.0, even)}
+    first, last, n = float(shares[0, 0]), float(shares[0, -1]), cycle_of(run).n
+    numbers = {"last": last, "even": sum(2 if 2 * k < n else 1 for k in ks) / n}
     text = f"{percent(last)} of the {words[0]}'s squared norm lies at {frequencies(sorted(ks))}"
     if len(run.steps) > 1:
         numbers["first"] = first
-        way = "rises" if last > first else "falls" if last < first else "stays"
-        change = f"stays at {percent(last)}" if way == "stays" else f"{way} from {percent(first)} to {percent(last)}"
+        before, after = percent(first), percent(last)
+        way = "rises" if last > first else "falls"
+        change = (
+            f"{way} from {before} to {after}"
+            if before != after
+            else f"is {after} at the start and at the end, as a share"
+        )
         text = f"The part of the {words[0]} at {frequencies(sorted(ks))} {change} of its squared norm"
     text += f"; without structure it would be {percent(numbers['even'])}."
     return Claim(f"circles.{matrices[0].name}", text, numbers, "an even spread")

@@ -249,6 +249,18 @@ def history_claims(share: Any, steps: Sequence[int], keys: tuple[int, ...], when
     return claims
 
 
+def irreps_claim(run: Run, share: Any) -> Claim:
+    """The irreps with at least 1 % of the logits' energy at the last snapshot. Columns step, irrep, value."""
+    last = share[share["step"] == run.last.step].set_index("irrep")["value"].sort_values(ascending=False)
+    above = last[last >= KEY_SHARE]
+    if not len(above):
+        text = f"{at_end(run)} no irrep holds {LEAST} of the logits' energy; the most is {percent(last.iloc[0])}."
+        return Claim("keyfreqs.no_irrep", text, {"largest": last.iloc[0]}, LEAST)
+    text = f"{at_end(run)} {len(above)} of {len(last)} irreps hold at least {LEAST} of the logits' energy each: "
+    numbers = {f"irrep {name}": value for name, value in above.items()}
+    return Claim("keyfreqs.irreps", f"{text}{shares_words(above.head(6).items())}.", numbers, LEAST)
+
+
 def _settled(share: pd.DataFrame, steps: Sequence[int], keys: tuple[int, ...]) -> Claim:
     """The step from which the frequencies above 1% are the final ones."""
     first, stable = settled(share, steps, keys)

@@ -29,7 +29,7 @@ def _fitted(run: Run) -> Claim | None:
     last = max(train)
     if crossing is None:
         value = percent(train[last])
-        text = f"Up to step {last:,} the model **did not fit its training rows**: train accuracy is {value}."
+        text = f"Up to step {last:,} the model did not fit its training rows: train accuracy is {value}."
         numbers = {"step": last, "train_acc": train[last], "chance": _chance(run)}
         return Claim("outcome.not_fitted", text, numbers, "chance")
     numbers = {"at": crossing.at} | ({} if crossing.below is None else {"below": crossing.below})
@@ -45,7 +45,7 @@ def _grokked(run: Run) -> list[Claim]:
     assert first is not None
     numbers = {"step": last, "test_acc": test[last], "chance": _chance(run)}
     gap = delay_range(at_99["train"], first)
-    text = f"Test accuracy reached {LEARNED} **{first}**"
+    text = f"Test accuracy reached {LEARNED} {first}"
     numbers |= {"at": first.at} | ({} if first.below is None else {"below": first.below})
     if gap is not None and gap[0] >= 0:
         text += f", {gap[0]:,} to {gap[1]:,} steps later" if gap[0] else f", at most {gap[1]:,} steps later"
@@ -54,7 +54,7 @@ def _grokked(run: Run) -> list[Claim]:
         text += ", in the same interval as train accuracy"
     claims = [Claim("outcome.grokked", f"{text}.", numbers, "99% accuracy")]
     if at_99["test_stable"] is None:
-        text = f"It did **not stay** there: test accuracy is {percent(test[last])} at step {last:,}."
+        text = f"It did not stay there: test accuracy is {percent(test[last])} at step {last:,}."
         claims.append(Claim("outcome.not_stable", text, {"step": last, "test_acc": test[last]}, "99% accuracy"))
     return claims
 

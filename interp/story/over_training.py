@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from interp.measures import charts, table
+from interp.measures.losses import row_results
 from interp.measures.restricted import excluded_2d, restricted_2d
-from interp.parts.activations import logits_at_answers
 from interp.parts.keyfreqs import key_freqs_of
 from interp.parts.memo import NotApplicable, part
 from interp.parts.pairs import clock_profile
@@ -45,22 +43,22 @@ class Progress:
     """``interp.measures.table`` of the measures that have a chart, of ``BY_FREQ``, ``BY_IRREP`` and ``PIZZA``."""
     profiles: np.ndarray | None
     """``parts.clock_profile`` [n_snapshots, n]; None where the operation has no law."""
+    right: np.ndarray
+    """Whether each row is answered right, bool [n_snapshots, rows]; False for rows without an answer."""
     nulls: pd.DataFrame
     """``NULLS`` at random frequencies: columns step, measure, draw, value; empty where there are none to draw."""
-    right: np.ndarray
-    """[n_snapshots, rows], bool: whether the answer of each row has the largest logit."""
 
 
 @part
 def progress_of(run: Run) -> Progress:
-    """Measures, profiles and nulls of all snapshots, in one pass."""
+    """Measures, profiles, right answers and nulls of all snapshots, in one pass."""
     profiles: list[np.ndarray] = []
     right: list[np.ndarray] = []
     nulls: list[tuple[int, str, int, float]] = []
     draws, null_steps = random_frequencies(run), set(key_steps(run.evaluations, run.steps, NULL_STEPS))
 
     def visit(snap: Snapshot) -> None:
-        right.append(answers_right(snap).numpy())
+        right.append(row_results(snap)[1].numpy())
         try:
             profiles.append(clock_profile(snap).numpy())
             if snap.step in null_steps:
@@ -72,12 +70,7 @@ def progress_of(run: Run) -> Progress:
     by_irrep = () if has_law(run) else BY_IRREP
     frame = table(run, dict.fromkeys([*names, *BY_FREQ, *by_irrep, *PIZZA]), visit=visit)
     null_frame = pd.DataFrame(nulls, columns=["step", "measure", "draw", "value"])
-    return Progress(frame, np.stack(profiles) if profiles else None, null_frame, np.stack(right))
-
-
-def answers_right(snap: Snapshot) -> Bool[Tensor, " rows"]:
-    """Whether each row is answered right; of several answers all must be. False for rows without a defined answer."""
-    return (logits_at_answers(snap).argmax(dim=-1) == snap.task.labels).all(dim=1)
+    return Progress(frame, np.stack(profiles) if profiles else None, np.stack(right), null_frame)
 
 
 @part

@@ -46,7 +46,7 @@ def test_the_report_is_whole(tmp_path, capsys, monkeypatch):
     from interp.maths.projections import pca_over_training
     from interp.report import main
 
-    monkeypatch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+    monkeypatch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
     run = random_run(tmp_path, **SHAPE)
     assert main([str(run.path), "--out", str(tmp_path / "report"), "--quiet"]) == 0, capsys.readouterr().err
     page = (tmp_path / "report/index.html").read_text()

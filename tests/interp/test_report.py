@@ -10,7 +10,7 @@ def quick_umap(monkeypatch):
     import interp.sections.maps as maps
     from interp.maths.projections import pca_over_training
 
-    monkeypatch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+    monkeypatch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
 
 
 def report(*argv):

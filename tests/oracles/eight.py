@@ -17,6 +17,8 @@ ORIGIN = {
     "layout": "nanda",
     "unknown": ["optim", "schedule", "seed", "step", "task.train_frac", "task.split", "task.split_seed"],
 }
+NAMES = ("grokked", "never", "memorising", "one_snapshot", "unfinished", "s5", "div_or_sub", "mlp", "imported")
+"""Names of the runs."""
 P, KEYS = 23, (3, 5, 9)
 LEARNT_AT = 100
 """Step of the log at which the control first answers its test rows; it answers its training rows from step 10."""

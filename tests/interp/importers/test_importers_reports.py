@@ -13,19 +13,19 @@ def quick_umap(monkeypatch):
     import interp.sections.maps as maps
     from interp.maths.projections import pca_over_training
 
-    monkeypatch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+    monkeypatch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
 
 
 KINDS = {
-    "nanda.pth": "At step 5,000: all loss",
+    "nanda.pth": "At step 5,000: loss over all pairs",
     "nanda_series.pth": "3 snapshots up to step 201",
     "pizza_two.pt": "embedding of the second operand",
-    "pizza_C.pt": "2-layer MLP",
+    "pizza_C.pt": "A two-operand MLP of two layers",
     "pizza_X.pt": "embedding of the second operand",
     "reptheory_S4.pt": "Elements of S4 were put from",
-    "reptheory_mlp.pt": "1-layer MLP",
-    "transformerlens.pt": "2-layer transformer",
-    "grok.pt": "2-layer transformer",
+    "reptheory_mlp.pt": "A two-operand MLP is",
+    "transformerlens.pt": "A two-layer transformer",
+    "grok.pt": "A two-layer transformer",
 }
 """A fixture of every kind, and what its page says."""
 
@@ -52,12 +52,12 @@ def words(blocks):
     return next(block.markdown for block in blocks if isinstance(block, Text))
 
 
-def test_the_overview_has_what_the_last_snapshot_tells(importing):
+def test_the_page_has_what_the_last_snapshot_tells(importing):
     from interp.pages.headings import step_labels, subtitle
-    from interp.sections import overview
+    from interp.sections import curves
 
     bare = importing("pizza.pt", "pizza")
-    said = words(overview.build(bare))
+    said = words(curves.build(bare))
     assert "The number of updates is unknown" in said and "unknown which rows the model was trained on" in said
     assert "an unknown step" in subtitle(bare) and step_labels(bare) == ("step unknown (0)",)
     numbers = numbers_of(bare)
@@ -65,7 +65,7 @@ def test_the_overview_has_what_the_last_snapshot_tells(importing):
     assert numbers["final all loss"] == bare.last.loss("all")
     flags = ("--train-frac", "0.4", "--split", "python", "--split-seed", "1")
     told = importing("nanda.pth", "nanda", *ADD, *flags, out="told")
-    assert "unknown" not in words(overview.build(told)) and "step 5,000" in subtitle(told)
+    assert "unknown" not in words(curves.build(told)) and "step 5,000" in subtitle(told)
     numbers = numbers_of(told)
     assert numbers["last step"] == 5000 and numbers["final test accuracy"] == told.last.accuracy("test")
 
@@ -90,8 +90,8 @@ def test_cells_of_an_unknown_split_are_neither_train_nor_test(importing):
     run = importing("nanda.pth", "nanda", *ADD)
     block = grid_of(run)
     right = (run.last.logits.argmax(-1) == run.task.labels[:, 0]).numpy()
-    said = f"{right.sum()} of 25 cells are right. Which cells were trained on is unknown."
-    assert said in block.takeaway and "training cells" not in block.takeaway + block.alt
+    assert f"{right.sum()} of 25 cells are right." in block.takeaway
+    assert "Which cells were trained on is unknown." in block.how and "raining cells" not in block.takeaway + block.alt
     image = block.fig.data[0]
     assert np.array_equal(np.asarray(block.at(5000).data[0].z).ravel(), right)
     assert list(image.colorbar.ticktext) == ["wrong", "right", "undefined"]
@@ -100,5 +100,5 @@ def test_cells_of_an_unknown_split_are_neither_train_nor_test(importing):
 
 def test_control_cells_of_a_known_split_are_train_or_test(importing):
     block = grid_of(importing("reptheory_D3.pt", "reptheory"))
-    assert "of 21 training cells" in block.takeaway
+    assert "of 21 training cells" in block.texts[-1]
     assert list(block.fig.data[0].colorbar.ticktext)[0] == "test, wrong"

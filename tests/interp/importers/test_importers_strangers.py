@@ -219,8 +219,12 @@ def test_the_curves_section_shows_them_as_the_sources(tmp_path):
     told = {"train_losses": CURVE, "test_losses": CURVE, "test_accuracies": [0.5] * 20}
     _, _, run = imported(tmp_path, {"model": foreign.nanda(1), **told}, *ADD, layout="nanda")
     blocks: Any = curves.build(run)
-    loss, accuracy = blocks
-    assert "as the source lists it" in loss.heading and "as listed in m.pt" in loss.source
+    origin, loss, accuracy = blocks
+    assert (
+        "**Imported**" in origin.markdown
+        and "as the source lists it" in loss.heading
+        and "as listed in m.pt" in loss.source
+    )
     assert "not computed here" in loss.source and "Accuracy" in accuracy.heading
     assert list(loss.fig.data[0].y) == CURVE
     claim = loss.takeaway.claims[0]

@@ -97,7 +97,7 @@ def test_flags_are_fields_of_the_options_and_refused_where_they_mean_nothing():
     from interp.report import Options, _own_flags
     from train.errors import UsageError
 
-    values = {"only": ("norms",), "key_freqs": (3,), "with_runs": True}
+    values = {"only": ("norms",), "key_freqs": (3,), "with_runs": True, "timings": True}
     assert {flag for kind in PAGES for flag in kind.flags} == {*values, "quiet"}
     for kind in PAGES:
         assert _own_flags(Options(), kind, PAGES).keys() == set(kind.flags)
@@ -110,3 +110,64 @@ def test_flags_are_fields_of_the_options_and_refused_where_they_mean_nothing():
                 UsageError, match=f"{flag} is for .*this is the report of {kind.what}: leave out {flag}"
             ):
                 _own_flags(options, kind, PAGES)
+
+
+def test_seconds_of_each_section_are_printed_once_the_page_is_written(path, tmp_path, capsys, monkeypatch):
+    import time
+
+    import interp.pages.run as run_page
+    from interp.sections import Section
+
+    def sleepy(run) -> list[Any]:
+        time.sleep(0.2)
+        return []
+
+    def busy(run) -> list[Any]:
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            pass
+        return []
+
+    monkeypatch.setattr(run_page, "SECTIONS", [Section("sleepy", "Sleepy", sleepy), Section("busy", "Busy", busy)])
+    page = run_page.report(path, tmp_path / "page", timings=True)
+    head, *rows, total = capsys.readouterr().err.splitlines()
+    assert head.split() == ["seconds", "CPU", "seconds"]
+    seconds = {row.split()[0]: [float(value) for value in row.split()[1:]] for row in rows}
+    assert list(seconds) == ["(opening)", "sleepy", "busy", "(writing)"]
+    assert seconds["sleepy"][0] >= 0.2 > 0.1 >= seconds["sleepy"][1] and seconds["busy"][1] >= 0.2
+    assert float(total.split()[1]) == pytest.approx(sum(row[0] for row in seconds.values()), abs=0.3)
+    assert run_page.report(path, tmp_path / "again", timings=False).read_bytes() == page.read_bytes()
+    assert capsys.readouterr().err == ""  # control
+
+
+def test_progress_names_each_section(path, tmp_path, capsys, monkeypatch):
+    from interp.pages.run import report
+
+    report(path, tmp_path / "page", only=["norms", "curves"], quiet=False)
+    assert capsys.readouterr().err == "Loss and accuracy ...\nWeight norms ...\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    report(path, tmp_path / "page", only=["norms", "curves"], quiet=False)
+    assert "2/2" in capsys.readouterr().err
+
+
+def test_sections_are_built_with_one_thread_an_operation(path, tmp_path, monkeypatch):
+    import torch
+
+    import interp.pages.run as run_page
+    from interp.sections import Section
+
+    counts = []
+
+    def count(run) -> list[Any]:
+        counts.append(torch.get_num_threads())
+        torch.set_num_threads(3)  # as libraries do when they are imported
+        return []
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        monkeypatch.setattr(run_page, "SECTIONS", [Section("one", "One", count), Section("two", "Two", count)])
+        run_page.report(path, tmp_path / "page")
+        assert counts == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -141,7 +141,7 @@ def test_its_report_says_what_is_unknown(imported, tmp_path, shape, more, says, 
     from interp.maths.projections import pca_over_training
     from interp.report import main
 
-    monkeypatch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+    monkeypatch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
     _, path = imported(shape, **more)
     assert main([str(path), "--out", str(tmp_path / "report"), "--quiet"]) == 0, capsys.readouterr().err
     html = (tmp_path / "report/index.html").read_text()

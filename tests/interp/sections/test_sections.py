@@ -164,7 +164,7 @@ def module_mocker_umap():
     from interp.maths.projections import pca_over_training
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
+    patch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
     yield
     patch.undo()
 

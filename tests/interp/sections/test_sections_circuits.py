@@ -183,11 +183,38 @@ def test_runs_that_they_do_not_fit_say_why(tmp_path, shape, name):
     blocks: Any = importlib.import_module(f"interp.sections.{name}").build(run)
     texts = " ".join(block.markdown for block in of_kind(blocks, "Text"))
     if shape in ("polynomial", "group") and name in ("keyfreqs", "pizza"):
-        assert texts.startswith("Not shown: " if name == "keyfreqs" else "**There is no circuit to name**")
+        absent = "S3 is not cyclic" if shape == "group" else "Not shown: "
+        assert texts.startswith(absent if name == "keyfreqs" else "**There is no circuit to name**")
         assert "x2_y2" in texts or "S3" in texts
     elif shape in ("polynomial", "group") and name != "patching":
         assert "x2_y2" in texts or "S3" in texts
     assert blocks
+
+
+def test_a_group_has_irreps_where_frequencies_stand(tmp_path):
+    """Shares are squared cosines; the last snapshot is moved to follow one irrep's character, which is then named."""
+    from interp.measures import measure_snapshot
+    from interp.sections import keyfreqs
+
+    run = random_run(tmp_path, **SHAPES["group"])
+    (figure,) = of_kind(keyfreqs.build(run), "Figure")
+    for i, step in enumerate(run.steps):
+        cosines = measure_snapshot(run[step], ["irrep_logit_cos"])["irrep_logit_cos"]
+        drawn = {name: line.y[i] for name, line in lines(figure).items() if name != "this step"}
+        expected = {name: cosine**2 if cosine**2 > 1e-4 else math.nan for name, cosine in cosines.items()}
+        assert drawn == pytest.approx(expected, nan_ok=True) and len(drawn) == 2
+    assert "no irrep holds 1\u00a0%" in figure.takeaway
+
+
+def test_the_irreps_that_carry_the_logits_are_named(run):
+    from interp.story.circuit import irreps_claim
+
+    last = run.last.step
+    share = pd.DataFrame(
+        [(last, "1.2", 0.004), (last, "2.1", 0.8), (0, "1.2", 0.9)], columns=["step", "irrep", "value"]
+    )
+    claim = irreps_claim(run, share)
+    assert (claim.id, claim.numbers) == ("keyfreqs.irreps", {"irrep 2.1": 0.8}) and "1 of 2 irreps" in claim.text
 
 
 def test_patching_shows_the_tables_of_the_functions(run):

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from oracles.eight import KEYS, LEARNT_AT, P, eight_runs
+from oracles.eight import KEYS, LEARNT_AT, NAMES, P
 
-NAMES = ("grokked", "never", "memorising", "one_snapshot", "unfinished", "s5", "div_or_sub", "mlp", "imported")
 LOG = {"curves.test_loss", "curves.train_loss"}
 TRAINED = {"progress.test_loss", "progress.train_loss"}
 NO_KEYS = {"keys.none", "progress.gini_W_L", "progress.neuron_fraction_fve85"}
@@ -73,7 +71,7 @@ CLAIMS = {
         *(TRAINED | PAGE | MAPS | {f"{name}.irreps" for name in SPECTRA} | {"keys.none", "progress.no_transition"}),
         *("progress.train_acc", "progress.test_acc"),
         *("outcome.not_evaluated", "outcome.scores", "verdict.none", "ablations.none", "patching.snapshots"),
-        *("story.circuit.none", "story.test_loss", "story.no_carrier"),
+        *("story.circuit.none", "story.test_loss", "story.no_carrier", "keyfreqs.no_irrep"),
     },
     "div_or_sub": {
         *(TRAINED | PAGE | MAPS | SPECTRA | {"keys.none", "progress.gini_W_L", "progress.no_transition"}),
@@ -101,35 +99,6 @@ CLAIMS = {
 }
 """Every claim of each run's page."""
 FORBIDDEN = re.compile(r"\b(nan|none of 0|None|inf|0 of 0|0 of the 0)\b|: \.|\(\)|  |\bof 0 ")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, one_thread):
-    return eight_runs(tmp_path_factory.mktemp("eight"))
-
-
-@pytest.fixture(scope="module")
-def pages(runs):
-    """``pages(name)``: the blocks of every section by its id, built once.
-
-    PCA stands in for UMAP and t-SNE, which are slow; the stand-in's divergence is NaN, as t-SNE's of equal rows is.
-    """
-    import interp.sections.maps as maps
-    from interp.maths.projections import pca_over_training
-    from interp.sections import SECTIONS
-
-    patch, built = pytest.MonkeyPatch(), {}
-    patch.setattr(maps, "umap_over_training", lambda rows: pca_over_training(rows)[0])
-    no_divergence = torch.full((9,), math.nan)
-    patch.setattr(maps, "tsne_over_training", lambda rows: (pca_over_training(rows)[0], no_divergence[: len(rows)]))
-
-    def page(name: str) -> dict[str, Any]:
-        if name not in built:
-            built[name] = {section.id: section.build(runs[name]) for section in SECTIONS}
-        return built[name]
-
-    yield page
-    patch.undo()
 
 
 def claims(pages, name: str) -> dict[str, Any]:
