@@ -16,7 +16,7 @@ from interp.html.page import Page as OurPage
 from interp.html.page import PageSection
 from interp.html.render import render_page
 from interp.html.tracks import Track
-from tests.browser import OpenedPage, launched, opened_in, wait_until
+from tests.browser import OpenedPage, opened_in, wait_until
 from tests.panels import assert_shows, expected, flush, picture, press, shown
 
 STEPS = (0, 3, 10, 31, 100, 310, 1000)
@@ -67,12 +67,6 @@ def _figures() -> dict[str, Figure]:
 
 FIGURES = _figures()
 TRACKED = {f"{name}.{figure.id}": figure for name, figure in FIGURES.items() if figure.tracks}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -278,21 +272,6 @@ def test_hostile_words_are_shown_and_not_run(shared: OpenedPage, browser: Browse
     control.write_text(f"<!doctype html><script>1{HOSTILE}")
     with opened_in(browser, control) as opened:
         wait_until(opened.page, "window.hacked === 1")
-
-
-def test_no_button_shares_the_chart_that_plotly_draws(shared: OpenedPage):
-    page = shared.page
-    buttons = "[...document.querySelectorAll('[data-title]')].map((button) => button.dataset.title)"
-    flush(page)
-    titles = page.evaluate(buttons)
-    assert titles
-    assert not [title for title in titles if "hare" in title]
-    page.evaluate("""async () => {
-      const plain = document.body.appendChild(document.createElement("div"));
-      await Plotly.newPlot(plain, [{ y: [1] }]);
-    }""")
-    assert [title for title in page.evaluate(buttons) if "hare" in title], "control: plotly's default"
-    page.evaluate("document.body.lastChild.remove()")
 
 
 def test_panels_follow_the_colour_scheme_and_paper_is_light(shared: OpenedPage):
