@@ -307,5 +307,5 @@ def test_a_telephone_is_wide_enough(shared: OpenedPage):
     page.set_viewport_size({"width": 360, "height": 740})
     wait_until(page, f"{width} < 360")
     flush(page)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    wait_until(page, "document.documentElement.scrollWidth === 360")  # plotly follows a moment later
     page.set_viewport_size({"width": 1280, "height": 900})
