@@ -36,7 +36,8 @@ TRACES: dict[str, dict[str, Any]] = {
         "fillcolor": _TEXT,
         "error_y": {"array": _TEXT, "thickness": _TEXT, "width": _TEXT},
     },
-    "bar": _COMMON | {"marker": {"color": _TEXT}, "orientation": {"v", "h"}},
+    "bar": {key: allowed for key, allowed in _COMMON.items() if key != "text"}  # plotly writes it on the bars
+    | {"marker": {"color": _TEXT}, "orientation": {"v", "h"}},
     "heatmap": _COMMON
     | {"z": _TEXT, "zmin": _TEXT, "zmax": _TEXT, "zmid": _TEXT, "colorscale": _TEXT, "showscale": {True, False}}
     | {"colorbar": _COLOUR_BAR},

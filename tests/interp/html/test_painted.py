@@ -111,6 +111,7 @@ def test_every_other_attribute_of_the_layout_is_reported():
         ([go.Heatmap(z=[[1.0]])], {}, "heatmap without a colour scale"),
         ([go.Heatmap(z=[[1.0]], colorscale="Viridis", texttemplate="%{z}")], {}, "heatmap.texttemplate"),
         ([go.Bar(y=[1]), go.Bar(y=[2])], {}, "several bars in one place"),
+        ([go.Bar(y=[1], text=["a"])], {}, "bar.text"),
         ([go.Bar(y=[1])], {"barmode": "stack"}, "layout.barmode = stack"),
         ([LINE], {"xaxis": {"type": "date"}}, "xaxis.type = date"),
         ([LINE], {"xaxis": {"range": [None, 3]}}, "xaxis.range with one end"),
