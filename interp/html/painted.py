@@ -16,6 +16,8 @@ ANY: dict[str, Any] = {"*": None}
 _TEXT: Any = None  # any value
 ONE = object()
 """Stands for any value that is not an array."""
+LINES_FROM = 20
+"""Number of points from which plotly draws a curve without markers where a figure leaves the choice to it."""
 HOVERED = {"x", "y", "z", "text", "customdata"}
 """What a hover template may name."""
 _COLOUR_BAR = {"title": ANY, "thickness": _TEXT, "x": _TEXT, "tickvals": _TEXT, "ticktext": _TEXT, "len": _TEXT}
@@ -152,12 +154,17 @@ def _centre(scale: dict, values: Any, letter: str) -> None:
 
 
 def complete_axes(data: list[dict], layout: dict) -> None:
-    """Give every axis with data its type and its range; `data` holds arrays, not plotly's codes of them.
+    """Give every curve its mode, and every axis with data its type and its range.
+
+    `data` holds arrays, not plotly's codes of them.
 
     Axes that match another share its range. Images reach from edge to edge; categories keep plotly's order.
     """
     groups: dict[str, list[tuple[str, np.ndarray, dict]]] = {}
     for trace in data:
+        if trace.get("type", "scatter") == "scatter":
+            n_points = max(np.size(trace.get("x", ())), np.size(trace.get("y", ())))
+            trace.setdefault("mode", "lines+markers" if n_points < LINES_FROM else "lines")
         for letter in "xy":
             axis = f"{letter}axis{str(trace.get(f'{letter}axis', letter))[1:]}"
             values = _values_on(trace, letter)
