@@ -46,7 +46,7 @@ def figure(
     id: str, fig: go.Figure, tracks: tuple[Track, ...] = (), steps: tuple[int, ...] = STEPS, **more: Any
 ) -> Figure:
     """A panel of this page, whose words are made of its id."""
-    words = {
+    words: dict[str, Any] = {
         "heading": f"The {id}",
         "takeaway": f"The {id} **changes**.",
         "source": "a [log](https://x.org)",

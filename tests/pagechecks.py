@@ -59,7 +59,7 @@ def on_paper(page: Page, is_on: bool) -> None:
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 703, "height": 1000})  # A4 less the margins of print.css
     else:
-        page.emulate_media(media="screen")
+        page.emulate_media(media="null")
         page.evaluate("dispatchEvent(new Event('afterprint'))")
 
 

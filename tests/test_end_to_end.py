@@ -48,8 +48,9 @@ def test_report_is_one_small_file(workplace):
 
 
 def test_report_in_a_browser(workplace):
-    """The report opens without an error or a request; moving the slider changes the data of every panel."""
+    """The report opens without an error or a request, is legible, and the slider changes the data of every panel."""
     from browser import opened
+    from pagechecks import everything
 
     folder, _, reported = workplace
     with opened(folder / reported.splitlines()[-1]) as open_page:
@@ -73,6 +74,7 @@ def test_report_in_a_browser(workplace):
         assert set(unchanged) == still
         page.keyboard.press("End")
         assert page.evaluate(snapshot) == at_end  # and back
+        assert everything(open_page) == []
         assert open_page.problems == []
         assert open_page.requests == []
 

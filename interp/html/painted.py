@@ -16,6 +16,8 @@ ANY: dict[str, Any] = {"*": None}
 _TEXT: Any = None  # any value
 ONE = object()
 """Stands for any value that is not an array."""
+LINES_FROM = 20
+"""Number of points from which plotly draws a curve without markers where a figure leaves the choice to it."""
 HOVERED = {"x", "y", "z", "text", "customdata"}
 """What a hover template may name."""
 _COLOUR_BAR = {"title": ANY, "thickness": _TEXT, "x": _TEXT, "tickvals": _TEXT, "ticktext": _TEXT, "len": _TEXT}
@@ -36,7 +38,8 @@ TRACES: dict[str, dict[str, Any]] = {
         "fillcolor": _TEXT,
         "error_y": {"array": _TEXT, "thickness": _TEXT, "width": _TEXT},
     },
-    "bar": _COMMON | {"marker": {"color": _TEXT}, "orientation": {"v", "h"}},
+    "bar": {key: allowed for key, allowed in _COMMON.items() if key != "text"}  # plotly writes it on the bars
+    | {"marker": {"color": _TEXT}, "orientation": {"v", "h"}},
     "heatmap": _COMMON
     | {"z": _TEXT, "zmin": _TEXT, "zmax": _TEXT, "zmid": _TEXT, "colorscale": _TEXT, "showscale": {True, False}}
     | {"colorbar": _COLOUR_BAR},
@@ -105,7 +108,7 @@ def _missing(trace: dict, kind: str) -> Iterator[str]:
     marker = trace.get("marker") or {}
     colours = trace.get("z") if kind == "heatmap" else marker.get("color")
     scaled = trace if kind == "heatmap" else marker
-    if colours is not None and np.asarray(colours).dtype.kind in "biufO" and "colorscale" not in scaled:
+    if colours is not None and as_numbers(colours).dtype.kind in "biuf" and "colorscale" not in scaled:
         yield f"{kind} without a colour scale"
     named = set(re.findall(r"%\{([^}:]*)", str(trace.get("hovertemplate", ""))))
     yield from (f"{kind}.hovertemplate with {name}" for name in sorted(named - HOVERED))
@@ -151,12 +154,17 @@ def _centre(scale: dict, values: Any, letter: str) -> None:
 
 
 def complete_axes(data: list[dict], layout: dict) -> None:
-    """Give every axis with data its type and its range; `data` holds arrays, not plotly's codes of them.
+    """Give every curve its mode, and every axis with data its type and its range.
+
+    `data` holds arrays, not plotly's codes of them.
 
     Axes that match another share its range. Images reach from edge to edge; categories keep plotly's order.
     """
     groups: dict[str, list[tuple[str, np.ndarray, dict]]] = {}
     for trace in data:
+        if trace.get("type", "scatter") == "scatter":
+            n_points = max(np.size(trace.get("x", ())), np.size(trace.get("y", ())))
+            trace.setdefault("mode", "lines+markers" if n_points < LINES_FROM else "lines")
         for letter in "xy":
             axis = f"{letter}axis{str(trace.get(f'{letter}axis', letter))[1:]}"
             values = _values_on(trace, letter)

@@ -94,7 +94,7 @@ function printLead() {
   for (const step of facts.printSteps) {
     state.step = step;
     const row = html("div", { class: "moment" }, html("p", { class: "moment-step" }, `Step ${counted(step)}`));
-    for (const panel of all().filter(({ element }) => lead.contains(element))) {
+    for (const panel of all().filter(({ element, live, closely }) => lead.contains(element) && live && !closely)) {
       panel.changed();
       panel.draw(true);
       row.append(pictureOf(panel));

@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from interp.html.page import Page, PageSection, Selection
 from interp.html.render import render_page, rendered
 from interp.html.tracks import Track
 from interp.html.widgets import Widget
-from tests.minipage import mini, widget
-from tests.unpacking import payloads, revived
+from tests.minipage import ARRAYS, mini, widget
+from tests.unpacking import payloads, revived, unpacked
 
 STEPS = (0, 10, 100, 1000)
 HOSTILE = '</script><img src=x onerror="window.hacked=1">'
@@ -148,8 +149,8 @@ def test_markdown_is_small_and_safe():
 def test_table_cells_read_well():
     frame = pd.DataFrame({"a": [1234.5678, np.nan, 1e-7, 40000.0, np.inf], "n": [1, 2, 3, 4, 5], "s": list("vwxyz")})
     html = page(Table(frame, "Caption & more"))
-    cells = re.findall(r"<td(?: class=\"number\")?>(.*?)</td>", html)
-    assert cells == ["1,235", "1", "v", "–", "2", "w", "1 × 10⁻⁷", "3", "x", "40000", "4", "y", "inf", "5", "z"]
+    cells = re.findall(r"<td class=\"(?:number|short)\">(.*?)</td>", html)
+    assert cells == ["1,235", "1", "v", "–", "2", "w", "1 × 10⁻⁷", "3", "x", "40,000", "4", "y", "–", "5", "z"]
     assert "<caption>Caption &amp; more</caption>" in html
     assert html.count('class="number">a</th>') == 1
 
@@ -173,11 +174,19 @@ def test_the_policy_names_the_scripts_and_plotly_and_forbids_the_rest():
 
 
 def test_a_widget_s_script_is_sent_once():
-    two = Widget(**{name: getattr(widget(), name) for name in Widget.__dataclass_fields__} | {"id": "second"})
+    two = replace(widget(), id="second")
     html = page(widget(), two)
     assert len(re.findall(r"<script>", html)) == 2
-    first, second = panels(html)
+    content, _ = payloads(html)["first"]
+    first, second = content["panels"]
     assert first["options"] == second["options"] == {"word": "press"} and second["id"] == "first.second"
+    assert first["arrays"] == second["arrays"], "equal arrays travel once"
+    found = re.search(r'id="page.shared">(.*?)</script>', html)
+    assert found is not None
+    _, arrays = unpacked(found[1])
+    assert len(arrays) == len(ARRAYS)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[first["arrays"][name]["array"]], array)
 
 
 def test_the_same_input_gives_the_same_bytes():
@@ -190,15 +199,19 @@ def test_the_page_is_little_more_than_plotly_and_its_numbers():
     rng = np.random.default_rng(0)
     steps = tuple(range(60))
     fig = go.Figure([go.Scatter(x=np.zeros(113), y=np.zeros(113))] * 5)
-    tracks = tuple(Track(i, attr, rng.normal(size=(60, 113))) for i in range(5) for attr in ("x", "y"))
-    figures = [Figure(fig, steps=steps, tracks=tracks, id=id, **WORDS) for id in "ab"]
+    figures = []
+    for id in "ab":
+        tracks = tuple(Track(i, attr, rng.normal(size=(60, 113))) for i in range(5) for attr in ("x", "y"))
+        figures.append(Figure(fig, steps=steps, tracks=tracks, id=id, **WORDS))
     out = rendered(Page("t", "s", [PageSection("a", "A", figures)], {}, steps, tuple(map(str, steps))))
-    array_bytes = 2 * 10 * 60 * 113 * 2
-    rest = out.sizes["everything"] - out.sizes["plotly.js"] - out.sizes["scripts and style"]
+    array_bytes, n_bytes = 2 * 10 * 60 * 113 * 2, len(out.html.encode())
+    rest = n_bytes - out.parts["plotly.js"] - out.parts["scripts and style"]
     assert 0.9 * array_bytes * 4 / 3 < rest < array_bytes * 4 / 3 + 10_000
-    assert out.sizes["plotly.js"] < 2_000_000
-    assert out.sizes["everything"] == len(out.html.encode())
-    assert out.sizes["  a.a (before compression)"] == out.sizes["  a.b (before compression)"] >= array_bytes / 2
+    assert out.parts["plotly.js"] < 2_000_000 and rest - out.parts["a"] < 10_000
+    assert out.panels["a.a"] == out.panels["a.b"] >= array_bytes / 2
+    assert out.table()[-1] == f"{n_bytes / 1e3:10,.1f} kB  the page" and len(out.table()) == 4
+    twice = rendered(Page("t", "s", [PageSection("a", "A", [figures[0]] * 2)], {}, steps, tuple(map(str, steps))))
+    assert len(twice.html) < n_bytes - 0.4 * array_bytes * 4 / 3, "equal tracks travel once"
     content, _ = payloads(out.html)["a"]
     assert len(content["templates"]) == 1
 
@@ -223,7 +236,13 @@ def test_pages_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("by", "values", "message"), [("row", None, "link by 'row'"), ("x", [1], "takes no"), ("point", None, "needs")]
+    ("by", "values", "message"),
+    [
+        ("row", None, "link by 'row'"),
+        ("x", [1], "none for x or y"),
+        ("point", None, "one a point"),
+        ("trace", [1, 2], "one value for a trace"),
+    ],
 )
 def test_links_that_do_not_fit_are_refused(by, values, message):
     with pytest.raises(ValueError, match=message):

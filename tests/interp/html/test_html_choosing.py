@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser import OpenedPage, opened_in, wait_until
-from tests.minipage import ARRAYS, P
+from tests.minipage import P
 from tests.panels import click, flush, go, lit, picture, place, state
 
 PAINTED = ("story.loss", "story.table", "story.circles", "spec.spectrum", "spec.lines", "im.images")
@@ -276,28 +276,3 @@ def test_a_plain_anchor_moves_and_changes_nothing_else(small: OpenedPage):
     wait_until(page, "Math.abs(document.getElementById('spec').getBoundingClientRect().top) < 120")
     assert state(page)["step"] == 31 and state(page)["k"] == 2
     wait_until(page, "document.querySelector('nav [aria-current]')?.textContent === 'Spectra'")
-
-
-# --- widgets --------------------------------------------------------------------------------------------
-
-
-def test_a_widget_gets_its_arrays_and_the_page_s_state(small: OpenedPage):
-    page = small.page
-    got = page.evaluate(
-        "Object.fromEntries(Object.entries(window.mini.arrays).map(([n, { values, shape }]) => "
-        "[n, { kind: values.constructor.name, values: Array.from(values), shape }]))"
-    )
-    kinds = {"halves": "Float32Array", "floats": "Float32Array", "bytes": "Uint8Array"}
-    for name, array in ARRAYS.items():
-        assert got[name]["kind"] == kinds[name] and got[name]["shape"] == list(array.shape)
-        np.testing.assert_array_equal(got[name]["values"], array.astype(float).ravel())
-    assert page.evaluate("window.mini.options") == {"word": "press"}
-    says = page.locator("[id='parts.widget'] .widget p")
-    assert says.inner_text() == "1000 null false"
-    page.locator("[id='parts.widget'] button", has_text="press").click()
-    flush(page)
-    assert says.inner_text() == "1000 2 false" and lit(page, "spec.spectrum", 2) == [1]
-    go(page, 31)
-    assert says.inner_text() == "31 2 false"
-    page.evaluate("window.mini.api.select('step', 120)")
-    assert flush(page) == 100, "the nearest of the page's steps"

@@ -1,6 +1,6 @@
 """Odd pages in the browser: absent values, axes of tiny ranges, images of 2 x 2, one snapshot, no steps, selects."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def axis_words(page: Page, id: str) -> tuple[list[str], list[str]]:
     return across.all_text_contents(), up.all_text_contents()
 
 
-def colours_at(page: Page, id: str, trace: int, points: list[tuple[float, float]]) -> list[list[int]]:
+def colours_at(page: Page, id: str, trace: int, points: Sequence[tuple[Any, Any]]) -> list[list[int]]:
     """Red, green, blue and alpha of a panel at points of its axes, of both canvases together."""
     return page.evaluate(
         """([id, trace, points]) => {
@@ -141,11 +141,11 @@ def test_names_stand_on_a_category_axis_in_their_order(opens: Opens):
         figure("names", bars), figure("numbers", numbered, xaxis={"type": "category"}), figure("lying", lying)
     ) as page:
         assert axis_words(page, "names")[0] == ["b", "a", "c"]
-        assert [c[3] for c in colours_at(page, "names", 0, [("a", 1.5), ("b", 1.5)])] == [255, 0]  # type: ignore[list-item]
+        assert [c[3] for c in colours_at(page, "names", 0, [("a", 1.5), ("b", 1.5)])] == [255, 0]
         assert axis_words(page, "numbers")[0] == ["113", "59"]
         assert [c[3] for c in colours_at(page, "numbers", 0, [(59, 1.5), (113, 1.5)])] == [255, 0]
         assert axis_words(page, "lying")[1] == ["u", "v"]
-        assert [c[3] for c in colours_at(page, "lying", 0, [(1.5, "v"), (1.5, "u")])] == [255, 0]  # type: ignore[list-item]
+        assert [c[3] for c in colours_at(page, "lying", 0, [(1.5, "v"), (1.5, "u")])] == [255, 0]
 
 
 def test_an_image_of_two_by_two_has_its_cells_in_their_places(opens: Opens):

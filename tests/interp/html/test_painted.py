@@ -111,6 +111,7 @@ def test_every_other_attribute_of_the_layout_is_reported():
         ([go.Heatmap(z=[[1.0]])], {}, "heatmap without a colour scale"),
         ([go.Heatmap(z=[[1.0]], colorscale="Viridis", texttemplate="%{z}")], {}, "heatmap.texttemplate"),
         ([go.Bar(y=[1]), go.Bar(y=[2])], {}, "several bars in one place"),
+        ([go.Bar(y=[1], text=["a"])], {}, "bar.text"),
         ([go.Bar(y=[1])], {"barmode": "stack"}, "layout.barmode = stack"),
         ([LINE], {"xaxis": {"type": "date"}}, "xaxis.type = date"),
         ([LINE], {"xaxis": {"range": [None, 3]}}, "xaxis.range with one end"),
@@ -124,6 +125,14 @@ def test_every_other_attribute_of_the_layout_is_reported():
 def test_values_outside_the_subset_are_reported(traces, layout, message):
     found = beyond(*traces, **layout)
     assert found is not None and message in found
+
+
+@pytest.mark.parametrize("colours", [["red", "blue"], np.array(["red", "blue"]), np.array(["red", "blue"], object)])
+def test_colours_may_be_named_one_by_one(colours):
+    assert beyond(go.Bar(y=[1, 2], marker_color=colours)) is None
+    assert beyond(go.Bar(y=[1, 2], marker_color=np.array([0.5, 1.0], object))) == "bar without a colour scale", (
+        "control"
+    )
 
 
 def test_a_line_across_is_known_and_what_plotly_draws_is_sent_as_it_is():
@@ -158,7 +167,9 @@ def axes(*traces: Any, **layout: Any) -> dict:
         ([go.Scatter(x=[1, 3], y=[10, 20], mode="markers")], {}, [0.9, 3.1], [9.5, 20.5]),
         ([go.Scatter(x=[1, 3], y=[10, 20], mode="lines")], {}, [1, 3], [9.5, 20.5]),
         ([go.Scatter(x=[1, 3], y=[10, None], mode="lines")], {}, [1, 3], [9.5, 10.5]),
-        ([go.Scatter(y=[np.nan, np.inf])], {}, [0, 1], [-0.05, 1.05]),
+        ([go.Scatter(y=np.arange(20))], {}, [0, 19], [-0.95, 19.95]),
+        ([go.Scatter(y=np.arange(19))], {}, [-0.9, 18.9], [-0.9, 18.9]),
+        ([go.Scatter(y=[np.nan, np.inf])], {}, [-0.05, 1.05], [-0.05, 1.05]),
         ([go.Bar(x=[1, 2], y=[3, 4])], {}, [0.5, 2.5], [0, 4.2]),
         ([go.Bar(y=[1, 2], x=[3, 4], orientation="h")], {}, [0, 4.2], [0.5, 2.5]),
         ([go.Heatmap(z=[[1, 2, 3]])], {}, [-0.5, 2.5], [-0.5, 0.5]),

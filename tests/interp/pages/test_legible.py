@@ -1,0 +1,36 @@
+"""Reports of runs of every kind are legible and accessible: in light and dark, on a desktop, a phone and paper."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser import launched, opened_in
+from tests.pagechecks import everything
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_disk", "one_thread")]
+
+TINY = "--d-model 8 --d-mlp 8 --device cpu --quiet".split()
+KINDS = {
+    "p5": "--p 5 --train-frac 0.5 --n-heads 2 --steps 30",
+    "p2": "--p 2 --train-frac 0.5 --n-heads 2 --steps 3",
+    "group": "--op compose --group S3 --train-frac 0.6 --n-heads 2 --steps 100",
+    "mlp": "--arch mlp --p 11 --layout a_b --train-frac 0.6 --steps 100",
+    "two layers": "--p 7 --n-layers 2 --train-frac 0.6 --n-heads 2 --steps 50",
+    "attention only": "--p 7 --train-frac 0.6 --n-heads 2 --steps 30 --attn-only",
+    "partial": "--op div --p 7 --train-frac 0.6 --n-heads 2 --steps 30",
+    "one snapshot": "--p 7 --train-frac 0.6 --n-heads 2 --steps 0",
+    "diverged": "--p 7 --train-frac 0.6 --n-heads 2 --steps 30 --lr 1000",
+}
+
+
+@pytest.mark.parametrize("flags", KINDS.values(), ids=KINDS)
+def test_a_report_is_legible(flags: str, tmp_path: Path, capsys):
+    from interp import report
+    from train import run
+
+    given = ["a b" if flag == "a_b" else flag for flag in flags.split()]
+    assert run.main([*TINY, *given, "--out", str(tmp_path)]) == 0
+    path = capsys.readouterr().out.split()[-1]
+    assert report.main([path, "--out", str(tmp_path / "report"), "--quiet"]) == 0
+    with launched() as browser, opened_in(browser, tmp_path / "report/index.html") as opened:
+        assert everything(opened) == []
