@@ -33,6 +33,8 @@ def words(block: Any) -> list[str]:
         return [block.caption, *cells["columns"], *(cell for row in cells["rows"] for cell in row)]
     if type(block).__name__ == "Text":
         return [block.markdown]
+    if type(block).__name__ == "Widget":
+        return [block.heading, block.takeaway, block.how, block.source, block.alt, block.still]
     legend = [str(trace.name) for trace in block.fig.data if trace.name]
     return [block.heading, block.takeaway, block.how, block.source, block.alt, *(block.texts or ()), *legend]
 
