@@ -124,7 +124,7 @@ def dropped(path) -> list[Any]:
 
 def test_the_first_carrier_and_the_frequency_that_lost_its_neurons(path, monkeypatch):
     share = {1: [0, 0, 0.5, 0.5, 0.5], 2: [0, 0.02, 0.3, 0.005, 0.002], 3: [0, 0, 0, 0.009, 0.4]}
-    neurons = {1: [0, 0, 5, 20, 30], 2: [0, 8, 12, 3, 0], 3: [0, 1, 0, 0, 0]}
+    neurons = {1: [0.0, 0, 5, 20, 30], 2: [0.0, 8, 12, 3, 0], 3: [0.0, 1, 0, 0, 0]}
     shares(monkeypatch, share, neurons)
     first, lost = dropped(path)
     assert (first.id, first.numbers) == ("story.first_carrier", {"frequency 2": 10})
