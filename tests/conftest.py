@@ -130,12 +130,12 @@ LONG = ("test_sweep_kills.py", "test_end_to_end.py", "test_scaling_limits.py", "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; the order within a file stays."""
+    """Start the longest files first; the order within a file stays."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is imported by now is left out of garbage collection, which else looks through all of it again and again."""
+    """Exclude everything imported so far from garbage collection, which would traverse all of it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
@@ -143,7 +143,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def frozen_heap():
-    """Time is measured as in a process of its own: the objects of other tests are left out of garbage collection."""
+    """Exclude the objects of other tests from garbage collection, so that times are those of a fresh process."""
     gc.collect()
     gc.freeze()
     yield
@@ -151,7 +151,7 @@ def frozen_heap():
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked ``gpu`` are skipped where there is none."""
+    """Skip tests marked ``gpu`` where there is no GPU."""
     if item.get_closest_marker("gpu") is not None:
         import torch
 

@@ -1,4 +1,4 @@
-"""The front of interp: its public names, and the figures and tables that a run shows beside its report's own."""
+"""The public names of interp, and the figures and tables of a run beside those of its report."""
 
 import ast
 import base64
@@ -29,7 +29,7 @@ def run(tmp_path_factory):
 
 
 def unpacked(sent: dict) -> np.ndarray:
-    """The values of a track as the page's script unpacks them, written again."""
+    """A second implementation of how the page's script unpacks the values of a track."""
     codes = np.frombuffer(base64.b64decode(sent["b64"]), "<" + sent["dtype"]).reshape(sent["shape"])
     if sent["dtype"] == "f4":
         return codes
@@ -39,7 +39,7 @@ def unpacked(sent: dict) -> np.ndarray:
 
 
 def half_a_step(sent: dict) -> float:
-    """The largest error of a packed value."""
+    """The largest rounding error of a packed value."""
     if sent["dtype"] == "f4":
         return 1e-6
     return 0.51 * (sent["hi"] - sent["lo"]) / {"u1": 254, "u2": 65534}[sent["dtype"]] + 1e-9
@@ -56,7 +56,7 @@ def attribute(trace: Any, path: str) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["spectra.W_E", "spectra.W_L", "grid.answers", "logits.by_answer", "norms.frobenius"])
 def test_a_figure_holds_what_the_report_s_panel_shows(run, name):
-    """Against the tracks that the page carries, decoded as its script does, at every step of the panel."""
+    """A figure equals the report's panel at every step, by the page's tracks, decoded as in the page's script."""
     from interp.html.tracks import figure_data
     from interp.sections import SECTIONS
 
@@ -199,7 +199,7 @@ REFUSED = {
 
 
 def test_values_of_other_types_are_refused_in_one_line(run):
-    """In a process without the type checks of the tests."""
+    """Arguments of wrong types are refused in one line, in a process without the type checks of the tests."""
     script = (
         "from interp import open_run\n"
         "from train.errors import UsageError\n"
@@ -254,7 +254,7 @@ def test_the_report_has_the_sections_asked_for_and_the_key_frequencies_given(run
 
 
 def test_every_block_of_a_section_has_an_id_of_the_section_s_list():
-    """Read from the source: ids that are written out are those listed; none is left to be made of words that change."""
+    """Ids in the source of a section are those of its list; none is built from text that may change."""
     from interp import sections
 
     for section in sections.SECTIONS:

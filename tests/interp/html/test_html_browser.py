@@ -81,7 +81,7 @@ def first_opened(browser: Browser, path: Path) -> Iterator[OpenedPage]:
 
 @pytest.fixture
 def shared(first_opened: OpenedPage) -> Iterator[OpenedPage]:
-    """One page for many tests, each of which moves the slider where it wants it; none may complain."""
+    """One page shared by many tests, each of which moves the slider; the page may report no error."""
     yield first_opened
     assert (first_opened.problems, first_opened.requests) == ([], [])
 
@@ -91,7 +91,7 @@ def _rows(download: Download) -> list[dict[str, str]]:
 
 
 def _shown(page: Page, name: str, trace: int, attr: str) -> Any:
-    """The values that plotly was last given for an attribute."""
+    """The values of an attribute that plotly was given last."""
     return page.evaluate(
         """([id, trace, attr]) => {
           let value = document.getElementById(id).querySelector('.plot').data[trace];

@@ -69,7 +69,7 @@ def test_blocks_by_id_and_no_id_twice():
 
 
 def test_the_nearest_step_is_the_one_of_the_page():
-    """By ratio of step + 1, as in page.js: 30 is nearer to 10 in difference, 40 nearer to 10 in both, 90 to 100."""
+    """The nearest step is by ratio of step + 1, as in page.js: 30 is nearer to 10 in difference but not in ratio."""
     assert [nearest_step(STEPS, step) for step in (0, 2, 3, 10, 30, 40, 90, 10**6)] == [
         0,
         0,

@@ -16,7 +16,7 @@ def tracked(layout: dict, *traces: Any, **tracks) -> dict:
 
 
 def unpacked(sent: dict) -> np.ndarray:
-    """The unpacking of the page's script, written again in Python."""
+    """A second implementation, in Python, of the unpacking in the page's script."""
     codes = np.frombuffer(base64.b64decode(sent["b64"]), "<" + sent["dtype"]).reshape(sent["shape"])
     if "words" in sent:
         return np.array([sent["words"][code] for code in codes.ravel()]).reshape(codes.shape)

@@ -1,4 +1,4 @@
-"""Importers and bad input: one line, the right status, nothing written."""
+"""Bad input to the importers: one line, the right status, and nothing written."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def refused(tmp_path, capsys):
 
 
 class Stranger:
-    """A class that a file of tensors does not need."""
+    """A class that no file of tensors needs."""
 
 
 def without(weights, name):

@@ -58,7 +58,7 @@ def test_flow_as_json(theory):
 
 
 def test_late_losses_are_the_flows(theory):
-    """The closed forms, lazy by the gamma function and rich on a hard task, beside the numerical flow."""
+    """Late losses in closed form (lazy, and rich on a hard task) agree with the numerical flow."""
     import math
 
     lazy = json.loads(theory("late", *TASK[:4], "--gamma", "0", "--t", "1e5,1e6", "--json")[1])
@@ -84,7 +84,7 @@ def test_plateaus_of_width_and_samples(theory):
 
 
 def test_a_front_and_its_exponents(theory):
-    """With batches the front uses the exact mean over batches instead of the flow."""
+    """Measured exponents of a front match the predicted ones; with batches the front is that of the exact mean."""
     flags = ("front", "--alpha", "1.5", "--beta", "0.5", "--gamma", "0", "--widths", "8,16,32,64,128")
     found = json.loads(theory(*flags, "--draws", 2, "--json")[1])
     assert found["predicted"] == pytest.approx([0.3, 0.4]) and found["measured"] == pytest.approx([0.3, 0.4], abs=0.1)
@@ -181,7 +181,7 @@ def test_bad_simulations_are_refused_and_nothing_is_written(simulation, tmp_path
 
 @pytest.fixture
 def made(simulation, tmp_path):
-    """``made(*flags)``: directory of a small simulation."""
+    """``made(*flags)``: the directory of a small simulation."""
 
     def make(*flags):
         status, out, err = simulation(*flags, "--out", tmp_path / "runs")
@@ -276,7 +276,7 @@ def test_the_report_of_a_simulation(ran, made, tmp_path):
     ],
 )
 def test_the_safe_step_size_is_safe(simulation, tmp_path, flags):
-    """Of rich hard tasks, where q goes on growing after the step that is refused."""
+    """The step size that the refusal suggests trains, on rich hard tasks, where q keeps growing."""
     import re
 
     status, _, err = simulation(*flags, "--out", tmp_path)
@@ -328,7 +328,7 @@ def test_broken_simulations_are_one_line_and_status_3(theory, ran, made, tmp_pat
 
 
 def test_a_theory_that_cannot_be_solved_leaves_the_simulation(theory, ran, made, tmp_path, monkeypatch):
-    """The theory may not converge, as for batches near instability; here one iteration is allowed."""
+    """A theory that does not converge (here by a limit of one iteration) leaves the simulation readable."""
     from interp.report import main as report
 
     path = made("hard-rich", "--n", 32, "--m", 32, "--no-tail", "--b", 4, "--eta", 0.2, "--steps", 30, "--gamma", 1)

@@ -1,4 +1,4 @@
-"""Neurons, attention and the logit map in the report: on the hand-made run, others, and in a browser."""
+"""Neurons, attention and the logit map in the report, on the hand-made run, other runs, and in a browser."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def test_clusters_without_an_image_are_counted(tmp_path, run):
     "shape", ["add", "pizza", "mlp", "gelu", "gelu_new", "silu", "tanh", "square", "two vocabularies", "div"]
 )
 def test_arrays_of_the_page_make_every_neuron(tmp_path, shape):
-    """The formula of page/neuron.js in numpy, against the model's own activations."""
+    """The arrays of the page give every neuron's activations by the formula of page/neuron.js, here in numpy."""
     from interp.parts.activations import neurons_of
     from interp.parts.neuron_weights import neuron_arrays
 
@@ -106,7 +106,7 @@ def in_numpy(arrays, neuron):
 
 
 def test_the_page_computes_any_neuron(tmp_path, run):
-    """In a browser: numbers of the picture against the model's activations; a number out of range is put right."""
+    """The browser draws any neuron with the model's own activations, and corrects a number out of range."""
     from browser import launched, opened_in, wait_until
 
     from interp.html.page import Page, PageSection, render_page

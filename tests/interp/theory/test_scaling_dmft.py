@@ -1,4 +1,4 @@
-"""The mean field theory against gradient descent of many seeds (F12), and where it is a simple recursion."""
+"""The mean-field theory against gradient descent of many seeds (F12), and in cases with a simple recursion."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ def task(beta, m=160):
 
 @functools.cache
 def simulated(beta, gamma, b, seeds):
-    """Losses of gradient descent at width 48, and their steps."""
+    """Losses of gradient descent at width 48, and the steps of these losses."""
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
 
@@ -41,7 +41,7 @@ def test_f12_theory_is_the_mean_of_simulations(beta, gamma, b):
 
 
 def test_f12_of_the_easy_task_needs_the_corrections():
-    """With 768 draws the standard error is 1.6%: the mean field theory's equations alone are 7% off."""
+    """Corrected, the theory fits 768 draws (standard error 1.6%); uncorrected it is 7% off."""
     from interp.theory.corrections import corrected_dmft
     from interp.theory.dmft import dmft
 
@@ -52,7 +52,7 @@ def test_f12_of_the_easy_task_needs_the_corrections():
 
 
 def test_first_order_of_one_lazy_mode_is_a_closed_form():
-    """A scale sigma of mean 1 and variance 2/N: half of 2 d^2/dsigma^2 of lambda w^2 (1 - eta lambda sigma)^(2t)."""
+    """One lazy mode of scale s (mean 1, variance 2/N): d^2/ds^2 of lambda w^2 (1 - eta lambda s)^(2t), over N."""
     from interp.theory.corrections import first_order
     from interp.theory.spectrum import Spectrum
 
@@ -73,7 +73,7 @@ def test_first_order_of_lazy_batches_is_the_recursions():
 
 
 def test_first_order_of_rich_descent_is_the_curvature_of_the_update_equations():
-    """The model itself, A and w in full (N = M), differentiated twice by autograd along W = A(0)^T A(0)/N and G_t."""
+    """The first order is the second derivative of the full model (N = M) along W = A(0)^T A(0)/N and G_t."""
     import torch
     from torch.autograd.functional import hessian
 

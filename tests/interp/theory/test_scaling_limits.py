@@ -1,4 +1,4 @@
-"""Plateaus, transients and compute fronts (F10, F11, F13 to F15 of the specification), and exponents."""
+"""Plateaus, transients and compute fronts (F10, F11, F13 to F15), and exponents."""
 
 import math
 
@@ -11,7 +11,7 @@ SIZES = [16, 32, 64, 128, 256]
 
 
 def modes_of(alpha, beta, m):
-    """lambda_k and w*_k."""
+    """The population modes lambda_k and w*_k of the power-law task."""
     k = np.arange(1, m + 1.0)
     return k**-alpha, k ** (-0.5 - alpha * (beta - 1) / 2)
 
@@ -22,7 +22,7 @@ def slope_of(x, y):
 
 @pytest.mark.parametrize(("alpha", "beta"), PLATEAUS)
 def test_f10_model_plateau(alpha, beta):
-    """The best fit in the row space of A(0), by projecting the target onto it: 6 draws."""
+    """The model plateau is the best fit in the row space of A(0), by least squares over 6 draws."""
     from oracles.theory import modes_at
 
     from interp.theory.plateaus import model_plateau
@@ -49,7 +49,7 @@ def test_f10_model_plateau(alpha, beta):
 
 @pytest.mark.parametrize(("alpha", "beta"), PLATEAUS)
 def test_f11_data_plateau(alpha, beta):
-    """Ridgeless regression in the sample's kernel: 6 draws."""
+    """The data plateau is ridgeless regression in the sample's kernel, over 6 draws."""
     from interp.theory.plateaus import data_plateau
     from interp.theory.spectrum import power_law
 
@@ -126,7 +126,7 @@ FRONTS = {(0.4, 0.0): 0.03, (0.4, 100.0): 0.03, (1.2, 0.0): 0.05, (1.2, 100.0): 
 
 
 def test_feature_learning_pays_on_hard_tasks():
-    """F15's last line at fewer widths and a third of its draws."""
+    """Feature learning steepens the front of a hard task (F15), at fewer widths and a third of the draws."""
     from interp.theory.fronts import fronts
 
     pair = [(0.4, 0.0), (0.4, 100.0)]
@@ -136,7 +136,7 @@ def test_feature_learning_pays_on_hard_tasks():
 
 @pytest.mark.slow
 def test_f15_compute_fronts():
-    """N = 16 to 1024 by twos. Means over A(0) that are better than the tolerance: 24 draws."""
+    """Exponents of compute fronts match the predicted ones, for N = 16 to 1024 and means over 24 draws of A(0)."""
     from interp.theory.exponents import exponents
     from interp.theory.fronts import fronts
 
@@ -189,7 +189,7 @@ def test_exponents_are_continuous_and_regimes_change_where_they_should(alpha, ga
 @pytest.mark.parametrize("beta", [0.3, 0.7, 1.1, 1.25])
 @pytest.mark.parametrize("gamma", [0.0, 1.0])
 def test_optimal_exponents_balance_the_terms_they_come_from(beta, gamma):
-    """At N = C^n, t = C^(1-n) the two leading terms are equal: minimised by brute force over n."""
+    """At N = C^n, t = C^(1-n) the two leading terms balance, by brute force over n."""
     from interp.theory.exponents import exponents
 
     alpha, found = 1.5, exponents(1.5, beta, gamma)
@@ -203,7 +203,7 @@ def test_optimal_exponents_balance_the_terms_they_come_from(beta, gamma):
 
 @pytest.mark.parametrize("b", [None, 4])
 def test_all_steps_at_once_are_the_recursion(b):
-    """The specification's recursion as a loop, modes in groups and power that is never learned included."""
+    """The losses of all steps equal the recursion as a loop, with grouped modes and power that is never learned."""
     from interp.theory.sgd import lazy_sgd
     from interp.theory.spectrum import Spectrum, power_law
 
@@ -218,7 +218,7 @@ def test_all_steps_at_once_are_the_recursion(b):
 
 
 def test_batches_at_a_finite_width_are_the_mean_of_simulations():
-    """One A(0), drawn as the simulator draws it: only batches differ from run to run."""
+    """The loss with batches is the mean of simulations that share one A(0) and differ in batches alone."""
     import torch
     from oracles.theory import modes_at
 
@@ -243,7 +243,7 @@ def test_batches_at_a_finite_width_are_the_mean_of_simulations():
 
 
 def test_front_of_a_super_easy_task_with_batches():
-    """Balance of the transients of batches and of width: C^-(1 - 1/(2 alpha)), N ~ C^(1/2)."""
+    """The front balances the transients of batches and of width: C^-(1 - 1/(2 alpha)), N ~ C^(1/2)."""
     from interp.theory.exponents import exponents
     from interp.theory.fronts import fronts
 
@@ -299,7 +299,7 @@ def test_a_fit_needs_numbers():
 
 @pytest.mark.parametrize("beta", [0.02, 0.05, 0.5, 0.95, 0.99])
 def test_constants_of_the_rich_prefactor(beta):
-    """By mpmath in log x, the powers outside in closed form; near 0 and 1 those are much of it."""
+    """The constants equal mpmath's integrals in log x, with closed-form tails, which matter for beta near 0 and 1."""
     import mpmath
 
     from interp.theory.exponents import rich_constants
@@ -318,7 +318,7 @@ def test_constants_of_the_rich_prefactor(beta):
 
 
 def test_flows_of_flat_spectra_have_no_plateau_where_modes_end():
-    """For alpha near 1, 1e12 modes are too few for the late flow, yet its loss is the closed form."""
+    """For alpha near 1 the flow at late times is the closed form, though 1e12 modes would be too few."""
     from interp.theory.exponents import lazy_loss, rich_loss
     from interp.theory.flow import flow, wide
     from interp.theory.spectrum import power_law
@@ -354,7 +354,7 @@ def test_widths_beyond_the_modes_fit_all():
 
 @pytest.mark.parametrize("gamma", [0.0, 1.0])
 def test_the_simulators_tail_stands_for_modes(gamma):
-    """64 modes and the tail against 4,096 of them and the tail of those: the mean over seeds."""
+    """Mean losses of 64 modes with a tail equal those of 4,096 modes with theirs."""
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
 
