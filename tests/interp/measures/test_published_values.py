@@ -118,7 +118,7 @@ def test_qr_of_a_cycles_matrix_coefficients_takes_two_directions_too_many():
 
 
 def test_a5_has_two_irreps_of_degree_3_and_published_matrices_are_neither():
-    """The published 5-cycle has a wrong trace; with the right one a rotation's angle is 2 pi/5."""
+    """A5's two irreps of degree 3 have the golden ratio at a 5-cycle; the published matrices have another trace."""
     from interp.maths.irreps import characters
     from train.algebra.groups import group
 

@@ -1,4 +1,4 @@
-"""Runs side by side: each is, byte for byte, the run it would be alone."""
+"""Runs side by side in a stack: each is, byte for byte, the run trained alone."""
 
 import itertools
 
@@ -22,7 +22,7 @@ CASES = {
 
 
 def variants(tiny_config, changes):
-    """Runs of one shape that differ in everything that may differ."""
+    """Runs of one shape that differ in every setting that may differ within a stack."""
     from train.config.settings import override
 
     base = override(tiny_config, {"steps": 60, "per_decade": 5, **changes})
@@ -38,7 +38,7 @@ def variants(tiny_config, changes):
 
 @pytest.fixture
 def side_by_side():
-    """Trains runs together into a folder; with ``stop_at`` stops when any of them gets there, as by SIGINT."""
+    """Train runs together into a folder; ``stop_at`` stops all when any reaches that step, as by SIGINT."""
     from train.engine.loop import train_together
     from train.errors import Stopped
     from train.storage.store import RunStore
@@ -75,7 +75,7 @@ def assert_same_run(store, alone):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, tiny_config, train_run):
-    """``alone(case)``: its runs, each trained by itself, once for all numbers of threads."""
+    """``alone(case)``: the runs of a case, each trained by itself, once for all numbers of threads."""
     trained = {}
 
     def go(case):
@@ -90,7 +90,7 @@ def alone(tmp_path_factory, tiny_config, train_run):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_each_run_is_the_run_it_would_be_alone(tmp_path, tiny_config, alone, side_by_side, case, threads):
-    """Different steps, so runs leave the stack one by one; 3 threads: a block of models on each, or of rows."""
+    """Stacked runs equal single runs as runs leave the stack one by one, on 1 thread or 3."""
     configs = variants(tiny_config, CASES[case])
     torch.set_num_threads(threads)
     try:
@@ -105,7 +105,7 @@ def test_each_run_is_the_run_it_would_be_alone(tmp_path, tiny_config, alone, sid
 
 @pytest.mark.parametrize("changes", [CASES["tables"], CASES["two layers"]], ids=["tables", "two layers"])
 def test_stopped_and_resumed(tmp_path, tiny_config, train_run, side_by_side, changes):
-    """Stopped together, one of them taken further alone, then all resumed together from different steps."""
+    """Runs stopped together, one of them trained further alone, resume together from different steps."""
     from train.config.settings import override
 
     configs = variants(tiny_config, changes)
@@ -143,7 +143,7 @@ def test_a_run_that_diverges_leaves_the_others_alone(tmp_path, tiny_config, trai
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_blocks_of_models_give_the_same_gradients(tiny_config, size, monkeypatch):
-    """The numbers do not depend on how many models' tables a thread makes at once."""
+    """Gradients do not depend on how many models' tables a thread computes at once."""
     from typing import Any
 
     from train.config.settings import override
@@ -196,7 +196,7 @@ def test_runs_of_different_shapes_are_refused_naming_the_fields(tiny_config, cha
 
 @pytest.mark.parametrize("name", settings_table.names())
 def test_every_setting_is_shared_or_each_runs_own(name):
-    """Two runs that differ in it alone are refused, or take the steps that they take apart, byte for byte."""
+    """Two runs that differ in one setting are refused, or train in a stack as alone, byte for byte."""
     from train.config.settings import override
     from train.engine.shapes import PER_RUN, check_shapes
     from train.engine.stack import Stack
@@ -261,7 +261,7 @@ def test_too_many_runs_for_memory(tmp_path, monkeypatch, capsys):
 
 
 def test_bytes_per_run_is_what_a_run_adds(tiny_config):
-    """Within a factor of two of the tensors and arrays that a stack of eight holds beyond a stack of four."""
+    """The estimate is within a factor of two of the memory that each of four further runs adds to a stack."""
     from train.config.settings import override
     from train.engine.shapes import bytes_per_run
     from train.engine.stack import Stack
@@ -315,7 +315,7 @@ def test_bad_seeds(text, tmp_path, capsys):
 
 
 def test_some_failed(tmp_path, capsys, monkeypatch):
-    """The command ends with status 4, names each failure, and writes the other runs."""
+    """When runs fail, the command ends with status 4, names each failure, and writes the other runs."""
     from train import run
 
     hot = ["--p", "11", "--train-frac", "0.5", "--d-model", "16", "--n-heads", "2", "--steps", "40", "--quiet"]

@@ -16,7 +16,7 @@ STEPS = 3
 
 
 class Faulty:
-    """Counts the file calls of this process, and lets the one numbered ``at`` fail."""
+    """A counter of the file calls of this process, which fails the call numbered ``at``."""
 
     def __init__(self, monkeypatch, at: int = -1, number: int = errno.EIO) -> None:
         self.names: list[str] = []
@@ -34,14 +34,14 @@ class Faulty:
 
 
 def numbers(root) -> dict[str, bytes]:
-    """Files that do not say how many sessions there were."""
+    """Files of a run that are equal however many sessions wrote them."""
     (path,) = root.iterdir()
     told = ("run.json", "LOCK", "DONE", "resume.safetensors", "resume.previous.safetensors")
     return {name: data for name, data in tree_of(path).items() if name not in told}
 
 
 def started(root) -> None:
-    """A run that was stopped at step 2 and is to go on, so that a session reads and mends besides."""
+    """Make a run stopped at step 2, so that a session reads and repairs before it goes on."""
     from train.errors import Stopped
 
     root.mkdir()

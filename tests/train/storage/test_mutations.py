@@ -22,7 +22,7 @@ def test_no_mutation_is_silent(tmp_path, tiny_states, shard):
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_mutation_of_ten_thousand_is_silent(tmp_path, tiny_states, shard):
-    """``python tests/mutations.py`` makes the same ones, and prints the table of all."""
+    """None of the mutations that ``python tests/mutations.py`` makes and tabulates is silent."""
     done = trials(0, range(shard * SLOW, (shard + 1) * SLOW), tmp_path, tiny_states)
     print(table(done))
     assert silent(done) == []
@@ -31,7 +31,7 @@ def test_no_mutation_of_ten_thousand_is_silent(tmp_path, tiny_states, shard):
 
 
 def test_control_a_reader_that_checks_nothing_is_caught(tmp_path, tiny_states, monkeypatch):
-    """Where seals are not compared, the harness finds sessions that were read otherwise."""
+    """Without comparing seals (the control) the harness reports a changed session as silent."""
     from train.storage import documents
 
     case = next(case for case in tiny_states if case.name == "done")

@@ -14,7 +14,7 @@ TINY = BASE + "steps = 120\nper_decade = 3\n" + AXES
 
 @pytest.fixture
 def spec(tmp_path):
-    """``spec(text)``: a file of it."""
+    """``spec(text)``: a sweep file with this text."""
 
     def make(text=TINY, name="tiny"):
         path = tmp_path / f"{name}.toml"
@@ -26,7 +26,7 @@ def spec(tmp_path):
 
 @pytest.fixture
 def swept(capsys, monkeypatch):
-    """``swept(path, *flags)``: status, output, errors of the command, its worker in this process."""
+    """``swept(path, *flags)``: status, output and errors of the command, with its worker in this process."""
     from train.sweep.__main__ import main
 
     in_this_process(monkeypatch)
@@ -59,7 +59,7 @@ def test_the_grid_is_the_product_seeds_fastest(spec):
 
 
 def test_arms_are_named_settings(spec):
-    """The arms of Figure 2 of Power et al. 2022, for example."""
+    """Arms are named groups of settings, such as those of Figure 2 of Power et al. 2022."""
     from train.sweep.spec import read_spec
 
     text = TINY + (
@@ -188,7 +188,7 @@ def test_shards_make_the_whole(spec, swept, tmp_path):
 
 
 def test_the_stop_rule_ends_runs_where_the_accuracy_has_held(spec, swept, train_run, tmp_path):
-    """At the first evaluation that many steps after the first crossing; a rule that is met later goes on from there."""
+    """A run stops at the first evaluation so many steps after its first crossing; a later rule resumes it."""
     from train.curves import first_crossing
     from train.storage.store import RunStore
     from train.sweep.spec import read_spec
@@ -217,7 +217,7 @@ def test_the_stop_rule_ends_runs_where_the_accuracy_has_held(spec, swept, train_
 
 
 def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
-    """One diverges, one has a resume state that cannot be read; both share stacks with runs that are well."""
+    """A run that diverges and one with an unreadable resume state leave the other runs of their stacks alone."""
     import pandas as pd
 
     from train.sweep.spec import read_spec
@@ -269,7 +269,7 @@ def test_a_busy_run_is_said_to_be_busy_and_left_alone(spec, swept, tmp_path):
 
 
 def test_the_table_is_the_logs(spec, swept, tmp_path):
-    """Written logs with known crossings: 99% train at 20; test first at 30, lost at 40, for good from 50."""
+    """The table has the crossings of written logs: 99% train at 20; test first at 30, lost at 40, stable from 50."""
     import pandas as pd
 
     from train.storage.store import RunStore

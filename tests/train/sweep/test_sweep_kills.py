@@ -41,7 +41,7 @@ ENVIRONMENT = {
 
 
 def started(folder: Path, *flags: str, env: "dict[str, str] | None" = None) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
+    """The sweep command in a process of its own."""
     command = [sys.executable, "-P", "-m", "train.sweep", str(folder / "grid.toml"), "--out", str(folder / "out")]
     command += ["--stack", "2", "--device", "cpu", *flags]
     return subprocess.Popen(
@@ -51,7 +51,7 @@ def started(folder: Path, *flags: str, env: "dict[str, str] | None" = None) -> s
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """The undisturbed sweep, by the local engine."""
+    """The undisturbed sweep, run by the local engine."""
     folder = tmp_path_factory.mktemp("unbroken")
     (folder / "grid.toml").write_text(SPEC)
     done = started(folder, "--workers", "2")
@@ -125,7 +125,7 @@ def test_local_workers_are_killed(folder, unbroken):
 
 
 def test_the_whole_sweep_is_killed_and_started_again(folder, unbroken):
-    """With its workers; what is finished is left alone, the rest goes on."""
+    """A sweep killed with its workers is restarted: finished runs are left alone, the others go on."""
     root, done, rounds = folder / "out/grid", {}, 0
     while True:
         process = started(folder, "--workers", "2")
@@ -151,7 +151,7 @@ def test_the_whole_sweep_is_killed_and_started_again(folder, unbroken):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_the_command_alone_is_stopped(folder, unbroken, signum):
-    """Its workers save what they have and leave; the next command goes on at once."""
+    """When the command stops, its workers save and exit, and the next command continues at once."""
     root = folder / "out/grid"
     process = started(folder, "--workers", "2")
     until = time.monotonic() + 120
@@ -226,7 +226,7 @@ exit 0
 
 @pytest.fixture
 def with_slurm(folder):
-    """An environment with ``sbatch`` and ``scancel`` of ours, and the file of the jobs' numbers."""
+    """An environment with our own ``sbatch`` and ``scancel``, and the file with the jobs' numbers."""
     tools, jobs = folder / "tools", folder / "jobs"
     tools.mkdir()
     for name, text in (("sbatch", SBATCH.format(jobs=jobs)), ("scancel", SCANCEL)):
