@@ -1,4 +1,4 @@
-"""The mean-field theory against gradient descent of many seeds (F12), and in cases with a simple recursion."""
+"""The mean field theory against gradient descent of many seeds (F12), and in cases with a simple recursion."""
 
 import functools
 import math
