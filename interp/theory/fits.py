@@ -41,7 +41,7 @@ def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"],
     whole, early, late = (float(np.polyfit(x[part], y[part], 1)[0]) for part in _parts(len(x)))
     plateau = None
     if residual is not None and loss[-1] < PLATEAU * residual:
-        plateau = f"the loss ends at {loss[-1]:.3g}, below {PLATEAU:g} times its limit {residual:.3g}"
+        plateau = f"the loss ends at {loss[-1]:.3g}, below {PLATEAU:g} times the {residual:.3g} of infinite training"
     elif residual is None and late > early + BENT * abs(whole):
         plateau = f"the curve bends: slope {early:.3f} in the first half, {late:.3f} in the second"
     return Fit(whole, plateau)
