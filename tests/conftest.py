@@ -112,7 +112,7 @@ def quick_disk(monkeypatch) -> None:
 def forked() -> Callable[..., Any]:
     """``forked(function, *args)``: a started process; ``exitcode`` is minus the signal that killed it.
 
-    The function must be at the top of its test file. The first use pays for the imports of all.
+    The function must be at the top of its test file. The first use imports the packages for all.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

@@ -93,19 +93,19 @@ def _iterated(old: _State, spectrum: Spectrum, gamma: float, eta: float, n: int 
     Q = per_n * (old.Cw + gamma * (Dw @ old.C3w + old.C3w.T @ Dw.T) + gamma**2 * Dw @ old.C3 @ Dw.T)
     # v of a mode: H (w* + projection noise) - K H (batch noise of variance Sigma2)
     source = (spectrum.power / lam)[:, None, None] + counts[:, None, None] * Q
-    kept = H @ source @ H.mT
-    loss, noise = _loss(kept, K @ H, spectrum, b)
-    C2 = np.einsum("k,kts->ts", lam**2, kept) + np.einsum("kts,ks,kus->tu", H, noise, H)
+    noiseless = H @ source @ H.mT
+    loss, noise = _loss(noiseless, K @ H, spectrum, b)
+    C2 = np.einsum("k,kts->ts", lam**2, noiseless) + np.einsum("kts,ks,kus->tu", H, noise, H)
     C3 = R3 @ C2 @ R3.T
     return _State(C3, Gw @ C3 @ Gw.T, C3 @ Gw.T, R3, loss)
 
 
 def _loss(
-    kept: Float[np.ndarray, "k T T"], KH: Float[np.ndarray, "k T T"], spectrum: Spectrum, b: int | None
+    noiseless: Float[np.ndarray, "k T T"], KH: Float[np.ndarray, "k T T"], spectrum: Spectrum, b: int | None
 ) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "k T"]]:
     """Loss and batch noise, which drive each other; noise affects only later times, so one pass over time suffices."""
     lam, counts = spectrum.lam, spectrum.counts
-    diagonal = np.einsum("ktt->kt", kept)
+    diagonal = np.einsum("ktt->kt", noiseless)
     if b is None:
         return lam @ diagonal + spectrum.beyond, np.zeros_like(diagonal)
     square, C0, noise = KH**2, diagonal.copy(), np.zeros_like(diagonal)

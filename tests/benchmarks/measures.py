@@ -1,8 +1,8 @@
 """The cost of a snapshot's measures, beside a direct implementation: ``python tests/benchmarks/measures.py RUN``.
 
-All in one process and in turns, models loaded and imports done unless a row says otherwise; medians. The direct
-implementation (``tests/oracles/measures.py``) is the definitions in numpy: dense projectors, cubes over (a, b, c), one
-frequency at a time. The floor is the arithmetic of the one forward pass over all pairs, at the rate of its products.
+Times are medians of interleaved calls in one process, after imports and loading unless a row says otherwise. The direct
+implementation (``tests/oracles/measures.py``) follows the definitions in numpy: dense projectors, cubes over (a, b, c),
+one frequency at a time. The floor is the arithmetic of the one forward pass over all pairs, at the rate of its products.
 """
 
 import argparse

@@ -65,8 +65,8 @@ def memorising(root: Path) -> Any:
 def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
     """An MLP with a neuron for every pair, whose test rows get the answer ``shift`` after the right one.
 
-    W_E is one-hot, so that neuron (a, b), relu(e_a + e_b - 1), fires on its own pair alone. At step 0 nothing is put
-    out.
+    W_E is one-hot, so that neuron (a, b), relu(e_a + e_b - 1), fires on its own pair alone. At step 0 all logits
+    are zero.
     """
     from train.config.model import ModelConfig
     from train.config.run import RunConfig, ScheduleConfig

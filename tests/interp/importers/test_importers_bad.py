@@ -227,9 +227,9 @@ STILL_FITS = {
 @pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(FORWARDS))
 def test_no_tensor_of_another_shape_ends_in_a_traceback(name, share, tmp_path, capsys):
-    """Every tensor in turn as a scalar, empty, transposed, with an axis more, cut, and as whole numbers.
+    """A tensor as a scalar, empty, transposed, with an extra axis, cut, or of whole numbers ends in one line.
 
-    Each in every ``share``-th of these ways, by turns, so that every way meets some tensors of every model.
+    Each tensor is damaged in every ``share``-th of these ways, in turns, so that each way is tried on every model.
     """
     from interp.importers.__main__ import main
 

@@ -1,6 +1,6 @@
 """Files that would exhaust time or memory: refused at once, in one line, with status 3 and nothing written.
 
-All are given to the command in one process without the tests' type checks, which says what each took beyond start-up.
+One process without the tests' type checks runs the command on all files, and reports what each took beyond start-up.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Published values of models that others trained, to the digits in which they are given; and published errors.
 
-The files are the authors', not this project's: without the folder that holds them most of this is skipped.
+The files are not redistributed here: without the folder that holds them most of these tests are skipped.
 """
 
 import csv

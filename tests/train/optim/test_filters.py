@@ -35,7 +35,7 @@ def step(changes, values=VALUES, grads=(GRADS,), lr=0.5, models=range(2)):
 def test_orthogonal_gradient():
     """The filter removes (1.8, 2.4) from (5, 0) at (3, 4), and rescales the rest to length 5: (4, -3).
 
-    A tensor of one number has nothing across it; where it is zero nothing is taken out.
+    A tensor of one number loses its whole gradient; a zero tensor loses nothing.
     """
     weights, _ = step({"orthogonal_gradient": True})
     expected = [[4.0, -3.0, 0.0], [0.0, math.sqrt(8), 3.0]]

@@ -172,7 +172,7 @@ def test_the_plain_pass_adds_up_pieces(monkeypatch):
 
 
 def test_a_plain_stack_is_its_single_runs(monkeypatch):
-    """Each model's numbers are its own, with threads and when one leaves."""
+    """A plain stack gives each model the numbers of its single run, with threads and after one leaves."""
     from train.config.settings import override
     from train.engine.stack import Stack
     from train.passes.plain import PlainPass

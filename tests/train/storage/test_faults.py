@@ -1,7 +1,7 @@
 """A fault at every file call of a short run: nothing is lost, and the run goes on as if there had been none.
 
-Counted first, then one session for each call, in which that call fails; then one without faults, whose files are
-compared with the run that met none.
+The calls of a session are counted first; then each call fails in a session of its own, and a further session without
+faults must leave the files of a run that met none.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Sweeps whose workers are killed at random, on each engine: all runs complete, none is trained twice, same results.
 
-Slurm is stood in for by an ``sbatch`` and ``scancel`` of ours that start and end the jobs as processes of this machine:
-the job script is dask-jobqueue's own. ``psutil`` finds the workers.
+Our own ``sbatch`` and ``scancel`` replace Slurm: they start and end dask-jobqueue's job scripts as processes of this
+machine. ``psutil`` finds the workers.
 """
 
 import contextlib
