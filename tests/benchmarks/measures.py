@@ -2,7 +2,7 @@
 
 Times are medians of interleaved calls in one process, after imports and loading unless a row says otherwise. The direct
 implementation (``tests/oracles/measures.py``) follows the definitions in numpy: dense projectors, cubes over (a, b, c),
-one frequency at a time. The floor is the arithmetic of the one forward pass over all pairs, at the rate of its products.
+one frequency at a time. The floor is the arithmetic of one forward pass over all pairs, at the rate of its products.
 """
 
 import argparse
