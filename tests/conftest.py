@@ -143,7 +143,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def frozen_heap():
-    """Exclude the objects of other tests from garbage collection, so that times are those of a fresh process."""
+    """Time is measured as in a process of its own: the objects of other tests are left out of garbage collection."""
     gc.collect()
     gc.freeze()
     yield
