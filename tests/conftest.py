@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-"""One thread of linear algebra a process, here and in its children, set before NumPy is imported.
+threadpool_limits(1)
+"""One thread of linear algebra a process: here, where NumPy may be loaded already, and in workers and children.
 
 Workers with a thread for each core spin while they wait for one another, which made the theory's tests five times
 as dear; no number that a run trains depends on the number of threads.
