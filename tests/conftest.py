@@ -18,6 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+threadpool_limits(1)
+"""One thread of linear algebra a process: here, where NumPy may be loaded already, and in workers and children.
+
+Workers with a thread for each core spin while they wait for one another, which made the theory's tests five times
+as dear; no number that a run trains depends on the number of threads.
+"""
 
 PRELOADED = [
     "train.run",
@@ -139,15 +149,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-@pytest.fixture
-def frozen_heap():
-    """Time is measured as in a process of its own: the objects of other tests are left out of garbage collection."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

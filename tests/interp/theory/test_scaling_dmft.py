@@ -1,4 +1,4 @@
-"""The mean field theory against gradient descent of many seeds (F12), and in cases with a simple recursion."""
+"""The mean field theory against gradient descent of many seeds (F12), and where it is a simple recursion."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ def task(beta, m=160):
 
 @functools.cache
 def simulated(beta, gamma, b, seeds):
-    """Losses of gradient descent at width 48, and the steps of these losses."""
+    """Losses of gradient descent at width 48, and their steps."""
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
 
@@ -26,33 +26,43 @@ def simulated(beta, gamma, b, seeds):
     return found.loss, found.step
 
 
+@functools.cache
+def corrected(beta, gamma, b):
+    """The corrected theory of the same task, a curve that two tests look at."""
+    from interp.theory.corrections import corrected_dmft
+
+    return corrected_dmft(task(beta), gamma, 0.2, 64, 48, b)
+
+
 @pytest.mark.parametrize(("beta", "gamma", "b"), SETTINGS)
 def test_f12_theory_is_the_mean_of_simulations(beta, gamma, b):
-    from interp.theory.corrections import corrected_dmft
     from interp.theory.dmft import dmft
 
     loss, step = simulated(beta, gamma, b, 96)
     mean, error = loss.mean(axis=0), loss.std(axis=0, ddof=1) / math.sqrt(96)
-    theory = corrected_dmft(task(beta), gamma, 0.2, 64, 48, b)[step]
+    theory = corrected(beta, gamma, b)[step]
     assert np.abs(theory / mean - 1).max() < 0.05
     assert (np.abs(theory - mean)[1:] < 3 * error[1:]).all()
     wide = dmft(task(beta), gamma, 0.2, 64)[step]
     assert np.abs(wide / mean - 1).max() > 0.2  # the control: infinite width, no noise of batches
 
 
-def test_f12_of_the_easy_task_needs_the_corrections():
-    """Corrected, the theory fits 768 draws (standard error 1.6%); uncorrected it is 7% off."""
-    from interp.theory.corrections import corrected_dmft
+@pytest.mark.parametrize("seeds", [384, pytest.param(768, marks=pytest.mark.slow)])
+def test_f12_of_the_easy_task_needs_the_corrections(seeds):
+    """The mean field theory's equations alone are 7% off: the standard error is 2.3% with 384 draws, 1.6% with 768.
+
+    Both curves are compared with one mean, so that its error moves them together and their order needs fewer draws.
+    """
     from interp.theory.dmft import dmft
 
-    loss, step = simulated(1.5, 2.0, 32, 768)
+    loss, step = simulated(1.5, 2.0, 32, seeds)
     mean = loss.mean(axis=0)
-    assert np.abs(corrected_dmft(task(1.5), 2.0, 0.2, 64, 48, 32)[step] / mean - 1).max() < 0.05
+    assert np.abs(corrected(1.5, 2.0, 32)[step] / mean - 1).max() < 0.05
     assert np.abs(dmft(task(1.5), 2.0, 0.2, 64, 48, 32)[step] / mean - 1).max() > 0.06
 
 
 def test_first_order_of_one_lazy_mode_is_a_closed_form():
-    """One lazy mode of scale s (mean 1, variance 2/N): d^2/ds^2 of lambda w^2 (1 - eta lambda s)^(2t), over N."""
+    """A scale sigma of mean 1 and variance 2/N: half of 2 d^2/dsigma^2 of lambda w^2 (1 - eta lambda sigma)^(2t)."""
     from interp.theory.corrections import first_order
     from interp.theory.spectrum import Spectrum
 
@@ -73,7 +83,7 @@ def test_first_order_of_lazy_batches_is_the_recursions():
 
 
 def test_first_order_of_rich_descent_is_the_curvature_of_the_update_equations():
-    """The first order is the second derivative of the full model (N = M) along W = A(0)^T A(0)/N and G_t."""
+    """The model itself, A and w in full (N = M), differentiated twice by autograd along W = A(0)^T A(0)/N and G_t."""
     import torch
     from torch.autograd.functional import hessian
 

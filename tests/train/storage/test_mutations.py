@@ -8,7 +8,7 @@ from mutations import KINDS, Mutation, silent, table, trial, trials
 from tiny_states import quick
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-QUICK, SLOW, SHARDS = 75, 1000, 10
+QUICK, SLOW, SHARDS = 50, 1000, 10
 
 
 @pytest.mark.parametrize("shard", range(4))
@@ -16,7 +16,7 @@ def test_no_mutation_is_silent(tmp_path, tiny_states, shard):
     done = trials(0, range(shard * QUICK, (shard + 1) * QUICK), tmp_path, tiny_states)
     assert silent(done) == []
     counts = Counter(one.outcome for one in done)
-    assert len(done) == QUICK and counts["detected"] > 20 and counts["harmless"] > 3, table(done)
+    assert len(done) == QUICK and counts["detected"] > 15 and counts["harmless"] > 3, table(done)
 
 
 @pytest.mark.slow

@@ -266,7 +266,6 @@ def test_no_link_leads_out_of_the_run(made, copy, tmp_path):
     assert tree_of(outside) == before
 
 
-@pytest.mark.usefixtures("frozen_heap")
 def test_a_hundred_thousand_snapshots_open_at_once(tmp_path):
     """Opening a run of 100,000 snapshots parses its manifest once: under 4 s of CPU with every call type-checked."""
     import time
@@ -296,7 +295,6 @@ def test_a_hundred_thousand_snapshots_open_at_once(tmp_path):
 @pytest.mark.parametrize(
     "fields", [{"n_layers": 10_000}, {"d_model": 20_000, "n_heads": 1}, {"d_mlp": 1_000_000}, {"p": 4999}]
 )
-@pytest.mark.usefixtures("frozen_heap")
 def test_sizes_are_compared_before_a_model_or_a_table_is_made(tmp_path, fields):
     """A config that claims a huge model over a small snapshot is refused without taking memory or time."""
     import resource
@@ -422,7 +420,6 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", ["run.json", "manifest.json", "DONE", "log.jsonl", "steps/00000005.safetensors"])
 @pytest.mark.parametrize("bomb", BOMBS)
-@pytest.mark.usefixtures("frozen_heap")
 def test_a_bomb_is_an_error_at_once(copy, name, bomb):
     """Any file is refused within 2 s of CPU time and 500 MB of memory."""
     import resource

@@ -9,7 +9,7 @@ from sweeping import AXES, BASE, in_this_process, numbers
 
 pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
 
-TINY = BASE + "steps = 120\nper_decade = 3\n" + AXES
+TINY = BASE + "steps = 60\nper_decade = 3\n" + AXES
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_arms_are_named_settings(spec):
         (("lr = [1e-3, 3e-3]", "lr = [1e-3, 1e-3]"), "axis lr has a value twice"),
         (("lr = [1e-3, 3e-3]", "seed = [1]"), "seeds are no axis"),
         (("lr = [1e-3, 3e-3]", "lr = ['fast']"), "impossible combination (op = 'add', lr = 'fast'): lr = 'fast'"),
-        (("lr = [1e-3, 3e-3]", "grokfast_window = [500]"), "grokfast_window = 500 is longer than the run's 120 steps"),
+        (("lr = [1e-3, 3e-3]", "grokfast_window = [500]"), "grokfast_window = 500 is longer than the run's 60 steps"),
         (("lr = [1e-3, 3e-3]", "batch_size = [4000]"), "batch_size = 4000 is more than the"),
         (("lr = [1e-3, 3e-3]", "momentum = [0.9]"), "it needs optimizer sgd"),
         (('op = ["add", "mul"]', 'op = ["add", "compose"]'), "impossible combination (op = 'compose'"),
@@ -193,25 +193,25 @@ def test_the_stop_rule_ends_runs_where_the_accuracy_has_held(spec, swept, train_
     from train.storage.store import RunStore
     from train.sweep.spec import read_spec
 
-    text = TINY.replace("[axes]", "[stop]\ntest_acc = 0.05\nsteps = 40\n[axes]")
+    text = TINY.replace("[axes]", "[stop]\ntest_acc = 0.05\nsteps = 15\n[axes]")
     assert swept(spec(text), "--out", tmp_path / "out", "--quiet")[0] == 0
     ends = []
     for cell in read_spec(spec(text)).cells:
         store = RunStore(tmp_path / "out/tiny" / cell.config.run_id)
         rows = [row for row in train_run(tmp_path / "alone", cell.config).read_log() if "test_acc" in row]
-        since, expected = None, 120
+        since, expected = None, 60
         for row in rows:  # by hand
             since = (since if since is not None else row["step"]) if row["test_acc"] >= 0.05 else None
-            if since is not None and row["step"] - since >= 40:
+            if since is not None and row["step"] - since >= 15:
                 expected = row["step"]
                 break
         ends.append(store.done_step)
         assert store.done_step == expected == max(store.steps)
         assert first_crossing([r["step"] for r in rows], [r["test_acc"] for r in rows], 0.05) is not None
-    assert min(ends) < 120
-    later = text.replace("steps = 40", "steps = 10_000")
+    assert min(ends) < 60
+    later = text.replace("steps = 15", "steps = 10_000")
     assert swept(spec(later), "--out", tmp_path / "out", "--quiet")[0] == 0
-    assert {RunStore(p.parent).done_step for p in (tmp_path / "out/tiny").glob("*/DONE")} == {120}
+    assert {RunStore(p.parent).done_step for p in (tmp_path / "out/tiny").glob("*/DONE")} == {60}
     first = read_spec(spec()).cells[0].config
     assert numbers(tmp_path / "out/tiny" / first.run_id)[1] == numbers(train_run(tmp_path / "alone", first).path)[1]
 
