@@ -18,6 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+threadpool_limits(1)
+"""One thread of linear algebra a process: here, where NumPy may be loaded already, and in workers and children.
+
+Workers with a thread for each core spin while they wait for one another, which made the theory's tests five times
+as dear; no number that a run trains depends on the number of threads.
+"""
 
 PRELOADED = [
     "train.run",
@@ -112,7 +122,7 @@ def quick_disk(monkeypatch) -> None:
 def forked() -> Callable[..., Any]:
     """``forked(function, *args)``: a started process; ``exitcode`` is minus the signal that killed it.
 
-    The function must be at the top of its test file. The first use pays for the imports of all.
+    The function must be at the top of its test file. The first use imports the packages for all.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -130,28 +140,19 @@ LONG = ("test_sweep_kills.py", "test_end_to_end.py", "test_scaling_limits.py", "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; the order within a file stays."""
+    """Start the longest files first; the order within a file stays."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is imported by now is left out of garbage collection, which else looks through all of it again and again."""
+    """Exclude everything imported so far from garbage collection, which would traverse all of it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 
-@pytest.fixture
-def frozen_heap():
-    """Time is measured as in a process of its own: the objects of other tests are left out of garbage collection."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked ``gpu`` are skipped where there is none."""
+    """Skip tests marked ``gpu`` where there is no GPU."""
     if item.get_closest_marker("gpu") is not None:
         import torch
 

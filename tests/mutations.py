@@ -57,7 +57,7 @@ class Mutation:
 
 
 def mutation(case: Case, rng: random.Random) -> Mutation:
-    """A mutation drawn for a run: the kind of file first, so that each has its share."""
+    """Draw a mutation for a run: the kind of file first, so that each kind has its share."""
     by_kind: dict[str, list[str]] = {}
     for name in case.tree:
         by_kind.setdefault(kind_of(name), []).append(name)
@@ -180,7 +180,7 @@ def _json(case: Case, name: str, rng: random.Random) -> Mutation:
 
 
 def replaced(document: Any, rng: random.Random) -> Any:
-    """A JSON value with a mark in the place of one of its values, at any depth, or a name of its own."""
+    """The JSON value with one of its values, at any depth, replaced by a mark, or one of its names changed."""
     places: list[tuple[Any, Any]] = [(None, None)]
     layer = [document]
     while layer:
@@ -204,7 +204,7 @@ def with_value(text: str, value: bytes) -> bytes:
 
 
 def reseal(data: bytes) -> bytes:
-    """A document with the SHA-256 of what it now holds. Raises ValueError where it holds no object."""
+    """The document with the SHA-256 of its new content. Raises ValueError if it is not an object."""
     content = json.loads(data)
     if not isinstance(content, dict):
         raise ValueError("no object")
@@ -246,7 +246,7 @@ def _in_log(data: bytes, value: bytes, rng: random.Random, is_resealed: bool, ca
 
 
 def _in_tensors(data: bytes, value: bytes, rng: random.Random, is_resealed: bool) -> bytes:
-    """In the header of a safetensors file, or in its metadata."""
+    """Damage the header of a safetensors file, or the JSON in its metadata."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     zeros = "0" * 64
@@ -346,7 +346,7 @@ def _is_earlier_kill(found: list[Any], whole: list[Any]) -> bool:
 
 
 def trials(seed: int, numbers: range, folder: Path, made: list[Case]) -> list[Trial]:
-    """The trials of these numbers, of the runs ``made`` in turn, with files in ``folder``."""
+    """Run the trials with these numbers on the runs ``made`` in turn, with files in ``folder``."""
     done = []
     with quick():
         for i in numbers:
@@ -362,7 +362,7 @@ def silent(done: list[Trial]) -> list[str]:
 
 
 def table(done: list[Trial]) -> str:
-    """Kind of file, trials, detected, harmless, silent; resealed JSON apart."""
+    """Table of the trials by kind of file: detected, harmless, silent; resealed JSON counts separately."""
     lines = [f"{'kind of file':24}{'trials':>8}{'detected':>10}{'harmless':>10}{'silent':>8}"]
     for resealed in (False, True):
         for kind in (*KINDS, "all"):
@@ -375,7 +375,7 @@ def table(done: list[Trial]) -> str:
 
 
 def shard(seed: int, numbers: range, memory: Path | None) -> list[Trial]:
-    """Trials in a process of their own."""
+    """Run trials in a process of their own, with a directory of their own."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         with quick():

@@ -62,7 +62,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def values_of(name: str) -> tuple[Any, ...]:
-    """Values of a setting other than its default."""
+    """Values of a setting that differ from its default."""
     from train.config.run import RunConfig
 
     part, _, field = name.rpartition(".")
@@ -80,7 +80,7 @@ def values_of(name: str) -> tuple[Any, ...]:
 
 
 def names() -> list[str]:
-    """Every setting."""
+    """Names of all settings."""
     from train.config.knows import settings
     from train.config.run import RunConfig
 
@@ -88,7 +88,7 @@ def names() -> list[str]:
 
 
 def base(name: str = "") -> Any:
-    """A tiny run with what the setting ``name`` needs; ``p`` is 11."""
+    """A tiny run (p = 11) with what the setting ``name`` needs."""
     from train.config.run import RunConfig
     from train.config.settings import override
 
@@ -104,7 +104,7 @@ def with_value(name: str, value: Any) -> Any:
 
 
 def cases() -> Iterator[tuple[str, Any]]:
-    """Every setting with every other value."""
+    """Pairs of every setting and each of its other values."""
     for name in names():
         for value in values_of(name):
             yield name, value

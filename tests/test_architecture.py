@@ -45,7 +45,7 @@ OUTSIDE = {
 
 
 def imports(path: Path) -> set[str]:
-    """Absolute dotted names a file imports, anywhere in it, ours resolved from their relative form."""
+    """Absolute dotted names that a file imports anywhere, with relative imports of this package resolved."""
     package = list(path.relative_to(ROOT).with_suffix("").parts)[:-1]
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -69,13 +69,13 @@ def files(folder: str) -> list[Path]:
 
 
 def room(path: Path) -> str:
-    """The room of a file; "" for the package's own ``__init__``, which names what users import, and for commands."""
+    """The room of a file; "" for commands and for the package's own ``__init__``, which collects public names."""
     name = path.relative_to(ROOT).with_suffix("").parts[1]
     return "" if name == "__init__" or path.stem == "__main__" else name
 
 
 def upwards(me: str, names: set[str], package: str, rows: list[set[str]]) -> list[str]:
-    """The names of our own package that a room imports and that are not of a row below."""
+    """Imported names of this package that belong to no row below the importing room."""
     level = {name: i for i, row in enumerate(rows) for name in row}
     ours = {name for name in names if name.startswith(f"{package}.") and part(name) != me}
     return sorted(name for name in ours if level.get(part(name), -1) <= level[me])
@@ -104,7 +104,7 @@ def test_interp_imports_downwards(path):
 
 
 def circle(edges: dict[str, set[str]]) -> list[str]:
-    """Files that import each other in a circle, if any."""
+    """Files that import each other in a circle; empty if there is none."""
     try:
         TopologicalSorter(edges).prepare()
     except CycleError as error:
@@ -113,7 +113,7 @@ def circle(edges: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_circle_between_files():
-    """Imports within functions count; those for the type checker alone do not run, and do not."""
+    """No files import in a circle, imports within functions included and type-checking imports left out."""
     edges = {}
     for path in [*files("train"), *files("interp")]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -159,7 +159,7 @@ MACHINERY = {"getattr", "setattr", "eval", "exec", "compile", "__import__", "glo
 
 @pytest.mark.parametrize("name", ["pickled", "records"])
 def test_the_reader_of_pickles_can_reach_nothing_that_runs(name):
-    """The pickle reader is an interpreter of our own: it looks up no name from a file, in modules or on objects."""
+    """The pickle reader is an interpreter of our own that looks up no name from a file."""
     path = ROOT / f"interp/importers/{name}.py"
     allowed = {"math", "struct", "collections", "dataclasses", "typing", "torch", "train", "interp"}
     assert {imported.split(".")[0] for imported in imports(path)} <= allowed
@@ -170,7 +170,7 @@ def test_the_reader_of_pickles_can_reach_nothing_that_runs(name):
 
 
 def test_nothing_is_unpickled_and_one_file_prints():
-    """Only ``train/cli/terminal.py`` prints: there the text of others is made harmless."""
+    """Nothing unpickles, and only ``train/cli/terminal.py`` prints, where foreign text is escaped."""
     for path in [*files("train"), *files("interp")]:
         text, name = path.read_text(), str(path.relative_to(ROOT))
         assert not {imported.split(".")[0] for imported in imports(path)} & UNPICKLERS, name

@@ -1,4 +1,4 @@
-"""A user's first minutes: train ``quick``, build its report, open it in a browser, type the REPL lines of the pages."""
+"""A user's first minutes: train ``quick``, build its report, open it in a browser, type the documented REPL lines."""
 
 import doctest
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """An empty directory in which the quick run was trained and reported by the commands of the README."""
+    """A directory in which the commands of the README trained and reported the quick run."""
     folder = tmp_path_factory.mktemp("user")
     trained = command(folder, "train.run", "--preset", "quick")
     reported = command(folder, "interp.report", trained.splitlines()[-1])
@@ -22,7 +22,7 @@ def workplace(tmp_path_factory):
 
 
 def command(folder, module, *argv):
-    """Standard output of ``python -m module argv`` in ``folder``; it must succeed."""
+    """Standard output of ``python -m module argv`` in ``folder``; the command must succeed."""
     done = subprocess.run([sys.executable, "-m", module, *argv], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -88,7 +88,7 @@ PAGES = sorted(
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_repl_lines_of_the_pages(page, workplace, monkeypatch):
-    """The lines of a page are typed in order, in the folder of the quick run."""
+    """The REPL lines of a documentation page run in order, in the folder of the quick run."""
     folder, _, _ = workplace
     monkeypatch.chdir(folder)
     blocks = re.findall(r"```python\n(>>> .*?)```", (ROOT / page).read_text(), flags=re.S)

@@ -20,7 +20,7 @@ def python(folder, path, code):
 
 
 def make_foreign(folder, kind="package", name="train"):
-    """Another package or module of that name in ``folder``; what messages are to call it."""
+    """Make another package or module called ``name`` in ``folder``; returns its name in messages."""
     file, called = KINDS[kind](folder, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("")

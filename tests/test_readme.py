@@ -1,4 +1,4 @@
-"""The README is short, and what it and the pages of the documentation name exists."""
+"""The README is short, and everything that the README and the documentation name exists."""
 
 import re
 import shlex
@@ -11,13 +11,13 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 
 def links(text: str) -> list[str]:
-    """Targets of the links and images of a page that lead to files."""
+    """Targets of a page's links and images that are files."""
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     return [target for target in targets if "://" not in target]
 
 
 def commands(text: str) -> list[list[str]]:
-    """Words of the training commands of a page, comments and placeholders left out."""
+    """Words of a page's training commands, without comments and placeholders."""
     lines = re.findall(r"^python -m train\.run (.*)$", text, flags=re.M)
     return [shlex.split(line, comments=True) for line in lines if "[" not in line]
 
@@ -37,7 +37,7 @@ def test_control_a_broken_link_is_seen():
 
 
 def test_training_commands_of_the_pages_are_accepted():
-    """Each is parsed and checked up to where training would start."""
+    """Each training command of the documentation is parsed and checked up to where training would start."""
     from train.cli.request import read_request
 
     shown = [command for page in PAGES for command in commands(page.read_text())]

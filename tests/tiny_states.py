@@ -1,4 +1,4 @@
-"""Tiny runs in every state that a run can be left in, what is read of them, and how they are trained on.
+"""Tiny runs in every state that a run can be left in, what is read from them, and how they are resumed.
 
 The clock stands still while they are made, so that their bytes are reproducible.
 """
@@ -21,7 +21,7 @@ FIRST, SECOND, THIRD = 5, 8, 10
 
 
 class Crash(Exception):
-    """Raised in place of a process's death."""
+    """Raised where a process would die."""
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def tree_of(path: Path) -> Tree:
 
 @dataclasses.dataclass
 class Case:
-    """A run: its files, earlier generations of them, another run's, and what the undisturbed one gives."""
+    """A run: its files, earlier versions of them, another run's files, and what the undamaged run gives."""
 
     name: str
     tree: Tree
@@ -91,7 +91,7 @@ class Case:
 
 
 def cases(folder: Path) -> list[Case]:
-    """The four runs, made in ``folder``."""
+    """Make the four runs in ``folder``."""
     folder.mkdir(parents=True)
     made = [_done(folder), _stopped(folder), _killed(folder), _imported(folder)]
     for case in made:
@@ -146,7 +146,7 @@ def _stopped_error() -> type[Exception]:
 
 
 def _killed(folder: Path) -> Case:
-    """Killed at step 7: the log goes on after the last resume state, of step 5, and ends in half a row."""
+    """A run killed at step 7, whose log goes on after the resume state of step 5 and ends in half a row."""
     from train.engine import loop as engine
 
     trees = []

@@ -1,1 +1,1 @@
-"""Runs on disk, read: ``open_run``, ``Run``, ``Snapshot``."""
+"""Reading runs from disk: ``open_run``, ``Run``, ``Snapshot``."""

@@ -1,4 +1,4 @@
-"""What a run's card in a notebook says about its config and its last evaluation."""
+"""Lines of text on a run's config and its evaluations, for cards in a notebook."""
 
 import dataclasses
 from typing import Any
@@ -10,11 +10,11 @@ from train.config.run import RunConfig
 from .unknown import Unknown
 
 ALWAYS = ("op", "p", "group", "train_frac", "arch", "n_layers", "d_model", "lr", "weight_decay", "steps", "seed")
-"""Settings that are shown whatever they are; others are shown where they differ from their default."""
+"""Settings that are always shown; others are shown if they differ from their default."""
 
 
 def config_words(config: RunConfig) -> str:
-    """The known settings that matter for a first look, as a line of text: "op add, p 113, train_frac 0.3, ..."."""
+    """The most important known settings as a line of text, such as "op add, p 113, train_frac 0.3"."""
     parts = [value for value in vars(config).values() if dataclasses.is_dataclass(value)]
     settings = [(field, getattr(part, field.name)) for part in (*parts, config) for field in dataclasses.fields(part)]
     return ", ".join(f"{field.name} {value}" for field, value in settings if _is_shown(field, value))
@@ -27,7 +27,7 @@ def _is_shown(field: dataclasses.Field, value: Any) -> bool:
 
 
 def evaluation_words(evaluations: pd.DataFrame, step: int | None = None) -> str:
-    """Losses and accuracies at a step, or at the last evaluated step, as a line of text; "" where there are none."""
+    """Losses and accuracies at a step, or at the last evaluated step, as a line of text; "" if there are none."""
     rows = evaluations if step is None else evaluations[evaluations["step"] == step]
     if not len(rows):
         return ""

@@ -1,4 +1,4 @@
-"""Finding a run by its directory or by the beginning of its name: in a REPL, in commands and in tests."""
+"""Opening a run by its directory or by the beginning of its name."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -47,16 +47,16 @@ def find_run(name: str | Path, root: str | Path = "checkpoints") -> Path:
         return matches[0]
     if matches:
         raise UsageError(
-            f"{str(name)!r} is the beginning of {len(matches)} runs: {', '.join(map(str, matches))}; give more of it"
+            f"{str(name)!r} is the beginning of {len(matches)} runs: {', '.join(map(str, matches))}; give a longer one"
         )
     known = ", ".join(run.name for run in runs) or "none"
     raise UsageError(
-        f"no run in {folder} begins with {prefix!r}{nearest(prefix, [r.name for r in runs])}; there are {known}"
+        f"no run in {folder} begins with {prefix!r}{nearest(prefix, [r.name for r in runs])}; the runs there: {known}"
     )
 
 
 def find_runs(folder: str | Path = "checkpoints") -> list[Path]:
-    """Directories of the runs directly below a folder, sorted by name; empty where there is no such folder."""
+    """Directories of the runs directly below a folder, sorted by name; empty if there is no such folder."""
     folder = Path(folder)
     if not folder.is_dir():
         return []
@@ -64,10 +64,10 @@ def find_runs(folder: str | Path = "checkpoints") -> list[Path]:
 
 
 def _refuse_other_paths(path: Path) -> None:
-    """Refuse a file, a part of a run, and a folder without runs, naming what to give instead.
+    """Refuse a path to a file, to a part of a run or to a folder without runs; the message names a remedy.
 
     Raises:
-        UsageError: the path is one of them.
+        UsageError: the path is of one of these kinds.
     """
     for folder in path.absolute().parents[:2] if path.exists() else ():
         if (folder / "run.json").is_file():
@@ -76,8 +76,8 @@ def _refuse_other_paths(path: Path) -> None:
         raise UsageError(f"{path} is a file: give a run's directory, such as checkpoints/add-p113-s0-...")
     if path.is_dir() and not find_runs(path):
         names = sorted(entry.name for entry in path.iterdir())
-        holds = f"it holds {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "it is empty"
+        contents = f"it holds {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "it is empty"
         raise UsageError(
-            f"{path} is not a run and holds none: there is no run.json in it or in a folder of it ({holds}); "
+            f"{path} is not a run and holds none: there is no run.json in it or in a folder of it ({contents}); "
             "runs are made by python -m train.run"
         )

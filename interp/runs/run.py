@@ -26,7 +26,7 @@ from .unknown import known_only
 AnyRun = TypeVar("AnyRun", bound="Run")
 LOG_COLUMNS = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "batch_loss", "wall_s")
 KEPT_SNAPSHOTS = 8
-"""Number of snapshots whose model and logits stay in memory, the latest used."""
+"""Number of snapshots whose model and logits stay in memory, the most recently used."""
 
 
 class Run:
@@ -44,7 +44,7 @@ class Run:
         config: the RunConfig; fields of an imported run that its source does not state are ``Unknown``, and raise
             ``UsageError`` when they are used.
         path: the run's directory.
-        given_key_freqs: the key frequencies given to ``open_run``; None where measures choose them.
+        given_key_freqs: the key frequencies given to ``open_run``; None if measures choose them.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether training reached the largest number of steps ever asked for, within the run's restriction."""
+        """Whether training reached the largest number of steps ever requested, within the run's restriction."""
         done = self.store.done_step
         if done is None or done >= self._within.stop:
             return False
@@ -231,7 +231,7 @@ class Run:
 
         Raises:
             MissingStep: there are no snapshots.
-            UsageError: ``step`` is no whole number.
+            UsageError: ``step`` is not a whole number.
         """
         step = as_step(step)
         return self[min(self.steps, key=lambda s: abs(s - step), default=step)]
@@ -263,7 +263,7 @@ class Run:
         return weights
 
     def problems(self) -> dict[int, str]:
-        """Reasons, by step, why snapshots cannot be read; empty where all can be."""
+        """Reasons, by step, why snapshots cannot be read; empty if all can be read."""
         reasons = {}
         for step in self.steps:
             try:
@@ -276,7 +276,7 @@ class Run:
 def _reopened(
     kind: type[Run], path: Path, run_id: str, without: list[int], key_freqs: tuple[int, ...] | None, within: range
 ) -> Run:
-    """The run that was pickled, opened again.
+    """Reopen a pickled run.
 
     Raises:
         UsageError: there is no run at the path.

@@ -29,7 +29,7 @@ CHUNK_ROWS = 16_384
 def row_scores(
     task: Task, logits: Float[Tensor, "rows n_answers d_vocab_out"]
 ) -> tuple[Float[Tensor, " rows"], Bool[Tensor, " rows"]]:
-    """Loss of every row in nats (NaN for rows without a defined answer), and whether the row is answered right."""
+    """Loss of every row in nats (NaN for rows without a defined answer), and whether the row is answered correctly."""
     loss = torch.full((len(task.labels),), torch.nan, dtype=torch.float64)
     loss[task.is_defined] = cross_entropy(logits[task.is_defined], task.labels[task.is_defined])
     return loss, (logits.argmax(dim=-1) == task.labels).all(dim=1)
@@ -38,7 +38,7 @@ def row_scores(
 class Snapshot:
     """A run's weights at one step.
 
-    ``model`` is one object for the snapshot's life, so hooks put on it act in ``loss`` and ``run_with_cache``.
+    ``model`` is one object for the snapshot's life, so hooks added to it act in ``loss`` and ``run_with_cache``.
     """
 
     def __init__(self, run: "Run", step: int) -> None:
@@ -96,7 +96,7 @@ class Snapshot:
 
     @torch.no_grad()
     def answer_logits(self) -> Float[Tensor, "rows n_answers d_vocab_out"]:
-        """Logits at the answers under the hooks that are currently on; runs the model.
+        """Logits at the answers under the currently active hooks; runs the model.
 
         Under hooks all rows are one batch, because a hook may take means over rows.
         """
@@ -123,7 +123,7 @@ class Snapshot:
         return float(cross_entropy(self.answer_logits()[rows], self.task.labels[rows]).mean())
 
     def accuracy(self, subset: str = "test") -> float:
-        """Share of the rows of "train", "test" or "all" answered right; runs the model.
+        """Share of the rows of "train", "test" or "all" answered correctly; runs the model.
 
         Raises:
             ValueError: unknown subset, or the split is not known.

@@ -11,10 +11,10 @@ ALL_STEPS = range(sys.maxsize)
 
 
 def as_step(value: Any, examples: str = "run[1000], run[0:1000] or run.nearest(1000)") -> int:
-    """A step as Python's int: of an int or of an integer of NumPy or PyTorch.
+    """The step as a Python int, from an int or an integer of NumPy or PyTorch.
 
     Raises:
-        UsageError: another kind of value; the message ends with the examples.
+        UsageError: any other value; the message ends with the examples.
     """
     try:
         if isinstance(value, bool):
@@ -25,10 +25,10 @@ def as_step(value: Any, examples: str = "run[1000], run[0:1000] or run.nearest(1
 
 
 def as_key_freqs(values: Any) -> tuple[int, ...]:
-    """Key frequencies as Python's ints; ``key_freqs`` checks whether the run's cycle has them.
+    """Key frequencies as Python ints; ``key_freqs`` checks whether the run's cycle has them.
 
     Raises:
-        UsageError: something else than a list of whole numbers.
+        UsageError: the value is not a list of whole numbers.
     """
     try:
         return tuple(map(operator.index, values))
@@ -37,10 +37,10 @@ def as_key_freqs(values: Any) -> tuple[int, ...]:
 
 
 def as_range(steps: slice) -> range:
-    """The steps from ``start`` (0 where left out) up to, and without, ``stop``.
+    """The steps from ``start`` (0 by default) up to but not including ``stop``.
 
     Raises:
-        UsageError: a stride, a negative bound, or a bound that is no whole number.
+        UsageError: a stride, a negative bound, or a bound that is not a whole number.
     """
     if steps.step is not None:
         raise UsageError(
@@ -58,7 +58,7 @@ def as_range(steps: slice) -> range:
 
 
 def overlap(a: range, b: range) -> range:
-    """The steps of both ranges."""
+    """The steps that both ranges contain."""
     start = max(a.start, b.start)
     return range(start, max(start, min(a.stop, b.stop)))
 

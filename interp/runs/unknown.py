@@ -1,4 +1,4 @@
-"""The config of an imported run: a field that its files do not record has no value, and no default stands in for it."""
+"""The config of an imported run: a field that its files do not record is ``Unknown`` instead of a default."""
 
 import copy
 import dataclasses
@@ -11,7 +11,7 @@ from .origin import Origin
 
 
 class Unknown:
-    """The value of a field that nothing records: shown as "unknown"; any computation with it is refused."""
+    """The value of a field that the source does not record: shown as "unknown", and refused in any computation."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -35,7 +35,7 @@ class ImportedConfig(RunConfig):
     """A RunConfig some of whose fields are Unknown."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested dictionary of every field; "unknown" stands for fields that nothing records."""
+        """Nested dictionary of every field; unrecorded fields have the value "unknown"."""
         return {name: _shown(value) for name, value in super().to_dict().items()}
 
 

@@ -3,7 +3,7 @@
 import math
 
 LARGEST = 20.0
-"""Largest alpha and beta: beyond, eigenvalues and powers leave the range of float64."""
+"""Largest alpha and beta; eigenvalues and powers of larger ones leave the range of float64."""
 
 
 class OutOfRange(ValueError):

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from .checks import OutOfRange
 
 POINTS = 2**16
-"""Points on the circle at which the kernel is transformed."""
+"""Number of points on the circle at which the kernel is sampled for its Fourier transform."""
 
 
 def relu_ntk(theta: Float[np.ndarray, " angles"], n_hidden: int) -> Float[np.ndarray, " angles"]:
-    """Kernel between two inputs at these angles (-pi..pi), for weights of variance 2 over fan-in.
+    """Kernel of two inputs at these angles (-pi..pi) to each other, for weights of variance 2 over fan-in.
 
     Raises:
         OutOfRange: ``n_hidden``, the number of hidden layers, is below 1.

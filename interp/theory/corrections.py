@@ -1,12 +1,12 @@
-"""The mean field theory with the terms of first order in 1/N and 1/B that its equations leave out.
+"""The mean field theory plus the terms of first order in 1/N and 1/B that its equations omit.
 
-The equations of ``dmft`` are exact where very many modes matter equally. In a power law few modes matter, and terms as
-large as those kept are missing: A(0)^T A(0)/N fluctuates as a real symmetric matrix, of whose pairings only half are
-kept, and inner products such as |w|^2 fluctuate (with batches too, once features are learned).
-Here the whole first order is taken: the loss is a function of W = A(0)^T A(0)/N and of the batches' G_t, and
+The equations of ``dmft`` are exact if very many modes matter equally. In a power law few modes matter, and terms that
+are omitted are as large as those included: the equations include half of the pairings of the real symmetric matrix
+A(0)^T A(0)/N, and ignore fluctuations of inner products such as |w|^2 (with batches too, once features are learned).
+This module computes the complete first order: the loss is a function of W = A(0)^T A(0)/N and of the batches' G_t, and
     E L = L(1, Lambda) + (1/N) c_N + (1/B) c_B + ...,  c = half the second derivative along the covariance,
     N Cov W_ij = 1 (i != j), 2 (i = j);  B Cov (G_t v_t) = Lambda L_t + Lambda v_t v_t^T Lambda (normal features).
-In mode space, with h = A(0) z, w = A(0) y and g = A(0) x, gradient descent needs W alone:
+In mode space, with h = A(0) z, w = A(0) y and g = A(0) x, gradient descent depends on A(0) only through W:
     x_t = G_t v_t,  v_t = w* - W z_t,  z_t = y_t + eta gamma sum_{s<t} x_s (y_s.W y_t),
     y_{t+1} = y_t + eta x_t + eta^2 gamma sum_{s<t} y_s (x_s.W x_t).
 """
@@ -20,13 +20,13 @@ from .dmft import dmft
 from .spectrum import Spectrum
 
 EXACT, BINS = 16, 20
-"""Modes that are kept one by one in the corrections, and bins for all other modes."""
+"""Number of modes that the corrections treat one by one, and number of bins for all other modes."""
 EPSILON = 1e-2
-"""Step of second differences: along W, whose entries are of order 1; along batches' noise in units of its size."""
+"""Step of the second differences, relative to the entries of W (of order 1) or to the size of the batch noise."""
 CHUNK = 64
-"""Directions that are differentiated at once."""
+"""Number of directions that are differentiated at once."""
 NEARLY_INFINITE = 20_000
-"""Width and batch size at which the mean field theory's own first order is read off."""
+"""Width and batch size at which the mean field theory's own first order is measured."""
 PRECISE = 1e-11
 """Relative change of the loss below which the theory has converged at ``NEARLY_INFINITE``."""
 
@@ -45,7 +45,7 @@ class FirstOrder:
 def corrected_dmft(
     spectrum: Spectrum, gamma: float, eta: float, n_steps: int, n: int | None = None, b: int | None = None
 ) -> Float[np.ndarray, " T"]:
-    """Mean loss at steps 0..n_steps - 1: the mean field theory, whole to first order in 1/N and 1/B.
+    """Mean loss at steps 0..n_steps - 1 by the mean field theory, complete to first order in 1/N and 1/B.
 
     Raises:
         OutOfRange: as ``dmft``.
@@ -55,39 +55,37 @@ def corrected_dmft(
     if n is None and b is None:
         return theory
     coarse = merged(spectrum)
-    whole = first_order(coarse, gamma, eta, n_steps)
+    full = first_order(coarse, gamma, eta, n_steps)
     if n is not None:
-        theory = theory + (whole.per_n - _kept(coarse, gamma, eta, n_steps, whole.wide, "n")) / n
+        theory = theory + (full.per_n - _included(coarse, gamma, eta, n_steps, full.wide, "n")) / n
     if b is not None:
-        theory = theory + (whole.per_b - _kept(coarse, gamma, eta, n_steps, whole.wide, "b")) / b
+        theory = theory + (full.per_b - _included(coarse, gamma, eta, n_steps, full.wide, "b")) / b
     return theory
 
 
 def first_order(spectrum: Spectrum, gamma: float, eta: float, n_steps: int) -> FirstOrder:
-    """Second differences of the loss of gradient descent, along every direction in which W or a batch fluctuates."""
+    """The first order, from second differences of the loss along every direction in which W or a batch fluctuates."""
     modes = _Modes.of(spectrum)
-    still = np.zeros((1, 2), dtype=int)
-    wide, v = (found[0] for found in _descent(modes, gamma, eta, n_steps, still, 0.0))
+    unperturbed = np.zeros((1, 2), dtype=int)
+    wide, v = (result[0] for result in _descent(modes, gamma, eta, n_steps, unperturbed, 0.0))
     pairs = np.array([(i, j) for i in range(len(modes.lam)) for j in range(i + 1) if modes.w[i] or modes.w[j]])
     weight = np.where(pairs[:, 0] == pairs[:, 1], 2.0, modes.count[pairs].prod(axis=1))
     per_n, per_b = np.zeros(n_steps), np.zeros(n_steps)
-    for at in range(0, len(pairs), CHUNK):
-        some = pairs[at : at + CHUNK]
-        ends = (_descent(modes, gamma, eta, n_steps, some, sign * EPSILON)[0] for sign in (1, -1))
-        per_n += weight[at : at + CHUNK] @ (sum(ends) - 2 * wide) / (2 * EPSILON**2)
+    for start in range(0, len(pairs), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        ends = (_descent(modes, gamma, eta, n_steps, pairs[chunk], sign * EPSILON)[0] for sign in (1, -1))
+        per_n += weight[chunk] @ (sum(ends) - 2 * wide) / (2 * EPSILON**2)
     count = np.append(modes.count, 1.0)
     for step in range(n_steps - 1):
         kicks = np.vstack([np.diag(np.sqrt(modes.lam * wide[step])), modes.lam * v[step]])
-        ends = (
-            _descent(modes, gamma, eta, n_steps, still.repeat(len(kicks), 0), 0.0, step, sign * EPSILON * kicks)[0]
-            for sign in (1, -1)
-        )
+        none = unperturbed.repeat(len(kicks), 0)
+        ends = (_descent(modes, gamma, eta, n_steps, none, 0.0, step, sign * EPSILON * kicks)[0] for sign in (1, -1))
         per_b += count @ (sum(ends) - 2 * wide) / (2 * EPSILON**2)
     return FirstOrder(wide, per_n, per_b)
 
 
 def merged(spectrum: Spectrum) -> Spectrum:
-    """The task in fewer groups of modes: the corrections are small, and the coarser groups change them little."""
+    """The task in fewer groups of modes, which are enough for the small corrections."""
     if len(spectrum.lam) <= EXACT + BINS:
         return spectrum
     starts = np.unique(np.geomspace(EXACT, len(spectrum.lam), BINS + 1)[:-1].astype(int))
@@ -100,7 +98,7 @@ def merged(spectrum: Spectrum) -> Spectrum:
 
 @dataclass(frozen=True)
 class _Modes:
-    """Each group as one mode along the target and one mode (w* = 0) that stands for all other modes of the group."""
+    """Each group as one mode along the target and one mode (w* = 0) that represents all other modes of the group."""
 
     lam: Float[np.ndarray, " modes"]
     w: Float[np.ndarray, " modes"]
@@ -130,12 +128,12 @@ def _descent(
 ) -> tuple[Float[np.ndarray, "runs T"], Float[np.ndarray, "runs T modes"]]:
     """Losses and errors v of runs with epsilon added to W at (i, j) and (j, i), or a kick added to x at one step."""
     runs, (i, j) = np.arange(len(pairs)), pairs.T
-    apart = np.where(i == j, 0.0, epsilon)
+    mirrored = np.where(i == j, 0.0, epsilon)
 
     def W(a: Float[np.ndarray, "runs modes"]) -> Float[np.ndarray, "runs modes"]:
         out = a.copy()
         out[runs, i] += epsilon * a[runs, j]
-        out[runs, j] += apart * a[runs, i]
+        out[runs, j] += mirrored * a[runs, i]
         return out
 
     shape = (len(pairs), n_steps, len(modes.lam))
@@ -158,11 +156,11 @@ def _descent(
 def _combined(
     a: Float[np.ndarray, "runs s modes"], b: Float[np.ndarray, "runs s modes"], c: Float[np.ndarray, "runs modes"]
 ) -> Float[np.ndarray, "runs modes"]:
-    """sum_s a_s (b_s.c)."""
+    """The sum over s of a_s (b_s.c)."""
     return ((b @ c[:, :, None]).mT @ a)[:, 0]
 
 
-def _kept(
+def _included(
     spectrum: Spectrum, gamma: float, eta: float, n_steps: int, wide: Float[np.ndarray, " T"], name: str
 ) -> Float[np.ndarray, " T"]:
     """The mean field theory's own first order in 1/N or 1/B: slopes at two small values, extrapolated to 0."""

@@ -2,8 +2,8 @@
 
 The structure is that of the appendix of Bordelon et al. 2024 (2409.17858): two-time objects are T x T matrices, solved
 by damped iteration. H_k is the response of mode k, R3 and Gw are those of the projected gradient and of the readout; Q
-is the noise of the random projection, Sigma2 the noise of batches. The equations are exact where very many modes matter
-equally; where few modes matter, ``corrections`` adds the missing terms.
+is the noise of the random projection, Sigma2 the noise of batches. The equations are exact if very many modes matter
+equally; if few do, ``corrections`` adds the missing terms.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ DAMPING = 0.7
 TOLERANCE = 1e-7
 """Relative change of the loss below which the iteration has converged."""
 ITERATIONS = 200
+"""Maximum number of iterations."""
 
 Matrix = Float[np.ndarray, "T T"]
 
 
 @dataclass(frozen=True)
 class _State:
-    """Start of an iteration: correlations of the projected gradient and of the readout, response, loss."""
+    """State between iterations: correlations of the projected gradient and of the readout, response, loss."""
 
     C3: Matrix
     Cw: Matrix
@@ -44,10 +45,10 @@ def dmft(
     *,
     tolerance: float = TOLERANCE,
 ) -> Float[np.ndarray, " T"]:
-    """Mean loss at steps 0..n_steps - 1; infinite width without ``n``, the population's gradient without ``b``.
+    """Mean loss at steps 0..n_steps - 1; ``n`` None means infinite width, ``b`` None the population's gradient.
 
-    A group of modes counts as often as it has modes. Time and memory grow as groups times n_steps^2 at least, so a few
-    hundred steps are the limit in practice.
+    Groups of modes are weighted by their numbers of modes. Time and memory grow at least as groups times n_steps^2, so
+    a few hundred steps are the limit in practice.
 
     Raises:
         OutOfRange: gamma < 0, eta <= 0, n_steps, n or b below 1.
@@ -79,7 +80,7 @@ def dmft(
 
 
 def _iterated(old: _State, spectrum: Spectrum, gamma: float, eta: float, n: int | None, b: int | None) -> _State:
-    """One iteration, undamped."""
+    """The state after one undamped iteration."""
     T = len(old.loss)
     eye, strict = np.eye(T), np.tril(np.ones((T, T)), -1)
     theta, D3, Dw = eta * strict, eta * old.C3 * strict, eta * old.Cw * strict
@@ -92,19 +93,19 @@ def _iterated(old: _State, spectrum: Spectrum, gamma: float, eta: float, n: int 
     Q = per_n * (old.Cw + gamma * (Dw @ old.C3w + old.C3w.T @ Dw.T) + gamma**2 * Dw @ old.C3 @ Dw.T)
     # v of a mode: H (w* + projection noise) - K H (batch noise of variance Sigma2)
     source = (spectrum.power / lam)[:, None, None] + counts[:, None, None] * Q
-    kept = H @ source @ H.mT
-    loss, noise = _loss(kept, K @ H, spectrum, b)
-    C2 = np.einsum("k,kts->ts", lam**2, kept) + np.einsum("kts,ks,kus->tu", H, noise, H)
+    noiseless = H @ source @ H.mT
+    loss, noise = _loss(noiseless, K @ H, spectrum, b)
+    C2 = np.einsum("k,kts->ts", lam**2, noiseless) + np.einsum("kts,ks,kus->tu", H, noise, H)
     C3 = R3 @ C2 @ R3.T
     return _State(C3, Gw @ C3 @ Gw.T, C3 @ Gw.T, R3, loss)
 
 
 def _loss(
-    kept: Float[np.ndarray, "k T T"], KH: Float[np.ndarray, "k T T"], spectrum: Spectrum, b: int | None
+    noiseless: Float[np.ndarray, "k T T"], KH: Float[np.ndarray, "k T T"], spectrum: Spectrum, b: int | None
 ) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "k T"]]:
-    """Loss and noise of batches: each feeds the other, but noise acts only on later times."""
+    """Loss and batch noise, which drive each other; noise affects only later times, so one pass over time suffices."""
     lam, counts = spectrum.lam, spectrum.counts
-    diagonal = np.einsum("ktt->kt", kept)
+    diagonal = np.einsum("ktt->kt", noiseless)
     if b is None:
         return lam @ diagonal + spectrum.beyond, np.zeros_like(diagonal)
     square, C0, noise = KH**2, diagonal.copy(), np.zeros_like(diagonal)

@@ -36,7 +36,7 @@ class Exponents:
     model: float
     """Exponent of the plateau at finite width."""
     data: float | None
-    """Exponent of the plateau with P reused samples; None for gamma > 0, where none is claimed."""
+    """Exponent of the plateau with P reused samples; None for gamma > 0, for which the papers give none."""
     compute: float
     """Exponent of the best loss at compute C = N t."""
     n_opt: float
@@ -125,9 +125,9 @@ def rich_constants(beta: float) -> tuple[float, float]:
             return 1 + kappa / x + kappa * (kappa + 1) / x**2
         return float(x / (1 - kappa) * hyp1f1(1, 2 - kappa, -x))
 
-    def over(f: Any) -> float:  # in log x, where both ends decay
+    def integral(f: Any) -> float:  # in log x, where both ends decay
         return quad(lambda s: f(np.exp(s)) * np.exp(s), -ENDS, ENDS, limit=400, points=[0.0, 5.0])[0]
 
-    F = over(lambda x: x ** (beta - 1) * (1 - phi(x)) ** 2) + math.exp(-beta * ENDS) / beta  # phi is 0 below
-    D = over(lambda x: x ** (beta - 2) * phi(x) ** 2) + math.exp(-(1 - beta) * ENDS) / (1 - beta)  # and 1 above
+    F = integral(lambda x: x ** (beta - 1) * (1 - phi(x)) ** 2) + math.exp(-beta * ENDS) / beta  # phi is 0 below
+    D = integral(lambda x: x ** (beta - 2) * phi(x) ** 2) + math.exp(-(1 - beta) * ENDS) / (1 - beta)  # and 1 above
     return F, D

@@ -1,8 +1,8 @@
 """Finite width and reused data: modes of the closed flow for one draw of A(0) or of the data.
 
 K = A0 Lambda A0^T / N and b = A0 Lambda w*. With reused data both contain G = Psi^T Psi / P instead of Lambda, and only
-the test loss keeps Lambda. Modes beyond 8 N enter by their mean: K += (sum of lambda) I / N, and b gains noise of their
-variance.
+the test loss keeps Lambda. Modes beyond 8 N are replaced by their mean, K += (sum of lambda) I / N, and in b by
+noise of their variance.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from .flow import Modes
 from .spectrum import tail
 
 ROUNDING = 1e-12
-"""Share of the initial loss below which a residual is rounding error, hence 0."""
+"""Share of the initial loss below which a residual is rounding error and set to 0."""
 EXACT_PER_N = 8
-"""Modes that are kept one by one, in units of the width."""
+"""Number of modes that are treated one by one, in units of the width."""
 
 
 def projected(alpha: float, beta: float, n: int, rng: np.random.Generator, m: int | None = None) -> Modes:
@@ -33,7 +33,7 @@ def projected(alpha: float, beta: float, n: int, rng: np.random.Generator, m: in
 def nested(
     alpha: float, beta: float, widths: Sequence[int], rng: np.random.Generator, m: int | None = None
 ) -> list[Modes]:
-    """Modes at several widths from one draw, whose first n rows are the model of width n, so that widths compare.
+    """Modes at several widths from one draw: its first n rows are the model of width n, so widths are comparable.
 
     Raises:
         OutOfRange: a width < 1, alpha <= 1 or beta <= 0.
@@ -44,14 +44,14 @@ def nested(
 
 @dataclass(frozen=True)
 class Kernel:
-    """Kernel K of one width in its eigenbasis; the same for every beta."""
+    """Kernel K of one width in its eigenbasis, which does not depend on beta."""
 
     alpha: float
     sigma: Float[np.ndarray, " n"]
     V: Float[np.ndarray, "n n"]
     A: Float[np.ndarray, "n m"]
     rest: Float[np.ndarray, " n"] | None
-    """Standard normal numbers in place of A(0) times the target's modes beyond m; None without such modes."""
+    """Standard normal numbers that replace A(0) times the target's modes beyond m; None if there are none."""
 
     def modes(self, beta: float) -> Modes:
         """Modes of the flow for the task of this beta."""
@@ -73,14 +73,14 @@ def kernels(alpha: float, widths: Sequence[int], rng: np.random.Generator, m: in
     """
     for n in widths:
         check_size("n", n)
-    most = max(widths)
-    kept = EXACT_PER_N * most if m is None else m
-    A = rng.standard_normal((most, kept))
-    K = (A * np.arange(1, kept + 1, dtype=np.float64) ** -alpha) @ A.T
+    widest = max(widths)
+    n_modes = EXACT_PER_N * widest if m is None else m
+    A = rng.standard_normal((widest, n_modes))
+    K = (A * np.arange(1, n_modes + 1, dtype=np.float64) ** -alpha) @ A.T
     rest = None
     if m is None:
-        K += tail(alpha, kept) * np.eye(most)
-        rest = rng.standard_normal(most)
+        K += tail(alpha, n_modes) * np.eye(widest)
+        rest = rng.standard_normal(widest)
     drawn = []
     for n in widths:
         sigma, V = np.linalg.eigh(K[:n, :n] / n)
@@ -89,9 +89,9 @@ def kernels(alpha: float, widths: Sequence[int], rng: np.random.Generator, m: in
 
 
 def kernel_bytes(n: int, m: int | None = None) -> int:
-    """Bytes of memory that ``kernels`` takes at a largest width n with m modes, or infinitely many."""
-    kept = EXACT_PER_N * n if m is None else m
-    return 8 * (2 * n * kept + 3 * n**2)
+    """Bytes of memory that ``kernels`` takes for a largest width n and m modes (None: infinitely many)."""
+    n_modes = EXACT_PER_N * n if m is None else m
+    return 8 * (2 * n * n_modes + 3 * n**2)
 
 
 def _modes(sigma: Float[np.ndarray, " n"], drive: Float[np.ndarray, " n"], start: float) -> Modes:
@@ -101,7 +101,7 @@ def _modes(sigma: Float[np.ndarray, " n"], drive: Float[np.ndarray, " n"], start
 
 
 def _live(sigma: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Eigenvalues, with those that are only rounding error set to 0."""
+    """Eigenvalues, with mere rounding errors set to 0."""
     return np.where(sigma > sigma.max() * len(sigma) * np.finfo(float).eps, sigma, 0.0)
 
 
@@ -111,13 +111,13 @@ def reused(
     Psi: Float[np.ndarray, "p m"],
     A: Float[np.ndarray, "n m"] | None = None,
 ) -> Modes:
-    """Modes of training on the rows of ``Psi`` at every step, tested on the population; infinite width without A.
+    """Modes of full-batch training on the rows of ``Psi``, tested on the population; ``A`` None means infinite width.
 
     Raises:
         OutOfRange: values that are not finite.
     """
     if not np.isfinite(Psi).all():
-        raise OutOfRange("the data have values that are not finite: leave out those rows")
+        raise OutOfRange("the data have values that are not finite: remove the rows that hold them")
     A0 = np.sqrt(len(lam)) * np.eye(len(lam)) if A is None else A
     n, features = len(A0), A0 @ Psi.T
     K, b = features @ features.T / (n * len(Psi)), features @ (Psi @ w_star) / len(Psi)

@@ -1,4 +1,4 @@
-"""Slopes of loss curves, and reasons why a slope is not an exponent."""
+"""Slopes of loss curves, and checks of whether a slope is an exponent."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Fit:
 
     slope: float
     plateau: str | None
-    """Reason why the slope is no exponent; None if there is none."""
+    """Reason why the slope is not an exponent; None if there is no such reason."""
 
 
 def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"], residual: float | None = None) -> Fit:
@@ -28,7 +28,7 @@ def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"],
     Args:
         t: times, rising.
         loss: above 0.
-        residual: loss after infinite training, if known; otherwise the curve's bend decides.
+        residual: loss after infinite training, if known; if not, a bend of the curve indicates a plateau.
 
     Raises:
         OutOfRange: fewer than 10 points, or values that are not positive and finite.
@@ -36,12 +36,12 @@ def fit_slope(t: Float[np.ndarray, " times"], loss: Float[np.ndarray, " times"],
     if len(t) < 10:
         raise OutOfRange(f"{len(t)} points are too few for a slope: give at least 10")
     if not (np.isfinite(loss).all() and (loss > 0).all() and (t > 0).all()):
-        raise OutOfRange("times and losses must be positive and finite to have a slope: leave the others out")
+        raise OutOfRange("times and losses must be positive and finite to have a slope: remove the others")
     x, y = np.log(t), np.log(loss)
     whole, early, late = (float(np.polyfit(x[part], y[part], 1)[0]) for part in _parts(len(x)))
     plateau = None
     if residual is not None and loss[-1] < PLATEAU * residual:
-        plateau = f"the loss ends at {loss[-1]:.3g}, below {PLATEAU:g} times the {residual:.3g} that training leaves"
+        plateau = f"the loss ends at {loss[-1]:.3g}, below {PLATEAU:g} times the {residual:.3g} of infinite training"
     elif residual is None and late > early + BENT * abs(whole):
         plateau = f"the curve bends: slope {early:.3f} in the first half, {late:.3f} in the second"
     return Fit(whole, plateau)

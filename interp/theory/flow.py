@@ -3,7 +3,7 @@
 Derived from the model of Bordelon et al. 2024 (2409.17858): with A(t) = B(t) A(0), gradient flow
 conserves B B^T - (gamma/N) w w^T = I. In the eigenbasis of K = A(0) Lambda A(0)^T / N, u = B^T w / sqrt(N) obeys
     du/dt = q (sigma u* - sigma u) + (gamma/q) s u, s = sum u (sigma u* - sigma u), q = (1 + sqrt(1 + 4 gamma |u|^2))/2.
-In units dtau = q dt with g = gamma s / q^2 frozen a step is exact; g is corrected once.
+With dtau = q dt, a step is exact for constant g = gamma s / q^2; each step corrects g once.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from .checks import OutOfRange, Unsolvable, check_gamma
 from .spectrum import Spectrum
 
 LATEST = 1e30
+"""Largest time to which the flow is solved."""
 STEPS_PER_DECADE = 80
 FIRST = 1e-4
 """First step, in units of 1/sigma_max."""
@@ -38,8 +39,8 @@ class Modes:
         if self.test is not None:
             start, linear, quadratic = self.test
             return float(start - 2 * linear @ u + u @ quadratic @ u)
-        far, live = self.drive - self.sigma * u, self.sigma > 0  # sigma (u* - u): a sum of squares keeps its digits
-        return float(self.residual + (far[live] ** 2 / self.sigma[live]).sum())
+        error, live = self.drive - self.sigma * u, self.sigma > 0  # sigma (u* - u): squares do not cancel
+        return float(self.residual + (error[live] ** 2 / self.sigma[live]).sum())
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Curve:
     """A loss curve of the flow."""
 
     t: Float[np.ndarray, " times"]
-    """Time, eta times updates; 0 first."""
+    """Time (eta times the number of updates), from 0."""
     loss: Float[np.ndarray, " times"]
     """Test loss, the sum of lambda_k v_k^2 (no 1/2)."""
     q: Float[np.ndarray, " times"]
@@ -76,15 +77,15 @@ def flow(modes: Modes, gamma: float, t_max: float, steps_per_decade: int = STEPS
     if not 0 < t_max <= LATEST:
         raise OutOfRange(f"t_max = {t_max:g} is not allowed: give a time > 0, up to {LATEST:g}")
     if not all(np.isfinite(x).all() for x in (modes.sigma, modes.drive, np.array(modes.residual))):
-        raise Unsolvable("the kernel or the target has values that are not finite: look at the data")
+        raise Unsolvable("the kernel or the target has values that are not finite: check the data")
     u, t, tau, q = np.zeros_like(modes.sigma), 0.0, 0.0, 1.0
-    following = FIRST / float(modes.sigma.max())
+    next_tau = FIRST / float(modes.sigma.max())
     ratio = 10 ** (1 / steps_per_decade)
     times, losses, scales = [0.0], [modes.loss(u)], [1.0]
     while t < t_max:
-        h = following - tau
+        h = next_tau - tau
         u, dt, q = _step(modes, gamma, u, h, q)
-        tau, following = following, following * ratio
+        tau, next_tau = next_tau, next_tau * ratio
         t += dt
         times.append(t)
         losses.append(modes.loss(u))
@@ -99,15 +100,15 @@ def _step(
     if gamma == 0:
         return _exact(modes, u, h, 0.0), h, 1.0
     before = _growth(modes, gamma, u, q)
-    first = _exact(modes, u, h, before)
-    after = _growth(modes, gamma, first, scale(first, gamma))
+    trial = _exact(modes, u, h, before)
+    after = _growth(modes, gamma, trial, scale(trial, gamma))
     u = _exact(modes, u, h, (before + after) / 2)
-    new = scale(u, gamma)
-    return u, h * (1 / q + 1 / new) / 2, new
+    new_q = scale(u, gamma)
+    return u, h * (1 / q + 1 / new_q) / 2, new_q
 
 
 def _exact(modes: Modes, u: Float[np.ndarray, " modes"], h: float, g: float) -> Float[np.ndarray, " modes"]:
-    """Solution of du/dtau = drive - (sigma - g) u after h, with g frozen."""
+    """Solution of du/dtau = drive - (sigma - g) u after h, for constant g."""
     z = (modes.sigma - g) * h
     small = np.abs(z) < 1e-12
     return np.exp(-z) * u + modes.drive * h * np.where(small, 1.0, -np.expm1(-z) / np.where(small, 1.0, z))

@@ -1,6 +1,6 @@
 """Compute-optimal fronts: the best loss over widths at compute C = N t, averaged over A(0).
 
-Losses are those of the closed flow, or of the exact mean over batches for a lazy model with batches.
+Losses come from the closed flow, or from the exact mean over batches for a lazy model with batches. The command is
 ``python -m interp.scaling front``.
 """
 
@@ -19,7 +19,7 @@ from .sgd import lazy_sgd
 FIRST = 1.0
 """Earliest time on the front: the first e-fold of the largest mode."""
 LEAST = 3
-"""Fewest kinks of the envelope from which exponents are fitted."""
+"""Smallest number of kinks of the envelope from which exponents are fitted."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,13 @@ def fronts(
     """Fronts of several tasks (beta, gamma): the projected model of infinitely many modes, averaged over A(0).
 
     Compute goes up to 3 N^(1 + alpha) of the largest width, beyond which every width is on its plateau. With fresh
-    batches of ``b`` samples at step size ``eta`` the model must be lazy: no theory of rich training reaches such times.
+    batches of ``b`` samples at step size ``eta`` the model must be lazy, because no theory of rich training covers such
+    times.
 
     Raises:
         OutOfRange: fewer than 3 widths, a width or draws below 1, alpha <= 1, beta <= 0 or gamma < 0; b without eta, or
             with gamma > 0.
-        Unsolvable: a step size that is unstable.
+        Unsolvable: the step size is unstable.
     """
     _check(alpha, tasks, widths, draws, b, eta)
     n, rng = np.array(sorted(widths), dtype=np.float64), np.random.default_rng(seed)
@@ -111,7 +112,7 @@ def _check(
     b: int | None,
     eta: float | None,
 ) -> None:
-    """Refuse arguments of ``fronts`` that are out of range or do not go together.
+    """Refuse arguments of ``fronts`` that are out of range or conflict.
 
     Raises:
         OutOfRange: as ``fronts``.

@@ -1,8 +1,9 @@
-"""Grokking as a transition from lazy to rich: a committee machine whose mean weight and second moment close exactly.
+"""Grokking as a transition from lazy to rich: a committee machine with closed equations for two moments.
 
 Source: Kumar et al. 2024 (2310.06110): f = (alpha/N) sum phi(w_i x), phi(h) = h + (epsilon/2) h^2, x ~ N(0, I/D),
-target (beta* x)^2 / 2; full-batch descent on the mean square error of the centred output, step eta0/alpha^2 a neuron.
-Every neuron moves by the same affine map w <- (I + E) w + g, so w_bar and M = mean of w w^T obey a closed recursion.
+target (beta* x)^2 / 2; full-batch descent on the mean square error of the centred output, step eta0/alpha^2 per neuron.
+Every neuron moves by the same affine map w <- (I + E) w + g, so the mean w_bar and the second moment M = mean of w w^T
+obey a closed recursion.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from .checks import OutOfRange, Unsolvable
 
 @dataclass(frozen=True)
 class Data:
-    """Inputs and targets of training and test."""
+    """Training and test inputs with their targets."""
 
     X: Float[np.ndarray, "p d"]
     y: Float[np.ndarray, " p"]
@@ -67,7 +68,7 @@ def train_committee(
 
     Raises:
         OutOfRange: alpha or eta0 not positive.
-        Unsolvable: the loss stops being finite.
+        Unsolvable: the loss diverges.
     """
     for name, value in (("alpha", alpha), ("eta0", eta0)):
         if not (np.isfinite(value) and value > 0):

@@ -1,8 +1,8 @@
 """Loss that remains after infinite time, at finite width or with finite data: ``python -m interp.scaling plateaus``.
 
 With r from sum lambda r/(1 + lambda r) = N, a random projection leaves sum lambda w*^2 / (1 + lambda r); ridgeless
-regression on P samples has the square of that factor, and a factor for its variance. Checked against least squares on
-drawn features and samples: see docs/background/scaling_laws.md.
+regression on P samples leaves the square of this factor, times a factor for the variance. Both are tested against least
+squares on drawn features and samples: see docs/background/scaling_laws.md.
 """
 
 import math
@@ -39,7 +39,7 @@ def data_plateau(spectrum: Spectrum, p: int) -> float:
 
 
 def _gain(spectrum: Spectrum, size: int) -> float:
-    """The r at which lambda r / (1 + lambda r), summed over all modes, is ``size``; infinite without more modes."""
+    """The r at which the sum of lambda r / (1 + lambda r) is ``size``; infinite for at most ``size`` modes."""
     check_size("size", size)
     if spectrum.trace_beyond == 0 and size >= spectrum.counts.sum():
         return math.inf

@@ -13,11 +13,12 @@ from scipy.special import zeta
 from .checks import OutOfRange, check_task
 
 EXACT = 200
-"""Modes that are kept one by one before bins begin."""
+"""Number of modes that are kept one by one; the others are in bins."""
 BINS_PER_DECADE = 40
 INFINITE = 10**12
-"""Modes of an infinite task; more if eigenvalues take longer to fall to ``SMALLEST``."""
+"""Number of modes of an infinite task; more if eigenvalues are still above ``SMALLEST`` there."""
 SMALLEST = 1e-24
+"""Eigenvalue of the last mode of an infinite task, at most."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Spectrum:
     """Kernel eigenvalues and the target's power, in groups of modes that share an eigenvalue."""
 
     lam: Float[np.ndarray, " groups"]
-    """Eigenvalue of the modes of each group, in falling order."""
+    """Eigenvalue of the modes of each group, in descending order."""
     power: Float[np.ndarray, " groups"]
     """Sum over the group of lambda_k w*_k^2."""
     counts: Float[np.ndarray, " groups"]
-    """Modes in each group."""
+    """Number of modes in each group."""
     beyond: float = 0.0
     """Power of the modes beyond the last group, which count as never learned."""
     trace_beyond: float = 0.0

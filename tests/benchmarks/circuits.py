@@ -1,4 +1,4 @@
-"""What runs of modular addition found, clock or pizza: ``python tests/benchmarks/circuits.py RUN ...``.
+"""The algorithm, clock or pizza, of runs of modular addition: ``python tests/benchmarks/circuits.py RUN ...``.
 
 Frequencies are those with at least 1% of the energy of the neuron-logit map. Gradient symmetricity is 1 in a pizza,
 lower in a clock; distance irrelevance is about 1 in a clock, 0.1 to 0.4 in a pizza (Zhong et al. 2023, 2306.17844).
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def row(run: Any) -> str:
-    """One run's last snapshot."""
+    """One row of the table: the measures of a run's last snapshot."""
     from interp.measures import measure_snapshot
 
     snap = run.last
@@ -27,7 +27,7 @@ def row(run: Any) -> str:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     given = parser.parse_args()

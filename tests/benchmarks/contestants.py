@@ -1,4 +1,4 @@
-"""One way to take optimiser steps, in a process of its own: ``python contestants.py NAME PRESET``.
+"""One implementation of the optimiser step, in a process of its own: ``python contestants.py NAME PRESET``.
 
 Reads numbers of steps from standard input; answers each with a line of JSON: seconds a step, peak memory.
 Started by ``steps.py``, which interleaves the contestants.
@@ -28,7 +28,7 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def loop(model: torch.nn.Module, config: Any) -> Step:
-    """What a notebook does: the whole model on every row, autograd, AdamW."""
+    """The usual notebook loop: the whole model on every row, autograd, AdamW."""
     from train.tasks.batches import Batches
     from train.tasks.task import make_task
 
@@ -76,7 +76,7 @@ def transformer_lens(config: Any) -> Step:
 
 
 def plain(config: Any) -> Step:
-    """Our HookedTransformer's plain forward."""
+    """The plain forward pass of our HookedTransformer, trained by ``loop``."""
     from train.model import build_model
 
     return loop(build_model(config), config)
@@ -100,7 +100,7 @@ class Block(torch.nn.Module):
 
 
 class Straightforward(torch.nn.Module):
-    """Power et al.'s model as one would write it in PyTorch."""
+    """A direct PyTorch implementation of the model of Power et al."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def multihead(config: Any) -> Step:
 
 
 def engine(config: Any) -> Step:
-    """Ours."""
+    """The training engine of this package."""
     from train.engine.loop import one_thread_each
     from train.engine.stack import Stack
 
@@ -140,7 +140,7 @@ def floor(config: Any) -> Step:
 
 
 def floor_numpy(config: Any) -> Step:
-    """The same products by numpy's BLAS, on two threads that share out the rows."""
+    """The bare matrix products of a step by numpy's BLAS, on two threads that split the rows."""
     import products
 
     return products.in_numpy(products.of_step(config), torch.get_num_threads())
@@ -162,7 +162,7 @@ WARM_S = 0.2
 
 
 def main() -> None:
-    """Answer until standard input ends."""
+    """Time steps as standard input asks, until standard input ends."""
     from train.config.presets import find_preset
 
     step = CONTESTANTS[sys.argv[1]](find_preset(sys.argv[2]).config)

@@ -1,4 +1,4 @@
-"""What a training step costs as one thing grows at a time: ``python tests/benchmarks/costs.py``."""
+"""The cost of a training step as one size at a time grows: ``python tests/benchmarks/costs.py``."""
 
 import argparse
 import statistics
@@ -26,7 +26,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the costs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each row")
     given = parser.parse_args()

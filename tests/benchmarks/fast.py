@@ -1,4 +1,4 @@
-"""Steps and seconds to 99% test accuracy that stays, over seeds and methods: ``python tests/benchmarks/fast.py``.
+"""Steps and seconds to a stable 99% test accuracy, over seeds and methods: ``python tests/benchmarks/fast.py``.
 
 A run's step is the first evaluation (every 5 steps) from which its test accuracy stays at 99% or more for 1,000
 further steps; its seconds are those of training that many steps alone, evaluations and start aside. No setting here
@@ -74,7 +74,7 @@ some 20 to 40 of them, 4 seeds each, none of 0 to 99."""
 
 
 def stable_steps(configs: list[Any], most: int) -> list[int | None]:
-    """Of each run, the step from which 99% stays for ``AFTER`` further steps; None where there is none by ``most``."""
+    """The step from which each run holds 99% for ``AFTER`` further steps; None if there is none up to ``most``."""
     import torch
     from until import train_until
 
@@ -96,7 +96,7 @@ def stable_steps(configs: list[Any], most: int) -> list[int | None]:
 
 
 def seconds_of(config: Any, steps: int) -> float:
-    """Training alone."""
+    """Wall-clock seconds of ``steps`` updates alone, without evaluations and set-up."""
     import torch
 
     from train.engine.loop import one_thread_each
@@ -111,7 +111,7 @@ def seconds_of(config: Any, steps: int) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the methods and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0..7")
     parser.add_argument("--most", type=int, default=500, help="give up on a run that is not there by this step")

@@ -1,8 +1,8 @@
-"""What measures of a snapshot take, beside their direct implementation: ``python tests/benchmarks/measures.py RUN``.
+"""The cost of a snapshot's measures, beside a direct implementation: ``python tests/benchmarks/measures.py RUN``.
 
-All in one process and in turns, models loaded and imports done unless a row says otherwise; medians. The direct
-implementation (``tests/oracles/measures.py``) is the definitions in numpy: dense projectors, cubes over (a, b, c), one
-frequency at a time. The floor is the arithmetic of the one forward pass over all pairs, at the rate of its products.
+Times are medians of interleaved calls in one process, after imports and loading unless a row says otherwise. The direct
+implementation (``tests/oracles/measures.py``) follows the definitions in numpy: dense projectors, cubes over (a, b, c),
+one frequency at a time. The floor is the arithmetic of one forward pass over all pairs, at the rate of its products.
 """
 
 import argparse
@@ -18,14 +18,14 @@ ROOT = HERE.parent.parent
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of one call."""
+    """Wall-clock seconds of one call."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
 def of_snapshots(run: Any, steps: list[int], measure: Callable[[Any], object]) -> float:
-    """Median over snapshots, each with nothing kept but its model."""
+    """Median seconds over snapshots, each with only its model in memory."""
     taken = []
     for step in steps:
         snap = run[step]
@@ -37,13 +37,13 @@ def of_snapshots(run: Any, steps: list[int], measure: Callable[[Any], object]) -
 
 
 def circles(direct: Any, planes: dict[int, tuple[int, int]]) -> None:
-    """Every circle against every closed form, directly."""
+    """Score every circle against every closed form, by the direct implementation."""
     for k, (first, _) in planes.items():
         direct.circle_fve(first, k)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the costs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--snapshots", type=int, default=100, help="of the table: the last ones, as many as there are")

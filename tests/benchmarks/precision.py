@@ -1,4 +1,4 @@
-"""What --precision does: ms a step, and the step of 99% test accuracy: ``python tests/benchmarks/precision.py``.
+"""The effect of --precision on ms a step and on the step of 99%: ``python tests/benchmarks/precision.py``.
 
 Every seed is trained at each precision; steps are those of the first evaluation, every ``--every`` steps, at 99%.
 """
@@ -15,7 +15,7 @@ ROOT = HERE.parent.parent
 
 
 def first_crossings(configs: list[Any], device: Any, every: int, most: int) -> list[int | None]:
-    """Of each run; None where there is none by ``most`` steps."""
+    """The first step of each run at 99% test accuracy; None if there is none up to ``most``."""
     from until import train_until
 
     found: list[int | None] = [None] * len(configs)
@@ -30,7 +30,7 @@ def first_crossings(configs: list[Any], device: Any, every: int, most: int) -> l
 
 
 def ms_a_step(configs: list[Any], device: Any, rounds: int = 9) -> list[float]:
-    """Of one run of each config, taking turns."""
+    """Median milliseconds a step of one run of each config, interleaved."""
     import torch
 
     from train.engine.loop import one_thread_each
@@ -52,7 +52,7 @@ def ms_a_step(configs: list[Any], device: Any, rounds: int = 9) -> list[float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the precisions and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="*", default=["quick", "fast"])
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])

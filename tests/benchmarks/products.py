@@ -1,4 +1,4 @@
-"""The matrix products that a training step cannot do without: the floor of its time.
+"""The matrix products that no training step can avoid: the lower bound of its time.
 
 Each product of the forward pass [m, k] @ [k, n] has two of the same arithmetic in the backward pass. Pairs of
 weights that act on rows one after the other without anything between are multiplied first where that saves
@@ -19,12 +19,12 @@ Product = tuple[int, int, int]
 
 
 def of_step(config: Any) -> list[Product]:
-    """Forward products of one step of a preset's model; one layer without norm, or layers with norms."""
+    """Forward products of one step of a preset's model: one layer without norm, or layers with norms."""
     return of_rows(config, config.batch_rows or config.task.n_train)
 
 
 def of_rows(config: Any, n: int) -> list[Product]:
-    """Forward products of n rows."""
+    """Forward products of ``n`` rows."""
     model, task = config.model, config.task
     width, heads = model.d_model, model.n_heads * model.head_width
     d_mlp, out, ctx = model.mlp_width, config.d_vocab_out, task.n_ctx
@@ -43,7 +43,7 @@ def of_rows(config: Any, n: int) -> list[Product]:
 
 
 def prefixes(config: Any, n: int) -> int:
-    """Distinct prefixes of a batch of rows, all positions: what a causal layer must be computed on."""
+    """Number of distinct prefixes in a batch of rows, over all positions: the rows that a causal layer needs."""
     words, seen = config.task.layout.split(), 0
     for i in range(len(words)):
         operands = sum(word in ("a", "b") for word in words[: i + 1])
@@ -52,12 +52,12 @@ def prefixes(config: Any, n: int) -> int:
 
 
 def flops(products: list[Product]) -> float:
-    """Of the step: forward, and twice as many backward."""
+    """Floating-point operations of a step: the forward pass, and twice as many in the backward pass."""
     return 3 * sum(2.0 * m * k * n for m, k, n in products)
 
 
 def rate_in_torch(products: list[Product], repeats: int = 20) -> float:
-    """FLOPs a second of these products alone by torch.mm, into memory that is there; of the median of repeats."""
+    """FLOPs per second of these products alone by torch.mm, into allocated memory: the median of the repeats."""
     step, taken = in_torch(products), []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -67,7 +67,7 @@ def rate_in_torch(products: list[Product], repeats: int = 20) -> float:
 
 
 def in_torch(products: list[Product]) -> Callable[[], None]:
-    """All three of each, by torch.mm into memory that is there."""
+    """A function that takes each product and its two backward products by torch.mm, into allocated memory."""
     sets = [(torch.randn(m, k), torch.randn(k, n), torch.randn(m, n)) for m, k, n in products]
     outs = [(torch.empty_like(c), torch.empty_like(a), torch.empty_like(b)) for a, b, c in sets]
 
@@ -81,7 +81,7 @@ def in_torch(products: list[Product]) -> Callable[[], None]:
 
 
 def in_numpy(products: list[Product], threads: int) -> Callable[[], None]:
-    """The same by numpy.matmul, a thread taking its share of each product's rows."""
+    """A function that takes all products by numpy.matmul, the rows of each split over the threads."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1, user_api="blas")

@@ -1,4 +1,4 @@
-"""Model-steps per second of K runs side by side, and of the same runs in turn: ``python tests/benchmarks/stacks.py``.
+"""Model-steps per second of K runs side by side, and one after the other: ``python tests/benchmarks/stacks.py``.
 
 The two take turns in one process, a few steps each; the gain is the median over rounds. ``--device cuda`` measures
 the stack alone, beside the rate of its matrix products.
@@ -15,7 +15,7 @@ ROOT = HERE.parent.parent
 
 
 def work() -> dict:
-    """Name of each kind of work, to its config."""
+    """Config and numbers of runs of each kind of work, by its name."""
     from train.config.model import ModelConfig
     from train.config.presets import find_preset
     from train.config.run import RunConfig
@@ -33,7 +33,7 @@ def work() -> dict:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the stacks and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")

@@ -1,4 +1,4 @@
-"""Seconds per optimiser step, ours beside others', and the floor: ``python tests/benchmarks/steps.py [--write]``.
+"""Seconds per optimiser step of several implementations, and the floor: ``python tests/benchmarks/steps.py [--write]``.
 
 Every contestant waits in a process of its own and takes its turn, a few steps at a time, round after round, so
 that a busy moment of the machine hits all alike; ratios are medians over rounds. ``--write`` puts the table
@@ -30,7 +30,7 @@ PRESETS = {"nanda": [n for n in NAMES if n != "mha"], "power": list(NAMES)}
 
 
 class Contestant:
-    """A process that takes steps when told."""
+    """A process that takes optimiser steps on request."""
 
     def __init__(self, name: str, preset: str) -> None:
         env = dict(os.environ)
@@ -46,7 +46,7 @@ class Contestant:
             raise SystemExit(f"{name} did not start")
 
     def turn(self, steps: int) -> None:
-        """Take some steps."""
+        """Take and time ``steps`` steps."""
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
@@ -60,7 +60,7 @@ class Contestant:
 
 
 def measure(preset: str, rounds: int, steps: int) -> dict[str, Contestant]:
-    """All contestants of a preset, interleaved."""
+    """Time all contestants on a preset, interleaved."""
     found = {name: Contestant(name, preset) for name in PRESETS[preset]}
     for _ in range(rounds):
         for contestant in found.values():
@@ -71,12 +71,12 @@ def measure(preset: str, rounds: int, steps: int) -> dict[str, Contestant]:
 
 
 def ratio(found: dict[str, Contestant], name: str, to: str) -> float:
-    """Median over rounds of how many times as long ``name`` took as ``to``."""
+    """Median over rounds of the time of ``name`` relative to the time of ``to``."""
     return statistics.median(a / b for a, b in zip(found[name].seconds, found[to].seconds, strict=True))
 
 
 def table(preset: str, found: dict[str, Contestant]) -> list[str]:
-    """Rows of the table of docs/background/speed.md."""
+    """Rows of a preset in the table of docs/background/speed.md."""
     rows = []
     for name, contestant in found.items():
         ms = 1e3 * statistics.median(contestant.seconds)
@@ -87,7 +87,7 @@ def table(preset: str, found: dict[str, Contestant]) -> list[str]:
 
 
 def machine() -> str:
-    """The processor, its cores, the libraries."""
+    """A line with the processor, its threads and the versions of the libraries."""
     import numpy as np
     import torch
     from threadpoolctl import threadpool_info
@@ -106,7 +106,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the contestants and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=16, help="steps a turn")

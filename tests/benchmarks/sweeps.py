@@ -1,4 +1,4 @@
-"""What stacks are worth to a sweep: the same runs stacked, in turn in one process, and as commands of their own.
+"""The gain of stacks in a sweep: the same runs stacked, one after the other, and as separate commands.
 
     python tests/benchmarks/sweeps.py [SPEC] [--steps 300]
 
@@ -26,7 +26,7 @@ def timed(command: list[str]) -> float:
 
 
 def shortened(path: Path, steps: int, folder: Path) -> Path:
-    """The sweep with so many steps, and no rule to stop."""
+    """A copy of the sweep's file with ``steps`` steps and no stop rule."""
     lines = [line for line in path.read_text().split("[stop]")[0].splitlines() if not line.startswith("steps")]
     at = lines.index("[base]") + 1
     short = folder / path.name
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def changed(config, part: str):
-    """Fields of a part of the config that are not those of the preset that the commands start from."""
+    """Names and values of a part's fields that differ from the preset from which the commands start."""
     from train.config.presets import find_preset
 
     ours, base = getattr(config, part), getattr(find_preset("quick").config, part)

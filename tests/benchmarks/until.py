@@ -9,7 +9,7 @@ def train_until(
 ) -> None:
     """Train for ``steps`` at most; a run leaves when it is done.
 
-    ``is_done(run, step, test_acc)`` is asked of each run that is left, every ``every`` steps.
+    ``is_done(run, step, test_acc)`` is called for each remaining run every ``every`` steps.
     """
     from train.engine.loop import one_thread_each
     from train.engine.stack import Stack

@@ -1,4 +1,4 @@
-"""Small models for the compatibility tests, and which version of TransformerLens this is."""
+"""Small models for the compatibility tests, and the installed version of TransformerLens."""
 
 from typing import Any
 

@@ -19,12 +19,12 @@ def snap(request, tmp_path):
 
 
 def difference(logits, right=ANSWERS, wrong=WRONG):
-    """Mean over the two rows of one logit less another, read at "="."""
+    """Mean over the two rows of the difference of two logits, read at "="."""
     return sum(float(logits[i, 2, right[i]] - logits[i, 2, wrong[i]]) for i in (0, 1)) / 2
 
 
 def by_hand(snap, clean, corrupted, right, wrong):
-    """The metric under every patch: {(activation, layer, position, head): value}."""
+    """The metric under every patch, by hooks made by hand: {(activation, layer, position, head): value}."""
     model, tokens = snap.model, snap.task.tokens
     _, cache = model.run_with_cache(tokens[clean])
     found = {}
@@ -92,7 +92,7 @@ def test_rows_that_cannot_be_told_apart_are_refused(snap, tmp_path):
 
 
 def test_a_metric_of_ones_own(snap):
-    """With one metric for both, nothing is there to recover."""
+    """A user's metric is used; where clean and corrupted rows score equally, nothing can be recovered."""
     from interp.circuits import patch_inputs
 
     table = patch_inputs(snap, CLEAN, CORRUPTED, metric=lambda logits: logits[:, 2, 0].mean())

@@ -1,4 +1,4 @@
-"""Importing what TransformerLens 3.9 itself saves: its own logits come back."""
+"""Models saved by TransformerLens 3.9 itself are imported with their own logits."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ pytestmark = [only_3, pytest.mark.filterwarnings("ignore:HookedTransformer is de
 @pytest.mark.parametrize("direction", ["causal", "bidirectional"])
 @pytest.mark.parametrize("attn_only", [False, True])
 def test_its_model_and_its_whole_config_are_taken(tmp_path, norm, direction, attn_only):
-    """The config as JSON beside the file, and as the object that it is in the file."""
+    """The config is read from JSON beside the file and from the config object inside the file."""
     package: Any = transformer_lens
     cfg = package.HookedTransformerConfig(
         n_layers=2,

@@ -1,4 +1,4 @@
-"""Processed weights: TransformerLens 3.9's own, number for number, and probabilities that stay."""
+"""Processed weights equal TransformerLens 3.9's number for number, and leave the probabilities unchanged."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def moved(**options):
 
 
 def assert_close(got, want):
-    """Equal but for rounding in float32, in which TransformerLens processes whatever it is given."""
+    """Assert equality up to float32 rounding: TransformerLens processes every model in float32."""
     bound = 500 * torch.finfo(torch.float32).eps * want.abs().max().clamp(min=1)
     assert got.shape == want.shape and (got - want).abs().max() <= bound, (got - want).abs().max()
 

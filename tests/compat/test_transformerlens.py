@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:
 
 @pytest.fixture(params=["none", "pre"])
 def run(request):
-    """Model, logits and cache."""
+    """A model, its logits and its cache."""
     model = make(norm=request.param)
     logits, cache = model.run_with_cache(rows())
     return model, logits.detach(), cache
@@ -134,7 +134,7 @@ def test_every_cached_value_is_that_of_transformer_lens(norm):
 
 
 def normed(model, cache, resid):
-    """What the unembedding reads, by hand (norm at scale 1 and shift 0)."""
+    """The input of the unembedding, computed by hand (norm at scale 1 and shift 0)."""
     if model.cfg.normalization_type is None:
         return resid
     return (resid - resid.mean(dim=-1, keepdim=True)) / cache["ln_final.hook_scale"]
@@ -301,6 +301,6 @@ def test_composition_scores_are_those_of_3_9():
 
 
 def test_svd_interpreter():
-    """It asks for as many logits as tokens."""
+    """The SVD interpreter works on a model with as many logits as tokens, which TransformerLens requires."""
     model = make(outputs="tokens", dtype=torch.float32)
     assert SVDInterpreter(model).get_singular_vectors("OV", 1, num_vectors=2, head_index=0).shape[-1] == 2

@@ -1,4 +1,4 @@
-"""To TransformerLens's own models and back, and other people's models."""
+"""Export to TransformerLens's own models, import from them, and models published by others."""
 
 import os
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_export_refuses(choices, message):
 
 
 def test_export_refuses_an_option_that_nobody_listed(monkeypatch):
-    """As one would be that is added to our models tomorrow."""
+    """An option missing from ``CARRIED``, such as one newly added to our models, is refused by name."""
     from interp import transformerlens
 
     model = make(attention="bidirectional")
@@ -89,7 +89,7 @@ def test_export_refuses_an_mlp():
 
 
 def legacy_state(model) -> dict[str, torch.Tensor]:
-    """A state dict as 3.9 writes it: our names, and two buffers per block."""
+    """A state dict as TransformerLens 3.9 writes it: our names, and two buffers per block."""
     buffers = {f"blocks.{i}.attn.mask": torch.ones(0, 0).bool() for i in range(LAYERS)}
     return model.state_dict() | buffers | {"blocks.0.attn.IGNORE": torch.tensor(-torch.inf)}
 

@@ -19,7 +19,7 @@ PATCHES = sorted(name for name in dir(patching) if name.startswith("get_act_patc
 
 @pytest.fixture
 def patch_case():
-    """Model, corrupted tokens, clean cache, metric."""
+    """A model, corrupted tokens, a clean cache and a metric."""
     model, clean = make(), rows(1)
     corrupted = torch.tensor([[5, 2, P]])
     _, cache = model.run_with_cache(clean)
@@ -161,7 +161,7 @@ def test_collect_activations():
 
 @only_4
 def test_tools_refuse_training_mode():
-    """So that loaders must call eval()."""
+    """Tools refuse a model in training mode, so a loader that forgets eval() is noticed."""
     with pytest.raises(ValueError, match="evaluation mode"):
         analysis("direct_logit_attribution")(make().train(), rows(1), answer_tokens=4)
 

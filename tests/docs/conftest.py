@@ -1,4 +1,4 @@
-"""``tables`` is docs/tables.py, which is a script beside the pages and no package."""
+"""The fixture ``tables``: docs/tables.py as a module, which is a script beside the pages and no package."""
 
 import sys
 from pathlib import Path

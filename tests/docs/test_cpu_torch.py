@@ -1,4 +1,4 @@
-"""`make` takes PyTorch's CPU build where no GPU is seen; a server of the test's own stands for PyTorch's index."""
+"""`make` takes PyTorch's CPU build where no GPU is seen; a local server replaces PyTorch's index."""
 
 import http.server
 import importlib.util
@@ -55,7 +55,7 @@ def index(tmp_path) -> Path:
 
 
 def run(tmp_path: Path, address: str, has_gpu: bool = False, **more: str) -> tuple[list[str], list[str], float]:
-    """What the script installs and says, and the seconds it takes, in an environment without torch."""
+    """The script's installed packages, output and seconds, in an environment without torch."""
     tools, target = tmp_path / "bin", tmp_path / "target"
     tools.mkdir(exist_ok=True)
     tool = tools / "nvidia-smi"

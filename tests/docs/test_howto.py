@@ -1,4 +1,4 @@
-"""What a newcomer's change costs: each example of CONTRIBUTING.md applies to the tree, and its own tests pass."""
+"""The cost of a newcomer's change: each example of CONTRIBUTING.md applies to the tree, and its own tests pass."""
 
 import os
 import re
@@ -28,7 +28,7 @@ TREE = ("train", "interp", "tests", "docs", "pyproject.toml", "README.md", "CONT
 
 
 def copied(folder: Path) -> Path:
-    """A copy of the tree."""
+    """Copy the tree into ``folder``."""
     leave = shutil.ignore_patterns("__pycache__", ".*", "images", "site")
     for name in TREE:
         if (ROOT / name).is_dir():
@@ -61,7 +61,7 @@ def test_each_example_applies_to_the_tree_as_it_is(path, tmp_path):
 
 
 def test_the_examples_work(tmp_path):
-    """All in one copy of the tree: the tests that they add or change pass, and those that go over every registry."""
+    """With all examples applied to one copy, their own tests and those that go over every registry pass."""
     folder, tests = copied(tmp_path), list(ALSO)
     for path in PATCHES:
         assert applied(folder, path).returncode == 0

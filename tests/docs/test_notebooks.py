@@ -1,4 +1,4 @@
-"""The notebooks run to their ends; the committed outputs are those of the code, small, and without scripts."""
+"""The notebooks run to their ends; committed outputs match the code, are small, and hold no scripts."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def notebooks():
 
 
 def kinds(notebook) -> list[list[str]]:
-    """Kinds of the outputs of every code cell."""
+    """The kinds of the outputs of every code cell."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [[kind for o in cell.outputs for kind in sorted(o.get("data", {o.output_type: ""}))] for cell in cells]
 

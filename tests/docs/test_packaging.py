@@ -23,7 +23,7 @@ def project() -> dict[str, Any]:
 
 
 def normal(name: str) -> str:
-    """A distribution's name as indexes compare it."""
+    """A distribution's name in the normalised form that indexes compare."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -49,7 +49,7 @@ def test_every_dependency_has_a_lower_bound_and_a_tested_version():
 
 
 def test_no_address_is_invented():
-    """No home page exists yet, so none is named."""
+    """No address is given anywhere, because no home page exists yet."""
     assert "urls" not in project()
     for name in ("CITATION.cff", "SECURITY.md"):
         assert "http" not in (ROOT / name).read_text()
@@ -57,7 +57,7 @@ def test_no_address_is_invented():
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory) -> tuple[Path, Path]:
-    """The wheel and the source archive, built from a copy of what git would commit."""
+    """The wheel and the source archive, built from a copy of the files that git would commit."""
     folder = tmp_path_factory.mktemp("dist")
     argv = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -99,7 +99,7 @@ def test_the_source_archive_holds_tests_and_docs_and_no_runs(archives):
 
 @pytest.mark.slow
 def test_the_wheel_runs_in_a_fresh_environment(archives, tmp_path):
-    """Installed alone, with this environment's other packages behind it; every console script answers, and two work."""
+    """Every console script of the installed wheel answers, and two work, beside this environment's other packages."""
     home = tmp_path / "env"
     venv.create(home, with_pip=True)
     (site,) = home.glob("lib/python*/site-packages")

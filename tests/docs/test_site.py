@@ -1,4 +1,4 @@
-"""The site builds without a warning, asks the network for nothing, and its pages open from the disk."""
+"""The site builds without a warning, makes no network request, and its pages open from the disk."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def site(tmp_path_factory) -> Path:
 
 
 def outside(html: str) -> list[str]:
-    """Addresses that a page loads by itself; links that a reader may follow are not among them."""
+    """Addresses that a page loads by itself, without the links that a reader may follow."""
     tags = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*>", html)
     found = [re.search(r"""(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""", tag) for tag in tags]
     return [match[1] for match in found if match]
@@ -55,7 +55,7 @@ def test_control_a_broken_link_fails_the_build(tmp_path):
 
 
 def test_pages_in_a_browser(site):
-    """Light, dark and on a phone: no complaint, no request, no sideways scrolling; figures and search work."""
+    """Pages in light, dark and phone view: no error, no request, no sideways scrolling; figures and search work."""
     from browser import launched, opened_in, wait_until
 
     sizes = {"light": (1280, 900), "dark": (1280, 900), "phone": (390, 844)}

@@ -1,4 +1,4 @@
-"""Runs on an accelerator beside those of a CPU: their losses step by step, and where ``quick`` ends."""
+"""Comparison of runs on an accelerator with runs on a CPU: losses step by step, and the end of ``quick``."""
 
 import contextlib
 import math
@@ -46,7 +46,7 @@ DRAWN = {"dropout", "noise"}
 
 
 def first_losses(config: Any, device: Any, steps: int) -> list[float]:
-    """Losses in nats of a run's first updates."""
+    """Losses (nats) of a run's first updates."""
     import torch
 
     from train.engine.loop import one_thread_each
@@ -58,7 +58,7 @@ def first_losses(config: Any, device: Any, steps: int) -> list[float]:
 
 
 def singles(bench: Bench) -> None:
-    """Losses of the first updates of one run of each kind."""
+    """Compare the losses of the first updates of one run of each kind."""
     bench.found["rows"] = []
     for name, (preset, fields) in CASES.items():
         if bench.left_s <= 0:
@@ -98,7 +98,7 @@ def _single(bench: Bench, name: str, preset: str, fields: dict[str, Any]) -> Non
 
 
 def _as_trained(bench: Bench, name: str, config: Any, exact: list[float]) -> dict[str, Any]:
-    """Losses of a run in its own precision; on a CPU bfloat16, which rounds more, stands in for TF32."""
+    """Losses of a run in its own precision; on a CPU bfloat16, which rounds more, replaces TF32."""
     import torch
 
     from train.config.settings import override
@@ -123,7 +123,7 @@ def _apart(found: list[float], expected: list[float]) -> list[float]:
 
 
 def to_the_end(bench: Bench) -> None:
-    """``quick`` trained to its last step on both, through the engine, and read as a report would."""
+    """Train ``quick`` to its last step on both devices through the engine, and compare measures of a report."""
     import torch
 
     from train.config.presets import find_preset

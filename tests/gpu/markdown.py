@@ -4,7 +4,7 @@ from typing import Any
 
 
 def page(result: dict[str, Any]) -> str:
-    """Everything that a result holds, for people."""
+    """The Markdown text of everything that a result holds."""
     stages, machine = result["stages"], result["stages"].get("machine", {})
     where = ", ".join(f"{name} {value}" for name, value in machine.get("versions", {}).items())
     is_dry = machine.get("kind") != "cuda"

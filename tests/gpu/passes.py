@@ -1,4 +1,4 @@
-"""Internals of the package that the checks on an accelerator use: the one file to change when the internals change."""
+"""Package internals that the accelerator checks use: the only file to change when these internals change."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from typing import Any
 
 
 def accelerators_pass(device: Any) -> contextlib.AbstractContextManager[None]:
-    """Stacks made in this context take the accelerator's pass, on a CPU too, so that a dry run exercises that pass."""
+    """Context in which stacks use the accelerator's pass, on a CPU too, so that a dry run exercises that pass."""
     from train.passes.vmapped import VmappedPass
 
     return _every_stack(VmappedPass) if device.type == "cpu" else contextlib.nullcontext()
 
 
 def autograd_pass() -> contextlib.AbstractContextManager[None]:
-    """Stacks made in this context take one model at a time, by autograd over the training forward, on any device."""
+    """Context in which stacks run one model at a time, by autograd over the training forward, on any device."""
     from train.passes.functional import FunctionalPass
 
     return _every_stack(FunctionalPass)
 
 
 def plain_pass() -> contextlib.AbstractContextManager[None]:
-    """Stacks made in this context run the hooked model itself under autograd."""
+    """Context in which stacks run the hooked model itself under autograd."""
     from train.passes.plain import PlainPass
 
     return _every_stack(PlainPass)
@@ -28,7 +28,7 @@ def plain_pass() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def in_float64() -> Iterator[None]:
-    """Stacks made in this context have float64 weights."""
+    """Context in which stacks have float64 weights."""
     from train.engine import stack
 
     usual = stack.build_model
@@ -55,7 +55,7 @@ def _every_stack(kind: Any) -> Iterator[None]:
 
 
 def at_once(stack: Any) -> int:
-    """How many models of a stack that has taken a step are taken together; 1 for a pass that takes one at a time."""
+    """Number of models that a stack processes together after its first step; 1 for a pass of single models."""
     chunks = getattr(stack.taken, "_leaves", None)
     return chunks[0][0].stop if chunks else 1
 
@@ -68,7 +68,7 @@ def estimate(config: Any) -> int:
 
 
 def refused(configs: list[Any], device: Any) -> str | None:
-    """The package's error for more runs than it expects to fit; None if the runs fit."""
+    """The package's error for more runs than it expects to fit in memory, or None."""
     from train.engine.shapes import check_memory
     from train.errors import UsageError
 
@@ -80,7 +80,7 @@ def refused(configs: list[Any], device: Any) -> str | None:
 
 
 def verdict_of(run: Any) -> str:
-    """The run's verdict in a word: clock, pizza, mixed, undecided or none."""
+    """The run's verdict in one word: clock, pizza, mixed, undecided or none."""
     try:
         from interp.story import verdict  # type: ignore
     except ImportError:

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed on an accelerator, beside one that is left alone there."""
+"""A run killed and resumed on an accelerator, beside an undisturbed run there."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def killed_and_resumed(bench: Bench) -> None:
-    """Of two kinds of run: SIGKILL between two snapshots, resumed by another process, compared to the last bit."""
+    """Kill runs between two snapshots, resume each in another process, and compare to the last bit."""
     bench.found["rows"] = []
     for name, fields in CASES.items():
         bench.attempt(f"{name}: killed and resumed", lambda name=name, fields=fields: _case(bench, name, fields))
@@ -57,7 +57,7 @@ def _case(bench: Bench, name: str, fields: dict[str, Any]) -> None:
 
 
 def _elsewhere(bench: Bench, config: Any, folder: Path, kill_at: str) -> int:
-    """Exit status of another process that trains there."""
+    """Train in another process and return its exit status."""
     command = [sys.executable, str(Path(__file__).parent / "trainee.py"), str(folder), str(bench.device), kill_at]
     text = json.dumps(config.to_dict())
     limit = max(bench.left_s, 1)

@@ -1,4 +1,4 @@
-"""Model-steps per second of K runs side by side, beside the step's own products and bytes, and their memory.
+"""Model-steps per second of K runs side by side, with their floors and their memory.
 
 The floors are measured here: all products of a step, K at a time, a kind at a time; and the bytes that these products
 and the optimiser must move, at the rate of a large copy. The share is of the slower one.
@@ -23,7 +23,7 @@ ROUNDS = 5
 
 
 def table(bench: Bench) -> None:
-    """K = 1, 2, 4 ... 1,024 of each preset, the smaller first, as far as time and memory go."""
+    """Measure K = 1, 2, 4 ... 1,024 of each preset, smaller K first, as far as time and memory allow."""
     bench.found |= {"rows": [], "bytes_per_s": copy_rate(bench)}
     largest = 4 if bench.is_small else 1024
     for i, preset in enumerate(PRESETS):
@@ -44,7 +44,7 @@ def table(bench: Bench) -> None:
 
 
 def plain(bench: Bench) -> None:
-    """The hooked model itself under autograd: its speed, and its losses."""
+    """Measure the speed and losses of the hooked model itself under autograd."""
     import torch
     from gpu.agreement import TOLERANCE, first_losses
 
@@ -61,7 +61,7 @@ def plain(bench: Bench) -> None:
 
 
 def _row(bench: Bench, preset: str, k: int) -> str | None:
-    """Measure a row of the table; or why it could not be."""
+    """Measure a row of the table; returns None, or the reason that it could not be measured."""
     import torch
 
     from train.config.presets import find_preset
@@ -88,7 +88,7 @@ def _row(bench: Bench, preset: str, k: int) -> str | None:
 
 
 def measured(bench: Bench, configs: list[Any]) -> dict[str, Any]:
-    """Time and memory of a stack's step."""
+    """Time and memory of a step of a stack."""
     import torch
 
     from train.engine.loop import one_thread_each
@@ -123,7 +123,7 @@ def _floors(bench: Bench, config: Any, k: int, n_weights: int) -> dict[str, floa
     from benchmarks.products import flops, of_step
 
     def product_seconds(m: int, inner: int, n: int) -> float:
-        """Of [m, inner] @ [inner, n], and of the two products of its backward pass."""
+        """Seconds of [m, inner] @ [inner, n] and of the two products of its backward pass."""
         a, b, c = (torch.randn(k, *shape, device=bench.device) for shape in ((m, inner), (inner, n), (m, n)))
         products: list[Callable[[], Any]] = [lambda: a @ b, lambda: c @ b.mT, lambda: a.mT @ c]
         return sum(seconds(bench, product, PRODUCT_S) for product in products)
@@ -165,7 +165,7 @@ def seconds(bench: Bench, run: Callable[[], object], each: float) -> float:
 
 
 def _check_memory(bench: Bench) -> None:
-    """A further run takes no more than the estimate; and K runs that the estimate lets through did run."""
+    """Check that a further run takes no more memory than estimated, and that every K within the estimate ran."""
     rows = [row for row in bench.found["rows"] if "standing_bytes" in row]
     if not rows:
         bench.note("memory was not compared with its estimate: a CPU does not say what a stack takes")

@@ -13,7 +13,7 @@ PLAIN = ("-o", "addopts=", "-W", "default", "--strict-markers")
 
 
 def marked(bench: Bench) -> None:
-    """Counts and failures."""
+    """Run the tests marked ``gpu`` and record their counts and failures."""
     if importlib.util.find_spec("pytest") is None:
         bench.check("tests marked gpu", False, "not run: pytest is not installed")
         return

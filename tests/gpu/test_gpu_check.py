@@ -1,4 +1,4 @@
-"""The script of ``make gpu``, on a CPU and on tiny models: its stages see what is well, and what is not."""
+"""The script of ``make gpu``, on a CPU and tiny models: its stages notice both success and failure."""
 
 import argparse
 import itertools
@@ -23,7 +23,7 @@ def bench(tmp_path):
 
 
 def outcomes(bench):
-    """As a process that is killed now would leave them."""
+    """Outcomes of the checks as saved on disk, where a killed process would leave them."""
     return {check["name"]: check["ok"] for check in json.loads(bench.into.read_text())["checks"]}
 
 
@@ -37,7 +37,7 @@ def test_single_runs_agree(bench, monkeypatch):
 
 
 def test_control_runs_that_part_are_seen(bench, monkeypatch):
-    """One of them with a tenth of the other's learning rate; and an error is a failed check, not the end."""
+    """Runs at different learning rates fail the comparison; an error is a failed check and ends nothing else."""
     monkeypatch.setattr(agreement, "CASES", {"quick": agreement.CASES["quick"], "broken": ("quick", {"op": "nothing"})})
     usual = agreement.first_losses
     rates = itertools.cycle((1e-3, 1e-4))  # the first of two runs is the accelerator's
@@ -105,7 +105,7 @@ def test_memory_that_ends_and_time_that_ends_are_said(bench, monkeypatch):
 
 
 def test_memory_is_compared_with_its_estimate(bench):
-    """100 bytes a further run, of 150 that were expected, and of 90."""
+    """A further run of 100 bytes passes an estimate of 150 and fails one of 90."""
     row = {"preset": "nanda", "standing_bytes": 1700}
     bench.found["rows"] = [
         {**row, "k": 16, "estimate_bytes": 2400},
@@ -117,7 +117,7 @@ def test_memory_is_compared_with_its_estimate(bench):
 
 
 def test_marked_tests_are_counted(bench, monkeypatch, tmp_path):
-    """A folder with a test that passes, one that fails, and one without the mark; a file without marked tests."""
+    """A passing and a failing marked test are counted; unmarked tests and files without marks are left out."""
     folder = tmp_path / "tests"
     folder.mkdir()
     passing, failing = (f"import pytest\n@pytest.mark.gpu\ndef test_{i}(): assert {i}\n" for i in (1, 0))
@@ -133,7 +133,7 @@ def test_marked_tests_are_counted(bench, monkeypatch, tmp_path):
 
 
 def test_from_a_bare_checkout(tmp_path):
-    """A copy of what it needs, run from elsewhere: it takes the copy's code, whatever is installed; both files."""
+    """A bare copy run from elsewhere uses its own code, whatever is installed, and writes both files."""
     copy = tmp_path / "checkout"
     for name in ("train", "interp", "tests/gpu", "tests/benchmarks"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -153,7 +153,7 @@ def test_from_a_bare_checkout(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_device(tmp_path):
-    """One line, status 2, and no file."""
+    """Without a GPU the script prints one line, exits with status 2 and writes no file."""
     command = [sys.executable, str(ROOT / "tests/gpu/check.py"), "--out", str(tmp_path / "made")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
@@ -173,7 +173,7 @@ time.sleep(60)
 
 
 def test_a_stage_that_does_not_end_is_stopped(tmp_path, monkeypatch):
-    """What it had found is kept, and what it had started is stopped with it."""
+    """An endless stage is stopped with its child processes, and its results so far are kept."""
     from gpu import check
 
     script = tmp_path / "endless.py"

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def train_into(config: Any, folder: Path, device: Any, kill_at: int | None = None) -> Any:
-    """The store of the run trained to its end, from what the folder holds; this process dies at step ``kill_at``."""
+    """Train to the end from what the folder holds and return the store; the process kills itself at ``kill_at``."""
     from train.engine.loop import train
     from train.storage.store import RunStore
 
@@ -29,7 +29,7 @@ def train_into(config: Any, folder: Path, device: Any, kill_at: int | None = Non
 
 
 def main() -> None:
-    """Arguments: folder, device, step to die at or "end"; the config comes by standard input, as JSON."""
+    """Train with arguments folder, device, step to die at (or "end"), and the config as JSON on standard input."""
     root = Path(__file__).parent.parent.parent
     sys.path[:0] = [str(root), str(root / "tests")]
     from gpu.passes import accelerators_pass

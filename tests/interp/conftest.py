@@ -1,11 +1,11 @@
-"""Fixtures of the tests of interp alone: ``importing`` runs the import command on a committed model."""
+"""Fixtures of the tests of interp; ``importing`` runs the import command on a committed model."""
 
 import pytest
 
 
 @pytest.fixture
 def importing(tmp_path, capsys):
-    """``importing(name, layout, *flags)``: the run that the command makes of a fixture."""
+    """``importing(name, layout, *flags)``: the imported run of a fixture file."""
 
     def go(name, layout, *flags, out="run"):
         from oracles import foreign

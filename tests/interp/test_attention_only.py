@@ -1,4 +1,4 @@
-"""Runs of attention-only models: what needs neurons says that there are none, and nothing stops."""
+"""Runs of attention-only models: parts that need neurons say that there are none, and no part fails."""
 
 import pytest
 import torch

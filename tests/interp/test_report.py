@@ -6,7 +6,7 @@ from oracles.handmade import handmade_run
 
 @pytest.fixture(autouse=True)
 def quick_umap(monkeypatch):
-    """PCA stands in for UMAP, which compiles for half a minute; the end-to-end test runs the real one."""
+    """Replace UMAP, which compiles for half a minute, by PCA; the end-to-end test runs the real one."""
     import interp.sections.maps as maps
     from interp.maths.projections import pca_over_training
 
@@ -46,7 +46,7 @@ def test_report_of_a_run_and_of_its_folder(tmp_path, capsys, monkeypatch):
     ids=["mlp", "two layers", "group", "no equals sign"],
 )
 def test_report_of_every_kind_of_trained_run(changes, says, tmp_path, tiny_config, train_run, capsys, quick_disk):
-    """Trained by the engine and read back: every section is there, and none failed."""
+    """A run trained by the engine has a report with every section, and none failed."""
     from interp import open_run
     from interp.sections import SECTIONS
     from train.config.settings import override

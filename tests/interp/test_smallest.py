@@ -1,4 +1,4 @@
-"""The smallest moduli and groups, and the least training and test sets, give whole reports."""
+"""The smallest moduli and groups, and the smallest training and test sets, give complete reports."""
 
 from pathlib import Path
 

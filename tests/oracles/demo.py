@@ -14,7 +14,7 @@ P = 11
 
 
 def write(folder: Path) -> None:
-    """A checkpoint with the demo's keys, of an untrained model; every listed checkpoint is a copy of the model."""
+    """Write a checkpoint of an untrained model with the demo's keys; all its checkpoints are copies of the model."""
     package: Any = transformer_lens
     cfg = package.HookedTransformerConfig(
         n_layers=1, n_heads=2, d_model=8, d_head=4, d_mlp=12, act_fn="relu", normalization_type=None,

@@ -40,7 +40,7 @@ def eight_runs(root: Path) -> dict[str, Any]:
 
 
 def grokked(root: Path) -> Any:
-    """The hand-made pizza, whose log says that its test rows came later than its training rows."""
+    """The hand-made pizza, with a log in which test accuracy follows training accuracy late."""
     from interp import open_run
     from train.storage.store import RunStore
 
@@ -59,16 +59,16 @@ def written(store: Any, rows: list[dict[str, Any]]) -> None:
 
 
 def memorising(root: Path) -> Any:
-    """A lookup table that answers its training rows, and each test row with the answer after the right one: 0 %."""
+    """A lookup table that answers its training rows; each test row gets the answer after the right one."""
     run = lookup(root, shift=1)
     return logged(run, train=(run[0].accuracy("train"), 1.0), test=(run[0].accuracy("test"), 0.0))
 
 
 def lookup(root: Path, shift: int, op: str = "add", p: int = 7) -> Any:
-    """An MLP with a neuron for every pair; test rows get the answer that is ``shift`` after the right one.
+    """An MLP with a neuron for every pair, whose test rows get the answer ``shift`` after the right one.
 
-    W_E is one-hot, so that neuron (a, b), relu(e_a + e_b - 1), fires on its own pair alone. At step 0 nothing is put
-    out.
+    W_E is one-hot, so that neuron (a, b), relu(e_a + e_b - 1), fires on its own pair alone. At step 0 all logits
+    are zero.
     """
     from train.config.model import ModelConfig
     from train.config.run import RunConfig, ScheduleConfig
@@ -132,7 +132,7 @@ def imported(root: Path) -> Any:
 
 
 def logged(run: Any, train: tuple[float, ...], test: tuple[float, ...]) -> Any:
-    """The run with the given accuracies logged at its snapshots; the losses are computed from its weights."""
+    """The run with these accuracies logged at its snapshots; the losses are computed from its weights."""
     from interp import open_run
     from train.storage.store import RunStore
 

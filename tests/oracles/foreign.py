@@ -1,4 +1,4 @@
-"""Small models with random weights in the layouts that others save: ``python tests/oracles/foreign.py`` writes them.
+"""Small random models in the layouts that others save; ``python tests/oracles/foreign.py`` writes them.
 
 Values come from Python's own generator, which gives the same numbers everywhere. No two sizes of a model are
 equal where their layout allows it, so that a matrix read the wrong way round does not fit.

@@ -14,13 +14,13 @@ def load(name):
 
 
 def rows(n, *extra, offset=0):
-    """Token rows of all pairs: a, b (numbered from ``offset``), and what follows."""
+    """Token rows of all pairs: a, b (numbered from ``offset``) and the tokens ``extra``."""
     ab = pairs(n) + torch.tensor([0, offset])
     return torch.cat([ab, torch.tensor(extra, dtype=torch.long).expand(len(ab), -1)], dim=1)
 
 
 def s4(ab):
-    """Pairs of our elements (lexicographic) in their numbers."""
+    """Pairs of our elements of S4 (lexicographic order), in the numbering of rep-theory."""
     theirs = torch.tensor([foreign_forward.S4.index(name) for name in sorted(foreign_forward.S4)])
     return theirs[ab]
 
@@ -95,7 +95,7 @@ FORWARDS |= {
 
 
 def close(found, expected):
-    """Sums of up to 100 products of numbers near 1, in another order."""
+    """Whether logits agree up to the rounding of sums of 100 products near 1, in another order."""
     return torch.allclose(
         found, expected, rtol=0, atol=200 * torch.finfo(found.dtype).eps * float(expected.abs().max())
     )

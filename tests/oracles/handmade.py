@@ -1,4 +1,4 @@
-"""A model whose weights are set by formula, and a run made of such models: the answers are known exactly.
+"""A model with weights set by formula, and a run of such models, whose answers are known exactly.
 
 For key frequencies k (w = 2 pi k / p): W_E holds cos(wa) and sin(wa); zero W_Q and W_K make attention
 average a, b and "="; for each phase f on a grid of [0, pi) the neurons relu(+-(cos(wa + f) + cos(wb + f)))

@@ -1,4 +1,4 @@
-"""The measures straight from their definitions: dense projectors, cubes over (a, b, c), one frequency at a time.
+"""The measures computed from their definitions: dense projectors, cubes over (a, b, c), one frequency at a time.
 
 Slow and plain on purpose, in numpy, from the model's full forward pass; nothing of ``interp`` is used. It is the
 oracle of the tests and the other side of ``tests/benchmarks/measures.py``.
@@ -33,7 +33,7 @@ def places(op: str, p: int) -> list[int]:
 
 
 def nll(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """-log softmax at the label, float64."""
+    """Negative log-softmax at the label, in float64."""
     top = logits.max(axis=1, keepdims=True)
     logsum = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
     return logsum - logits[np.arange(len(labels)), labels]
@@ -76,7 +76,7 @@ class Direct:
     # ---- bases -----------------------------------------------------------------------------------
 
     def basis(self) -> list[list[np.ndarray]]:
-        """Unit vectors by frequency 0..n//2: constant; cos and sin; for even n the last has its cosine alone."""
+        """Orthonormal vectors by frequency 0..n//2: constant; cos and sin; the cosine alone at k = n/2."""
         j, n = np.arange(self.n), self.n
         found = [[np.ones(n) / math.sqrt(n)]]
         for k in range(1, n // 2 + 1):
@@ -85,11 +85,11 @@ class Direct:
         return found
 
     def pair_waves(self, k: int) -> list[np.ndarray]:
-        """Unit cos and sin of w t over pairs."""
+        """Unit cos and sin of w t over the pairs."""
         return [(wave := b[self.t]) / np.linalg.norm(wave) for b in self.basis()[k]]
 
     def cube(self, k: int) -> np.ndarray:
-        """Unit cos w (t - c) over pairs and the cycle's answers."""
+        """Unit cos w (t - c) over the pairs and the cycle's answers."""
         c = np.arange(self.n)
         q = np.cos(2 * np.pi * k * (self.t[:, None] - c) / self.n)
         return q / np.linalg.norm(q)
@@ -110,7 +110,7 @@ class Direct:
     # ---- measures --------------------------------------------------------------------------------
 
     def losses(self) -> dict[str, float]:
-        """Losses and accuracies."""
+        """Loss and accuracy of each subset."""
         found = {}
         for name, rows in self.rows.items():
             found[f"{name}_loss"] = float(nll(self.whole[rows], self.labels[rows]).mean())
@@ -123,7 +123,7 @@ class Direct:
         return {k: sum(((u @ W) ** 2).sum() for u in us) / total for k, us in enumerate(self.basis()) if k}
 
     def gini(self, W: np.ndarray) -> float:
-        """Gini coefficient of Fourier norms, including the constant's."""
+        """Gini coefficient of Fourier norms, with the constant's norm."""
         x = sorted(float(np.linalg.norm(u @ W)) for us in self.basis() for u in us)
         n, total = len(x), sum(x)
         return 1 - 2 * sum(value / total * (n - i + 0.5) / n for i, value in enumerate(x, start=1))
@@ -166,12 +166,12 @@ class Direct:
         return self.loss(Z, "train")
 
     def restricted_neuron(self, subset: str) -> float:
-        """Neurons' parts and mean, through W_out W_U; the logits' means restored."""
+        """Loss from the neurons' parts at key frequencies, with the means of neurons and of logits restored."""
         Z = (self.H.mean(axis=0) + self.project(self.H, self.keys)) @ self.W_L
         return self.loss(Z - Z.mean(axis=0) + self.L.mean(axis=0), subset)
 
     def excluded_neuron(self) -> float:
-        """The neurons' parts taken out of what the neurons write."""
+        """Training loss without the contribution of the neurons' parts at key frequencies."""
         return self.loss(self.L - self.project(self.H, self.keys) @ self.W_L, "train")
 
     def irrelevance(self, wrong: bool) -> float:

@@ -1,4 +1,4 @@
-"""The models' forward passes as plain loops, and small random models to try them on."""
+"""The models' forward passes as plain loops, and small random models to test them on."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ EPS = torch.finfo(torch.float64).eps
 
 
 def small(layout: Any = "a b =", p=5, seed=3, **choices: Any) -> Any:
-    """A small model in float64 whose every number, biases and norms included, is random."""
+    """A small float64 model in which every parameter, biases and norms included, is random."""
     choices = {"n_layers": 2, "d_model": 8, "n_heads": 2, "d_mlp": 12, "biases": "all"} | choices
     model = build_model(RunConfig(task=TaskConfig(p=p, layout=layout), model=ModelConfig(**choices), seed=seed))
     model = model.double().eval()
@@ -64,7 +64,7 @@ def attend(weights, name, stream, causal, rate):
 
 
 def oracle(weights, tokens, *, norm="none", causal=True, rate=1.0, act_fn="relu", n_layers=2, attn_only=False):
-    """Logits [pos, d_vocab_out] of one row."""
+    """Logits [pos, d_vocab_out] of one row, by plain loops."""
 
     def normed(part, x):
         return layer_norm(x, weights[f"{part}.w"], weights[f"{part}.b"])

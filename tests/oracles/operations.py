@@ -37,7 +37,7 @@ def on_symmetries(oracle: OnSymmetries) -> OnSymmetries:
 
 
 def quotient(a: int, b: int, p: int) -> int:
-    """The c with c * b = a mod p, by search; undefined unless there is exactly one."""
+    """The c with c * b = a mod p, by search; -1 unless there is exactly one."""
     found = [c for c in range(p) if (c * b - a) % p == 0]
     return found[0] if len(found) == 1 else UNDEFINED
 
@@ -115,7 +115,7 @@ def then(*symmetries: Symmetry) -> Symmetry:
 
 
 def undo(symmetry: Symmetry) -> Symmetry:
-    """Inverse of a symmetry: each image is sent back to its point."""
+    """Inverse of a symmetry: each image goes back to its point."""
     return tuple(symmetry.index(point) for point in range(len(symmetry)))
 
 
@@ -135,7 +135,7 @@ def sandwich(a: Symmetry, b: Symmetry) -> Symmetry:
 
 
 def elements(name: str) -> dict[str, Symmetry]:
-    """Printable name -> symmetry, in the order of the group's indices.
+    """Symmetry of each printable name, in the order of the group's indices.
 
     C<n> turns the corners of a polygon. D<n> also turns it over: it acts on (corner, side facing up), so
     that D1 and D2 are told apart too; r<i>s is i turns, then over. S<n> and A<n> permute n things.

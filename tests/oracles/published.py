@@ -34,7 +34,7 @@ class Value:
 
     @property
     def expected(self) -> str:
-        """The value by the right definition."""
+        """The value by the correct definition, as text."""
         return self.published if self.true is None else self.true
 
 
@@ -56,7 +56,7 @@ def agrees(found: float, text: str) -> bool:
 
 
 def keys_of(run: Any) -> tuple[Any, ...]:
-    """Key frequencies of a run on a cycle, else key irreps."""
+    """Key frequencies of a run on a cycle, key irreps of other groups."""
     from interp import key_freqs
     from interp.parts.keyfreqs import key_irreps_of
     from interp.parts.structure import Law, find_law
@@ -65,7 +65,7 @@ def keys_of(run: Any) -> tuple[Any, ...]:
 
 
 def ours(run: Any, found: dict[str, Any], value: Value) -> float:
-    """The number among a run's measures."""
+    """Our number for a published value, from a run's measures."""
     measured = found[value.measure]
     if not value.at:
         return measured
@@ -75,7 +75,7 @@ def ours(run: Any, found: dict[str, Any], value: Value) -> float:
 
 
 def published_irreps(name: str | None) -> dict[str, str]:
-    """Our name of each irrep of S5 or A5 by its published one, told apart by its characters."""
+    """Our name of each published irrep of S5 or A5, matched by characters."""
     if name is None:
         return {}
     import torch

@@ -23,7 +23,7 @@ SHAPES = {
 
 
 def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **fields):
-    """A Run whose snapshots have random weights, biases too."""
+    """A Run whose snapshots have random weights, including biases."""
     from train.config.run import RunConfig
     from train.config.settings import override
     from train.model import build_model
@@ -52,7 +52,7 @@ def random_run(root: Path, seed: int = 0, scale: float = 1.0, steps=(0, 10), **f
 
 
 def untrained_run(root: Path, seeds: tuple[int, ...] = (1, 2), task: Any = None, **model: Any) -> Any:
-    """An open run with one initial model at each step 0, 10, 20, ..., all its tensors moved; biases are drawn too."""
+    """An open run with an initial model at steps 0, 10, 20, ...; every tensor is moved, biases are drawn too."""
     from train.config.model import ModelConfig
     from train.config.run import RunConfig, ScheduleConfig
     from train.config.task import TaskConfig

@@ -1,6 +1,6 @@
 """Models that others trained and published, as runs: ``published_run(name, folder, root)``.
 
-The files are not this project's to pass on: ``GROKLENS_THIRD_PARTY`` names the folder that holds them.
+The files are not redistributed here: ``GROKLENS_THIRD_PARTY`` names the folder that holds them.
 """
 
 import os

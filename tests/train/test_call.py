@@ -1,4 +1,4 @@
-"""``from train import train``: the command from Python, by the same names, with the same answers."""
+"""``from train import train``: the command from Python, with equal names and results."""
 
 import inspect
 import json
@@ -28,7 +28,7 @@ def session_of(path):
 
 
 def test_the_run_is_the_command_s(tmp_path, capsys):
-    """The same directory, byte for byte but for times: the log without seconds, and every snapshot."""
+    """The run equals the command's: its directory, every snapshot, and the log but for times."""
     path = call(**TINY, out=tmp_path / "ours", quiet=True)
     argv = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
     status, out, _ = runner(tmp_path, capsys)(*argv)
@@ -61,7 +61,7 @@ def test_presets_files_and_keywords_in_order(tmp_path):
 
 
 def test_a_config_object_and_its_command(tmp_path):
-    """The command in ``run.json`` trains the same run."""
+    """The command recorded in ``run.json`` trains the run of a config object."""
     from train import RunConfig
     from train.cli.request import read_request
 
@@ -219,7 +219,7 @@ def test_progress_on_standard_error(tmp_path, capsys):
 
 
 def test_progress_in_a_notebook(tmp_path, capsys, monkeypatch):
-    """One line below the cell, replaced in place; and nothing on standard error, which notebooks show in red."""
+    """Progress in a notebook is one line below the cell, replaced in place, and nothing on standard error."""
     shown, replaced = [], []
 
     class Handle:
@@ -274,7 +274,7 @@ def test_a_config_with_other_settings():
 
 
 def test_runs_are_opened_for_training_in_one_place():
-    """Command, sweep and ``train`` share it: nothing else in the package records a session, or trains a stack."""
+    """Command, sweep and ``train`` share one function that records sessions and trains stacks; nothing else does."""
     root = Path(__file__).parents[2] / "train"
     texts = {str(path.relative_to(root)): path.read_text() for path in root.rglob("*.py")}
     assert {name for name, text in texts.items() if "session_info(" in text} == {

@@ -1,4 +1,4 @@
-"""Crossings of a curve, by hand."""
+"""Crossings of a curve, worked out by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""``python -m train.runs``: the runs that it lists, the damage that it finds, and the files that it deletes."""
+"""``python -m train.runs``: the runs it lists, the damage it finds, and the files it deletes."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory, train_run, tiny_config):
-    """A folder with a run of twelve steps that is done; the run, and its config."""
+    """A folder with a finished run of twelve steps, the run, and its config."""
     config = dataclasses.replace(tiny_config, schedule=dataclasses.replace(tiny_config.schedule, steps=12))
     store = train_run(tmp_path_factory.mktemp("small"), config)
     return store.path, config
@@ -22,7 +22,7 @@ def small(tmp_path_factory, train_run, tiny_config):
 
 @pytest.fixture
 def run(small, tmp_path):
-    """A copy of the run, in a folder ``runs``."""
+    """A copy of the run in a folder ``runs``."""
     return shutil.copytree(small[0], tmp_path / "runs" / small[0].name)
 
 
@@ -136,7 +136,7 @@ def test_a_run_of_the_older_format_is_not_verified(runs, tmp_path):
     ids=["every", "last", "dropped"],
 )
 def test_a_thinned_run_is_verified_opens_and_trains_on(run, runs, small, train_run, flags, kept):
-    """Trained on, it logs and saves what the whole run does, bit for bit, but for what was deleted."""
+    """A thinned run verifies, opens and resumes with the whole run's log and snapshots, but for deleted ones."""
     from interp import open_run
     from train.storage.store import RunStore
 
@@ -160,7 +160,7 @@ def test_a_thinned_run_is_verified_opens_and_trains_on(run, runs, small, train_r
 
 
 def test_without_lower_counts_a_thinned_run_would_be_damaged(run, monkeypatch):
-    """Control: the manifest alone is not enough."""
+    """A manifest thinned without lower counts in the other files (the control) is reported as damage."""
     from train.storage import thinning
     from train.storage.store import RunStore
 
@@ -170,7 +170,7 @@ def test_without_lower_counts_a_thinned_run_would_be_damaged(run, monkeypatch):
 
 
 def test_killed_anywhere_the_run_is_whole(small, tmp_path, monkeypatch):
-    """Whatever write or deletion is the last, every file verifies, and the same command then finishes the work."""
+    """Killed at any write or deletion, every file verifies, and a repeated command finishes the work."""
     from train.storage import thinning
     from train.storage.store import RunStore
 

@@ -1,4 +1,4 @@
-"""Nothing that Windows lacks is required: training works where POSIX names are hidden and folders cannot be opened."""
+"""Nothing that Windows lacks is required: training works without POSIX names and with folders that do not open."""
 
 import subprocess
 import sys
@@ -82,13 +82,13 @@ def test_a_run_is_trained_resumed_verified_and_thinned(tmp_path):
 
 
 def test_the_hidden_names_would_be_missed(tmp_path):
-    """Control: a module of ours that asks for one fails there."""
+    """A module that uses a hidden name fails (the control)."""
     done = hidden(tmp_path / "out", "print(files.os.fchmod)", train=False)
     assert done.stdout.splitlines()[-1] == "AttributeError module 'os' has no attribute 'fchmod'"
 
 
 def test_no_name_of_posix_alone_is_used_without_asking_for_it():
-    """In the source each such name stands in a ``hasattr`` or ``getattr``, on its line or on the line before."""
+    """In the source each POSIX-only name has a ``hasattr`` or ``getattr`` on its line or the line before."""
     for path in [*ROOT.glob("train/**/*.py"), *ROOT.glob("interp/**/*.py")]:
         lines = path.read_text().splitlines()
         for i, line in enumerate(lines):

@@ -20,7 +20,7 @@ def hooked_logits(snap, hooks):
 
 @torch.no_grad()
 def zeroed_logits(snap, name, index):
-    """Logits with some weights of a copy set to zero."""
+    """Logits of a copy of the model with some weights set to zero."""
     weights = {key: tensor.clone() for key, tensor in snap.model.state_dict().items()}
     weights[name][index] = 0
     model = copy.deepcopy(snap.model)
@@ -145,7 +145,7 @@ def task_of(op, structure):
 
 
 def places(op, structure):
-    """Places of both operands in the cycle, [rows], -1 outside it; the cycle's length; the law's sign."""
+    """Places of both operands in the cycle [rows] (-1 outside), the length of the cycle, and the sign of the law."""
     n = structure if isinstance(structure, int) else int(structure[1:])
     place = list(range(n))
     if op in ("mul", "div"):

@@ -1,4 +1,4 @@
-"""Tables of effects, against losses taken one by one."""
+"""Tables of effects, against losses computed one by one."""
 
 import dataclasses
 import math
@@ -121,7 +121,7 @@ def test_an_mlp_has_no_rows_of_heads_and_a_task_without_a_law_no_frequencies(tmp
 
 
 def test_all_heads_and_neurons_gone_leaves_what_the_embedding_says(tmp_path):
-    """The residual stream at "=" is then the same for every pair: the loss is the entropy of fixed odds, by hand."""
+    """Without heads and neurons the residual stream at "=" is constant: the loss is a cross-entropy by hand."""
     from interp.circuits import ablate_heads, ablate_neurons, effects
 
     snap = untrained_run(tmp_path).last

@@ -54,7 +54,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "chosen"), CASES, ids=str)
 def test_what_is_not_chosen_stays(name, chosen, tmp_path):
-    """Entry by entry, in a plain loop."""
+    """Entries that are not selected keep their values, by a plain loop over all entries."""
     from interp.circuits import patch_from
 
     run = untrained_run(tmp_path)

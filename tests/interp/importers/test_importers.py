@@ -105,7 +105,7 @@ def test_losses_say_how_many_updates_were_done(importing, tmp_path, told, step):
 
 @pytest.mark.parametrize(("n_losses", "steps"), [(200, [1, 101, 200]), (199, [0, 100, 199]), (0, [1, 101, 200])])
 def test_losses_say_which_updates_a_series_has(importing, tmp_path, n_losses, steps):
-    """199 losses and a last epoch of 199: the models were saved before the updates of their epochs."""
+    """With 199 losses and a last epoch of 199, the models were saved before the updates of their epochs."""
     models = [foreign.nanda(seed) for seed in (1, 2, 3)]
     content = {"model_checkpoints": models, "checkpoint_epochs": [0, 100, 199], "train_losses": [1.0] * n_losses}
     torch.save(content, tmp_path / "series.pth")
@@ -125,7 +125,7 @@ def test_the_folder_that_nandas_code_writes(importing, tmp_path):
 
 
 def test_rep_theorys_own_folder(importing, tmp_path):
-    """model.pt beside cfg.json, as each of their runs has it, and a folder of checkpoints below."""
+    """A folder in rep-theory's form is imported: model.pt beside cfg.json, and a folder of checkpoints below."""
     (tmp_path / "D3" / "checkpoints").mkdir(parents=True)
     torch.save(foreign.reptheory(7, 6), tmp_path / "D3/model.pt")
     torch.save(foreign.reptheory(7, 6), tmp_path / "D3/checkpoints/40.pt")

@@ -1,4 +1,4 @@
-"""Importers and bad input: one line, the right status, nothing written."""
+"""Bad input to the importers: one line, the right status, and nothing written."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def refused(tmp_path, capsys):
 
 
 class Stranger:
-    """A class that a file of tensors does not need."""
+    """A class that no file of tensors needs."""
 
 
 def without(weights, name):
@@ -227,9 +227,9 @@ STILL_FITS = {
 @pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(FORWARDS))
 def test_no_tensor_of_another_shape_ends_in_a_traceback(name, share, tmp_path, capsys):
-    """Every tensor in turn as a scalar, empty, transposed, with an axis more, cut, and as whole numbers.
+    """A tensor as a scalar, empty, transposed, with an extra axis, cut, or of whole numbers ends in one line.
 
-    Each in every ``share``-th of these ways, by turns, so that every way meets some tensors of every model.
+    Each tensor is damaged in every ``share``-th of these ways, in turns, so that each way is tried on every model.
     """
     from interp.importers.__main__ import main
 

@@ -1,6 +1,6 @@
-"""Files that would take all time or memory: refused at once, in one line, with status 3 and nothing written.
+"""Files that would exhaust time or memory: refused at once, in one line, with status 3 and nothing written.
 
-All are given to the command in one process without the tests' type checks, which says what each took beyond start-up.
+One process without the tests' type checks runs the command on all files, and reports what each took beyond start-up.
 """
 
 import json
@@ -62,7 +62,7 @@ def deflated(path):
 
 
 def million_tensors(path):
-    """A million names, each with an empty tensor of one storage."""
+    """A file of a million names, each with an empty tensor of one storage."""
     start = b"".join(
         [
             b"\x80\x02}ctorch._utils\n_rebuild_tensor_v2\nq\x00ctorch\nFloatStorage\nq\x01",
@@ -76,7 +76,7 @@ def million_tensors(path):
 
 
 def million_entries(path):
-    """A directory of a million entries."""
+    """An archive whose directory has a million entries."""
     one = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 1) + bytes(16) + b"x"
     directory = one * 1_000_000
     wide = b"PK\x06\x06" + bytes(28) + struct.pack("<QQQ", 1_000_000, len(directory), 4)
@@ -86,7 +86,7 @@ def million_entries(path):
 
 
 def stored_elsewhere(path):
-    """A storage that its directory says has 1 GB in a file of 1 kB."""
+    """An archive of 1 kB whose directory claims a storage of 1 GB."""
     torch.save(NANDA, path)
     data = bytearray(path.read_bytes())
     at = data.find(b"PK\x01\x02")
@@ -95,7 +95,7 @@ def stored_elsewhere(path):
 
 
 def hollow(size):
-    """A file of zeros that takes no place on the disk."""
+    """A writer of a sparse file of ``size`` zero bytes, which takes no space on the disk."""
 
     def write(path):
         path.touch()
@@ -162,7 +162,7 @@ def old():
 
 
 def old_huge():
-    """A storage of 2^30 numbers that are not there."""
+    """A file in the old format that claims a storage of 2^30 numbers and holds none of them."""
     data = old()
     return data.replace(b"K\x18", b"J\x00\x00\x00\x40", 1) if b"K\x18" in data else data[:-40]
 

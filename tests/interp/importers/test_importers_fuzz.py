@@ -72,7 +72,7 @@ def test_any_change_of_a_file(name, seed, is_zip, kind):
 
 
 def old(name):
-    """A fixture in the format before PyTorch 1.6."""
+    """A fixture in the file format before PyTorch 1.6."""
     buffer = io.BytesIO()
     content = torch.load(foreign.HERE / "nanda.pth" if "object" in name else foreign.HERE / name, weights_only=True)
     torch.save(content, buffer, _use_new_zipfile_serialization=False)

@@ -1,4 +1,4 @@
-"""Hostile and harmless pickles beside weights: nothing runs, and nothing harmless makes a file damaged."""
+"""Hostile and harmless pickles beside weights: none is executed, and no harmless one makes a file unreadable."""
 
 import argparse
 import collections
@@ -107,7 +107,7 @@ def test_extensions_and_persistent_ids_are_not_followed(read, tmp_path):
 
 
 class Evil:
-    """What a file would run where classes are looked up."""
+    """An object whose pickle runs a function in any reader that looks up classes."""
 
     def __reduce__(self):
         return touch_file, ("evil",)
@@ -120,7 +120,7 @@ def touch_file(name):
 @pytest.mark.parametrize("protocol", range(1, 6))  # 0 cannot name storages: PyTorch reads no such file
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_hostile_object_beside_weights_is_left_alone(importing, tmp_path, monkeypatch, protocol, is_zip):
-    """Nothing runs in either format of torch.save, nor from a pickle in bytes within a pickle."""
+    """No hostile pickle is executed, in either format of torch.save or as bytes within a pickle."""
     monkeypatch.chdir(tmp_path)
     content = {"model": NANDA, "epoch": 4999, "extra": Evil(), "nested": pickle.dumps(Evil()), "kind": Evil}
     torch.save(content, "evil.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
@@ -175,7 +175,7 @@ def test_bombs_take_neither_time_nor_memory(read, case, monkeypatch):
 
 
 def kilobytes(what: str) -> int:
-    """Memory of this process, from Linux."""
+    """Memory of this process in kB, a field of Linux's /proc/self/status."""
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if what in line)
 
@@ -319,7 +319,7 @@ def test_tensors_are_those_of_pytorchs_own_reader(tmp_path):
 
 
 def test_the_demos_config_object_is_read(importing):
-    """Written by TransformerLens 3.9, as its Grokking_Demo saves it; see tests/oracles/demo.py."""
+    """The config object of a checkpoint in the Grokking_Demo's form is read; see tests/oracles/demo.py."""
     run = importing("transformerlens_demo_object.pth", "transformerlens", *ADD)
     assert run.steps == [100, 200, 300]
     assert run.config.model.act_fn == "relu" and run.config.model.norm == "none"
@@ -347,7 +347,7 @@ def test_configs_of_any_class_are_read(importing, tmp_path, wrap):
 
 
 class Whole(torch.nn.Module):
-    """A model of Nanda's names, with its config."""
+    """A model with Nanda's names and its config, pickled as an object."""
 
     def __init__(self, weights):
         super().__init__()

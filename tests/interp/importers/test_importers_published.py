@@ -1,4 +1,4 @@
-"""Importers on models that others published: losses to the digits given. Their files are not ours to commit."""
+"""Importers on published models: losses to the printed digits. The files are not redistributed here."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ LOW_PRECISION = ("--op", "add", "--train-frac", "0.3", "--split", "python", "--s
 
 
 def digits(text):
-    """A number with the tolerance that its digits leave: half of the last one."""
+    """A number with the tolerance of its printed digits: half a unit of the last one."""
     mantissa, _, exponent = text.partition("e")
     places = len(mantissa.partition(".")[2])
     return pytest.approx(float(text), abs=0.5001 * 10.0 ** (int(exponent or 0) - places))
@@ -45,7 +45,7 @@ def test_losses_are_the_published_ones(importing, name, layout, flags, train_los
     [("nanda_mod_addition_no_wd.pth", [5000]), ("nanda_low_precision_mod_addition.pth", [50_000])],
 )
 def test_steps_are_the_updates_that_the_losses_count(importing, name, steps):
-    """The first file's optimiser also records step 5000; the second file records nothing but its losses."""
+    """The step is the number of losses; the first file's optimiser also records step 5000."""
     run = importing(Path(str(FOLDER)) / name, "nanda", "--op", "add")
     assert run.steps == steps and run.origin.knows("step")
 

@@ -1,4 +1,4 @@
-"""The report of an imported run: whole for every kind of model, and it says what is not known."""
+"""The report of an imported run: complete for every kind of model, and clear about what is unknown."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from oracles.foreign_cases import ADD, FORWARDS
 
 @pytest.fixture(autouse=True)
 def quick_umap(monkeypatch):
-    """PCA stands in for UMAP, which compiles for half a minute."""
+    """Replace UMAP, which compiles for half a minute, by PCA."""
     import interp.sections.maps as maps
     from interp.maths.projections import pca_over_training
 

@@ -1,4 +1,4 @@
-"""Importers: a split is redone where its scheme is known; where it is not, there are no numbers."""
+"""Splits of imported models: redrawn where the scheme is known; otherwise there are no split numbers."""
 
 import random
 
@@ -40,7 +40,7 @@ def test_train_indices_are_the_split(importing):
 
 @pytest.mark.parametrize("op", ["div", "add"])
 def test_groks_split_is_numpys_shuffle_of_equations(importing, tmp_path, op):
-    """Equations as strings in the order of the published code, shuffled as a list as in that code."""
+    """The split of openai/grok is redrawn: equations as strings, in its order, shuffled as a list by numpy."""
     import numpy as np
 
     torch.save(load("grok.pt"), tmp_path / "model.pt")

@@ -13,7 +13,7 @@ TL = {"act_fn": "relu", "normalization_type": None, "attention_dir": "causal"}
 
 
 def imported(tmp_path, content, *flags, told: Any = None, layout="transformerlens", name="m.pt", capsys: Any = None):
-    """Exit status, error line and run of importing ``content``."""
+    """Import ``content``; returns exit status, error line and run."""
     from interp import open_run
     from interp.importers.__main__ import main
 
@@ -34,7 +34,7 @@ PREFIXES = ["_orig_mod.", "module.", "model.", "net.", "module._orig_mod.", "mod
 
 
 def inside(content, change):
-    """A checkpoint whose state dict is ``change`` of its own."""
+    """The checkpoint with ``change`` applied to its state dict."""
     for key in ("model", "state_dict"):
         if key in content:
             return {**content, key: inside(content[key], change)}
@@ -164,7 +164,7 @@ def test_a_flag_for_a_layout_whose_rows_are_known_is_refused(tmp_path, capsys, n
 
 
 def test_marks_before_the_elements(tmp_path):
-    """Token 0 is "=": the elements are the others, in order."""
+    """A model whose token 0 is "=" is imported; its elements are the other tokens, in order."""
     content = adder("a b 7", 8)
     order = torch.tensor([7, 0, 1, 2, 3, 4, 5, 6])
     content = {**content, "embed.W_E": content["embed.W_E"][order], "unembed.W_U": content["unembed.W_U"][:, order]}

@@ -1,4 +1,4 @@
-"""What hostile pickles of the tests would run."""
+"""Functions that the hostile pickles of the tests try to run."""
 
 touched: list[str] = []
 

@@ -86,7 +86,7 @@ def test_null_is_the_95_percent_point(n):
 
 
 def score_of_angles(angles: torch.Tensor) -> torch.Tensor:
-    """The max over frequencies for given angles, as matrix products; no centroid involved."""
+    """The best score over frequencies at given angles, as matrix products, without a centroid."""
     n = angles.shape[1]
     jk = torch.outer(torch.arange(n), torch.arange(1, n)).double() * 2 * torch.pi / n
     z = torch.exp(1j * angles)

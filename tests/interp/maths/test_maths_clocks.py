@@ -1,4 +1,4 @@
-"""Clock or pizza: closed forms of both, and the model of Zhong et al. whose values are published."""
+"""Clock or pizza: closed forms of both, and the published values of a model of Zhong et al."""
 
 import math
 import os
@@ -24,7 +24,7 @@ def grid():
 
 
 def by_difference(correct):
-    """Lines of pairs (b + d, b)."""
+    """The grid regrouped into lines of pairs (b + d, b), one line per difference d."""
     n = len(correct)
     return torch.stack([torch.stack([correct[(b + d) % n, b] for b in range(n)]) for d in range(n)])
 
@@ -47,19 +47,19 @@ def test_distance_irrelevance_of_closed_forms():
 
 
 def clock(x):
-    """Re(z_a z_b conj(z_c)): cos(w (a + b - c))."""
+    """Logits of a clock: Re(z_a z_b conj(z_c)) = cos(w (a + b - c))."""
     a, b = torch.view_as_complex(x[:, 0].contiguous()), torch.view_as_complex(x[:, 1].contiguous())
     c = torch.view_as_complex(circle(torch.arange(P)).contiguous())
     return (a[:, None] * b[:, None] * c.conj()).real
 
 
 def pizza(x):
-    """|z_a + z_b| along each answer's half angle: a function of the operands' sum."""
+    """Logits of a pizza: |z_a + z_b| along each answer's half angle, a function of the operands' sum."""
     return (x.sum(dim=1) @ circle(torch.arange(P) * 7).T).abs()
 
 
 def test_gradient_symmetricity_of_closed_forms():
-    """A clock's gradients in z_a and z_b stand at the angle w (a - b): its cosine averages to 0 over all pairs."""
+    """A clock's gradients in z_a and z_b make the angle w (a - b), whose cosine averages to 0; a pizza's are equal."""
     a, b = (x.flatten() for x in grid())
     embeddings = circle(torch.stack([a, b], dim=1))
     answers = torch.randint(P, (P * P,))
@@ -87,7 +87,7 @@ def test_triples():
 
 
 def test_model_a_of_zhong():
-    """A published pizza: 0.9937 (99.37% in the paper's figure 4), and 0.1717 by its correct logits."""
+    """A published pizza scores 0.9937 (99.37% in the paper's figure 4), and 0.1717 by its correct logits."""
     folder = os.environ.get("GROKLENS_THIRD_PARTY")
     if folder is None:
         pytest.skip("set GROKLENS_THIRD_PARTY to the folder with pizza_model_a.pt")
@@ -95,7 +95,7 @@ def test_model_a_of_zhong():
     p = w["unembed.W_U"].shape[1]
 
     def logits(embedded):
-        """One bidirectional layer whose attention is constant ones; the answer is read at the last position."""
+        """Logits of a bidirectional layer with constant attention 1, read at the last position."""
         x = embedded + w["pos_embed.W_pos"]
         values = torch.einsum("hed,njd->njhe", w["blocks.0.attn.W_V"], x).sum(dim=1).flatten(1)
         x = x[:, -1] + values @ w["blocks.0.attn.W_O"].T

@@ -29,7 +29,7 @@ def test_rows_are_orthonormal_and_degrees_are_known(name):
 
 
 def test_character_of_a5s_five_cycles_is_the_golden_ratio():
-    """Published code builds these two irreps with a wrong constant; the values are of any character table of A5."""
+    """A5's two irreps of degree 3 take the values 3, -1, 0, golden ratio and 1 less it, as in any character table."""
     from interp.maths.irreps import characters
     from train.algebra.groups import group
 

@@ -27,7 +27,7 @@ def lines():
 
 
 def waves(n, k, t):
-    """Unit cos and sin of frequency k at ``t`` [rows]; the sine of k = n/2 is left out."""
+    """Unit cos and sin of frequency k at ``t`` [rows], without the zero sine of k = n/2."""
     angle = 2 * math.pi * k * t.double() / n
     found = [angle.cos()] if 2 * k == n else [angle.cos(), angle.sin()]
     return [wave / wave.norm() for wave in found]

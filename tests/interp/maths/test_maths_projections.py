@@ -1,4 +1,4 @@
-"""Maps over training: PCA against scikit-learn, t-SNE and UMAP by what a good map keeps, never by value."""
+"""Maps over training: PCA against scikit-learn; t-SNE and UMAP by the neighbours that they preserve."""
 
 import importlib
 import sys
@@ -170,7 +170,7 @@ def test_trustworthiness_of_two_points():
 
 
 def test_umap_aligns_separated_clusters():
-    """The one that compiles; well separated clusters, because they provoke umap's graph warning."""
+    """UMAP maps well separated clusters, which provoke its graph warning, and leaves random states alone."""
     W = torch.stack([clusters(2, 20, spread) for spread in (0.5, 0.1)])
     before = generator_states()
     maps = umap_over_training(W)
@@ -191,7 +191,7 @@ def test_umap_repeats_itself_and_takes_one_snapshot_or_few_rows():
 
 
 def test_umap_is_given_a_folder_where_numba_finds_none(tmp_path, monkeypatch):
-    """A stand-in for umap that fails as numba does with no writable cache, until it has one."""
+    """A cache folder is made for a stand-in of UMAP that fails as numba does without a writable cache."""
     config = importlib.import_module("numba.core.config")
     (tmp_path / "umap.py").write_text(
         "from numba.core import config\n"

@@ -1,4 +1,4 @@
-"""How few components a spectrum lives on: closed forms and a plain loop."""
+"""The number of components on which a spectrum lives: closed forms and a plain loop."""
 
 import math
 

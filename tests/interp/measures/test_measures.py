@@ -115,7 +115,7 @@ def test_handmade_model_gives_exact_answers(tmp_path):
 
 
 def test_last_frequency_is_found_and_published_code_passes_it_over(tmp_path):
-    """Nanda et al.'s calculate_key_freqs skips k = (p-1)/2."""
+    """The last frequency, k = (p-1)/2, is found; Nanda et al.'s calculate_key_freqs skips it."""
     from interp import open_run
     from interp.measures import measure_snapshot
 
@@ -155,7 +155,7 @@ def test_clock_junk_and_defect_are_the_least_squares_parts(runs, shape):
 
 @pytest.mark.parametrize("shape", ["pizza", "add"])
 def test_circles_alone_are_the_models_logits_with_two_components_left(tmp_path, shape):
-    """The embedding of a random run is given two exact circles, so that planes exist."""
+    """Scores of circles equal direct ones on a random run whose embedding is given two exact circles."""
     from interp.measures import measure_snapshot
     from interp.measures.circles import circle_planes
     from interp.runs.run import Run
@@ -174,7 +174,7 @@ def test_circles_alone_are_the_models_logits_with_two_components_left(tmp_path, 
 
 
 def with_circles(run):
-    """A further snapshot, at step 20, whose embedding is a large circle of k = 2 and a smaller one of k = 3."""
+    """The run with one more snapshot, step 20, whose embedding has a large circle of k = 2 and a smaller one of 3."""
     from interp import open_run
 
     weights, p = run.weights(0), run.task.table.n

@@ -1,4 +1,4 @@
-"""Which measures exist for which runs, the registry, and the measures that are not among the stable names."""
+"""The measures that each kind of run has, the registry, and the measures without a stable name."""
 
 import math
 
@@ -15,7 +15,7 @@ OF_GROUP = {"irrep_logit_cos", "restricted_loss_irrep_hidden_all", "irrep_W_E_en
 
 @pytest.fixture
 def values(tmp_path):
-    """``values(shape, **more)``: measures of the last snapshot of a random run, key frequency 1 given."""
+    """``values(shape, **more)``: measures of the last snapshot of a random run, with key frequency 1."""
 
     def get(shape, **more):
         from interp import open_run
@@ -59,7 +59,7 @@ def test_measures_that_do_not_apply_are_absent_with_the_reason(values, shape, th
 
 
 def test_no_measure_is_silently_wrong_where_nothing_is_known_of_the_operation(values):
-    """For x^2 + y^2 only the measures that need no law are defined."""
+    """For x^2 + y^2 only the measures that need no group law are defined."""
     _, found = values("polynomial")
     there = set(found) - set(absent(found))
     assert not [name for name in there if "restricted" in name or "excluded" in name or "logit" in name]
@@ -188,7 +188,7 @@ def test_frequencies_one_at_a_time(tmp_path):
 
 
 def test_irrep_measures_of_a_group_against_its_representations(values):
-    """S3 by its matrices: sign, and the rotations and reflections of a triangle."""
+    """Irrep measures of S3 against its matrices: the sign, and the symmetries of a triangle."""
     from itertools import permutations
 
     from train.algebra.groups import group

@@ -1,6 +1,6 @@
 """Published values of models that others trained, to the digits in which they are given; and published errors.
 
-The files are the authors', not this project's: without the folder that holds them most of this is skipped.
+The files are not redistributed here: without the folder that holds them most of these tests are skipped.
 """
 
 import csv
@@ -44,7 +44,7 @@ def test_digits_say_how_well_a_value_is_known():
 @needs_files
 @pytest.mark.parametrize("value", VALUES, ids=lambda v: f"{v.model} {v.measure} {v.at}")
 def test_published_value(measured, value):
-    """Where a published value does not follow its definition, ours differs by more than the printed digits."""
+    """Our values round to the printed digits; where a published value breaks its definition, ours differs."""
     run, found = measured(value.model)
     at_hand = ours(run, found, value)
     assert agrees(at_hand, value.expected), f"{at_hand:.8g}"
@@ -62,7 +62,7 @@ def test_keys_are_the_published_ones(measured, model):
 
 @needs_files
 def test_last_row_of_the_published_metrics_of_s5(measured):
-    """All columns that have a measure; the hidden ones are shares of the squares of activations not centred."""
+    """All columns that have a measure agree; hidden ones are shares of the uncentred squares of activations."""
     run, found = measured("S5_T_seed1")
     source = folder()
     assert source is not None
@@ -107,7 +107,7 @@ def test_published_code_misses_the_last_frequency_of_a_model_that_uses_it(measur
 
 
 def test_qr_of_a_cycles_matrix_coefficients_takes_two_directions_too_many():
-    """Published bases of hidden layers on cyclic groups: four columns, cos and sin twice, of rank two."""
+    """Published hidden bases of cyclic groups have four columns, cos and sin twice, but rank two."""
     angle = 2 * np.pi * 16 * np.arange(113) / 113
     columns = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1)
     Q = np.linalg.qr(columns)[0]
@@ -118,7 +118,7 @@ def test_qr_of_a_cycles_matrix_coefficients_takes_two_directions_too_many():
 
 
 def test_a5_has_two_irreps_of_degree_3_and_published_matrices_are_neither():
-    """The character of a 5-cycle is the golden ratio or 1 less it; a rotation with that trace has angle 2 pi/5."""
+    """A5's two irreps of degree 3 have the golden ratio at a 5-cycle; the published matrices have another trace."""
     from interp.maths.irreps import characters
     from train.algebra.groups import group
 
@@ -141,7 +141,7 @@ def test_a5_has_two_irreps_of_degree_3_and_published_matrices_are_neither():
 
 
 def rotation(constant):
-    """By the vector (2 pi/5) sqrt(8/(5 + sqrt 5)) (1/2, constant, 0), its length the angle."""
+    """Rotation matrix of the vector (2 pi/5) sqrt(8/(5 + sqrt 5)) (1/2, constant, 0); its length is the angle."""
     v = 2 * np.pi / 5 * np.sqrt(8 / (5 + np.sqrt(5))) * np.array([0.5, constant, 0])
     angle = np.linalg.norm(v)
     x, y, z = v / angle

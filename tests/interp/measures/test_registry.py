@@ -1,4 +1,4 @@
-"""Declaring measures: one definition over rows and frequencies, and the chart that draws a measure over training."""
+"""Declaring measures: one definition for several rows and frequencies, and the chart of a measure over training."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def registry(monkeypatch):
-    """An empty registry; the decorators add to it, and nothing that a test adds stays."""
+    """An empty registry to which the decorators add, replaced by the real one after the test."""
     from interp.measures import load, registry
 
     load()
@@ -77,7 +77,7 @@ def test_every_measure_has_a_definition_of_its_own_and_a_chart_has_one_unit():
 
 @pytest.mark.parametrize(("chart", "drawn"), [("shares", True), ("Confidence", True), (None, False)])
 def test_a_measure_is_drawn_over_training_where_it_names_a_chart(monkeypatch, tmp_path, chart, drawn):
-    """Nothing but the declaration is needed; without a chart (the control) no figure has the measure."""
+    """A declaration that names a chart is enough to draw a measure; without one (the control) no figure has it."""
     from interp.html.blocks import Figure
     from interp.measures import load
     from interp.measures.registry import MEASURES, Measure

@@ -1,4 +1,4 @@
-"""The page of a run from Python, and which flags go with which kind of page."""
+"""The page of a run from Python, and the flags that each kind of page takes."""
 
 import re
 from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def small(monkeypatch):
-    """Two values of each, and few draws."""
+    """The page with two values of each parameter, few widths and a single draw."""
     from interp.pages import overview as page
 
     monkeypatch.setattr(page, "GRID", {"alpha": (2.0, 1.5), "beta": (1.25, 0.5), "gamma": (0.0, 4.0)})
@@ -16,7 +16,7 @@ def small(monkeypatch):
 
 
 def test_the_page_has_what_the_theory_says(small, tmp_path):
-    """Curves of each task against the functions that it shows, where the selects put it."""
+    """Each choice of the selects shows the curves that the theory's functions give."""
     from browser import opened, wait_until
 
     from interp.pages.writing import write

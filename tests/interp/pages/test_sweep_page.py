@@ -32,7 +32,7 @@ def reported(capsys):
 
 
 def with_a_curve(root, name, accuracies):
-    """Rewrite a run's evaluations: ``accuracies`` by step, of train and test."""
+    """Rewrite a run's log: ``accuracies`` holds (train, test) by step."""
     from train.storage.store import RunStore
 
     rows = [

@@ -1,4 +1,4 @@
-"""The forward that measures share: the frugal one where it knows the model, else the hooked model itself."""
+"""The forward pass that measures share: the frugal one where it knows the model, else the hooked model itself."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_the_plain_forward_gives_the_same_logits_and_neurons(tmp_path, monkeypat
 
 @pytest.mark.parametrize("shape", ["add", "mlp"])
 def test_the_scale_of_the_logits_is_in_every_measure(tmp_path, shape):
-    """A model whose logits are scaled by 3 has the measures of one whose output layer is 3 times as large."""
+    """Scaling the logits by 3 gives the measures of a model with an output layer 3 times as large."""
     from oracles.runs import saved
 
     from interp.measures import measure_snapshot

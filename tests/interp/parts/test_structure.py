@@ -48,7 +48,7 @@ def test_addition_is_cyclic_for_any_modulus(p):
 
 @pytest.mark.parametrize(("op", "p"), [("mul", 3), ("mul", 7), ("div", 7), ("mul", 97), ("div", 113)])
 def test_products_run_in_the_order_of_powers(op, p):
-    """Each element is the one before times a fixed number, back to 1 at the end, each nonzero residue once."""
+    """Nonzero residues are ordered as powers: each is the one before times a constant, back to 1 at the end."""
     cycle = cycle_of(op=op, p=p)
     order = cycle.order.tolist()
     assert sorted(order) == list(range(1, p)) and order[0] == 1
@@ -68,7 +68,7 @@ def test_products_run_in_the_order_of_powers(op, p):
     ],
 )
 def test_around_the_cycle_the_task_is_addition_or_subtraction(fields, sign):
-    """The cycle is right if the table, reordered along it, is i + j or i - j mod n."""
+    """Reordered along its cycle, the table of an operation is i + j or i - j mod n."""
     task, cycle = task_of(**fields), cycle_of(**fields)
     order, n = cycle.order, cycle.n
     assert task.table is not None
@@ -95,7 +95,7 @@ def test_other_groups_say_why_not(group):
 
 @pytest.mark.parametrize("group", ["A3", "S2", "D1"])
 def test_nothing_false_is_said_of_small_groups_that_are_cyclic(group):
-    """A3 is C3 and S2 and D1 are C2 by other names: an answer may be a cycle or a refusal, not "not cyclic"."""
+    """For A3 = C3 and S2 = D1 = C2 the answer is a cycle or a refusal, never "not cyclic"."""
     from interp.parts.structure import Cycle, find_cycle
 
     found = find_cycle(task_of(op="compose", p=None, group=group))

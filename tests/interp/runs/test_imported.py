@@ -1,4 +1,4 @@
-"""Runs that were trained elsewhere: on disk, opened, measured and reported."""
+"""Imported runs: on disk, opened, measured and reported."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ ORIGIN = {
 
 @pytest.fixture
 def imported(tmp_path):
-    """``imported(shape, is_train=None, **more)``: (the run as if trained here, the path of its import)."""
+    """``imported(shape, is_train=None, **more)``: (a random run, the path of an import of its last snapshot)."""
 
     def make(shape="add", is_train=None, **more):
         from train.storage.imported import write_imported
@@ -153,7 +153,7 @@ def test_its_report_says_what_is_unknown(imported, tmp_path, shape, more, says, 
 
 
 def test_measures_of_two_vocabularies(imported):
-    """Each operand's embedding is its own; the published code averages both rows and halves the circularity."""
+    """Each operand has its own embedding; the published code averages both, which halves the circularity."""
     from interp import open_run
     from interp.measures import measure_snapshot
 

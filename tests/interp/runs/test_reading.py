@@ -1,4 +1,4 @@
-"""A run as a sequence of snapshots: iteration, ranges of steps, pickling, cards in a notebook, and what is imported."""
+"""A run as a sequence of snapshots: iteration, ranges of steps, pickling, cards in a notebook, imported modules."""
 
 import pickle
 import shutil
@@ -71,7 +71,7 @@ def test_ranges_of_ranges_and_what_they_keep(run):
 
 
 def test_key_frequencies_of_a_range_are_chosen_at_its_end(run):
-    """The hand-made model is zero at step 0 and has its frequencies from step 10 on."""
+    """A range of steps has the key frequencies of its last: the hand-made model has none at step 0, three at 10."""
     from interp.parts.keyfreqs import key_freqs
     from train.errors import UsageError
 
@@ -198,7 +198,7 @@ def test_unpickling_refuses_another_run_in_the_same_place(own_run, tmp_path):
 
 
 class Seen(HTMLParser):
-    """Tags and text of a piece of HTML, as a browser's parser sees them."""
+    """A parser that collects the tags and text of HTML as a browser sees them."""
 
     def __init__(self, html):
         super().__init__()
@@ -254,7 +254,7 @@ def test_cards_of_runs_without_a_log_and_of_imports(importing):
 
 
 def test_reading_a_log_imports_no_transformer_lens(tiny_run, tmp_path):
-    """In a fresh process, as a worker's: unpickling a run first, then reading everything but its models."""
+    """A fresh process unpickles a run and reads everything but its models without importing transformer_lens."""
     from interp.runs.finding import open_run
 
     (tmp_path / "run.pickle").write_bytes(pickle.dumps(open_run(tiny_run)[0:100]))

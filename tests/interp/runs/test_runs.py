@@ -1,4 +1,4 @@
-"""Reading a run: opening it by name, its log and snapshots, and what its model answers."""
+"""Reading a run: opening it by name, its log and snapshots, and the answers of its model."""
 
 import pytest
 import torch

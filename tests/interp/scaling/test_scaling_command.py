@@ -58,7 +58,7 @@ def test_flow_as_json(theory):
 
 
 def test_late_losses_are_the_flows(theory):
-    """The closed forms, lazy by the gamma function and rich on a hard task, beside the numerical flow."""
+    """Late losses in closed form (lazy, and rich on a hard task) agree with the numerical flow."""
     import math
 
     lazy = json.loads(theory("late", *TASK[:4], "--gamma", "0", "--t", "1e5,1e6", "--json")[1])
@@ -84,7 +84,7 @@ def test_plateaus_of_width_and_samples(theory):
 
 
 def test_a_front_and_its_exponents(theory):
-    """With batches the front uses the exact mean over batches instead of the flow."""
+    """Measured exponents of a front match the predicted ones; with batches the front is that of the exact mean."""
     flags = ("front", "--alpha", "1.5", "--beta", "0.5", "--gamma", "0", "--widths", "8,16,32,64,128")
     found = json.loads(theory(*flags, "--draws", 2, "--json")[1])
     assert found["predicted"] == pytest.approx([0.3, 0.4]) and found["measured"] == pytest.approx([0.3, 0.4], abs=0.1)
@@ -181,7 +181,7 @@ def test_bad_simulations_are_refused_and_nothing_is_written(simulation, tmp_path
 
 @pytest.fixture
 def made(simulation, tmp_path):
-    """``made(*flags)``: directory of a small simulation."""
+    """``made(*flags)``: the directory of a small simulation."""
 
     def make(*flags):
         status, out, err = simulation(*flags, "--out", tmp_path / "runs")
@@ -192,6 +192,7 @@ def made(simulation, tmp_path):
 
 
 TINY = ("narrow", "--n", 8, "--m", 32, "--steps", 60, "--eta", 0.2, "--seeds", 12)
+MEAN_FIELD = ("hard-rich", "--n", 24, "--m", 24, "--no-tail", "--b", 32, "--seeds", 24, "--gamma", 1)
 
 
 @pytest.mark.parametrize(
@@ -204,21 +205,37 @@ TINY = ("narrow", "--n", 8, "--m", 32, "--steps", 60, "--eta", 0.2, "--seeds", 1
         ((*TINY, "--no-tail", "--b", 8, "--eta", 0.1), "lazy recursion, exact, mean over 16 draws", None),
         ((*TINY, "--no-tail", "--p", 20, "--gamma", 1), "closed gradient flow, mean over 16 draws", None),
         (
-            ("hard-rich", "--n", 24, "--m", 24, "--no-tail", "--b", 32, "--steps", 150, "--seeds", 24, "--gamma", 1),
+            (*MEAN_FIELD, "--steps", 60),
+            "mean field theory, whole to first order in 1/N and 1/B, solved to step 30 of 60",
+            0.1,
+        ),
+        pytest.param(
+            (*MEAN_FIELD, "--steps", 150),
             "mean field theory, whole to first order in 1/N and 1/B, solved to step 100 of 150",
             0.1,
+            marks=pytest.mark.slow,
         ),
     ],
 )
-def test_each_kind_of_training_is_compared_with_its_theory(theory, made, flags, theory_is, most):
-    """Simulation and theory agree exactly, within the effect of the step size, or within the scatter of draws."""
+def test_each_kind_of_training_is_compared_with_its_theory(theory, made, monkeypatch, flags, theory_is, most):
+    """Simulation and theory agree exactly, within the effect of the step size, or within the scatter of draws.
+
+    The mean field theory, whose cost grows as the cube of the steps that are solved, is told to end at 30 in place of
+    100: which theory is taken, where it is cut off and that it agrees up to there do not depend on that number.
+    """
+    import re
+
     import numpy as np
 
+    from interp.scaling import comparison
+
+    last = int(found[1]) if (found := re.search(r"to step (\d+)", theory_is)) else 100
+    monkeypatch.setattr(comparison, "LONGEST", last)
     found = json.loads(theory("compare", made(*flags), "--json")[1])
     assert found["which"] == theory_is and found["config"]["eta"] > 0
     residual, error = (np.array(found[name][1:], dtype=float) for name in ("residual", "residual_error"))
     known = np.isfinite(residual)
-    assert known[np.array(found["step"][1:]) <= 100].all()
+    assert known[np.array(found["step"][1:]) <= last].all()
     if most is None:
         assert (np.abs(residual[known]) < 4.5 * error[known] + 0.02).all()
     else:
@@ -277,7 +294,7 @@ def test_the_report_of_a_simulation(ran, made, tmp_path):
     ],
 )
 def test_the_safe_step_size_is_safe(simulation, tmp_path, flags):
-    """Of rich hard tasks, where q goes on growing after the step that is refused."""
+    """The step size that the refusal suggests trains, on rich hard tasks, where q keeps growing."""
     import re
 
     status, _, err = simulation(*flags, "--out", tmp_path)
@@ -329,7 +346,7 @@ def test_broken_simulations_are_one_line_and_status_3(theory, ran, made, tmp_pat
 
 
 def test_a_theory_that_cannot_be_solved_leaves_the_simulation(theory, ran, made, tmp_path, monkeypatch):
-    """The theory may not converge, as for batches near instability; here one iteration is allowed."""
+    """A theory that does not converge (here by a limit of one iteration) leaves the simulation readable."""
     from interp.report import main as report
 
     path = made("hard-rich", "--n", 32, "--m", 32, "--no-tail", "--b", 4, "--eta", 0.2, "--steps", 30, "--gamma", 1)
@@ -350,4 +367,4 @@ def test_comparing_needs_no_simulator():
         return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert loaded("interp.scaling.comparison") == ["False", "False"]
-    assert loaded("interp.pages.overview") == ["True", "True"]  # control
+    assert loaded("train.scaling.simulate") == ["True", "True"]  # control

@@ -29,7 +29,7 @@ def trace(fig, number) -> Any:
 
 
 def test_outcome_names_the_steps(run):
-    """Scale 0 answers 0 everywhere; any positive scale answers all: 99 % is reached between 0 and 10, on both."""
+    """The outcome says that 99% is reached between steps 0 and 10, on training and test rows."""
     from interp.story import outcome, transition
 
     assert transition.crossings(run) == {"train": 10, "test": 10, "test_stable": 10, "delay": 0}
@@ -62,7 +62,7 @@ def test_curves_show_the_log_and_the_cursor_moves(run):
 
 
 def test_spectra_hold_the_keys_alone(run):
-    """W_E has equal energy at each key and none elsewhere; W_U likewise."""
+    """W_E, W_U and W_L have equal energy at each key frequency and none elsewhere."""
     from interp.sections import spectra
 
     blocks = figures(spectra.build(run))
@@ -159,7 +159,7 @@ def map_blocks(run, module_mocker_umap):
 
 @pytest.fixture(scope="module")
 def module_mocker_umap():
-    """UMAP compiles for half a minute: here PCA stands in for it; the real one runs in the end-to-end test."""
+    """Replace UMAP, which compiles for half a minute, by PCA; the end-to-end test runs the real one."""
     import interp.sections.maps as maps
     from interp.maths.projections import pca_over_training
 
@@ -170,7 +170,7 @@ def module_mocker_umap():
 
 
 def test_pca_of_a_single_key_is_its_ring(tmp_path, module_mocker_umap):
-    """One key, W_U = cos and sin of k: the PCA map is a perfect ring, score 1 at that k; the chain is its inverse."""
+    """With one key k the PCA map is a perfect ring with score 1 at k, walked by the chain of step 1/k."""
     from interp import open_run
     from interp.sections import maps
 
@@ -198,7 +198,7 @@ def test_maps_have_scores_and_tracks(map_blocks, run):
 
 
 def test_the_frame_is_set_for_the_last_map(tmp_path, module_mocker_umap):
-    """A run whose weights were once a hundred times larger: the last map still fills half of its frame."""
+    """The last map fills half of its frame even if the weights were once a hundred times larger."""
     from interp import open_run
     from interp.sections import maps
 
@@ -211,7 +211,7 @@ def test_the_frame_is_set_for_the_last_map(tmp_path, module_mocker_umap):
 
 
 def test_groups_without_a_cycle_say_so(tmp_path, module_mocker_umap):
-    """S3: the spectra are by irrep, as the measures have them, the maps are there without a circle score."""
+    """The sections of S3 show spectra by irrep, and maps without a circle score."""
     import torch
 
     from interp import open_run

@@ -1,4 +1,4 @@
-"""Sections on circuits: on the hand-made run, whose key frequencies are known, and on runs that they do not fit."""
+"""Sections on circuits, on the hand-made run with its known key frequencies, and on runs that they do not fit."""
 
 import math
 import re
@@ -24,7 +24,7 @@ def of_kind(blocks: Any, name: str) -> list[Any]:
 
 
 def lines(figure: Any) -> dict[str, Any]:
-    """Lines of a figure by name."""
+    """The lines of a figure by name."""
     return {trace.name: trace for trace in figure.fig.data if trace.mode == "lines"}
 
 
@@ -69,7 +69,7 @@ def test_the_transition_is_shaded_from_train_to_test(run):
 
 
 def test_keyfreqs_tells_when_they_came(run):
-    """The hand-made logits have the same shape at every scale but 0."""
+    """The section says since when each key frequency is there: hand-made logits keep their shape from step 10 on."""
     from interp.sections import keyfreqs
     from interp.story import circuit
 

@@ -23,7 +23,7 @@ def of_kind(blocks: Any, name: str) -> list[Any]:
 
 
 def shares(**curves: list[float]) -> pd.DataFrame:
-    """Columns step, k, value of curves k<number> at steps 0, 10, 20, ...."""
+    """A frame with columns step, k, value from curves named k<number>, at steps 0, 10, 20, ...."""
     rows = [(10 * i, int(name[1:]), v) for name, values in curves.items() for i, v in enumerate(values)]
     return pd.DataFrame(rows, columns=["step", "k", "value"])
 
@@ -107,7 +107,7 @@ def test_every_circles_panel_has_the_cursor(tmp_path):
 
 @pytest.mark.parametrize(("score", "close"), [(0.95, 1), (-0.4, 0)])
 def test_a_poor_form_is_said_to_be_none(run, score, close):
-    """The score is 2 x correlation - 1; the form cos w(a+b-c) is never called a clock."""
+    """A poor correlation, (score + 1) / 2, is called no circle; the form cos w(a+b-c) is never called a clock."""
     from interp.story.behaviour import circles_claim
 
     forms = pd.DataFrame([(3, "pizza", -1.0), (3, "cos w(a+b-c)", score)], columns=["k", "form", "value"])
@@ -133,7 +133,7 @@ def test_ablations_begin_with_the_model_as_it_is(run):
 
 @pytest.mark.parametrize("shape", ["add", "polynomial", "mlp"])
 def test_an_unknown_split_leaves_what_needs_none(importing_shape, shape):
-    """One snapshot, no log, no split: nothing fails, and what is absent is said."""
+    """A run with one snapshot, no log and no split makes no section fail, and absent values are named."""
     run = importing_shape(shape)
     assert run.task.is_train is None and len(run.steps) == 1 and run.evaluations.empty
     for name in ("progress", "keyfreqs", "pizza", "ablations"):
@@ -153,7 +153,7 @@ def test_an_unknown_split_leaves_what_needs_none(importing_shape, shape):
 
 @pytest.fixture
 def importing_shape(tmp_path):
-    """``importing_shape(shape)``: a random run of that shape as if someone else had trained it."""
+    """``importing_shape(shape)``: an import of a random run of that shape."""
     from tests.interp.runs.test_imported import ORIGIN
 
     def make(shape):

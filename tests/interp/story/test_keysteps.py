@@ -11,7 +11,7 @@ STEPS = [0, *sorted({round(10 ** (i / 48)) for i in range(197)})]
 
 
 def curves(middle=None, width=0.04, steps=STEPS):
-    """Evaluations of a run that turns from memory to rule around ``middle``; of one that never moves if None."""
+    """Evaluations of a run that goes from memorising to generalising at ``middle``; None: a run that never moves."""
     log = np.log10(np.array(steps) + 1.0)
     solved = np.zeros(len(steps)) if middle is None else 1 / (1 + np.exp(-(log - math.log10(middle)) / width))
     return pd.DataFrame(
@@ -44,7 +44,7 @@ def test_twelve_unless_asked_otherwise():
 
 @pytest.mark.parametrize("middle", [50, 600, 3_000])
 def test_they_gather_at_the_transition(middle):
-    """Most lie within a factor 1.5 of the transition; of a flat curve's, hardly any do."""
+    """Most key steps lie within a factor of 1.5 of the transition; hardly any of a flat curve's do."""
     assert near(key_steps(curves(middle)), middle) >= 5
     assert near(key_steps(curves(None)), middle) <= 2
 
@@ -57,7 +57,7 @@ def test_a_flat_curve_spreads_them_over_log_steps():
 
 
 def test_each_curve_moves_them_by_itself():
-    """A loss, a training or a test accuracy that moves alone is enough."""
+    """A loss, a training or a test accuracy that moves alone is enough to attract key steps."""
     moving, flat = curves(600), curves(None)
     for column, values in (
         ("test_loss", moving["test_loss"]),
@@ -68,7 +68,7 @@ def test_each_curve_moves_them_by_itself():
 
 
 def test_loss_is_read_in_decades():
-    """A fall from 1e-3 to 1e-7 is no less of a story than one from 10 to 1e-3."""
+    """A fall of the loss from 1e-3 to 1e-7 attracts as many key steps as one from 10 to 1e-3."""
     frame = curves(600).assign(test_acc=1.0)
     scaled = frame.assign(test_loss=frame["test_loss"] * 1e-3)
     assert key_steps(frame) == key_steps(scaled)
@@ -96,13 +96,13 @@ def test_a_loss_of_zero_is_a_number():
 
 
 def test_without_any_evaluation_they_spread_over_log_steps():
-    """A run whose log is empty still has a first, a last and something between."""
+    """Without evaluations the key steps are the first, the last and some between on a log scale."""
     empty = pd.DataFrame({"step": [], "test_loss": [], "train_acc": [], "test_acc": []}).astype({"step": int})
     chosen = key_steps(empty)
     assert chosen[0] == 0 and chosen[-1] == STEPS[-1] and len(chosen) >= 10
 
 
 def test_without_a_split_the_known_curves_still_count():
-    """A column with no value at all (an unknown split) leaves the others to decide."""
+    """A column without values (an unknown split) leaves the choice to the other curves."""
     frame = curves(600).assign(train_acc=math.nan)
     assert near(key_steps(frame), 600) >= 5

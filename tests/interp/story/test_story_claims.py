@@ -102,7 +102,7 @@ FORBIDDEN = re.compile(r"\b(nan|none of 0|None|inf|0 of 0|0 of the 0)\b|: \.|\(\
 
 
 def claims(pages, name: str) -> dict[str, Any]:
-    """The claims of a page by their ids; one that is made twice is made with the same numbers."""
+    """The claims of a page by id; a claim that is made twice must have equal numbers."""
     from interp.story.claims import claims_of
 
     found: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def test_which_claims_a_page_makes(pages, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_sentence_speaks_of_what_is_not_there(pages, name):
-    """No text quotes NaN, None or a share of 0, or a change from a step to itself; every takeaway is a claim."""
+    """No text quotes NaN, None, a share of 0 or a change from a step to itself; every takeaway is a claim."""
     from interp.story.claims import Said
 
     for section, blocks in pages(name).items():
@@ -200,7 +200,7 @@ def restricted(logits: Any, ks: Any) -> float:
 
 
 def test_the_null_is_the_same_loss_at_random_frequencies(runs, pages):
-    """The losses equal plain sums over the model's logits, at the drawn frequencies and at the key ones."""
+    """The null's losses equal plain sums over the model's logits, at the drawn frequencies and at the key ones."""
     from interp.story.over_training import DRAWS, random_frequencies
 
     run, numbers = runs["grokked"], claims(pages, "grokked")["progress.restricted_loss_logit2d_all"].numbers

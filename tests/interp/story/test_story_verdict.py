@@ -54,7 +54,7 @@ def test_what_keeps_the_rule_from_deciding():
 
 
 def test_the_handmade_model_is_a_pizza(tmp_path):
-    """The model sums the operands at even attention: gradients are equal, and |cos w(a-b)/2| is in the logits."""
+    """The hand-made model, which sums the operands at even attention, is a pizza: equal gradients, |cos w(a-b)/2|."""
     from interp import open_run
     from interp.story.verdict import verdict_claim, verdict_of
 
@@ -77,7 +77,7 @@ def deviation(values: list[float]) -> float:
 
 
 def test_three_phases_do_not_answer_and_have_no_circuit(tmp_path):
-    """The control: the same mechanism, which aliases, answers less than a third of the rows."""
+    """Three phases (the control) alias: the model answers less than a third of the rows and has no circuit."""
     from interp.story.verdict import verdict_of
     from tests.oracles.handmade import handmade_config
 
@@ -91,7 +91,7 @@ def test_three_phases_do_not_answer_and_have_no_circuit(tmp_path):
     ("shift", "op", "kind"), [(1, "add", "none"), (0, "add", "undecided"), (0, "sub", "undecided")]
 )
 def test_a_lookup_table_is_neither(tmp_path, shift, op, kind):
-    """One table answers its training rows alone; the others answer all rows, so that accuracy does not reveal them."""
+    """A lookup table is neither clock nor pizza, whether it answers its training rows alone or all rows."""
     from interp.story.verdict import verdict_of
 
     run = lookup(tmp_path, shift, op)
@@ -142,7 +142,7 @@ def test_published_models(tmp_path, name, kind):
 
 @pytest.mark.skipif(folder() is None, reason=f"the published models are elsewhere: set {VARIABLE} to their folder")
 def test_a_published_torus_is_not_called_a_clock(tmp_path):
-    """Zhong et al.'s linear model on concatenated embeddings: a clock's scores without attention to multiply with."""
+    """Zhong et al.'s linear model has a clock's scores but no attention to multiply with, and is not called a clock."""
     from interp import open_run
     from interp.importers.__main__ import main
     from interp.story.verdict import verdict_of

@@ -17,7 +17,7 @@ def test_f17_eigenvalues_fall_as_the_square(n_hidden):
 
 @pytest.mark.parametrize("n_hidden", [1, 2])
 def test_the_kernel_is_that_of_a_wide_network(n_hidden):
-    """Gradients of random networks of width 1024 by autograd; weights N(0, 1), layers divided by their widths' root."""
+    """The kernel is the tangent kernel of random networks of width 1024, by autograd."""
     import torch
 
     from interp.theory.circle import relu_ntk

@@ -1,4 +1,4 @@
-"""The closed flow against gradient descent; its late slopes and prefactors (F1 to F9, F19 of the specification)."""
+"""The closed flow against gradient descent, and its late slopes and prefactors (F1 to F9, F19)."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ def slope(curve, low, high):
 
 @pytest.fixture(scope="module")
 def curves():
-    """``curves(alpha, beta, gamma)`` to t = 1e6, computed once."""
+    """``curves(alpha, beta, gamma)``: the flow to t = 1e6, computed once."""
     kept = {}
 
     def get(*key):
@@ -39,7 +39,7 @@ def curves():
 
 
 def drawn(config):
-    """A0 and the samples that the simulator draws for its first seed, lam and w*."""
+    """A(0) and the samples that the simulator draws for its first seed, with lambda and w*."""
     from train.scaling.problem import make_problem
     from train.streams import stream
 
@@ -77,7 +77,7 @@ def test_f1_both_dynamics_of_the_plain_form_with_its_tail():
 
 @pytest.mark.parametrize(("gamma", "b"), [(0.0, None), (3.0, None), (3.0, 8)])
 def test_f1_dynamics_are_those_of_a_plain_loop(gamma, b):
-    """A(t) and w(t) as they are written, one step at a time."""
+    """The simulator follows the equations of A(t) and w(t) as written, one step at a time."""
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
     from train.streams import stream
@@ -173,7 +173,7 @@ def test_f6_prefactors(curves, alpha, beta):
 
 @pytest.mark.parametrize("beta", [0.25, 0.4, 0.5, 0.6, 0.75])
 def test_f6_constants_by_another_library(beta):
-    """mpmath's 1F1 and its integrals, with the variable as it is."""
+    """The constants of the rich prefactor equal mpmath's integrals of its 1F1, without a change of variable."""
     import mpmath
 
     from interp.theory.exponents import rich_constants
@@ -184,7 +184,7 @@ def test_f6_constants_by_another_library(beta):
         return x / (1 - kappa) * mpmath.hyp1f1(1, 2 - kappa, -x)
 
     def whole(f, power):
-        """To 300 by quadrature; beyond it f is near c x^power."""
+        """The integral over x > 0: by quadrature to 300, then as of c x^power."""
         near = mpmath.quad(f, [0, 1e-3, 0.1, 1, 5, 20, 100, 300])
         return near - f(mpmath.mpf(300)) * 300 / (power + 1)
 
@@ -261,7 +261,7 @@ def test_f19_loss_falls_with_gamma_width_and_batch():
 
 
 def test_the_flow_is_quick_and_long(curves):
-    """Few steps reach t = 1e8, and four times as many give the same curve."""
+    """Few solver steps reach t = 1e8, and four times as many give an equal curve."""
     from interp.theory.flow import flow, wide
     from interp.theory.spectrum import power_law
 

@@ -1,11 +1,11 @@
-"""Grokking from lazy to rich (F20): the closed form against a network, and what laziness delays."""
+"""Grokking from lazy to rich (F20): the closed form against a network, and the delay by laziness."""
 
 import numpy as np
 import pytest
 
 
 def test_f20_the_closed_form_is_the_network():
-    """N = 200 neurons, gradients written out."""
+    """The closed form is gradient descent of N = 200 neurons with gradients written out."""
     from interp.theory.lazyrich import quadratic_data, train_committee
 
     rng, alpha, epsilon = np.random.default_rng(0), 0.7, 0.3

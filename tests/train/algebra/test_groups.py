@@ -91,7 +91,7 @@ def test_squares_tell_c4_from_d2():
 
 
 def product(g, *names):
-    """The name of a product, read left to right."""
+    """The name of a product of named elements, read left to right."""
     at = g.elements.index(names[0])
     for name in names[1:]:
         at = int(g.table[at, g.elements.index(name)])
@@ -99,7 +99,7 @@ def product(g, *names):
 
 
 def test_the_first_argument_acts_first():
-    """a swaps the first two of three, b the last two. a then b sends 0 -> 1 -> 2, 1 -> 0 -> 0, 2 -> 2 -> 1."""
+    """With a swapping the first two of three and b the last two, a then b sends 0 to 2, 1 to 0 and 2 to 1."""
     s3 = group_named("S3")
     assert product(s3, "102", "021") == "201"
     assert product(s3, "021", "102") == "120"
@@ -165,7 +165,7 @@ def test_the_largest_groups_are_allowed(name):
 
 
 def test_the_stated_size_is_true():
-    """A group far too large is refused with its true size, or none, never with another's."""
+    """A group that is too large is refused with its true size or none, never with another group's."""
     with pytest.raises(ValueError) as error:
         group_named("S25")
     assert str(math.factorial(20)) not in str(error.value)

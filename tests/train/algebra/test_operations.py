@@ -17,7 +17,7 @@ def operation_named(name):
 
 
 def missing_oracles(names):
-    """The message for operations that have no oracle."""
+    """The messages for operations that have no oracle."""
     return [
         f"add a plain-Python oracle for {name!r} to tests/oracles/operations.py"
         for name in names
@@ -45,7 +45,7 @@ def test_table_equals_the_oracle(name, p):
 
 
 def test_tables_are_told_apart():
-    """The control: at p = 7 no two operations share a table, so no oracle passes for another."""
+    """At p = 7 no two operations share a table (the control), so no oracle passes for another."""
     tables = [str(operation_named(name).table(7).tolist()) for name in RESIDUE_ORACLES]
     assert len(set(tables)) == len(tables)
 

@@ -1,4 +1,4 @@
-"""Shapes of tasks: by hand, without torch, and one maker of rows for every kind."""
+"""Shapes of tasks, by hand and without torch, and one row maker for every kind."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ def test_no_torch():
 
 
 def test_every_layout_has_a_kind_and_every_kind_a_maker():
-    """So that a layout added to the type alone, or to one of the two lists, is seen."""
+    """A layout added to the type alone, or to only one of the two lists, is noticed."""
     from train.algebra.shape import KINDS, Layout
     from train.config.task import TaskConfig
     from train.tasks.task import MAKERS

@@ -108,7 +108,7 @@ def test_whole_numbers_may_be_written_as_floats(run, tmp_path, steps, found):
 
 
 def test_a_file_may_hold_what_the_flags_complete(run, tmp_path):
-    """Momentum in the file and sgd on the command line: together they do something."""
+    """Momentum in the file takes effect with sgd on the command line, and is refused without."""
     file = tmp_path / "f.toml"
     file.write_text("momentum = 0.9")
     status, out, err = run(*TINY, "--config", file, "--optimizer", "sgd", "--quiet")

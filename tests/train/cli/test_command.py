@@ -1,4 +1,4 @@
-"""What all commands have in common: their names, help, version, completion and colours."""
+"""Features that all commands share: names, help, version, completion and colours."""
 
 import importlib
 import os
@@ -22,7 +22,7 @@ raise SystemExit(main())
 
 
 def script(name, *argv, **env):
-    """A console script, as installers make them."""
+    """A console script as installers write it."""
     code = AS_SCRIPT.format(path=f"/somewhere/bin/{name}", argv=list(argv), module=SCRIPTS[name].split(":")[0])
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=os.environ | env, timeout=60
@@ -34,7 +34,7 @@ def main_of(name):
 
 
 def test_every_command_has_a_script():
-    """Modules that are commands, by their last lines, are those of the scripts."""
+    """Every module that ends as a command has a console script, and every script such a module."""
     files = [*ROOT.glob("train/**/*.py"), *ROOT.glob("interp/**/*.py")]
     mains = [path for path in files if 'if __name__ == "__main__"' in path.read_text()]
     modules = {str(path.relative_to(ROOT).with_suffix("")).replace("/", ".") for path in mains}
@@ -52,7 +52,7 @@ def test_version_of_every_command(name, capsys):
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in ("groklens-scaling",)])
 def test_help_of_every_command(name, capsys):
-    """No negations of plain switches, and groups named by what they hold."""
+    """Help shows no negation of a plain switch, and its groups are named by what they hold."""
     with pytest.raises(SystemExit):
         main_of(name)(["--help"])
     text = capsys.readouterr().out

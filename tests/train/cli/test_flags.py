@@ -1,4 +1,4 @@
-"""Command lines before they are parsed, and flags that do not go together, over every command."""
+"""Command lines before parsing, and conflicting flags, over every command."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Inner:
-    """Flags of a part have no prefix."""
+    """A part of the flags, whose names get no prefix."""
 
     n_layers: int = 1
     size: int | Literal["power"] | None = None
@@ -19,7 +19,7 @@ class Inner:
 
 @dataclass(frozen=True)
 class Command:
-    """Flags of each kind."""
+    """A command with flags of each kind."""
 
     inner: Inner = Inner()
     only: tuple[str, ...] = ()

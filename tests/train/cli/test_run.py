@@ -176,7 +176,7 @@ def test_damaged_files_are_named(run, done_run, name):
 
 @pytest.mark.parametrize("name", ["manifest.json", "resume.safetensors"])
 def test_damage_that_is_set_right_is_said_in_a_line(run, done_run, name):
-    """The manifest is rebuilt, the resume state is the one before; the record of the session says so too."""
+    """Repaired damage is reported in one line, once, and in the session's record."""
     before = everything(done_run / "steps")
     (done_run / name).write_bytes(b"\0\1 nonsense\n" * 3)
     status, _, err = run(*TINY, "--steps", 3, "--quiet")
@@ -246,7 +246,7 @@ finally:
 
 
 def test_help_lists_flags_and_imports_nothing_heavy():
-    """How long it takes is in test_architecture.py."""
+    """Help lists the flags and imports no heavy library; test_architecture.py measures its time."""
     done = subprocess.run(
         [sys.executable, "-c", HELP.format(module="train.run")], capture_output=True, text=True, timeout=60
     )
@@ -260,7 +260,7 @@ def test_help_lists_flags_and_imports_nothing_heavy():
 
 
 def test_output(run, tmp_path):
-    """Standard output ends with the run's directory; progress is plain lines where nobody is at a terminal."""
+    """Standard output ends with the run's directory; progress outside a terminal is plain lines."""
     status, out, err = run(*TINY)
     assert status == 0
     path = Path(out[-1])
@@ -275,7 +275,7 @@ def test_output(run, tmp_path):
 
 
 def test_progress_makes_no_wild_guess(run):
-    """At the first step the rate is unknown."""
+    """Progress at step 0, where the rate is unknown, predicts no absurd remaining time."""
     _, _, err = run(*TINY)
     first = err[1]
     assert first.startswith("step 0/2")

@@ -1,4 +1,4 @@
-"""Text of others reaches a terminal as escapes, whichever command prints it."""
+"""Foreign text reaches a terminal escaped, whichever command prints it."""
 
 import json
 import re
@@ -56,7 +56,7 @@ CASES = [(module, argv) for module, several in BAD.items() for argv in several]
 
 @pytest.fixture
 def hostile_folder(tmp_path, monkeypatch):
-    """Files whose names and contents are not to be trusted."""
+    """Files with hostile names and contents."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.toml").write_text('[arms."\\u001b[31m\\u202e"]\nlr = -1')
     for name in ("hostile", "simulation", f"runs/{NEWLINES}"):

@@ -104,7 +104,7 @@ COMPANIONS = {
 
 
 def changed(name):
-    """The default run with one field changed (and what that field cannot do without)."""
+    """The default run with one field changed, together with the fields that this one needs."""
     return override({name: OTHER_VALUES[name], **COMPANIONS.get(name, {})})
 
 
@@ -126,7 +126,7 @@ def test_json_round_trip(name):
 
 
 def test_absent_fields_take_their_reference_values():
-    """A run that was written before there was a field was trained as if the field did not exist."""
+    """A config written before a field existed means training without that field."""
     config = from_dict({"task": {"p": 59}, "seed": 3})
     assert config == build(task=build("task", p=59, split="stream"), seed=3)
     assert from_dict({}) == build(task=build("task", split="stream")) != build()
@@ -180,7 +180,7 @@ def test_defaults_given_by_hand_change_nothing():
 
 
 def test_run_ids_are_pinned():
-    """A directory made today must be found by every later version; hashes by sha256sum of the text beside."""
+    """Run ids never change, so later versions find today's directories; hashes are sha256sum's of the text beside."""
     assert override({"split": "stream"}).run_id == "add-p113-s0-44136fa3"  # {}
     assert build().run_id == "add-p113-s0-bed7f234"  # {"task":{"split":"python"}}
     mul = override({"split": "stream", "op": "mul", "p": 97, "seed": 3, "weight_decay": 0.5})
@@ -370,7 +370,7 @@ def test_values_at_the_edge_are_allowed(fields):
 
 
 def test_a_range_in_a_message_is_the_range_allowed():
-    """beta = 1 is refused, so the message must not say that 1 is allowed."""
+    """A message gives exactly the allowed range: beta = 1 is refused, so 1 is excluded there too."""
     with pytest.raises(ValueError) as error:
         override({"beta1": 1.0})
     assert not str(error.value).endswith("to 1"), str(error.value)
@@ -378,7 +378,7 @@ def test_a_range_in_a_message_is_the_range_allowed():
 
 @pytest.mark.parametrize(("p", "train_frac"), [(2, 0.3), (3, 0.12)])
 def test_a_partial_table_must_leave_something_to_train_on(p, train_frac):
-    """Division has p (p - 1) defined rows: int(0.3 * 2) = int(0.12 * 6) = 0 of them would be trained on."""
+    """Division has p (p - 1) defined rows; a fraction that leaves no training row is refused: int(0.3 * 2) = 0."""
     assert int(train_frac * p * (p - 1)) == 0 < int(train_frac * p * p)
     with pytest.raises(ValueError, match="leaves nothing to train on"):
         override({"op": "div", "p": p, "train_frac": train_frac})
@@ -438,7 +438,7 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def read_from_file():
-    """Case of ``FILES`` -> ("made", run_id) or (exception's name, message)."""
+    """The outcome of a case of ``FILES``: ("made", run_id) or (the exception's name, its message)."""
     command = [sys.executable, "-c", WITHOUT_CHECKER]
     done = subprocess.run(command, input=json.dumps(FILES), capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

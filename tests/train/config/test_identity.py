@@ -69,7 +69,7 @@ def test_other_runs_keep_their_ids(fields, run_id):
 
 @pytest.mark.slow
 def test_every_setting_has_a_reference_value():
-    """Before a release: the table has a line for each setting, so that a later change of a default renames no run."""
+    """The table has a line for each setting, so that later changes of defaults rename no run."""
     import settings_table
 
     from train.config.reference import REFERENCE
@@ -78,7 +78,7 @@ def test_every_setting_has_a_reference_value():
 
 
 def test_a_setting_newer_than_the_table_renames_no_run(monkeypatch):
-    """Its default is its reference value; another value is another run. No entry is of a setting that is gone."""
+    """A setting missing from the table is left out of ids at its default alone; the table names existing settings."""
     import settings_table
 
     from train.config import reference
@@ -120,7 +120,7 @@ OLD = Path(__file__).parents[2] / "fixtures" / "format1" / "add-p5-s0-fce75be7"
 
 
 def answers_of(folder, configs):
-    """What the package in ``folder`` says of configs, of its own default run, and of the old run on disk."""
+    """The ids that the package in ``folder`` gives to configs, to its default run and to the old run on disk."""
     asked = json.dumps({"configs": configs, "old": str(OLD)})
     command = [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{SCRIPT}"]
     done = subprocess.run(command, input=asked, capture_output=True, text=True, cwd=folder)
@@ -129,7 +129,7 @@ def answers_of(folder, configs):
 
 
 def test_changed_defaults_rename_no_run_and_share_no_id(tmp_path):
-    """In a copy of the package: old files have their ids, and the new default run has one that no other run has."""
+    """In a copy with other defaults, old files keep their ids, and the new default run shares none of them."""
     from train.config.run import RunConfig
     from train.config.settings import override
 
@@ -148,7 +148,7 @@ def test_changed_defaults_rename_no_run_and_share_no_id(tmp_path):
 
 
 def test_the_ids_of_configs_that_differ_differ():
-    """All pairs of settings' values, the default run's among them: one identity, one config (steps aside)."""
+    """Two configs of different settings, the default run included, have different identities (steps aside)."""
     import settings_table
 
     from train.config.run import RunConfig
@@ -165,7 +165,7 @@ def test_the_ids_of_configs_that_differ_differ():
 
 
 def test_an_identity_taken_against_defaults_would_collide():
-    """Control: two default runs of two times are told apart by the table alone."""
+    """The default runs before and after a change are told apart by the table alone (the control)."""
     from train.config.run import RunConfig
 
     then, now = RunConfig().with_(split="stream"), RunConfig()

@@ -78,7 +78,7 @@ NUMBERS = {
 
 
 def every_field(parts=("task", "model", "optim", "schedule", "seed")):
-    """Fields of these parts of a run's config, with the part."""
+    """The config fields of these parts of a run."""
     from train.config.run import RunConfig
 
     whole = RunConfig()
@@ -99,7 +99,7 @@ def other_values(field):
 
 
 def seen_of(config) -> str:
-    """A digest of all that a run shows: its task, models' outputs, training, and the steps that are saved."""
+    """A digest of all effects of a config: its task, model outputs, training and saved steps."""
     from train.engine.schedule import log_grid
     from train.engine.stack import Stack
     from train.model import build_model
@@ -127,7 +127,7 @@ def seen_in_context():
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_every_value_is_seen_or_refused(seen_in_context, context):
-    """Refused exactly where nothing changes. A value that cannot be made at all is refused by the config itself."""
+    """A value is refused exactly where it changes nothing; impossible values are refused by the config itself."""
     from train.config.idle import refuse_idle_settings
     from train.config.settings import replaced
     from train.errors import UsageError
@@ -160,7 +160,7 @@ def test_every_value_is_seen_or_refused(seen_in_context, context):
 
 
 def test_the_control_an_ignored_field_is_noticed(seen_in_context):
-    """Without its rule the norm of an mlp would change nothing that is seen, and something in a transformer."""
+    """A norm changes nothing of an mlp and something of a transformer, so that a missing rule is noticed."""
     from train.config.settings import replaced
 
     configs, seen = seen_in_context

@@ -1,4 +1,4 @@
-"""The published set-ups: each is whole, and says what its source says."""
+"""The published set-ups: each preset is complete and states its source."""
 
 import pytest
 import torch

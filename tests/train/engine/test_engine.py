@@ -1,4 +1,4 @@
-"""The training loop against a plain one, its log, its snapshots, and how it fails."""
+"""The training loop against a plain one, its log, its snapshots, and its failures."""
 
 import json
 import math
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
 def test_cross_entropy_keeps_its_float64_promise():
-    """At a margin of 20 the loss is log1p(e^-20), which float32 takes for 0."""
+    """At a margin of 20 the loss is log1p(e^-20), which would be 0 in float32."""
     from train.passes.loss import cross_entropy
 
     logits, labels = torch.tensor([[[20.0, 0.0]], [[0.0, 20.0]]]), torch.tensor([[0], [0]])
@@ -50,7 +50,7 @@ def test_cross_entropy_averages_over_the_answers_of_a_row():
 
 
 def plain_training(config, steps, weight_decay):
-    """What the engine claims to do, without its parts: plain model, PyTorch's optimiser, a log-softmax."""
+    """The training that the engine promises, without the engine: plain model, PyTorch's optimiser, a log-softmax."""
     from train.model import build_model
     from train.tasks.task import make_task
 
@@ -83,7 +83,7 @@ def plain_training(config, steps, weight_decay):
     ids=str,
 )
 def test_training_equals_a_plain_loop(tmp_path, tiny_config, train_run, changes):
-    """With a large epsilon, so that rounding in a gradient near 0 is not blown up to a whole step."""
+    """Training equals a plain loop; epsilon is large, so that rounding of a gradient near 0 makes no whole step."""
     from train.config.settings import override
 
     steps, lr, eps = 5, 0.01, 1e-3
@@ -180,7 +180,7 @@ def test_log_has_the_training_loss_of_every_step(tiny_run):
 
 
 def test_losses_between_evaluations_are_those_of_their_step(tmp_path, tiny_config, train_run):
-    """Steps that no evaluation falls on: their loss is that of a run that ends there, and is evaluated there."""
+    """Between evaluations the logged loss of a step is the one that a run ending at that step evaluates."""
     from train.config.settings import override
     from train.engine.schedule import eval_grid
 
@@ -194,7 +194,7 @@ def test_losses_between_evaluations_are_those_of_their_step(tmp_path, tiny_confi
 
 
 def test_batches_log_their_own_loss(tmp_path, tiny_config, train_run):
-    """Only evaluations know the training loss then."""
+    """With batches each step logs its batch's loss, and evaluations alone log the training loss."""
     from train.config.settings import override
 
     log = train_run(tmp_path, override(tiny_config, {"steps": 120, "batch_size": 10})).read_log()
@@ -221,7 +221,7 @@ def test_test_rows_are_at_most_100_steps_apart(tiny_run):
 
 
 def log_spaced(per_decade, last):
-    """The grid, by asking every step whether it is the rounding of a power."""
+    """The log grid, by testing for every step whether it is the rounding of a power."""
     powers = {round(10 ** (i / per_decade)) for i in range(per_decade * 9)}
     return [step for step in range(last + 1) if step == 0 or step in powers]
 
@@ -262,7 +262,7 @@ def test_at_most_60_extra_snapshots(tmp_path, tiny_config, train_run, monkeypatc
 
 
 def test_seeds(tmp_path, tiny_config, train_run):
-    """The same seed gives the same bytes, another seed other weights; a split seed moves the split alone."""
+    """Equal seeds give equal bytes, other seeds other weights; a split seed changes the split alone."""
     from train.config.settings import override
     from train.tasks.task import make_task
 

@@ -33,7 +33,7 @@ def mode(request, tiny_config):
 
 @pytest.fixture(scope="module")
 def unbroken(mode, tmp_path_factory, train_run):
-    """The uninterrupted run of this mode."""
+    """The uninterrupted run of a mode."""
     return train_run(tmp_path_factory.mktemp("unbroken"), mode)
 
 
@@ -98,7 +98,7 @@ def test_extended(tmp_path, mode, unbroken, train_run):
 
 
 def test_extended_from_a_step_off_the_grids(tmp_path, mode, unbroken, train_run):
-    """The snapshot and the evaluation at the first run's end are there besides; no number differs."""
+    """A run extended from off the grids keeps its first end's snapshot and evaluation; no other number differs."""
     train_run(tmp_path, shorter(mode, 149))
     store = train_run(tmp_path, mode)
     assert set(store.manifest) - set(unbroken.manifest) == {149}
@@ -113,7 +113,7 @@ def test_extended_from_a_step_off_the_grids(tmp_path, mode, unbroken, train_run)
 
 
 def test_control_another_thing_resumed_is_seen(tmp_path, mode, unbroken, train_run):
-    """Resuming without the optimiser's moments ends elsewhere: the comparison is not blind."""
+    """Resuming without the optimiser's moments ends elsewhere and is noticed (the control)."""
     from train.errors import DataError
 
     store = train_run(tmp_path, mode, stop_at=100)
@@ -129,7 +129,7 @@ def test_control_another_thing_resumed_is_seen(tmp_path, mode, unbroken, train_r
 
 
 def test_weights_that_differ_from_a_snapshot_on_disk_are_refused(tmp_path, mode, train_run):
-    """On another machine a resumed run may compute other weights: each step is compared with its snapshot."""
+    """Resumed weights are compared with the snapshot of each step: another machine may compute others."""
     from train.errors import DataError
 
     store = train_run(tmp_path, mode, stop_at=60)
@@ -197,7 +197,7 @@ def argv_of(config, out: Path) -> list[str]:
 
 
 def command(argv: list[str], folder: Path, signum: int | None, at_sync: int) -> None:
-    """The command in a process of its own, which gets ``signum`` at its ``at_sync``-th fsync (each write has one)."""
+    """Body of a forked process: the training command, with ``signum`` at fsync ``at_sync`` (each write has one)."""
     from train.run import main
 
     synced = 0
@@ -223,7 +223,7 @@ def run_command(forked, argv, folder, signum=None, at_sync=0) -> tuple[int, str,
 
 
 def test_killed_at_seeded_instants_and_resumed(tmp_path, mode, unbroken, forked):
-    """SIGKILL in one write after another, as far apart as drawn, until a session reaches the end."""
+    """A run killed (SIGKILL) at random writes, again and again, ends as the uninterrupted run."""
     generator = random.Random(0)
     argv, killed = argv_of(mode, tmp_path), 0
     while killed < 30:
@@ -241,7 +241,7 @@ def test_killed_at_seeded_instants_and_resumed(tmp_path, mode, unbroken, forked)
 
 @pytest.mark.parametrize("at_sync", range(1, 13))
 def test_killed_before_the_first_snapshots(tmp_path, tiny_config, forked, at_sync):
-    """From the very first write on: the directory, run.json, the session, the log, snapshot 0, its manifest ..."""
+    """A run killed at any write of its start, from the directory to the first manifests, is completed afterwards."""
     short = shorter(tiny_config, 3)
     argv = argv_of(short, tmp_path)
     status, _, err = run_command(forked, argv, tmp_path, signal.SIGKILL, at_sync)
@@ -260,7 +260,7 @@ def test_killed_before_the_first_snapshots(tmp_path, tiny_config, forked, at_syn
 
 @pytest.mark.parametrize("mode", ["minibatch"], indirect=True)
 def test_killed_from_outside_and_resumed(tmp_path, mode, unbroken, forked):
-    """The process is killed at random times, in the middle of any work, with a torn line in the log."""
+    """A run killed at random times during any work, with a torn line in the log, ends as the uninterrupted run."""
     from train.storage.store import RunStore
 
     generator = random.Random(1)
@@ -307,7 +307,7 @@ def test_signals_save_and_exit(tmp_path, mode, unbroken, forked, signum, expecte
 
 
 def test_a_full_disk_and_resume(tmp_path, mode, unbroken, train_run, monkeypatch):
-    """A write that fails ends the session; what was saved before stays."""
+    """A failing write ends the session and keeps everything saved before."""
     left = 50
 
     def full(_fd: int) -> None:
@@ -348,7 +348,7 @@ def test_a_done_run_is_left_alone(tmp_path, mode, unbroken, capsys, steps):
 
 
 def test_a_stopped_run_is_not_done_for_being_asked_fewer_steps(tmp_path, mode, unbroken, train_run, capsys):
-    """Stopped at 150 of 200; then 100 are asked for, which it has; then 200 again."""
+    """A run stopped at 150 of 200 steps satisfies a request for 100 and still resumes to 200."""
     from train.run import main
 
     store = train_run(tmp_path, mode, stop_at=150)

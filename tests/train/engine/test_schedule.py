@@ -1,4 +1,4 @@
-"""When runs are evaluated and saved: grids that only grow, and extra snapshots where the curves move."""
+"""The steps at which runs are evaluated and saved: growing grids, and extra snapshots where the curves move."""
 
 import itertools
 import math
@@ -63,7 +63,7 @@ def test_log_grid_has_per_decade_steps_to_a_decade(per_decade):
 
 
 def test_snapshots_of_the_default_run_are_few():
-    """About 0.9 MB each: 4.2 decades of 16, less what the first decade lacks."""
+    """The default run has 50 to 70 snapshots of 0.9 MB: 4.2 decades of 16, fewer in the first."""
     assert 50 < len(log_grid(16, 15_000)) < 70
 
 
@@ -79,7 +79,7 @@ def test_evaluations_are_never_more_than_100_steps_apart(last):
 
 
 def test_a_log_grid_alone_leaves_wide_gaps():
-    """The control: the fine log grid by itself is too sparse late on."""
+    """The fine log grid alone (the control) is too sparse at late steps."""
     assert max(b - a for a, b in itertools.pairwise(log_grid(96, 15_000))) > 300
 
 
@@ -107,7 +107,7 @@ def test_evaluations_include_the_fine_log_grid_while_it_is_finer():
 
 
 def following(test_loss, test_acc, **state):
-    """A rule that has just taken note of a snapshot on the grid."""
+    """A rule that has just registered a snapshot on the grid."""
     made = rule(**state)
     made.saved(test_loss, test_acc, extra=False)
     return made

@@ -1,4 +1,4 @@
-"""The models' numbers against plain loops: logits, losses, gradients; and which parameters there are."""
+"""The models' logits, losses and gradients against plain loops, and their lists of parameters."""
 
 import math
 

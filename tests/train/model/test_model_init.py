@@ -1,4 +1,4 @@
-"""Initial weights: published values, and the distributions' own statistics."""
+"""Initial weights: published values, and the statistics of their distributions."""
 
 import math
 from typing import Any
@@ -33,7 +33,7 @@ def demo_losses(init: Any, seed: int):
 
 
 def test_transformer_lens_demo_starts_where_it_should():
-    """Losses computed with TransformerLens 3.9's own HookedTransformer."""
+    """Initial losses of the demo equal those of TransformerLens 3.9's own HookedTransformer."""
     assert demo_losses("transformerlens", 999) == pytest.approx((4.73588576, 4.73298087), abs=1e-6)
 
 
@@ -43,7 +43,7 @@ def test_other_starts_are_elsewhere(init, seed):
 
 
 def check_normal(x, std):
-    """Mean and standard deviation within five standard errors, and values beyond a uniform's reach."""
+    """Assert mean and standard deviation within five standard errors, and values that no uniform reaches."""
     n = x.numel()
     assert abs(x.double().mean()) < 5 * std / math.sqrt(n)
     assert abs(x.double().std() / std - 1) < 5 / math.sqrt(2 * n)

@@ -257,7 +257,7 @@ def test_a_configuration_goes_to_a_dictionary_and_back(arch):
 
 @pytest.mark.parametrize("norm", ["none", "pre"])
 def test_labels_of_a_task_are_tokens_of_a_logit_attribution(norm):
-    """Against the logits: what the components write towards the right answer adds up to its logit, bias aside."""
+    """The components' contributions to the right answer add up to its logit, bias aside."""
     config = RunConfig(task=TaskConfig(p=7), model=ModelConfig(d_model=16, n_heads=2, norm=norm))
     model, task = build_model(config).double(), make_task(config)
     logits, cache = model.run_with_cache(task.tokens)
@@ -276,7 +276,7 @@ def test_labels_of_a_task_are_tokens_of_a_logit_attribution(norm):
 
 
 def test_a_label_that_is_none_is_refused():
-    """-1, of a row without an answer, would be the last token."""
+    """The label -1 of a row without an answer is refused; as an index it would mean the last token."""
     config = RunConfig(task=TaskConfig(op="div", p=5), model=ModelConfig(d_model=16, n_heads=2))
     model, task = build_model(config), make_task(config)
     with pytest.raises(UsageError, match=r"tokens from -1 to 4: .*task.rows\('all'\)"):

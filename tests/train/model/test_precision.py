@@ -37,7 +37,7 @@ def stack_of(config, precision, vmapped=False):
 
 
 def test_the_logits_product_is_not_rounded_on_its_way_back(config):
-    """Softmax less label sums to 0 over the logits; so do the gradients in W_U of each direction, if not rounded."""
+    """Gradients in W_U sum to 0 over the logits, as softmax less label does; rounding would break the sum."""
     stack = stack_of(config, "bfloat16")
     stack.update()
     grad = stack.weights.split(stack.weights.grads[0])["unembed.W_U"].double()
@@ -48,7 +48,7 @@ def test_the_logits_product_is_not_rounded_on_its_way_back(config):
 
 @pytest.mark.parametrize("vmapped", [False, True], ids=["one by one", "vmapped"])
 def test_gradients_are_rounded_and_close(config, vmapped):
-    """A bfloat16 has 8 significant bits: a relative error of 2^-9 in each factor, of a dozen products in a row."""
+    """Gradients differ from float32's by the rounding of a dozen products whose factors err by 2^-9."""
     plain, rounded = (stack_of(config, precision, vmapped) for precision in ("float32", "bfloat16"))
     losses = [float(stack.update()[0]) for stack in (plain, rounded)]
     assert losses[1] == pytest.approx(losses[0], rel=2**-7)
@@ -57,7 +57,7 @@ def test_gradients_are_rounded_and_close(config, vmapped):
 
 
 def test_evaluations_are_float32(config):
-    """The numbers of the pass that bfloat16 goes by, without rounding."""
+    """Evaluations under bfloat16 equal those of the same pass in float32."""
     from train.passes.functional import FunctionalPass
 
     plain, rounded = (stack_of(config, precision) for precision in ("float32", "bfloat16"))
@@ -67,7 +67,7 @@ def test_evaluations_are_float32(config):
 
 
 def test_logits_are_not_rounded(tiny_config):
-    """Of the last product only the hidden factor is; in bfloat16 all logits would have 8 bits."""
+    """The last product rounds its factors at most, not the logits, which would have 8 bits in bfloat16."""
     from train.model.precision import products
     from train.passes.entries import make_plan
     from train.passes.frugal import answer_logits
@@ -95,7 +95,7 @@ def test_tf32_is_refused_without_a_gpu(tmp_path, capsys):
 
 @pytest.fixture(params=["ieee", "tf32"])
 def before(request):
-    """The precision that a caller has set for the process."""
+    """A float32 precision that the caller has set for the process."""
     matmul: Any = torch.backends.cuda.matmul
     if not hasattr(matmul, "fp32_precision"):
         pytest.skip("PyTorch before 2.9 has another name for the switch")
@@ -106,7 +106,7 @@ def before(request):
 
 
 def test_where_tf32_is_switched_on(monkeypatch, before):
-    """The switch is the process's: it is set for a pass, not for the logits' product, and is as before afterwards."""
+    """TF32, a switch of the process, is on during a pass, off for the logits' product, and restored afterwards."""
     from train.model.precision import products, unrounded
 
     matmul: Any = torch.backends.cuda.matmul

@@ -19,7 +19,7 @@ def rows(numbers):
 
 
 def step(changes, values=VALUES, grads=(GRADS,), lr=0.5, models=range(2)):
-    """Weights and optimiser after updates with these gradients, by Adam with its memory off: lr * sign(gradient)."""
+    """Weights and optimiser after updates with ``grads``, by Adam without memory: steps of lr * sign(gradient)."""
     from train.config.optim import OptimConfig
     from train.optim.optimizer import Optimizer
 
@@ -33,9 +33,9 @@ def step(changes, values=VALUES, grads=(GRADS,), lr=0.5, models=range(2)):
 
 
 def test_orthogonal_gradient():
-    """(5, 0) along (3, 4) is 15/25 (3, 4) = (1.8, 2.4); the rest (3.2, -2.4) has length 4 and gets 5: (4, -3).
+    """The filter removes (1.8, 2.4) from (5, 0) at (3, 4), and rescales the rest to length 5: (4, -3).
 
-    A tensor of one number has nothing across it; where it is zero nothing is taken out.
+    A tensor of one number loses its whole gradient; a zero tensor loses nothing.
     """
     weights, _ = step({"orthogonal_gradient": True})
     expected = [[4.0, -3.0, 0.0], [0.0, math.sqrt(8), 3.0]]
@@ -45,7 +45,7 @@ def test_orthogonal_gradient():
 
 
 def test_orthogonal_gradient_leaves_the_norm_to_second_order():
-    """A step of plain gradient descent along it keeps each tensor's length: what it is for."""
+    """A filtered gradient is orthogonal to its tensor, so a small step keeps the norm to first order."""
     from train.optim.filters import take_out_scaling
 
     w, g = torch.randn(1, 50, dtype=torch.float64), torch.randn(1, 50, dtype=torch.float64)
@@ -57,7 +57,7 @@ def test_orthogonal_gradient_leaves_the_norm_to_second_order():
 
 
 def test_grokfast():
-    """The average begins as the first gradient g1, then is alpha g1 + (1 - alpha) g2; lambda times it is added."""
+    """The average starts at the gradient g1, then is alpha g1 + (1 - alpha) g2; lambda times the average is added."""
     first, second = GRADS, [[1.0, -1.0, 0.0], [0.0, 0.0, 4.0]]
     weights, optimizer = step({"grokfast_alpha": 0.75, "grokfast_lambda": 2.0}, grads=(first, second))
     average = [[0.75 * a + 0.25 * b for a, b in zip(x, y, strict=True)] for x, y in zip(first, second, strict=True)]
@@ -74,7 +74,7 @@ def test_orthogonal_comes_before_grokfast():
 
 
 def test_norm_clamp():
-    """The first model's norm is sqrt(29) and is held at twice that; a step of -0.5 * sign(gradient) lies between."""
+    """The first model's norm sqrt(29) is held at its multiple 2 after a step of -0.5 * sign(gradient)."""
     weights, optimizer = step({"norm_clamp": 2.0})
     start = [2 * x for x in VALUES[0]]
     moved = [start[0] - 0.5, start[1], start[2] - 0.5]  # the second gradient is 0
@@ -97,7 +97,7 @@ def test_one_model_at_a_time_is_all_at_once():
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
 def test_orthogonal_factor(shape):
-    """The same polynomial, five times, of the singular values that numpy finds."""
+    """The factor equals five rounds of Muon's polynomial on the singular values that numpy finds."""
     from train.optim.muon import orthogonal_factor
 
     matrix = torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -113,7 +113,7 @@ def test_orthogonal_factor(shape):
 
 
 def test_muon_is_pytorchs():
-    """Of matrices; PyTorch takes the factor in bfloat16, to three digits. The other tensors are AdamW's."""
+    """Muon equals PyTorch's on matrices, to its bfloat16's three digits; other tensors take AdamW steps."""
     from train.config.optim import OptimConfig
     from train.optim.optimizer import Optimizer
 

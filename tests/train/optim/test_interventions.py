@@ -1,4 +1,4 @@
-"""Interventions against hand calculations; those of gradients and norms are in test_filters.py."""
+"""Interventions against hand calculations; gradient filters and norms are in test_filters.py."""
 
 import dataclasses
 import math
@@ -52,7 +52,7 @@ def test_sgd_is_pytorchs_and_the_formula():
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_decay_to_initial_weights(optimizer):
-    """Decoupled: w - lr wd (w - w0); coupled: g + wd (w - w0). With Adam's memory off its step is lr sign(g)."""
+    """Decoupled decay is w - lr wd (w - w0), coupled decay adds wd (w - w0) to g, by Adam without memory."""
     changes: dict[str, Any] = {"beta1": 0.0, "beta2": 0.0, "eps": 1e-15} if optimizer != "sgd" else {}
     given: dict[str, Any] = {"optimizer": optimizer, "weight_decay": 0.5, **changes}
     found = optimized(START, STEPS, decay_towards="init", **given)[0]
@@ -91,7 +91,7 @@ def test_decay_to_initial_weights_of_matrices_is_muons_too():
 
 
 def test_update_noise():
-    """W <- W + lr (step + sigma N(0, 1)), from the run's own stream of that update; none while lr is 0."""
+    """The update is W + lr (step + sigma N(0, 1)), with noise of the run's own stream, and none while lr is 0."""
     from train.streams import normal
 
     zeros = [0.0] * 50_000
@@ -108,7 +108,7 @@ def test_update_noise():
 
 @pytest.fixture
 def trained(tiny_config):
-    """A stack of one run, and its plain model at the same weights."""
+    """``trained(**changes)``: a stack of one run, its plain model at equal weights, and the config."""
     from train.config.settings import override
     from train.engine.stack import Stack
     from train.model import build_model
@@ -131,7 +131,7 @@ def plain_gradients(model, task):
 
 
 def test_weight_noise(trained):
-    """The gradient is that of the plain model at weights + sigma N(0, 1); the noise itself is not kept."""
+    """The gradient is the plain model's at weights + sigma N(0, 1); the weights keep no noise."""
     from train.streams import normal
 
     stack, model, config = trained(weight_noise=0.05)
@@ -155,7 +155,7 @@ def test_weight_noise(trained):
 @pytest.mark.parametrize("n_layers", [1, 2])
 @pytest.mark.parametrize("way", ["one by one", "vmapped", "plain"])
 def test_dropout_is_the_plain_model_with_masks(trained, n_layers, way, monkeypatch):
-    """Hooks of the plain model multiply what attention and MLP add by the masks: the same loss and gradients."""
+    """Loss and gradients equal those of the plain model whose hooks multiply sublayers' outputs by the masks."""
     from train.passes import functional, plain, vmapped
     from train.passes.dropout import masks
 
@@ -209,7 +209,7 @@ def test_masks_keep_the_mean_and_are_the_updates_own():
 
 
 def test_grokfast_ma():
-    """lambda times the mean of the last two gradients is added from the second on; the first goes as it is."""
+    """From the second gradient on, lambda times the mean of the last two is added; the first is unchanged."""
     second, third = [[1.0, -1.0, 0.0], [0.0, 0.0, 4.0]], [[2.0, 2.0, 2.0], [-1.0, 0.0, 1.0]]
     changes = {"grokfast_window": 2, "grokfast_lambda": 3.0}
     history = [GRADS, second, third]
@@ -222,7 +222,7 @@ def test_grokfast_ma():
 
 @pytest.mark.parametrize("kind", [{"grokfast_alpha": 0.75}, {"grokfast_window": 1}])
 def test_grokfast_begins_when_it_is_told(kind):
-    """At its first update the average is that gradient: lambda + 1 times it. Before, nothing is added."""
+    """Nothing is added before the given update; there the average is the gradient, for a factor of lambda + 1."""
     for n, factor in ((1, 1.0), (2, 1.0), (3, 3.0)):
         weights, _ = step({**kind, "grokfast_from": 2}, grads=[VALUES] * (n - 1) + [GRADS])
         torch.testing.assert_close(weights.grads, factor * rows(GRADS), rtol=1e-12, atol=0)
@@ -232,7 +232,7 @@ def test_grokfast_begins_when_it_is_told(kind):
 
 
 def test_stablemax():
-    """s(1) = 2, s(0) = 1, s(-1) = 1/2: their shares; and d log s/dx is 1/(1 + x) above 0, 1/(1 - x) below."""
+    """Stablemax divides s(x) by its sum, with s(1) = 2, s(0) = 1, s(-1) = 1/2, and has the gradients of its logs."""
     from train.passes.loss import stablemax
 
     logits = torch.tensor([[[1.0, 0.0, -1.0]]] * 3, dtype=torch.float64, requires_grad=True)
@@ -246,7 +246,7 @@ def test_stablemax():
 
 
 def test_precision_of_the_loss():
-    """A margin m costs log(1 + e^-m): at 12, 6.1e-6 in 64 and 32 bits and 0 in 16; at 20, 2.1e-9 in 64 bits alone."""
+    """A margin m costs log(1 + e^-m): at 12 it rounds to 0 in float16, at 20 in float32 too, never in float64."""
     from train.config.optim import OptimConfig
     from train.passes.loss import training_loss
 
@@ -304,7 +304,7 @@ def test_init_scale(init):
 
 
 def test_output_scale(trained):
-    """Logits of the same weights times 4, in the model, its hook and the engine."""
+    """Scaled logits are 4 times those of equal weights, in the model, its hook and the engine."""
     from train.passes.functional import FunctionalPass
 
     stack, model, _ = trained(output_scale=4.0)
@@ -335,7 +335,7 @@ def test_activations():
 
 
 def test_outliers():
-    """Of k training rows alone; each answer is that of another training row; the table keeps what is right."""
+    """Outliers take the answers of other training rows, change k training rows alone, and leave the table correct."""
     from train.config.run import RunConfig
     from train.config.task import TaskConfig
     from train.tasks.task import make_task

@@ -11,7 +11,7 @@ GRADS = [[0.3, -0.1, 0.0, 2.0], [-0.2, -0.1, 1e-9, 1.0], [0.25, 0.4, -1.0, -3.0]
 
 
 def adam_by_hand(config, decoupled: bool) -> list[float]:
-    """Loshchilov and Hutter 2019 (1711.05101), algorithm 2, a number at a time."""
+    """Adam of Loshchilov and Hutter 2019 (1711.05101), algorithm 2, one number at a time."""
     w, m, v = list(W0), [0.0] * 4, [0.0] * 4
     for t, grads in enumerate(GRADS, start=1):
         for i, grad in enumerate(grads):
@@ -25,7 +25,7 @@ def adam_by_hand(config, decoupled: bool) -> list[float]:
 
 
 def weights_of(rows, **shapes) -> Any:
-    """A stack's weights with these rows of numbers, seen as tensors of these shapes (one vector, if none is given)."""
+    """A stack's weights with these rows of values, as tensors of these shapes (one vector if none is given)."""
     from torch import nn
 
     from train.passes.weights import StackedWeights
@@ -39,7 +39,7 @@ def weights_of(rows, **shapes) -> Any:
 
 
 def optimize(config, dtype) -> torch.Tensor:
-    """The three steps of the second of two models, in ``dtype``."""
+    """Three steps of the second of two models, in ``dtype``."""
     from train.optim.optimizer import Optimizer
 
     weights = weights_of(torch.tensor([[9.0] * 4, W0], dtype=dtype))
@@ -54,7 +54,7 @@ def optimize(config, dtype) -> torch.Tensor:
 @pytest.mark.parametrize(("name", "decoupled"), [("adamw", True), ("adam", False)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_updates_are_the_formulas(name, decoupled, dtype):
-    """In PyTorch (float64) and in the compiled loop (float32)."""
+    """Updates follow the formulas, in PyTorch (float64) and in the compiled loop (float32)."""
     from train.config.optim import OptimConfig
 
     config = OptimConfig(optimizer=name, lr=0.05, weight_decay=0.7, beta1=0.8, beta2=0.9, eps=1e-3, warmup_steps=0)
@@ -67,7 +67,7 @@ def test_updates_are_the_formulas(name, decoupled, dtype):
 
 
 def test_chunks_change_nothing(monkeypatch):
-    """Nor does what is left to add, which is added chunk by chunk too."""
+    """The update does not depend on its chunk size, with further gradient rows added chunk by chunk."""
     from train.config.optim import OptimConfig
     from train.optim import optimizer as optim
 
@@ -136,7 +136,7 @@ def test_warm_up():
 
 
 def test_decay():
-    """Flat after the last step; halfway, half the way down; a run without it is constant."""
+    """The learning rate falls on a cosine to its final value and stays there; without decay it is constant."""
     from train.config.optim import OptimConfig
     from train.optim.optimizer import lr_at
 

@@ -1,4 +1,4 @@
-"""The pass of an accelerator: each test runs on the CPU, and (marked gpu) on a GPU, where graphs are recorded."""
+"""The accelerator's pass: each test runs on the CPU, and (marked gpu) on a GPU, where CUDA graphs are recorded."""
 
 import warnings
 from typing import Any
@@ -52,14 +52,14 @@ def device(request):
 
 @pytest.fixture
 def in_float64(monkeypatch):
-    """Stacks of double precision: in float32 some runs part by percents, from rounding alone."""
+    """Double-precision stacks: in float32 some runs drift apart by percents from rounding alone."""
     from train.model import build_model
 
     monkeypatch.setattr("train.engine.stack.build_model", lambda config, device: build_model(config, device).double())
 
 
 def ours(configs, device) -> Any:
-    """A stack that takes the accelerator's pass, on the CPU too."""
+    """A stack that uses the accelerator's pass, on the CPU too."""
     from train.engine.stack import Stack
 
     with accelerators_pass(device):
@@ -67,7 +67,7 @@ def ours(configs, device) -> Any:
 
 
 def theirs(configs, device) -> Any:
-    """A stack that takes a model at a time, by autograd."""
+    """A stack that runs one model at a time, by autograd."""
     from train.engine.stack import Stack
 
     with autograd_pass():
@@ -76,7 +76,7 @@ def theirs(configs, device) -> Any:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_is_the_same_run(tiny_config, in_float64, device, name):
-    """As on a CPU, one model at a time: losses, gradients, evaluations."""
+    """Losses, gradients and evaluations with every option equal those of one model at a time on a CPU."""
     from train.config.settings import override
 
     config = override(tiny_config, OPTIONS[name])
@@ -123,7 +123,7 @@ def test_runs_leave_and_the_pass_is_recorded_anew(tiny_config, in_float64, devic
 
 
 def test_masks_are_drawn_anew_at_each_step(tiny_config, in_float64, device):
-    """The weights stand still, so that a loss changes by its masks alone; a graph reads them where they were."""
+    """Masks are redrawn at each step, by a graph too: with fixed weights the loss changes by its masks alone."""
     from train.config.settings import override
 
     config = override(tiny_config, {"dropout": 0.3, "lr": 0.0, "warmup_steps": 0})
@@ -136,7 +136,7 @@ def test_masks_are_drawn_anew_at_each_step(tiny_config, in_float64, device):
 @pytest.mark.parametrize("most", [1024, 1], ids=["products", "sorted sums"])
 @pytest.mark.parametrize("changes", [{}, {"n_layers": 2, "norm": "post", "batch_size": 20}], ids=str)
 def test_a_run_repeats_bit_for_bit(tiny_config, monkeypatch, device, changes, most):
-    """In float32, replayed and called: both ways in which gradients of gathers are summed."""
+    """Float32 runs repeat bit for bit, replayed and called, with both ways of summing gradients of gathers."""
     from train.passes import vmapped
 
     monkeypatch.setattr(vmapped, "MOST_ENTRIES", most)
@@ -177,7 +177,7 @@ def test_stopped_and_resumed(tmp_path, tiny_config, device, changes):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
 def test_products_are_rounded(tiny_config, device, precision):
-    """Factors of 8 or 11 significant bits, of a dozen products in a row; evaluations are float32."""
+    """Gradients err as a dozen products with factors of 8 or 11 bits do; evaluations are float32."""
     from train.config.settings import override
 
     if precision == "tf32" and device.type == "cpu":
@@ -202,7 +202,7 @@ def test_a_device_that_is_not_there():
 
 
 def test_what_pytorch_keeps_unused_is_free(monkeypatch):
-    """40 GB are the driver's to give, 30 PyTorch's own, of which 10 are in use."""
+    """Free memory is the driver's 40 GB plus the 20 of PyTorch's 30 GB that are not in use."""
     from train.engine.memory import free_bytes
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (40 * 10**9, 80 * 10**9))
@@ -231,7 +231,7 @@ def test_memory_that_ends_is_one_line(capsys):
 
 @pytest.fixture
 def waiting_is_an_error():
-    """PyTorch raises where the host waits for the device; that it does not see all such places is a warning of its."""
+    """A switch that makes PyTorch raise where the host waits for the device, without PyTorch's warning about it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Synchronization debug mode")
         yield lambda: torch.cuda.set_sync_debug_mode("error")
@@ -254,7 +254,7 @@ def test_no_step_waits_for_the_device(tiny_config, waiting_is_an_error, name):
 
 @pytest.mark.gpu
 def test_models_at_once_by_what_is_free(tiny_config, in_float64, monkeypatch):
-    """Where next to nothing is free, a model at a time, with the same numbers; what a stack leaves is free again."""
+    """With little free memory the models run one at a time, with equal numbers; a deleted stack frees its memory."""
     from train.passes import vmapped
 
     gpu, configs = torch.device("cuda"), variants(tiny_config, {})
@@ -291,7 +291,7 @@ def test_a_session_names_its_gpu():
 
 @pytest.mark.gpu
 def test_on_the_second_device(tiny_config, in_float64):
-    """PyTorch records a graph on the current device unless it is told otherwise."""
+    """A stack on the second device is recorded there, where PyTorch would take the current device."""
     if torch.cuda.device_count() < 2:
         pytest.skip("needs two CUDA devices")
     first, second = (ours([tiny_config], torch.device(f"cuda:{i}")) for i in range(2))

@@ -1,4 +1,4 @@
-"""Compiled loops: the same numbers from every process, whether it compiles them or finds them on disk."""
+"""Compiled loops give equal numbers in every process, whether compiled there or loaded from the disk."""
 
 import importlib
 import math
@@ -65,12 +65,12 @@ def taken_in(module: ModuleType) -> dict[str, Any]:
 
 
 def compiled_twice(module: ModuleType) -> set[str]:
-    """Those that do not become part of their callers."""
+    """Called functions of a module that are not inlined into their callers."""
     return {name for name, f in taken_in(module).items() if f.targetoptions.get("inline") != "always"}
 
 
 def from_elsewhere(module: ModuleType) -> set[str]:
-    """Those of other files: compiled code on disk is made anew when its own file changes, and then alone."""
+    """Called functions of other files, whose changes would not recompile the callers in this file's cache."""
     return {name for name, f in taken_in(module).items() if f.py_func.__module__ != module.__name__}
 
 
@@ -118,7 +118,7 @@ def test_compiling_without_a_place_for_compiled_code(monkeypatch):
 
 
 def test_exponentials():
-    """Against math.exp, over the whole range, and what is beyond it."""
+    """Exponentials agree with math.exp over the whole range, underflow to 0 below, and keep NaN."""
     from train.passes.kernels import exponentiate
 
     x = np.concatenate([-np.logspace(-8, math.log10(86.9), 5000), [0.0, -87.5, -200.0, -np.inf]]).astype(np.float32)

@@ -28,7 +28,7 @@ def make(task=None, model=None, dtype=torch.float64):
 
 
 def passes(built, task, config):
-    """The passes that know the model and are written for its precision, and a stack's weights that hold this model."""
+    """The passes for this model and its precision, by name, and a stack's weights that hold the model."""
     from train.passes.choose import PASSES
     from train.passes.protocol import Ensemble, unknown_to
     from train.passes.threads import Threads
@@ -48,7 +48,7 @@ def has_last_answer(task):
 
 
 def compare(built, task, config, rows, names=()):
-    """Loss, logits' scores and every gradient of the plain model and of each pass, in the model's own precision."""
+    """Assert that each pass has the plain model's loss, scores and gradients, in the model's own precision."""
     from train.passes.loss import cross_entropy
     from train.passes.protocol import score
 
@@ -75,7 +75,7 @@ def compare(built, task, config, rows, names=()):
 
 
 def collect(weights):
-    """The first act of an optimiser: add the remaining gradient rows."""
+    """A callback that adds the remaining gradient rows, as an optimiser first does."""
 
     def then(models, each, more):
         for row in more:
@@ -110,7 +110,7 @@ def test_equal_to_plain(options):
 
 @pytest.mark.parametrize("options", [o for o in OPTIONS if "act_fn" not in o], ids=str)
 def test_layers_are_equal_to_plain(options, monkeypatch):
-    """In float32, which is all that the written-out passes know, and in several pieces."""
+    """The layer pass equals the plain model in float32, its only precision, over several pieces of rows."""
     from train.passes import functional, plain
     from train.passes.layers import layer_pass as layers
 
@@ -148,7 +148,7 @@ def test_equal_for_two_vocabularies(n_layers):
 
 
 def test_activations_are_told_by_their_hooks_names():
-    """In the last layer at the answer alone, before it everywhere."""
+    """Activations carry their hooks' names: the last layer's at the answer alone, earlier ones everywhere."""
     from train.passes.entries import make_plan
     from train.passes.frugal import answer_logits, mlp_logits
 
@@ -223,7 +223,7 @@ TABLED = [
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("options", TABLED, ids=str)
 def test_tables_are_equal_to_plain(options, layout):
-    """In float32, which is all that the tables know; every bias is moved from zero, trained or not."""
+    """The table pass equals the plain model in float32, its only precision, with every bias moved from zero."""
     built, task, config = make(task={"layout": layout, "p": 13}, model=options, dtype=torch.float32)
     compare(built, task, config, task.rows("train"), names=("layers", "tables"))
 

@@ -1,4 +1,4 @@
-"""Every setting is obeyed by every pass that says so, and refused by every other: over all fields of the config."""
+"""Every setting is obeyed by each pass that declares it and refused by the others, over all fields of the config."""
 
 import dataclasses
 from typing import cast
@@ -25,7 +25,7 @@ def parts_of(config, dtype=torch.float32):
 
 
 def taken(kind, config, dtype=torch.float32):
-    """Loss and gradients by name of the training rows."""
+    """Loss of the training rows and its gradients by name, from a pass of this kind."""
     from train.passes.protocol import Ensemble
     from train.passes.threads import Threads
 
@@ -42,7 +42,7 @@ def taken(kind, config, dtype=torch.float32):
 
 
 def tolerance(config):
-    """Relative to the largest gradient: sums of some hundred products, in the least precise format on the way."""
+    """Tolerance relative to the largest gradient: sums of some hundred products, in the least precise format used."""
     eps = torch.finfo(torch.float32).eps
     if config.optim.loss_precision == "float16":
         eps = torch.finfo(torch.float16).eps / 64
@@ -88,7 +88,7 @@ def test_every_pass_obeys_a_setting_or_refuses_it(name):
 
 
 def test_what_passes_know_are_settings_and_values_that_exist():
-    """So that an entry for a setting that is gone, or a value that is not allowed, does not linger."""
+    """Declarations of passes name existing settings and allowed values alone, so that no old entry lingers."""
     from train.config.knows import ANY
     from train.passes.choose import PASSES
 
@@ -115,7 +115,7 @@ def test_every_setting_is_declared_by_a_part_and_no_part_declares_another():
 
 
 def test_a_setting_that_nothing_declares_is_refused(monkeypatch):
-    """As a field of the optimiser would be that was added to the config alone."""
+    """A setting without a declared reader, such as one added to the config alone, is refused by name."""
     from train.engine import readers
     from train.errors import UndeclaredSetting
 
@@ -141,7 +141,7 @@ def test_presets_go_by_the_fastest_pass():
 
 @pytest.mark.parametrize("changes", [{}, {"n_layers": 2, "norm": "post"}, {"arch": "mlp", "layout": "a b"}], ids=str)
 def test_the_plain_pass_is_the_model_under_autograd(changes):
-    """Loss by torch's own cross-entropy, all rows at once, float64."""
+    """The plain pass gives torch's own cross-entropy of the model, all rows at once, in float64."""
     from train.config.settings import override
     from train.passes.plain import PlainPass
 
@@ -172,7 +172,7 @@ def test_the_plain_pass_adds_up_pieces(monkeypatch):
 
 
 def test_a_plain_stack_is_its_single_runs(monkeypatch):
-    """Each model's numbers are its own, with threads and when one leaves."""
+    """A plain stack gives each model the numbers of its single run, with threads and after one leaves."""
     from train.config.settings import override
     from train.engine.stack import Stack
     from train.passes.plain import PlainPass

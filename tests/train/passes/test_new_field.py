@@ -65,7 +65,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Results of the copy's runs, by the field that was set."""
+    """Results of runs of the edited copy, by the field that was set."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("train", "interp"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

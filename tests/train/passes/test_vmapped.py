@@ -1,4 +1,4 @@
-"""Stacks on accelerators: what a GPU runs, run on the CPU and on tensors without values.
+"""Stacks on accelerators: the code of a GPU, run on the CPU and on tensors without values.
 
 ``test_accelerator`` runs the same on a GPU.
 """
@@ -22,14 +22,14 @@ TOLERANCE = 1e-8
 
 @pytest.fixture
 def in_float64(monkeypatch):
-    """Stacks of double precision: in float32 some of these runs part by percents in 100 steps, from rounding alone."""
+    """Double-precision stacks: in float32 some runs drift apart by percents in 100 steps, from rounding alone."""
     from train.model import build_model
 
     monkeypatch.setattr("train.engine.stack.build_model", lambda config, device: build_model(config, device).double())
 
 
 def stack_of(configs, monkeypatch, at_once=None):
-    """A stack that takes its models together, on the CPU."""
+    """A stack that runs its models together, on the CPU."""
     from train.engine.stack import Stack
     from train.passes.vmapped import VmappedPass
 
@@ -43,7 +43,7 @@ def stack_of(configs, monkeypatch, at_once=None):
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_each_run_is_its_single_run(tiny_config, monkeypatch, in_float64, changes):
-    """Seeds, fractions, operations, optimisers, rates differ; two models at once, and one is left over."""
+    """Runs of different settings, taken two at a time with one left over, equal their single runs."""
     from train.engine.stack import Stack
 
     configs = variants(tiny_config, changes)
@@ -79,7 +79,7 @@ def test_runs_leave_and_go_on(tiny_config, monkeypatch, in_float64):
 
 @pytest.mark.parametrize("changes", [*CASES.values(), {"n_layers": 3, "norm": "pre", "act_fn": "gelu"}], ids=str)
 def test_the_host_reads_nothing(tiny_config, monkeypatch, changes):
-    """On tensors that have shapes but no values, any reading fails, and so does mixing in one that lies elsewhere."""
+    """A step reads no value on the host and mixes no devices: both would fail on tensors without values."""
     from train.engine.stack import Stack
 
     for module in ("streams", "passes.dropout"):  # there are no generators there
@@ -116,7 +116,7 @@ class FakeGraph:
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """As much of torch.cuda as recording a graph uses, of two devices; what was recorded: graph, stream, device."""
+    """A fake torch.cuda with two devices for recording graphs; yields the recorded (graph, stream, device)."""
     from train.passes.vmapped import _side_stream
 
     recorded, current = [], [torch.device("cuda:0")]
@@ -161,7 +161,7 @@ def test_a_pass_is_recorded_once(cuda, monkeypatch):
 
 
 def test_a_graph_is_recorded_on_the_device_of_its_tensors(cuda):
-    """PyTorch's own choice is a stream of the device that is the current one when the first graph is made."""
+    """A graph is recorded on its tensors' device; PyTorch's default is the one current at the first graph."""
     from train.passes.vmapped import Replay
 
     for name in ("cuda:1", "cuda:0", "cuda:1"):
@@ -173,7 +173,7 @@ def test_a_graph_is_recorded_on_the_device_of_its_tensors(cuda):
 
 
 def test_a_pass_that_is_dropped_frees_its_memory_at_once(tiny_config, monkeypatch):
-    """Its graph holds the activations of all models, and how many are taken at once is by what is free."""
+    """A deleted pass frees its graph's activations at once; free memory decides how many models run at once."""
     stack: Any = stack_of(variants(tiny_config, {})[:3], monkeypatch)
     stack.update()
     before = weakref.ref(stack.taken)
@@ -191,7 +191,7 @@ def test_a_pass_that_is_dropped_frees_its_memory_at_once(tiny_config, monkeypatc
 
 @pytest.mark.parametrize("loss", ["softmax", "stablemax"])
 def test_rows_without_an_answer_do_not_fill_batches(tiny_config, monkeypatch, in_float64, loss):
-    """Row 0 of a / b has none, and the last batch of an epoch is short: 55 rows by 20."""
+    """Row 0 of a / b, which has no answer, does not fill an epoch's last batch, short by 55 rows in batches of 20."""
     from train.config.settings import override
     from train.engine.stack import Stack
 
@@ -204,7 +204,7 @@ def test_rows_without_an_answer_do_not_fill_batches(tiny_config, monkeypatch, in
 
 
 def test_models_at_once_are_counted_again_for_more_rows(tiny_config, monkeypatch):
-    """A run resumed at an epoch's last batch, of 15 rows, goes on with 20."""
+    """A run resumed at an epoch's last batch of 15 rows counts again for the next, of 20."""
     from train.config.settings import override
     from train.passes.vmapped import VmappedPass
 
@@ -218,7 +218,7 @@ def test_models_at_once_are_counted_again_for_more_rows(tiny_config, monkeypatch
 
 
 def test_models_at_once_by_memory(tiny_config, monkeypatch):
-    """A pass that takes 10 MB where 100 MB are free, 60 of them to be used: 6 at once, so 5 in 1 chunk; 12 in 2."""
+    """A pass of 10 MB with 100 MB free, of which 60 may be used, takes 6 models at once."""
     from train.passes.vmapped import VmappedPass
 
     stack = stack_of(variants(tiny_config, {})[:1] * 12, monkeypatch)

@@ -8,7 +8,7 @@ from mutations import KINDS, Mutation, silent, table, trial, trials
 from tiny_states import quick
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-QUICK, SLOW, SHARDS = 75, 1000, 10
+QUICK, SLOW, SHARDS = 50, 1000, 10
 
 
 @pytest.mark.parametrize("shard", range(4))
@@ -16,13 +16,13 @@ def test_no_mutation_is_silent(tmp_path, tiny_states, shard):
     done = trials(0, range(shard * QUICK, (shard + 1) * QUICK), tmp_path, tiny_states)
     assert silent(done) == []
     counts = Counter(one.outcome for one in done)
-    assert len(done) == QUICK and counts["detected"] > 20 and counts["harmless"] > 3, table(done)
+    assert len(done) == QUICK and counts["detected"] > 15 and counts["harmless"] > 3, table(done)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_mutation_of_ten_thousand_is_silent(tmp_path, tiny_states, shard):
-    """``python tests/mutations.py`` makes the same ones, and prints the table of all."""
+    """None of the mutations that ``python tests/mutations.py`` makes and tabulates is silent."""
     done = trials(0, range(shard * SLOW, (shard + 1) * SLOW), tmp_path, tiny_states)
     print(table(done))
     assert silent(done) == []
@@ -31,7 +31,7 @@ def test_no_mutation_of_ten_thousand_is_silent(tmp_path, tiny_states, shard):
 
 
 def test_control_a_reader_that_checks_nothing_is_caught(tmp_path, tiny_states, monkeypatch):
-    """Where seals are not compared, the harness finds sessions that were read otherwise."""
+    """Without comparing seals (the control) the harness reports a changed session as silent."""
     from train.storage import documents
 
     case = next(case for case in tiny_states if case.name == "done")

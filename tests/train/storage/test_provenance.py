@@ -1,4 +1,4 @@
-"""Asking git leaves the repository as it is, whoever else is at work there."""
+"""Asking git for provenance leaves the repository unchanged, also while others work in it."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ def git(folder: Path, *args: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path) -> Path:
-    """A repository whose index is out of date: git would rewrite it if it were let."""
+    """A repository with an outdated index, which git would rewrite if allowed."""
     (tmp_path / "train").mkdir()
     file = tmp_path / "train/a.py"
     file.write_text("a = 1\n")

@@ -1,4 +1,4 @@
-"""Any bytes and any JSON in any file of a run: every reader ends in an error of ours, or reads."""
+"""Any bytes and any JSON in any file of a run: every reader succeeds or ends in one of our errors."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ TENSORS = ("steps/00000000.safetensors", "resume.safetensors", "split.safetensor
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, tiny_states):
-    """A done run with a split, which every reader has something to read of, and its files as they should be."""
+    """A finished run with a split, so that every reader has a file to read, and the run's intact files."""
     import torch
 
     from train.storage.store import RunStore
@@ -41,7 +41,7 @@ def run(tmp_path_factory, tiny_states):
 
 
 def read_all(path: Path) -> int:
-    """Call every reader, each for itself; how many of them ended in an error of ours."""
+    """Call every reader separately; returns how many of them ended in one of our errors."""
     from interp.runs.run import Run
     from train.errors import DataError, UsageError
     from train.storage.store import RunStore
@@ -120,7 +120,7 @@ def test_any_header(run, name, value, in_metadata):
 @KEEN
 @given(data=st.binary(max_size=100))
 def test_strict_json_is_json(data):
-    """What the strict reader reads is what the library reads; it refuses at least what the library does."""
+    """The strict reader reads the values that the library reads, and accepts nothing that the library refuses."""
     from train.errors import DataError
     from train.storage.json_files import parse_json
 

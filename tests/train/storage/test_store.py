@@ -1,4 +1,4 @@
-"""A run on disk: whole or absent, owned, compared, locked."""
+"""A run on disk: complete or absent, independent of live tensors, compared, locked."""
 
 import json
 import os
@@ -29,12 +29,12 @@ def weights(seed=0):
 
 
 def at(step: int, wall_s: float = 0.0) -> dict:
-    """The contents of a resume state besides its tensors."""
+    """The metadata of a resume state."""
     return {"step": step, "wall_s": wall_s, "rule": {"n_extra": 0, "test_loss": None, "test_acc": None}}
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder`` but the lock, by name."""
+    """Every file below ``folder`` except the lock, by name."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "LOCK")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -84,7 +84,7 @@ def test_permissions_follow_umask(tmp_path, umask, mode):
 
 
 def test_data_reach_the_disk_before_the_name(tmp_path, monkeypatch):
-    """fsync of the file, rename, fsync of the folder: in another order a power cut leaves an empty file."""
+    """The order is fsync of the file, rename, fsync of the folder; another order could leave an empty file."""
     from train.storage.files import write_atomic
 
     events = []
@@ -108,7 +108,7 @@ def test_data_reach_the_disk_before_the_name(tmp_path, monkeypatch):
 
 
 def test_snapshot_owns_its_bytes(tmp_path, one_thread):
-    """Training on after a save changes nothing that was saved."""
+    """Training on after a save changes nothing in the saved snapshot."""
     store, model = make_store(tmp_path), torch.nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -149,7 +149,7 @@ def test_bytes_are_reproducible(tmp_path):
 
 
 def test_snapshot_is_a_plain_safetensors_file(tmp_path):
-    """Read with the library alone, without our code; one metadata key."""
+    """The safetensors library alone, without our code, reads a snapshot, with a single metadata key."""
     from safetensors import safe_open
 
     store = make_store(tmp_path)
@@ -176,7 +176,7 @@ def test_snapshot_is_written_once_and_compared(tmp_path):
 
 
 def flip(data: bytes) -> bytes:
-    """One bit of the last number."""
+    """The data with one bit of its last number flipped."""
     return data[:-2] + bytes([data[-2] ^ 1]) + data[-1:]
 
 
@@ -373,7 +373,7 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 
 
 def test_a_run_killed_while_it_was_made_can_be_made_again(tmp_path):
-    """``steps`` is there and run.json is still a temporary file, or not even that."""
+    """A run that was killed before or during the write of run.json can be made again."""
     store = make_store(tmp_path)
     shutil.rmtree(store.path)
     (store.path / "steps").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Files written by people and other programs are read, or refused in one line, whatever their bytes and values."""
+"""Foreign files are read, or refused in one line, whatever their bytes and values."""
 
 import io
 import json
@@ -231,7 +231,7 @@ def test_any_log_of_a_run_makes_a_row_of_the_table(tmp_path_factory, value, name
 
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory):
-    """A simulation on disk, and its files."""
+    """A simulation on disk and its files."""
     from train.scaling.config import ScalingConfig
     from train.scaling.simulate import simulate
     from train.scaling.store import write_simulation

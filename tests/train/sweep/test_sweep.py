@@ -9,12 +9,12 @@ from sweeping import AXES, BASE, in_this_process, numbers
 
 pytestmark = pytest.mark.usefixtures("quick_disk", "one_thread")
 
-TINY = BASE + "steps = 120\nper_decade = 3\n" + AXES
+TINY = BASE + "steps = 60\nper_decade = 3\n" + AXES
 
 
 @pytest.fixture
 def spec(tmp_path):
-    """``spec(text)``: a file of it."""
+    """``spec(text)``: a sweep file with this text."""
 
     def make(text=TINY, name="tiny"):
         path = tmp_path / f"{name}.toml"
@@ -26,7 +26,7 @@ def spec(tmp_path):
 
 @pytest.fixture
 def swept(capsys, monkeypatch):
-    """``swept(path, *flags)``: status, output, errors of the command, its worker in this process."""
+    """``swept(path, *flags)``: status, output and errors of the command, with its worker in this process."""
     from train.sweep.__main__ import main
 
     in_this_process(monkeypatch)
@@ -59,7 +59,7 @@ def test_the_grid_is_the_product_seeds_fastest(spec):
 
 
 def test_arms_are_named_settings(spec):
-    """The arms of Figure 2 of Power et al. 2022, for example."""
+    """Arms are named groups of settings, such as those of Figure 2 of Power et al. 2022."""
     from train.sweep.spec import read_spec
 
     text = TINY + (
@@ -83,7 +83,7 @@ def test_arms_are_named_settings(spec):
         (("lr = [1e-3, 3e-3]", "lr = [1e-3, 1e-3]"), "axis lr has a value twice"),
         (("lr = [1e-3, 3e-3]", "seed = [1]"), "seeds are no axis"),
         (("lr = [1e-3, 3e-3]", "lr = ['fast']"), "impossible combination (op = 'add', lr = 'fast'): lr = 'fast'"),
-        (("lr = [1e-3, 3e-3]", "grokfast_window = [500]"), "grokfast_window = 500 is longer than the run's 120 steps"),
+        (("lr = [1e-3, 3e-3]", "grokfast_window = [500]"), "grokfast_window = 500 is longer than the run's 60 steps"),
         (("lr = [1e-3, 3e-3]", "batch_size = [4000]"), "batch_size = 4000 is more than the"),
         (("lr = [1e-3, 3e-3]", "momentum = [0.9]"), "it needs optimizer sgd"),
         (('op = ["add", "mul"]', 'op = ["add", "compose"]'), "impossible combination (op = 'compose'"),
@@ -188,36 +188,36 @@ def test_shards_make_the_whole(spec, swept, tmp_path):
 
 
 def test_the_stop_rule_ends_runs_where_the_accuracy_has_held(spec, swept, train_run, tmp_path):
-    """At the first evaluation that many steps after the first crossing; a rule that is met later goes on from there."""
+    """A run stops at the first evaluation so many steps after its first crossing; a later rule resumes it."""
     from train.curves import first_crossing
     from train.storage.store import RunStore
     from train.sweep.spec import read_spec
 
-    text = TINY.replace("[axes]", "[stop]\ntest_acc = 0.05\nsteps = 40\n[axes]")
+    text = TINY.replace("[axes]", "[stop]\ntest_acc = 0.05\nsteps = 15\n[axes]")
     assert swept(spec(text), "--out", tmp_path / "out", "--quiet")[0] == 0
     ends = []
     for cell in read_spec(spec(text)).cells:
         store = RunStore(tmp_path / "out/tiny" / cell.config.run_id)
         rows = [row for row in train_run(tmp_path / "alone", cell.config).read_log() if "test_acc" in row]
-        since, expected = None, 120
+        since, expected = None, 60
         for row in rows:  # by hand
             since = (since if since is not None else row["step"]) if row["test_acc"] >= 0.05 else None
-            if since is not None and row["step"] - since >= 40:
+            if since is not None and row["step"] - since >= 15:
                 expected = row["step"]
                 break
         ends.append(store.done_step)
         assert store.done_step == expected == max(store.steps)
         assert first_crossing([r["step"] for r in rows], [r["test_acc"] for r in rows], 0.05) is not None
-    assert min(ends) < 120
-    later = text.replace("steps = 40", "steps = 10_000")
+    assert min(ends) < 60
+    later = text.replace("steps = 15", "steps = 10_000")
     assert swept(spec(later), "--out", tmp_path / "out", "--quiet")[0] == 0
-    assert {RunStore(p.parent).done_step for p in (tmp_path / "out/tiny").glob("*/DONE")} == {120}
+    assert {RunStore(p.parent).done_step for p in (tmp_path / "out/tiny").glob("*/DONE")} == {60}
     first = read_spec(spec()).cells[0].config
     assert numbers(tmp_path / "out/tiny" / first.run_id)[1] == numbers(train_run(tmp_path / "alone", first).path)[1]
 
 
 def test_a_run_that_fails_stops_no_other(spec, swept, tmp_path):
-    """One diverges, one has a resume state that cannot be read; both share stacks with runs that are well."""
+    """A run that diverges and one with an unreadable resume state leave the other runs of their stacks alone."""
     import pandas as pd
 
     from train.sweep.spec import read_spec
@@ -269,7 +269,7 @@ def test_a_busy_run_is_said_to_be_busy_and_left_alone(spec, swept, tmp_path):
 
 
 def test_the_table_is_the_logs(spec, swept, tmp_path):
-    """Written logs with known crossings: 99% train at 20; test first at 30, lost at 40, for good from 50."""
+    """The table has the crossings of written logs: 99% train at 20; test first at 30, lost at 40, stable from 50."""
     import pandas as pd
 
     from train.storage.store import RunStore

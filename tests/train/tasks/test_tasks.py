@@ -22,7 +22,7 @@ def make(seed=0, **task):
 
 
 def chosen(task, subset):
-    """The pairs of a subset, as tuples in row order."""
+    """The pairs of a subset as tuples, in row order."""
     return [tuple(pair) for pair in task.pairs[task.rows(subset)].tolist()]
 
 
@@ -148,7 +148,7 @@ def test_subsets_share_out_the_defined_rows(split, task, n_train, n_defined):
 
 
 def test_torch_split_is_transformerlens_demo():
-    """papers.md's record of the Grokking_Demo: the first five rows trained on, and tested on, at seed 598."""
+    """The split at seed 598 is the Grokking_Demo's: its first five training rows and test rows."""
     train = [(21, 31), (30, 98), (47, 10), (86, 21), (99, 83)]
     test = [(43, 40), (31, 42), (39, 63), (35, 61), (112, 102)]
     task = make(p=113, split="torch", split_seed=598, seed=999)
@@ -227,13 +227,13 @@ assert not torch.equal(torch.get_rng_state(), before[0]) and random.getstate() !
 
 
 def test_global_random_states_are_left_alone():
-    """In a process of its own: the run-time checker of annotations draws from ``random`` itself."""
+    """Making tasks changes no global random state, in a process without the type checks, which draw from ``random``."""
     done = subprocess.run([sys.executable, "-c", GLOBAL_STATES], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_split_shows_no_favourite():
-    """Each row is trained on in about train_frac of the seeds: binomial, 5 standard deviations."""
+    """Over seeds each row is trained on in about train_frac of the splits: binomial, 5 standard deviations."""
     counts = torch.zeros(25)
     for seed in range(400):
         counts[make(p=5, train_frac=0.4, seed=seed).rows("train")] += 1
@@ -262,7 +262,7 @@ def test_an_unknown_split_knows_its_defined_rows_alone():
 
 
 def test_a_task_need_not_be_a_table():
-    """Sampled rows of digit tokens with two answers: the rows of a task know nothing of p."""
+    """A task of sampled rows of digit tokens with two answers works without a modulus p."""
     from train.algebra.shape import Shape
     from train.errors import UsageError
     from train.tasks.task import Task
@@ -298,7 +298,7 @@ def test_a_task_need_not_be_a_table():
 
 
 def test_stream_seeds_are_pinned():
-    """By sha256sum of "0:split" and of "598:split": a change would redraw every split of every run."""
+    """Seeds of streams are sha256sum's of "0:split" and "598:split": a change would redraw every split."""
     from train.streams import stream_seed
 
     assert stream_seed(0, "split") == 0x8191489326876928 - 2**63
