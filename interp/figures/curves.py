@@ -48,5 +48,5 @@ def _two_curves(frame: pd.DataFrame, what: str) -> go.Figure:
 
 def _span(frame: pd.DataFrame, *columns: str) -> tuple[float, float]:
     """Smallest and largest positive value of some columns, for the cursor's ends on a log axis."""
-    values = [value for column in columns for value in frame[column].tolist() if value > 0]
+    values = [value for column in columns for value in frame[column].tolist() if 0 < value < float("inf")]
     return min(values), max(values)

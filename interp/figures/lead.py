@@ -27,7 +27,7 @@ def story_figure(frame: pd.DataFrame, step: int) -> go.Figure:
                 line={"color": COLOURS[name], "width": 2}, legendgroup=name, showlegend=row == 1,
             )  # fmt: skip
             fig.add_trace(trace, row=row, col=1)
-        values = [v for name in columns for v in frame[f"{name}_{what}"].tolist() if v > 0]
+        values = [v for name in columns for v in frame[f"{name}_{what}"].tolist() if 0 < v < float("inf")]
         spans.append((min(values), max(values)) if what == "loss" and values else (0.0, 1.0))
     for row, span in enumerate(spans, start=1):
         fig.add_trace(cursor(step, *span), row=row, col=1)

@@ -112,7 +112,9 @@ def _subtitle(spec: Spec, rows: list[Row]) -> str:
     statuses = [row["status"] for row in rows]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     reached = sum(row["test_99"] is not None for row in rows)
-    return f"{len(rows)} runs over {', '.join(spec.axes) or 'seeds'}: {counts}; {reached} reached 99% test accuracy"
+    return (
+        f"{len(rows)} runs over {', '.join(spec.axes) or 'seeds'}: {counts}; {reached} reached 99\u00a0% test accuracy"
+    )
 
 
 def _reading(spec: Spec) -> str:
@@ -122,7 +124,7 @@ def _reading(spec: Spec) -> str:
         ends = f" Runs stop {spec.stop.steps:,} steps after their test accuracy first reaches {reached}."
     return (
         "Each tile shows accuracy (0 to 1) against step, on a log axis up to the last step of the longest run. The "
-        "number below is the step from which the test accuracy stays at 99%; a dash means that it never does."
+        "number below is the step from which the test accuracy stays at 99\u00a0%; a dash means that it never does."
         f"{ends} Click a tile to open the run's report."
     )
 
@@ -202,7 +204,7 @@ def _crossings(spec: Spec, rows: list[Row]) -> list[Block]:
     reached = [row for row in rows if row["test_99_stable"] is not None]
     axes = [a for a in spec.axes if all(isinstance(r[a], int | float) and not isinstance(r[a], bool) for r in rows)]
     if not reached or not axes:
-        return [Text("Not shown: no run reached a stable 99% test accuracy, or no axis of the sweep is numeric.")]
+        return [Text("Not shown: no run reached a stable 99\u00a0% test accuracy, or no axis of the sweep is numeric.")]
     return [_crossing(spec, axis, reached, len(rows)) for axis in axes]
 
 
@@ -219,12 +221,13 @@ def _crossing(spec: Spec, axis: str, reached: list[Row], total: int) -> Figure:
     (x, group), step = min(medians.items(), key=lambda item: item[1])  # type: ignore[misc]
     return Figure(
         fig=crossings_figure(points, axis),
-        heading=f"Step of stable 99% test accuracy against {axis}",
+        heading=f"Step of stable 99\u00a0% test accuracy against {axis}",
         takeaway=f"The median over seeds is earliest at {axis} {number(x, 6)} ({group}): step {step:,.0f}. "
-        f"{total - len(reached)} of {total} runs never reach a stable 99% and are not drawn.",
-        source="The first evaluation from which the test accuracy stays at 99% or more until the run's end; lines "
-        "connect medians over seeds.",
-        alt=f"Step of stable 99% test accuracy against {axis}, with one colour per combination of the other axes.",
+        f"{total - len(reached)} of {total} runs never reach a stable 99\u00a0% and are not drawn.",
+        source="The first evaluation from which the test accuracy stays at 99\u00a0% or more until the run's end; "
+        "lines connect medians over seeds.",
+        alt=f"Step of stable 99\u00a0% test accuracy against {axis}, with one colour per combination of the other "
+        "axes.",
     )
 
 

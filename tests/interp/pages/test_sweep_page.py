@@ -73,7 +73,7 @@ def test_every_run_has_a_tile_that_leads_to_its_report(sweep, reported, tmp_path
         assert points is not None and points.startswith("0.0,40.0") and points.endswith("100.0,0.0")
         assert tiles.nth(1).get_attribute("href") == "#reports" and tiles.nth(1).inner_text().strip() == "–"
         body = page.inner_text("body")
-        assert "1 of 8 runs have a report" in body and "8 done" in body and "1 reached 99%" in body
+        assert "1 of 8 runs have a report" in body and "8 done" in body and "1 reached 99\u00a0%" in body
         assert page.evaluate("document.querySelector('#crossings figure') !== null")
         assert open_page.problems == [] and open_page.requests == []
         tiles.nth(2).click()

@@ -100,7 +100,7 @@ def test_links_name_what_is_there(pages, name, runs):
             if link.by in ("x", "y") and values is None:
                 values = range(np.shape(trace.z)[link.by == "x"])
             if link.by == "point":
-                assert np.shape(link.values) == np.shape(trace.x), figure
+                assert link.values is not None and len(link.values) == len(trace.x), figure
             assert lowest[link.name] <= min(values) and max(values) <= highest[link.name], (figure, link)
     assert found >= ({"token", "a", "b"} if name == "s5" else {"k", "token", "a", "b"})
 
@@ -148,6 +148,19 @@ def test_sections_stand_in_the_order_of_discovery():
     assert firsts == sorted(firsts)
     folded = [section.folded for section in SECTIONS]
     assert folded == sorted(folded) and {"methods", "glossary", "provenance"} <= set(ids[folded.index(True) :])
+
+
+@pytest.mark.parametrize("name", ["grokked", "s5", "div_or_sub"])
+def test_the_glossary_has_terms_of_the_page_alone(pages, name):
+    """Every word of a term, up to its ending, stands somewhere else on the page; irreps are for groups alone."""
+    (table,) = pages(name)["glossary"]
+    others = [block for section, blocks in pages(name).items() if section != "glossary" for block in blocks]
+    text = " ".join(word for block in others for word in words(block)).lower()
+    terms = table.frame["term"].tolist()
+    assert terms == sorted(terms)
+    for term in terms:
+        assert all(word[:6] in text for word in term.split()), term
+    assert ("irrep" in terms) == (name == "s5") and ("clock" in terms) == (name == "grokked")
 
 
 def test_every_snapshot_read_is_in_the_provenance(runs, pages):
