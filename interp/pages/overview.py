@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from interp.figures.scaling import REGIMES, curves_figure, front_figure, phase_figure, time_figure
 from interp.html.blocks import Block, Figure, Table, Text
+from interp.html.numbers import percent
 from interp.html.page import Page, PageSection
 from interp.html.tracks import Track
 from interp.theory.exponents import Exponents, chi, exponents, regime
@@ -142,14 +143,14 @@ def _curves(points: list[Point], steps: tuple[int, ...]) -> Block:
         pd.DataFrame({"t": t_simulated, "loss": simulated[-1], "residual": residual[-1]}),
     )
     texts = tuple(
-        f"{p.name}: simulation within {np.abs(row).max():.1%} of the theory; the kernel's scale q is "
+        f"{p.name}: simulation within {percent(np.abs(row).max())} of the theory; the kernel's scale q is "
         f"{p.simulated.q[0, -1]:.2f} at t = {t_simulated[-1]:g}."
         for p, row in zip(points, residual, strict=True)
     )
     return Figure(
         fig=fig,
         heading="Loss over time",
-        takeaway=f"Over all {len(points)} tasks the simulation stays within {np.abs(residual).max():.1%} of the "
+        takeaway=f"Over all {len(points)} tasks the simulation stays within {percent(np.abs(residual).max())} of the "
         "theory.",
         source=f"Theory: the closed gradient flow at infinite width. Simulation: gradient descent, N = M = {SIZE}, "
         f"step size {ETA}, modes beyond M unlearned. Model: {PAPER}.",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from interp.figures.scaling import curves_figure
 from interp.html.blocks import Figure, Table, Text
+from interp.html.numbers import percent
 from interp.html.page import Page, PageSection
 from interp.scaling.comparison import Comparison, compare
 from interp.scaling.errors import theory_errors
@@ -54,7 +55,7 @@ def _curves(compared: Comparison) -> Figure:
     theory = known[["t", "theory"]].rename(columns={"theory": "loss"})
     losses = np.concatenate([known["theory"], curves["loss"]])
     decades = float(np.log10(losses.max() / losses.min()))
-    within = f"The simulation stays within {known['residual'].abs().max():.1%} of the theory{_noise(known)}."
+    within = f"The simulation stays within {percent(known['residual'].abs().max())} of the theory{_noise(known)}."
     seeds = "one seed" if config.seeds == 1 else f"mean over {config.seeds} seeds, bars are standard errors"
     return Figure(
         fig=curves_figure(theory, _without_empty(curves), "D2" if decades < 2 else 1 if decades < 5 else 2),

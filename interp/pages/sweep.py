@@ -13,6 +13,7 @@ import pandas as pd
 
 from interp.figures.sweeps import crossings_figure, overlay_figure
 from interp.html.blocks import Block, Figure, Link, Table, Text, Tile, Tiles
+from interp.html.numbers import number, percent
 from interp.html.page import Page, PageSection, Selection
 from train.cli.command import run_command
 from train.cli.terminal import say
@@ -117,7 +118,8 @@ def _subtitle(spec: Spec, rows: list[Row]) -> str:
 def _reading(spec: Spec) -> str:
     ends = ""
     if spec.stop is not None:
-        ends = f" Runs stop {spec.stop.steps:,} steps after their test accuracy first reaches {spec.stop.test_acc:.0%}."
+        reached = percent(spec.stop.test_acc, 0)
+        ends = f" Runs stop {spec.stop.steps:,} steps after their test accuracy first reaches {reached}."
     return (
         "Each tile shows accuracy (0 to 1) against step, on a log axis up to the last step of the longest run. The "
         "number below is the step from which the test accuracy stays at 99%; a dash means that it never does."
@@ -137,7 +139,7 @@ def _tiles(root: Path, folder: Path, spec: Spec, rows: list[Row]) -> Tiles:
 
 def _words(names: Sequence[str], row: Row) -> str:
     return ", ".join(
-        f"{name} {row[name]:g}" if isinstance(row[name], float) else f"{name} {row[name]}" for name in names
+        f"{name} {number(row[name], 6)}" if isinstance(row[name], float) else f"{name} {row[name]}" for name in names
     )
 
 
@@ -151,7 +153,7 @@ def _tile(root: Path, folder: Path, row: Row, longest: int) -> Tile:
     mark = row["status"] if row["status"] != "done" else "–" if stable is None else f"{stable:,}"
     hint = f"{name}: {row['status']}"
     if best is not None and not math.isnan(best):
-        hint += f", best test accuracy {best:.1%}"
+        hint += f", best test accuracy {percent(best)}"
     is_there = (folder / name / "index.html").is_file()
     return Tile(lines, hint, f"{name}/index.html" if is_there else "#reports", mark)
 
@@ -184,7 +186,7 @@ def _overlay(root: Path, spec: Spec, rows: list[Row]) -> list[Block]:
         Figure(
             fig=overlay_figure(curves),
             heading="Test accuracy of every run",
-            takeaway=f"{curves['run'].nunique()} runs in {len(shown)} groups; the best test accuracy is {best[0]:.1%}, "
+            takeaway=f"{curves['run'].nunique()} runs in {len(shown)} groups; the best test accuracy is {percent(best[0])}, "
             f"of {best[1]}.",
             how="A line is a run; runs that differ only in the seed share a colour. A click on a name lights it up.",
             source=f"The test accuracies in the runs' logs, at most {POINTS} points of each.",
@@ -218,7 +220,7 @@ def _crossing(spec: Spec, axis: str, reached: list[Row], total: int) -> Figure:
     return Figure(
         fig=crossings_figure(points, axis),
         heading=f"Step of stable 99% test accuracy against {axis}",
-        takeaway=f"The median over seeds is earliest at {axis} {x:g} ({group}): step {step:,.0f}. "
+        takeaway=f"The median over seeds is earliest at {axis} {number(x, 6)} ({group}): step {step:,.0f}. "
         f"{total - len(reached)} of {total} runs never reach a stable 99% and are not drawn.",
         source="The first evaluation from which the test accuracy stays at 99% or more until the run's end; lines "
         "connect medians over seeds.",

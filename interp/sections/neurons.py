@@ -36,8 +36,6 @@ N_CLUSTERS = 6
 """Largest number of clusters of which one neuron is drawn, the largest clusters first."""
 N_LINES = 7
 """Largest number of clusters with a line of their own; the rest are summed in "other frequencies"."""
-MAX_BYTES = 800_000
-"""Largest number of bytes of weights that "Any neuron" may add to the page."""
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("dom", "forward", "spectra", "model", "neuron")
 NANDA = "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217)"
@@ -193,8 +191,11 @@ def _any_neuron(run: Run) -> list[Block]:
             id="any",
             heading="Any neuron",
             takeaway="Choose a neuron here, or in another panel: the page computes it from the network's weights.",
-            source=f"{AXES}. Input weights: through every head at its mean attention over all pairs. A frequency's "
-            f"share of the variance is that of the figures above; {NANDA}.",
+            how="The image shows on which pairs the neuron is active. The bars show at which frequency, or in which "
+            "irrep, its activation varies, and with what: a, b, the answer or the difference. The lines show what it "
+            "gets from each token, through every head at its mean attention over all pairs, and what it adds to each "
+            "answer's logit.",
+            source=f"{AXES}. Shares of the variance as in the figures above; {NANDA}.",
             alt="A number to choose a neuron; for each step an image of its activation over all pairs, its spectrum, "
             "and its weights by token.",
             name="neuron",

@@ -6,6 +6,7 @@ import torch
 
 from interp.figures.grids import COLOURS
 from interp.html.blocks import Block, Text
+from interp.html.numbers import percent
 from interp.html.widgets import Widget, joined
 from interp.measures.frequencies import FVE
 from interp.parts.memo import NotApplicable
@@ -34,7 +35,9 @@ def build(run: Run) -> list[Block]:
                 stages_claim(run, computed.stages, stages_of(run)),
                 _rounding(computed),
             ),
-            source=_source(computed),
+            how=_how(computed),
+            source=f"The excluded loss is that of {NANDA}; attention, neurons and logits are the model's own, at the "
+            "position where the answer is read.",
             alt="Controls for the two operands, the step and the parts that are switched off; a table of all pairs, "
             "the angles of the operands, the attention of each head, the activations of the neurons and the logits.",
             name="whatif",
@@ -70,20 +73,20 @@ def _rounding(computed: Computed) -> Claim:
     if computed.network.precision == "float32":
         return Claim("whatif.rounding", "The weights are those of the run, in 32 bits.")
     most = max(computed.network.difference)
-    change = f"no logit by more than {100 * most:.1g}% of the largest" if most > 0 else "no logit"
+    change = f"no logit by more than {percent(most, 2)} of the largest" if most > 0 else "no logit"
     text = f"The weights are those of the run, rounded to 16 bits, which changes {change}."
     return Claim("whatif.rounding", text, {"difference": most}, "the largest logit")
 
 
-def _source(computed: Computed) -> str:
+def _how(computed: Computed) -> str:
     """What a switch does, and why some switches are missing."""
-    parts = []
+    parts = ["All of it is computed anew for each choice."]
     if computed.options["keys"]:
         what = "a frequency" if computed.options["cycle"] else "an irrep"
         at = "cos and sin of w(a+b)" if computed.options["cycle"] else "its matrix coefficients of ab"
         parts.append(
             f"Switching off {what} takes the parts of the logits at {at} away, over all pairs and after all other "
-            f"switches, as in the excluded loss of {NANDA}."
+            "switches, as in the excluded loss."
         )
     elif computed.no_units:
         parts.append(f"There are no frequencies to switch off: {computed.no_units}.")
@@ -92,7 +95,7 @@ def _source(computed: Computed) -> str:
     if computed.options["neurons"]:
         parts.append("Neurons that are off are 0.")
         if not computed.no_clusters:
-            parts.append(f"A neuron belongs to what explains more than {FVE:.0%} of its variance.")
+            parts.append(f"A neuron belongs to what explains more than {percent(FVE, 0)} of its variance.")
     return " ".join(parts)
 
 
@@ -107,6 +110,6 @@ def _answer(run: Run, computed: Computed, i: int) -> Claim:
     text = (
         f"{stage.when} the network answers {names[answer]} to a = {elements[a]}, b = {elements[b]}, with probability "
     )
-    text += f"{float(probabilities[answer]):.1%}"
+    text += f"{percent(float(probabilities[answer]))}"
     text += ", which is right." if answer == right else f"; right is {elements[right]}." if right >= 0 else "."
     return Claim(f"whatif.answer_{i}", text, {"probability": float(probabilities[answer])}, "")

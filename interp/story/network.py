@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from interp.figures.style import PALETTE
+from interp.figures.style import CURSOR, PALETTE
 from interp.measures.frequencies import FVE
 from interp.parts.clusters import unit_clusters
 from interp.parts.irreps import Name, irreps_of
@@ -16,6 +16,7 @@ from interp.parts.network import MOST_BYTES, Network, n_bytes, network_of
 from interp.parts.rows import has_law, law_of, table_of
 from interp.runs.run import Run
 
+from .frequencies import colours_of
 from .stages import Stage, stages_of
 
 N_CLUSTERS = 8
@@ -109,8 +110,8 @@ def _units(run: Run) -> tuple[dict[str, Any], str]:
         "sign": law_of(run).sign if has_law(run) else 1,
         "place": place.tolist(),
         "units": [
-            {"name": unit_name(name), "k": name, "dim": len(irreps.bases[name]), "colour": _colour(keys, name)}
-            for name in names
+            {"name": unit_name(name), "k": name, "dim": len(irreps.bases[name]), "colour": colour}
+            for name, colour in zip(names, _colours(run, keys, names), strict=True)
         ],
         "keys": [names.index(key) for key in keys],
     }
@@ -126,9 +127,11 @@ def _keys(run: Run) -> tuple[tuple[Name, ...], str]:
         return (), str(reason)
 
 
-def _colour(keys: tuple[Name, ...], name: Name) -> str:
-    """The colour of a key frequency, by its rank; grey for the others."""
-    return PALETTE[keys.index(name) % (len(PALETTE) - 2)] if name in keys else PALETTE[-2]
+def _colours(run: Run, keys: tuple[Name, ...], names: list[Name]) -> list[str]:
+    """The colour of each frequency, that of the page's other panels, or of each irrep: grey where it is not key."""
+    if has_law(run):
+        return colours_of(run, [int(k) for k in names])
+    return [PALETTE[keys.index(name) % len(PALETTE)] if name in keys else CURSOR for name in names]
 
 
 def unit_name(name: Name) -> str:

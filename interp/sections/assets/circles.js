@@ -62,7 +62,7 @@ function circlesPanel(options, units, select) {
     drawing.replaceChildren(...parts, ...labels(marks));
     drawing.setAttribute("fill", view.colours.ink);
     name.textContent = unit.name + (view.off.units[options.keys.indexOf(units.indexOf(unit))] ? " (off)" : "");
-    button.setAttribute("aria-pressed", String(view.state.k === unit.k));
+    button.setAttribute("aria-pressed", String(String(view.k) === String(unit.k)));
     button.setAttribute("aria-label", words(unit, marks, wave));
   }
 

@@ -49,6 +49,12 @@ function channels(hex) {
   return [number >> 16, (number >> 8) & 255, number & 255];
 }
 
+// A whole number below `count` from the page's state, which may come from an address; null where it is none.
+function chosen(value, count) {
+  const number = Number(value ?? NaN);
+  return Number.isInteger(number) && number >= 0 && number < count ? number : null;
+}
+
 // Calls back at most once a frame, however often it is asked.
 function onceAFrame(callback) {
   let frame = 0;
@@ -100,8 +106,13 @@ function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
+// Three digits, with a power of ten where there would be many zeros.
 function plain(value) {
-  return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+  const [front, power] = value.toExponential(2).split("e").map(Number);
+  const isFar = value !== 0 && (power < -3 || power > 5);
+  const raised = () => String(power).replace(/./g, (c) => "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"["-0123456789".indexOf(c)]);
+  const text = isFar ? `${front} \u00d7 10` : value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  return text.replace("-", "\u2212") + (isFar ? raised() : "");
 }
 
 function largest(values) {

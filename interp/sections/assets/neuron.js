@@ -52,7 +52,7 @@ function spectrum(context, width, height, shares, colours, k) {
       context.fillRect(i * step + step * 0.1, from - size, Math.max(step * 0.8, 1), size);
       from -= size;
     }
-    if (unit.k === k) {
+    if (String(unit.k) === String(k)) {
       context.fillStyle = colours.ink;
       context.fillRect(i * step, height - 2, Math.max(step, 3), 2);
     }
@@ -73,7 +73,7 @@ function stageOf(options, stage, select) {
   bars.element.addEventListener("click", (event) => {
     const { left, width } = bars.element.getBoundingClientRect();
     const unit = seen.shares.units[Math.floor(((event.clientX - left) / width) * seen.shares.units.length)];
-    if (unit) select("k", unit.k);
+    if (unit && options.cycle) select("k", unit.k);
   });
   const isPlain = options.norm === "none";
   const weights = isPlain
@@ -109,7 +109,7 @@ function stageOf(options, stage, select) {
   const model = modelOf(arrays, options);
   const repaint = onceAFrame(paint);
   const own = { neuron: options.neuron };
-  const now = () => api.state.neuron ?? own.neuron;
+  const now = () => chosen(api.state.neuron, options.neurons) ?? own.neuron;
   const choose = (neuron) => {
     own.neuron = neuron;
     api.select("neuron", neuron);
@@ -151,7 +151,7 @@ function stageOf(options, stage, select) {
   }
 
   function paint() {
-    const neuron = Math.min(now(), options.neurons - 1);
+    const neuron = now();
     input.show(neuron);
     later([...stages.keys()].reverse(), neuron);
     const cluster = options.clusters.find(({ neurons }) => neurons.includes(neuron));

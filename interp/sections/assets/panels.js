@@ -103,10 +103,10 @@ function neuronsPanel(options, select) {
     const step = width / order.length;
     order.forEach(({ neuron, cluster }, i) => {
       context.fillStyle = view.off.clusters[cluster] ? view.colours.line : view.colourOf(options.clusters[cluster].k);
-      if (neuron === view.state.neuron) context.fillStyle = view.colours.ink;
+      if (neuron === view.neuron) context.fillStyle = view.colours.ink;
       const [top, bottom] = [Math.min(y(values[i]), y(0)), Math.max(y(values[i]), y(0))];
       context.fillRect(i * step, top, Math.max(step * 0.85, 0.7), bottom - top);
-      if (neuron === view.state.neuron) context.fillRect(i * step - 1, height - 3, step + 2, 3);
+      if (neuron === view.neuron) context.fillRect(i * step - 1, height - 3, step + 2, 3);
     });
     context.fillStyle = view.colours.line;
     context.fillRect(0, y(0), width, 1);
@@ -120,13 +120,13 @@ function neuronsPanel(options, select) {
     select(order[Math.min(Math.max(Math.floor(((event.clientX - left) / width) * order.length), 0), order.length - 1)].neuron);
   });
   onArrows(box, (rows, columns) => {
-    const now = view.state.neuron === null ? -1 : place.get(view.state.neuron);
+    const now = place.get(view.neuron) ?? -1;
     select(order[Math.min(Math.max(now + rows + columns, 0), order.length - 1)].neuron);
   });
   const legend = make("ul", { class: "wi-legend" });
-  const chosen = make("p", { class: "wi-note" });
+  const named = make("p", { class: "wi-note" });
   return {
-    element: panel("Neurons, by cluster", options.clusterNote, box, legend, chosen),
+    element: panel("Neurons, by cluster", options.clusterNote, box, legend, named),
     show(next) {
       view = next;
       const means = options.clusters.map(({ neurons }) =>
@@ -135,8 +135,8 @@ function neuronsPanel(options, select) {
         `${name}: ${neurons.length} neurons, mean ${plain(means[i])}${view.off.clusters[i] ? " (off)" : ""}`);
       legend.replaceChildren(...words.map((text, i) => make("li", {},
         make("span", { class: "wi-swatch", style: `background: ${view.colourOf(options.clusters[i].k)}` }), text)));
-      const { neuron } = view.state;
-      chosen.textContent = neuron === null || !place.has(neuron) ? ""
+      const { neuron } = view;
+      named.textContent = neuron === null ? ""
         : `Neuron ${neuron} of ${options.clusters[order[place.get(neuron)].cluster].name}: ${plain(view.result.neurons[neuron])}.`;
       canvas.draw(`Activations of ${order.length} neurons. ${words.join("; ")}.`);
     },

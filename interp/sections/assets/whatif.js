@@ -22,7 +22,7 @@ const WHATIF_STYLE = `
 .wi-circles { display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .wi-circle { display: grid; justify-items: center; padding: 0.2rem; width: 9.5rem; }
 .wi-circle svg { width: 100%; font-size: 12px; overflow: visible; }
-.wi-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.6rem 1.2rem; }
+.wi-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: 0.6rem 1.2rem; }
 .wi-name { font-size: 0.85rem; font-weight: 600; }
 .wi-row { display: grid; grid-template-columns: 5.5rem 1fr 2.6rem; gap: 0.5rem; align-items: center; font-size: 0.85rem; }
 .wi-rail { height: 0.7rem; border: 1px solid var(--line); }
@@ -35,7 +35,7 @@ const WHATIF_STYLE = `
 .wi-group { display: flex; flex-wrap: wrap; gap: 0.2rem 0.9rem; align-items: baseline; font-size: 0.9rem; flex-basis: 100%; }
 .wi-group > span { min-width: 6rem; color: var(--soft); }
 @media (max-width: 640px) { .wi-columns { grid-template-columns: minmax(0, 1fr); } .wi-circle { width: 8.6rem; } .wi-group > span { flex-basis: 100%; } }
-@media print { .wi-controls, .wi fieldset { display: none; } }
+@media print { .wi-controls, .wi fieldset, .wi-note:has(+ .wi-table) { display: none; } }
 `;
 
 (window.widgets ??= {}).whatif = (element, arrays, options, api) => {
@@ -51,7 +51,7 @@ const WHATIF_STYLE = `
     api.select("b", b);
     repaint();
   };
-  const toggle = (name) => (value) => api.select(name, api.state[name] === value ? null : value);
+  const toggle = (name) => (value) => api.select(name, String(api.state[name]) === String(value) ? null : value);
   const a = chooser("a", options.elements, (value) => choose(value, pair()[1]));
   const b = chooser("b", options.elements, (value) => choose(pair()[0], value));
   const stages = options.stages.map(({ label }, i) => make("button", { type: "button", onclick: () => {
@@ -71,7 +71,7 @@ const WHATIF_STYLE = `
   let last = null;
 
   function pair() {
-    return [api.state.a ?? own.a, api.state.b ?? own.b];
+    return [chosen(api.state.a, options.n) ?? own.a, chosen(api.state.b, options.n) ?? own.b];
   }
 
   // ---- switches ----
@@ -142,7 +142,7 @@ const WHATIF_STYLE = `
     const result = model.one(own.stage, x, y, off);
     const given = model.answered(own.stage, off);
     const bit = arrays.train ? (arrays.train.values[row >> 3] >> (7 - (row & 7))) & 1 : null;
-    return { a: x, b: y, result, given, right: model.answers[row], trained: bit, off, state: api.state, tokens: tokens(x, y),
+    return { a: x, b: y, result, given, right: model.answers[row], trained: bit, off, k: api.state.k, neuron: chosen(api.state.neuron, options.neurons), tokens: tokens(x, y),
       answer: result.logits ? largest(result.logits) : -1, probabilities: result.logits && softmax(result.logits),
       counted: counted(given), colours: { ...api.colours(), soft: "#8a9199" },
       colourOf: (k) => options.units.find((unit) => unit.k === k)?.colour ?? "#8a9199" };

@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 from oracles.handmade import handmade_run
 from oracles.runs import SHAPES, random_run

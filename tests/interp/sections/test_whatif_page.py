@@ -145,6 +145,11 @@ def test_the_summary_is_a_sentence_of_the_reader_s_choice(show, runs):
     page.evaluate("window.state.a = 3; window.state.b = 4; window.shown.forEach((widget) => widget.show())")
     settled(page)
     assert "answers 3 + 4 = 7 " in page.locator(SAID).inner_text(), "the page's state moves the widget"
+    for odd in ("99", "-1", "1.5", "'x'", "undefined", "'</b>'"):
+        page.evaluate(f"window.state.a = window.state.neuron = window.state.k = {odd}")
+        page.evaluate("window.shown.forEach((widget) => widget.show())")
+        settled(page)
+        assert " + 4 = " in page.locator(SAID).inner_text(), "a state that no pair has, as from an address, is ignored"
 
 
 def test_switches_by_keyboard_are_pytorchs_ablations(show, runs):
@@ -260,7 +265,7 @@ def test_attention_and_neurons_are_those_of_the_pair(show, runs):
         settled(page)
     assert page.evaluate("window.state.neuron") == neuron
     value = float(cache["blocks.0.mlp.hook_post"][a * 7 + b, -1, neuron])
-    found = re.search(r": (-?[\d.]+)\.$", page.locator(".wi-strip ~ p.wi-note").inner_text())
+    found = re.search(r": ([\d.]+)\.$", page.locator(".wi-strip ~ p.wi-note").inner_text().replace("\u2212", "-"))
     assert found and float(found[1]) == pytest.approx(value, abs=1e-2 * abs(value) + 1e-3)
     assert page.get_by_label("Neuron", exact=True).input_value() == str(neuron), "the neuron widget follows"
 

@@ -26,13 +26,15 @@ def figures(pages, name: str) -> list[tuple[str, Any]]:
 
 def words(block: Any) -> list[str]:
     """All texts of a block that a reader sees, cells of tables as the page writes them."""
-    from interp.html.page import _cells
+    from interp.html.render import _cells
 
     if type(block).__name__ == "Table":
         cells = _cells(block.frame)
         return [block.caption, *cells["columns"], *(cell for row in cells["rows"] for cell in row)]
     if type(block).__name__ == "Text":
         return [block.markdown]
+    if type(block).__name__ == "Widget":
+        return [block.heading, block.takeaway, block.how, block.source, block.alt, block.still]
     legend = [str(trace.name) for trace in block.fig.data if trace.name]
     return [block.heading, block.takeaway, block.how, block.source, block.alt, *(block.texts or ()), *legend]
 
