@@ -109,4 +109,4 @@ def _part(x: Float[Tensor, "rows ..."], lines: Int64[Tensor, "n size"], ks: list
     by_line = at_frequencies(line_means(x, lines), ks).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
     line = torch.full((len(x),), len(lines))  # rows on no line take the row of zeros appended below
     line[lines] = torch.arange(len(lines))[:, None]
-    return torch.cat([by_line, torch.zeros_like(by_line[:1])])[line]
+    return torch.cat([by_line, torch.zeros_like(by_line[:1])]).index_select(0, line)

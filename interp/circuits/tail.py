@@ -61,14 +61,15 @@ class Tail:
         Hooks see all rows, and of the positions the answers'. They must act on each position alone, as ablations do.
         """
         if not hooks:
-            return self._kept["unembed.hook_out"][rows]
+            return self._kept["unembed.hook_out"].index_select(0, rows)
         [(name, hook)] = hooks
-        return self._then[name](hook(self._kept[name], hook=self._model.hook_dict[name])[rows], rows)
+        changed = hook(self._kept[name], hook=self._model.hook_dict[name])
+        return self._then[name](changed.index_select(0, rows), rows)
 
     def _after_heads(self, z: Part, rows: Tensor) -> Logits:
         W_O, block = self._block.attn.W_O, self._block
         attn_out = z.flatten(-2) @ W_O.flatten(0, 1) + block.attn.b_O
-        resid = self._after(block.ln1, self._kept[self._pre][rows] + attn_out)
+        resid = self._after(block.ln1, self._kept[self._pre].index_select(0, rows) + attn_out)
         if self._model.cfg.attn_only:
             return self._unembed(resid)
         mlp_in = resid if self._is_post_norm else block.ln2(resid)
@@ -76,7 +77,7 @@ class Tail:
 
     def _after_neurons(self, post: Part, rows: Tensor) -> Logits:
         mlp_out = post @ self._block.mlp.W_out + self._block.mlp.b_out
-        return self._unembed(self._after(self._block.ln2, self._kept[self._mid][rows] + mlp_out))
+        return self._unembed(self._after(self._block.ln2, self._kept[self._mid].index_select(0, rows) + mlp_out))
 
     @property
     def _is_post_norm(self) -> bool:

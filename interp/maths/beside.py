@@ -37,7 +37,7 @@ def umap_beside(W: Float[Tensor, "s n d"]) -> Callable[[], Float32[Tensor, "s n 
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     atexit.register(process.kill)  # a caller that ends early reads no maps
     assert process.stdin is not None
-    np.save(sent := io.BytesIO(), W.double().numpy(), allow_pickle=False)
+    np.save(sent := io.BytesIO(), W.double().numpy())
     try:
         with process.stdin:
             process.stdin.write(sent.getvalue())
@@ -52,7 +52,7 @@ def umap_beside(W: Float[Tensor, "s n d"]) -> Callable[[], Float32[Tensor, "s n 
         status = process.wait()
         atexit.unregister(process.kill)
         if status == 0:
-            return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
+            return torch.from_numpy(np.load(io.BytesIO(data)))
         return umap_over_training(W)
 
     return result

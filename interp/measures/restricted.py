@@ -47,7 +47,7 @@ def excluded(
 ) -> Score:
     """Loss and accuracy over some rows of ``logits`` less ``parts``, which are the same for all pairs of an answer."""
     indices, line = rows_on_lines(snap.run, rows)
-    labels, remaining = snap.task.labels[indices], logits[indices] - parts[line]
+    labels, remaining = snap.task.labels[indices], logits.index_select(0, indices) - parts.index_select(0, line)
     is_right = remaining.argmax(dim=1) == labels[:, 0]
     return Score(float(cross_entropy(remaining[:, None], labels).mean()), float(is_right.double().mean()))
 

@@ -186,8 +186,8 @@ def _overlay(root: Path, spec: Spec, rows: list[Row]) -> list[Block]:
         Figure(
             fig=overlay_figure(curves),
             heading="Test accuracy of every run",
-            takeaway=f"{curves['run'].nunique()} runs in {len(shown)} groups; the best test accuracy is {percent(best[0])}, "
-            f"of {best[1]}.",
+            takeaway=f"{curves['run'].nunique()} runs in {len(shown)} groups; the best test accuracy is "
+            f"{percent(best[0])}, of {best[1]}.",
             how="A line is a run; runs that differ only in the seed share a colour. A click on a name lights it up.",
             source=f"The test accuracies in the runs' logs, at most {POINTS} points of each.",
             alt="Line chart of the test accuracy of every run against step, a colour for each group of settings.",

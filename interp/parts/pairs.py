@@ -36,7 +36,8 @@ def clock_profile(snap: Snapshot) -> Float[Tensor, " n"]:
 def line_logits(snap: Snapshot) -> Float[Tensor, "n n n"]:
     """Logits [line, pair of the line, element], lines and elements in the order of the group (the cycle, if any)."""
     irreps = irreps_of(snap.run)
-    return logits_of(snap)[irreps.by_answer][..., irreps.order]
+    n = len(irreps.order)
+    return logits_of(snap).index_select(0, irreps.by_answer.flatten()).index_select(1, irreps.order).view(n, n, n)
 
 
 @part
@@ -70,7 +71,7 @@ def neuron_fve(snap: Snapshot) -> Float[Tensor, "n_freqs d_mlp"]:
     law, means = law_of(snap.run), neuron_means(snap)
     neurons = neurons_of(snap)
     if len(neurons) != law.n**2:
-        neurons = neurons[law.by_a.flatten()]
+        neurons = neurons.index_select(0, law.by_a.flatten())
     mean = means["first"].mean(dim=0)
     variance = (neurons - mean.to(neurons.dtype)).square().mean(dim=0).double()
     return variance_explained(**means, variance=variance)
