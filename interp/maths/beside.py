@@ -21,7 +21,8 @@ data = sys.stdin.buffer.read()  # before the slow imports, so that the parent ne
 sys.path.insert(0, sys.argv[1])
 import numpy, torch
 from interp.maths.projections import umap_over_training
-numpy.save(sys.stdout.buffer, umap_over_training(torch.from_numpy(numpy.load(io.BytesIO(data)))).numpy())
+numpy.save(out := io.BytesIO(), umap_over_training(torch.from_numpy(numpy.load(io.BytesIO(data)))).numpy())
+sys.stdout.buffer.write(out.getvalue())  # numpy cannot save to a pipe
 """
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,16 +37,18 @@ def umap_beside(W: Float[Tensor, "s n d"]) -> Callable[[], Float32[Tensor, "s n 
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     atexit.register(process.kill)  # a caller that ends early reads no maps
     assert process.stdin is not None
+    np.save(sent := io.BytesIO(), W.double().numpy())
     try:
-        np.save(process.stdin, W.double().numpy())
-        process.stdin.close()
+        with process.stdin:
+            process.stdin.write(sent.getvalue())
     except BrokenPipeError:
         pass
 
     @functools.cache
     def result() -> Float32[Tensor, "s n 2"]:
         assert process.stdout is not None
-        data = process.stdout.read()
+        with process.stdout:
+            data = process.stdout.read()
         status = process.wait()
         atexit.unregister(process.kill)
         if status == 0:

@@ -24,7 +24,9 @@ function rampOf(colorscale) {
 function rangeOf(values, lo, hi) {
   if (lo !== undefined && hi !== undefined) return [lo, hi];
   let [least, most] = [Infinity, -Infinity];
-  for (const row of typeof values[0] === "object" ? values : [values]) for (const v of row) {
+  const rows = values.length && typeof values[0] === "object" && values[0] !== null ? values : [values];
+  for (const row of rows) for (const v of row) {
+    if (v === null) continue; // absent
     if (v < least) least = v;
     if (v > most) most = v;
   }

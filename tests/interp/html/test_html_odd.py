@@ -84,15 +84,18 @@ def test_absent_and_infinite_values_are_not_drawn(opens: Opens):
     dots = {"size": 12, "color": "#000000"}
     points = figure("points", go.Scatter(y=y[-1], mode="markers", marker=dots), tracks=(Track(0, "y", y),))
     listed = figure("listed", go.Scatter(y=[1, None, 3], mode="markers", marker=dots))
+    gone = {"color": [np.nan, 0.0, np.nan], "colorscale": black, "size": 12}
+    colours = figure("colours", go.Scatter(y=[1, 2, 3], mode="markers", marker=gone))
     bars = figure("bars", go.Bar(y=[1.0, None, 3.0], marker_color="#000000"))
     nothing = figure("nothing", go.Scatter(y=[np.nan, np.nan]))
     blank = figure("blank", go.Heatmap(z=[[np.nan]], colorscale=black))
     empty = figure("empty", annotations=[{"text": "none", "xref": "paper", "yref": "paper", "showarrow": False}])
-    with opens(image, points, listed, bars, nothing, blank, empty) as page:
+    with opens(image, points, listed, colours, bars, nothing, blank, empty) as page:
         cells = [(0, 0), (1, 0), (0, 1), (1, 1)]
         assert [colour[3] for colour in colours_at(page, "image", 0, cells)] == [255, 0, 0, 255]
         assert [c[3] for c in colours_at(page, "points", 0, [(0, 1), (2, 3), (4, 5), (1, 2)])] == [255, 255, 255, 0]
         assert [c[3] for c in colours_at(page, "listed", 0, [(0, 1), (2, 3), (1, 2)])] == [255, 255, 0]
+        assert [c[3] for c in colours_at(page, "colours", 0, [(0, 1), (1, 2), (2, 3)])] == [128, 255, 128]
         assert [c[3] for c in colours_at(page, "bars", 0, [(0, 0.5), (1, 0.5), (2, 2.5)])] == [255, 0, 255]
         page.mouse.move(*place(page, "odd.image", 0, 1, 0))
         assert page.locator(".tip").inner_text().split("\n")[-1] != ""

@@ -29,8 +29,9 @@ def test_a_report_is_legible(flags: str, tmp_path: Path, capsys):
     from train import run
 
     given = ["a b" if flag == "a_b" else flag for flag in flags.split()]
-    assert run.main([*TINY, *given, "--out", str(tmp_path)]) == 0
-    path = capsys.readouterr().out.split()[-1]
+    assert run.main([*TINY, *given, "--out", str(tmp_path / "runs")]) == (1 if "--lr" in given else 0)
+    capsys.readouterr()
+    (path,) = map(str, (tmp_path / "runs").iterdir())
     assert report.main([path, "--out", str(tmp_path / "report"), "--quiet"]) == 0
     with launched() as browser, opened_in(browser, tmp_path / "report/index.html") as opened:
         assert everything(opened) == []
