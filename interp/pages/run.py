@@ -79,18 +79,7 @@ def build(
     errors = folder / "errors.txt"
     errors.unlink(missing_ok=True)
     left_out = [PageSection("problems", "Snapshots left out", [Text(_left_out(problems))])] if problems else []
-    shown = []
-    for section in sections:
-        if section.begin is not None:
-            with suppress(Exception):  # raised again, and reported, where the section is built
-                section.begin(run)
-    with Progress(len(sections), quiet=quiet) as progress:
-        for number, section in enumerate(sections):
-            progress.begin(number, section.title)
-            with times.of(section.id), one_thread():
-                shown += _parts(section, _blocks(section, run, errors))
-        progress.end()
-    shown.sort(key=lambda part: part.folded)
+    shown = _shown(sections, run, errors, times, quiet)
     marks = phases(run)
     page = Page(
         title=title(run),
@@ -107,6 +96,23 @@ def build(
     for text in problems.values():
         tell_error(f"{text}; left out of the report")
     return Built(page, folder, 3 if problems else 1 if errors.exists() else 0, times if timings else None)
+
+
+def _shown(sections: list[Section], run: Run, errors: Path, times: Timings, quiet: bool) -> list[PageSection]:
+    """The parts of the page in its order: the appendix last. Sections with work in another process are built last."""
+    for section in sections:
+        if section.begin is not None:
+            with suppress(Exception):  # raised again, and reported, where the section is built
+                section.begin(run)
+    built: dict[str, list[PageSection]] = {}
+    with Progress(len(sections), quiet=quiet) as progress:
+        for number, section in enumerate(sorted(sections, key=lambda section: section.begin is not None)):
+            progress.begin(number, section.title)
+            with times.of(section.id), one_thread():
+                built[section.id] = _parts(section, _blocks(section, run, errors))
+        progress.end()
+    shown = [part for section in sections for part in built[section.id]]
+    return sorted(shown, key=lambda part: part.folded)
 
 
 def _requested(only: Sequence[str]) -> list[Section]:
