@@ -235,7 +235,7 @@ def _reports(root: Path, folder: Path, rows: list[Row]) -> str:
     there = sum((folder / row["run_id"] / "index.html").is_file() for row in rows)
     return (
         f"{there} of {len(rows)} runs have a report beside this page; tiles of the other runs link here. "
-        f"`python -m interp.report {root} --with-runs` builds the missing reports (about a minute each); "
+        f"`python -m interp.report {root} --with-runs` builds the missing reports (less than a minute each); "
         f"`python -m interp.report {root}/RUN --out {folder}/RUN` builds one."
     )
 
