@@ -32,8 +32,8 @@ from .still import still
 from .widgets import Widget
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("arrays", "numbers", "scales", "frame", "paint", "legend", "pick", "panel", "closely", "files", "state",
-           "scrubber", "widgets", "main")  # fmt: skip
+SCRIPTS = ("arrays", "numbers", "scales", "frame", "paint", "legend", "pick", "panel", "pointer", "closely", "files",
+           "state", "scrubber", "widgets", "main")  # fmt: skip
 """Files of the page's script, in order; together they are one function."""
 
 

@@ -1,6 +1,6 @@
 // --- painters: lines, points, bars, images on a canvas ------------------------------------------------------------------
 
-const FAINT = 0.16;
+const FAINT = 0.25;
 const CANVAS = document.createElement("canvas");
 
 // 256 colours of a colour scale, as [r, g, b].

@@ -72,7 +72,7 @@ def test_key_frequencies_are_those_with_a_hundredth_of_the_last_logits_energy(tm
     cosines = Direct(run.last, []).cosines()
     assert 0.001 < cosines[9] ** 2 < 0.01
     assert key_freqs_of(run).ks == (5, 3)
-    assert key_freqs_of(run).origin == "at least 1% of the centred logits' energy at step 20,000"
+    assert key_freqs_of(run).origin == "at least 1\u00a0% of the centred logits' energy at step 20,000"
     assert key_freqs_of(open_run(run.path, key_freqs=[9])).origin == "given"
 
 

@@ -95,4 +95,4 @@ def test_a_measure_is_drawn_over_training_where_it_names_a_chart(monkeypatch, tm
         heading, values = traces["toy"]
         assert values == [0.0, 0.5]
         assert heading == ("Confidence" if chart == "Confidence" else "Accuracy and sparsity")
-    assert "test_acc" in traces
+    assert "test accuracy" in traces

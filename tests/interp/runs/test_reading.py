@@ -76,7 +76,7 @@ def test_key_frequencies_of_a_range_are_chosen_at_its_end(run):
     from train.errors import UsageError
 
     assert "step 100, provisional" in key_freqs(run[0:101]).origin
-    with pytest.raises(UsageError, match="no frequency holds 1% of the logits' energy at step 0"):
+    with pytest.raises(UsageError, match="no frequency holds 1\u00a0% of the logits' energy at step 0"):
         key_freqs(run[0:1])
 
 

@@ -23,15 +23,17 @@ def pages(runs):
     from interp.maths.projections import pca_over_training
     from interp.sections import SECTIONS
 
-    patch, built = pytest.MonkeyPatch(), {}
-    patch.setattr(maps, "umap_beside", lambda rows: lambda: pca_over_training(rows)[0])
-    no_divergence = torch.full((9,), math.nan)
-    patch.setattr(maps, "tsne_over_training", lambda rows: (pca_over_training(rows)[0], no_divergence[: len(rows)]))
+    built = {}
+
+    def flat(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return pca_over_training(rows)[0], torch.full((len(rows),), math.nan)
 
     def page(name: str) -> dict[str, Any]:
         if name not in built:
-            built[name] = {section.id: section.build(runs[name]) for section in SECTIONS}
+            with pytest.MonkeyPatch.context() as patch:  # undone at once: other tests of the session run the real ones
+                patch.setattr(maps, "umap_beside", lambda rows: lambda: flat(rows)[0])
+                patch.setattr(maps, "tsne_over_training", flat)
+                built[name] = {section.id: section.build(runs[name]) for section in SECTIONS}
         return built[name]
 
-    yield page
-    patch.undo()
+    return page
