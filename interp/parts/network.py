@@ -158,7 +158,16 @@ def _tensors(snap: Snapshot) -> dict[str, Float[Tensor, "..."]]:
             x = torch.nn.functional.layer_norm(x, x.shape, short["ln1_w"], short["ln1_b"], snap.model.cfg.eps)
         q = torch.einsum("d,hde->he", x, short.pop("W_Q")) + short.pop("b_Q")
         short["reads"] = torch.einsum("hde,he->hd", short.pop("W_K"), q) / snap.model.cfg.attn_scale
+    if _has_direct_readout(snap):
+        short["W_L"] = short.pop("W_out") @ short["W_U"]
     return short
+
+
+def _has_direct_readout(snap: Snapshot) -> bool:
+    """Whether neurons reach the logits by one product, the neuron-logit map W_out W_U, which takes fewer numbers."""
+    cfg = snap.model.cfg
+    is_straight = not isinstance(snap.model, HookedMLP) and cfg.normalization_type is None and cfg.d_mlp > 0
+    return is_straight and cfg.d_vocab_out < cfg.d_model
 
 
 def _exponent(tensor: Float[Tensor, "..."]) -> int:
@@ -180,7 +189,13 @@ def _difference(snap: Snapshot) -> float:
     """Largest change of a logit over all pairs, as a share of the largest logit, if all weights are rounded."""
     exact = all_logits(snap)
     largest = float(exact.abs().max())
-    logits, _ = forward(snap, {name: rounded(tensor) for name, tensor in weights_of(snap).items()})
+    weights = weights_of(snap)
+    halves = {name: rounded(tensor) for name, tensor in weights.items()}
+    logits, neurons = forward(snap, halves)
+    if _has_direct_readout(snap) and neurons is not None:
+        W_out, W_U = "blocks.0.mlp.W_out", "unembed.W_U"
+        map_error = rounded(weights[W_out].double() @ weights[W_U].double()) - (halves[W_out] @ halves[W_U]).double()
+        logits = logits + snap.model.cfg.output_scale * (neurons.double() @ map_error)
     return float((logits - exact).abs().max()) / largest if largest > 0 else 0.0
 
 

@@ -186,6 +186,7 @@ function forward(net, a, b, off = {}) {
   }
   if (options.norm === "pre") resid = layerNorm(resid, weights.ln_final_w, weights.ln_final_b, options.eps);
   const logits = addProduct(addRow(new Float64Array(options.outputs), weights.b_U), resid ?? neurons, weights.W_U);
+  if (weights.W_L) addProduct(logits, neurons, weights.W_L); // in place of W_out and W_U, where it is smaller
   return { pattern, neurons, logits: logits.map((x) => x * options.scale) };
 }
 
@@ -283,7 +284,8 @@ function inputsBy(net, neuron, kind) {
 // A neuron's weight to each logit.
 function outputsOf({ weights, options }, neuron) {
   const out = new Float64Array(options.outputs);
-  if (!weights.W_U) return out;
+  if (weights.W_L) addRow(out, weights.W_L, neuron);
+  if (!weights.W_U || weights.W_L) return out.map((x) => x * options.scale);
   const row = options.heads ? weights.W_out?.subarray(neuron * options.width, (neuron + 1) * options.width) : null;
   if (options.heads) addProduct(out, row ?? [], weights.W_U);
   else addRow(out, weights.W_U, neuron);
