@@ -47,6 +47,6 @@ def _two_curves(frame: pd.DataFrame, what: str) -> go.Figure:
 
 
 def _span(frame: pd.DataFrame, *columns: str) -> tuple[float, float]:
-    """Smallest and largest positive value of some columns, for the cursor's ends on a log axis."""
+    """Smallest and largest positive value of some columns, for the ends of a log axis; 0.1 and 1 without any."""
     values = [value for column in columns for value in frame[column].tolist() if 0 < value < float("inf")]
-    return min(values), max(values)
+    return (min(values), max(values)) if values else (0.1, 1.0)
