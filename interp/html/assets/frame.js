@@ -162,7 +162,11 @@ function levelOf(shape, { left, top, width, height, xs, ys }) {
   return svg("path", { d, class: "level", "stroke-dasharray": shape.line?.dash === "solid" ? "none" : "5 4" });
 }
 
+// Lines across a box; plotly does not draw those beyond its axes' ranges either.
 const levelsOf = (layout, box) => (layout.shapes ?? []).filter((shape) => {
   const [x, y] = box.key.split(" ");
-  return String(shape.xref).split(" ")[0] === x && String(shape.yref).split(" ")[0] === y;
+  if (String(shape.xref).split(" ")[0] !== x || String(shape.yref).split(" ")[0] !== y) return false;
+  const { left, top, width, height, xs, ys } = box;
+  const at = String(shape.xref).includes("domain") ? ys.pixel(shape.y0) - top : xs.pixel(shape.x0) - left;
+  return at >= -1 && at <= (String(shape.xref).includes("domain") ? height : width) + 1;
 });

@@ -226,3 +226,13 @@ def test_selects_choose_among_the_steps_of_a_grid(opens: Opens):
         assert [selects.nth(i).input_value() for i in range(2)] == ["8", "b"]
         assert "rate <i>" in page.locator(".bar").inner_text()
         assert bad_words(page) == []
+
+
+def test_a_line_beyond_the_axis_is_not_drawn(opens: Opens):
+    line = go.Scatter(x=[0, 1], y=[5.0, 6.0])
+    beyond, within = figure("beyond", line), figure("within", line)
+    beyond.fig.add_hline(y=1e6)
+    within.fig.add_hline(y=5.5)
+    with opens(beyond, within) as page:
+        counts = [page.locator(f"[id='odd.{id}'] .level").count() for id in ("beyond", "within")]
+        assert counts == [0, 1]  # the second is the control
