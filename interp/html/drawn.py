@@ -19,12 +19,7 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...], payload: Payload) -> 
 
     A tracked attribute is left out of the data: the track says it.
     """
-    data, layout = fixed(fig, tracks)
-    data = [with_arrays(trace) for trace in data]
-    beyond = unknown(data, layout)
-    if beyond is None:
-        complete_axes(data, layout)
-        complete_colours(data, layout)
+    data, layout, beyond = prepared(fig, tracks)
     sent = []
     for track in tracks:
         keys = axis_keys(traces(fig)[track.trace], track.attr)
@@ -34,6 +29,20 @@ def figure_data(fig: go.Figure, tracks: tuple[Track, ...], payload: Payload) -> 
         *path, last = track.attr.split(".")
         subtree(data[track.trace], tuple(path)).pop(last, None)
     return {"data": [_stored(trace, payload) for trace in data], "layout": layout, "tracks": sent, "plotly": beyond}
+
+
+def prepared(fig: go.Figure, tracks: tuple[Track, ...]) -> tuple[list[dict], dict, str | None]:
+    """Plotly's data with numpy arrays, its layout, and the first thing that the painters do not know.
+
+    Where that is None, axes and colours are complete, as painters need them.
+    """
+    data, layout = fixed(fig, tracks)
+    data = [with_arrays(trace) for trace in data]
+    beyond = unknown(data, layout)
+    if beyond is None:
+        complete_axes(data, layout)
+        complete_colours(data, layout)
+    return data, layout, beyond
 
 
 def with_arrays(tree: Any) -> Any:

@@ -172,7 +172,7 @@ def _figure(figure: Figure, templates: list[dict], payload: Payload) -> dict[str
         templates.append(template)
     return data | {
         "kind": "figure", "steps": figure.steps, "texts": figure.texts, "opens": figure.default_step, "links": links,
-        "columns": figure.columns, "template": templates.index(template), "heading": figure.heading,
+        "columns": figure.columns, "template": templates.index(template),
     }  # fmt: skip
 
 

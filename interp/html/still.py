@@ -12,9 +12,8 @@ import numpy as np
 from plotly.colors import hex_to_rgb, unlabel_rgb
 
 from .blocks import Figure
-from .drawn import with_arrays
-from .painted import complete_axes, complete_colours, name_of, unknown
-from .tracks import fixed
+from .drawn import prepared
+from .painted import name_of
 
 WIDTH = 360
 EDGE = 22
@@ -23,12 +22,9 @@ EDGE = 22
 
 def still(figure: Figure) -> str:
     """SVG of the figure at its last step; "" for a figure outside the painters' subset of plotly."""
-    data, layout = fixed(figure.fig, figure.tracks)
-    data = [with_arrays(trace) for trace in data]
-    if unknown(data, layout) is not None:
+    data, layout, beyond = prepared(figure.fig, figure.tracks)
+    if beyond is not None:
         return ""
-    complete_axes(data, layout)
-    complete_colours(data, layout)
     boxes = _boxes(data, layout)
     height = round(WIDTH * max(1, len({box[1] for box in boxes.values()})) * (0.8 if len(boxes) == 1 else 0.55))
     parts = [_box(key, box, height, data, layout) for key, box in boxes.items()]

@@ -65,6 +65,15 @@ def irreps_of(run: Run) -> Irreps:
     return Irreps(torch.arange(table.n), by_answer, {**isotypic_bases(group(table.structure).table)})
 
 
+def has_irreps(run: Run) -> bool:
+    """Whether the run's operation has irreps, so that ``irreps_of`` does not raise."""
+    try:
+        irreps_of(run)
+    except NotApplicable:
+        return False
+    return True
+
+
 @part
 def line_of(run: Run) -> Int64[Tensor, " rows"]:
     """The line of each row by its answer, -1 for rows outside the law's cycle."""

@@ -5,7 +5,7 @@ from interp.parts.memo import NotApplicable
 from interp.parts.readouts import readouts
 from interp.parts.rows import table_of
 from interp.runs.run import Run
-from interp.story.circles import HOW, circles_of
+from interp.story.circles import circles_of
 from interp.story.standing import over_run
 from interp.story.words import READOUTS
 
@@ -28,18 +28,12 @@ def build(run: Run) -> list[Block]:
         Text(intro),
         Figure(
             id="output",
-            fig=circles.fig,
             heading=f"Circles of the {READOUTS[matrix.name]}",
             takeaway=over_run(run, circles.claim),
-            how=HOW,
             source=f"{circles.chosen} Rows of {matrix.name}, the {matrix.meaning}, one an answer, less their mean, "
             "along the directions in which the last snapshot carries cos and sin of k rounds; "
             "[Nanda et al. 2023](https://arxiv.org/abs/2301.05217).",
             alt=f"Small scatter plots of the answers, one for each of {circles.n_panels} circles.",
-            steps=circles.steps,
-            tracks=circles.tracks,
-            texts=circles.texts,
-            links=circles.links,
-            columns={"trace": "circle", "x": "along cos", "y": "along sin"},
+            **circles.drawing,
         ),
     ]

@@ -4,9 +4,9 @@ import pandas as pd
 
 from interp.html.blocks import Block, Table
 from interp.html.numbers import percent
-from interp.parts.irreps import irreps_of
+from interp.parts.irreps import has_irreps
 from interp.parts.keyfreqs import KEY_SHARE
-from interp.parts.memo import NotApplicable, Unavailable
+from interp.parts.memo import Unavailable
 from interp.parts.rows import has_law
 from interp.parts.structure import find_cycle
 from interp.runs.run import Run
@@ -50,16 +50,8 @@ def build(run: Run) -> list[Block]:
     terms = dict(ALWAYS)
     if not isinstance(find_cycle(run.task), Unavailable):
         terms |= ON_A_CYCLE
-    elif _has_irreps(run):
+    elif has_irreps(run):
         terms |= IN_A_GROUP
     terms |= WITH_A_LAW if has_law(run) else {}
     frame = pd.DataFrame(sorted(terms.items()), columns=["term", "meaning"])
     return [Table(frame, "Terms of this page.", id="terms")]
-
-
-def _has_irreps(run: Run) -> bool:
-    try:
-        irreps_of(run)
-    except NotApplicable:
-        return False
-    return True

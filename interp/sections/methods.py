@@ -3,9 +3,9 @@
 from interp.html.blocks import Block, Text
 from interp.html.numbers import percent
 from interp.measures.frequencies import FVE
-from interp.parts.irreps import irreps_of
+from interp.parts.irreps import has_irreps
 from interp.parts.keyfreqs import KEY_SHARE
-from interp.parts.memo import NotApplicable, Unavailable
+from interp.parts.memo import Unavailable
 from interp.parts.rows import has_law
 from interp.parts.structure import find_cycle
 from interp.runs.run import Run
@@ -71,7 +71,7 @@ def _analysis(run: Run) -> str:
         parts.append(
             f"Spectra are shares of the squared norm in the orthonormal real Fourier basis over the cycle ({NANDA})."
         )
-    elif _has_irreps(run):
+    elif has_irreps(run):
         parts.append(
             "Irreps take the place of frequencies: shares of the squared norm in their matrix coefficients "
             f"({CHUGHTAI})."
@@ -92,11 +92,3 @@ def _analysis(run: Run) -> str:
             "by zero or by their mean over all pairs."
         )
     return " ".join(parts)
-
-
-def _has_irreps(run: Run) -> bool:
-    try:
-        irreps_of(run)
-    except NotApplicable:
-        return False
-    return True

@@ -20,7 +20,7 @@ from interp.parts.structure import find_cycle
 from interp.runs.run import Run
 from interp.story.answers import cell_frame, cell_states, cells_text, counts_of, table_links
 from interp.story.behaviour import grid_claim
-from interp.story.circles import HOW, circles_of
+from interp.story.circles import circles_of
 from interp.story.claims import is_there, said
 from interp.story.keysteps import fitting_steps
 from interp.story.opening import opening_claims
@@ -148,18 +148,12 @@ def _embedding(run: Run) -> list[Block]:
     return [
         Figure(
             id="circles",
-            fig=circles.fig,
             heading="Circles of the embedding",
             takeaway=over_run(run, circles.claim),
-            how=HOW,
             source=f"{circles.chosen} Rows of the embedding W_E, less their mean, along the directions in which the "
             "last snapshot carries cos and sin of k rounds; [Nanda et al. 2023](https://arxiv.org/abs/2301.05217).",
             alt=f"Small scatter plots of the elements, one for each of {circles.n_panels} circles.",
-            steps=circles.steps,
-            tracks=circles.tracks,
-            texts=circles.texts,
-            links=circles.links,
-            columns={"trace": "circle", "x": "along cos", "y": "along sin"},
+            **circles.drawing,
         )
     ]
 

@@ -54,6 +54,19 @@ class Circles:
     """How the frequencies were chosen, as a sentence."""
     n_panels: int
 
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """Fields of ``Figure`` that are the same whatever matrix the circles are of."""
+        return {
+            "fig": self.fig,
+            "how": HOW,
+            "steps": self.steps,
+            "tracks": self.tracks,
+            "texts": self.texts,
+            "links": self.links,
+            "columns": {"trace": "circle", "x": "along cos", "y": "along sin"},
+        }
+
 
 def circles_of(run: Run, matrices: Sequence[Readout]) -> Circles:
     """The circles of the key frequencies; of the matrix's strongest ones where no frequency is key.

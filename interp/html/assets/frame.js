@@ -156,9 +156,10 @@ function fitted(words, x, y, room, kind = "title") {
   return element;
 }
 
+const isAcross = ({ xref }) => String(xref).includes("domain");
+
 function levelOf(shape, { left, top, width, height, xs, ys }) {
-  const across = String(shape.xref).includes("domain");
-  const d = across ? `M${left} ${ys.pixel(shape.y0)}h${width}` : `M${xs.pixel(shape.x0)} ${top}v${height}`;
+  const d = isAcross(shape) ? `M${left} ${ys.pixel(shape.y0)}h${width}` : `M${xs.pixel(shape.x0)} ${top}v${height}`;
   return svg("path", { d, class: "level", "stroke-dasharray": shape.line?.dash === "solid" ? "none" : "5 4" });
 }
 
@@ -167,6 +168,6 @@ const levelsOf = (layout, box) => (layout.shapes ?? []).filter((shape) => {
   const [x, y] = box.key.split(" ");
   if (String(shape.xref).split(" ")[0] !== x || String(shape.yref).split(" ")[0] !== y) return false;
   const { left, top, width, height, xs, ys } = box;
-  const at = String(shape.xref).includes("domain") ? ys.pixel(shape.y0) - top : xs.pixel(shape.x0) - left;
-  return at >= -1 && at <= (String(shape.xref).includes("domain") ? height : width) + 1;
+  const [at, room] = isAcross(shape) ? [ys.pixel(shape.y0) - top, height] : [xs.pixel(shape.x0) - left, width];
+  return at >= -1 && at <= room + 1;
 });
